@@ -1,0 +1,152 @@
+//! `ScrapeAccount`: one client of the service, with its credentials and budgets.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Condition, schema};
+
+/// Credentials, endpoint and budgets.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "spideriq.ai",
+    version = "v1alpha1",
+    kind = "ScrapeAccount",
+    namespaced,
+    doc = "ScrapeAccount is one SpiderIQ client account.",
+    status = "ScrapeAccountStatus",
+    derive = "PartialEq",
+    shortname = "sacct",
+    category = "scraping",
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#, description = "Whether the account can be used."),
+    printcolumn(name = "Active", type_ = "integer", json_path = ".status.jobs.active", description = "Jobs at the service that are not over."),
+    printcolumn(name = "Waiting", type_ = "integer", json_path = ".status.jobs.waiting", description = "Jobs that are not accepted yet."),
+    printcolumn(name = "Retry-After", type_ = "string", json_path = ".status.retryAfter", description = "Until when the service asked to wait."),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Age of the object."),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ScrapeAccountSpec {
+    /// Secret of this namespace with the key token, or the keys clientID, apiKey and apiSecret.
+    pub secret_ref: SecretRef,
+
+    /// Base address of the service. It must be on the operator's list of allowed endpoints. Default https://spideriq.ai/api/v1.
+    #[schemars(schema_with = "schema::endpoint")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+
+    /// Kill switch: nothing is submitted. Following and cancelling go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+
+    /// Budgets of the client. Where several accounts use one client, the smallest hold for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+}
+
+/// Names a Secret of the same namespace.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+pub struct SecretRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Budgets of one client.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, KubeSchema)]
+#[x_kube(validation = Rule::new("!has(self.burst) || self.burst < (has(self.requestsPerMinute) ? self.requestsPerMinute : 100)").message("burst must be smaller than requestsPerMinute (100 where it is left out)"))]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Most requests in any 60 seconds. Default 100.
+    #[schemars(range(min = 2))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<i32>,
+    /// Most requests at once; less than requestsPerMinute. Default a fifth of it, 1 to 20.
+    #[schemars(range(min = 1))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<i32>,
+    /// Most submits in any 60 seconds. Default 10.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submits_per_minute: Option<i32>,
+}
+
+/// What the operator saw of an account.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ScrapeAccountStatus {
+    /// Generation of the spec that this status was computed for; -1 before the first look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The client at the service, where it is known.
+    #[schemars(length(max = 128))]
+    #[serde(rename = "clientID", skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Jobs of this account, written at most once a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<AccountJobs>,
+    /// Until when the service asked the account to wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<Time>,
+    /// The Secret that is in use. Never any part of its content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<StatusCredential>,
+    /// Conditions, one of each type.
+    #[schemars(schema_with = "schema::conditions")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Counts of the jobs of an account.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(default)]
+pub struct AccountJobs {
+    /// Jobs that the service has accepted and that are not over.
+    pub active: i32,
+    /// Jobs that the service has not accepted yet.
+    pub waiting: i32,
+}
+
+/// The version of the Secret that an account uses.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusCredential {
+    /// The Secret's resourceVersion.
+    #[schemars(length(max = 64))]
+    pub resource_version: String,
+}
+
+/// The conditions of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountConditionType {
+    /// The account can be used.
+    Ready,
+    /// Something is still to come, by itself.
+    Reconciling,
+    /// Time alone will not help.
+    Stalled,
+    /// The service accepts the credentials.
+    Authenticated,
+    /// The service asked the account to wait.
+    Throttled,
+}
+
+impl AccountConditionType {
+    /// The word as it stands in the condition.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
+            Self::Authenticated => "Authenticated",
+            Self::Throttled => "Throttled",
+        }
+    }
+}
+
+impl ScrapeAccountSpec {
+    /// The endpoint, with the default applied.
+    pub fn endpoint(&self) -> &str {
+        self.endpoint.as_deref().unwrap_or(super::DEFAULT_ENDPOINT)
+    }
+}

@@ -1,0 +1,183 @@
+//! `ScrapeJob`: what a user writes.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ScrapeJobStatus, schema};
+
+/// The payload of a submit, passed to the service unchanged.
+pub type Payload = serde_json::Map<String, serde_json::Value>;
+
+/// What to run. Give either type and payload (submit a job), or jobID (follow an existing one).
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "spideriq.ai",
+    version = "v1alpha1",
+    kind = "ScrapeJob",
+    namespaced,
+    doc = "ScrapeJob is one job at SpiderIQ, submitted by this cluster or mirrored.",
+    status = "ScrapeJobStatus",
+    derive = "PartialEq",
+    shortname = "sj",
+    category = "scraping",
+    selectable = ".status.type",
+    selectable = ".spec.suspend",
+    selectable = ".status.state",
+    selectable = ".status.reason",
+    selectable = ".status.jobID",
+    selectable = ".status.finished",
+    selectable = ".status.account.name",
+    printcolumn(name = "Type", type_ = "string", json_path = ".status.type", description = "Job type of the service."),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.state", description = "Where the job is."),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason", description = "Why it is there."),
+    printcolumn(name = "Results", type_ = "integer", json_path = ".status.results.count", description = "Number of result records."),
+    printcolumn(name = "Finished", type_ = "date", json_path = ".status.finishTime", description = "How long ago the run ended."),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Age of the object."),
+    printcolumn(name = "Job-ID", type_ = "string", json_path = ".status.jobID", priority = 1, description = "The job's id at the service."),
+    printcolumn(name = "Account", type_ = "string", json_path = ".status.account.name", priority = 1, description = "The account that is used."),
+    printcolumn(name = "Worker", type_ = "string", json_path = ".status.remote.workerID", priority = 1, description = "The service's worker."),
+    printcolumn(name = "Pages", type_ = "integer", json_path = ".status.remote.pagesCrawled", priority = 1, description = "Pages that were crawled."),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1, description = "Why, in words."),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ScrapeJobSpec {
+    /// Follow this existing job of the service. It is never submitted by the operator. Immutable.
+    #[schemars(length(max = 128), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"))]
+    #[serde(rename = "jobID", default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+
+    /// Job type of the service, for example spiderSite or spiderMaps. An open set: a type that the service adds works at once. Immutable.
+    #[schemars(length(max = 63), regex(pattern = r"^[A-Za-z][A-Za-z0-9]{0,62}$"))]
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_: Option<String>,
+
+    /// The service's submit payload, passed through unchanged. Fields that are not listed here are allowed. At most 256 KiB.
+    #[schemars(schema_with = "schema::payload")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
+
+    /// Priority at the service, higher first. Left out, none is sent and the service's own default holds.
+    #[schemars(range(min = 0, max = 10))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+
+    /// Account to use. Left out, the ScrapeAccount named default of this namespace is used. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_ref: Option<AccountRef>,
+
+    /// Hold back the next submit. A job that the service has accepted is paid for and continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+
+    /// What deletion of this object does to a job that is still running. Left out, a job that this object submitted is cancelled and any other is left running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+
+    /// Longest time in seconds that deletion waits for the service. After it the object goes and a Warning event Orphaned names the job. Default 120.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_timeout_seconds: Option<i32>,
+
+    /// What counts as healthy for Helm, Flux and Argo CD. Completed (default): only success. Finished: any end. Accepted: the service took the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_when: Option<ReadyWhen>,
+
+    /// How a submit is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submission: Option<Submission>,
+
+    /// How a job is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<Poll>,
+}
+
+/// Names an account.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+pub struct AccountRef {
+    /// Kind of the account: ScrapeAccount (default).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<AccountKind>,
+    /// Name of the account.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// The kinds of account.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum AccountKind {
+    /// An account of the job's own namespace.
+    #[default]
+    ScrapeAccount,
+}
+
+/// What deletion does to a running job.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum DeletionPolicy {
+    /// Cancel it, unless another object shares it.
+    Cancel,
+    /// Leave it running.
+    Orphan,
+}
+
+/// What counts as healthy.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum ReadyWhen {
+    /// Only a success.
+    #[default]
+    Completed,
+    /// Any end of the run.
+    Finished,
+    /// The service accepted the job.
+    Accepted,
+}
+
+/// How a submit is made.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Submission {
+    /// What to do if the outcome of a submit is unknown. Auto (default): repeat it where the service de-duplicates, else hold. Adopt: take the only matching job. Hold: wait for a person. Resubmit: submit once more, and perhaps pay twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_ambiguous: Option<OnAmbiguous>,
+}
+
+/// What to do if the outcome of a submit is unknown.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum OnAmbiguous {
+    /// Repeat where the service de-duplicates, else hold.
+    #[default]
+    Auto,
+    /// Take the only job that matches.
+    Adopt,
+    /// Wait for a person.
+    Hold,
+    /// Submit once more, whatever the type.
+    Resubmit,
+}
+
+/// How a job is followed.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Poll {
+    /// Seconds between two looks at the job, where jobs are polled one by one. Default 3.
+    #[schemars(range(min = 3))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_seconds: Option<i32>,
+}
+
+impl ScrapeJobSpec {
+    /// The namespace-local name of the account, with the default applied.
+    pub fn account_name(&self) -> &str {
+        self.account_ref.as_ref().map_or(super::DEFAULT_ACCOUNT, |account| &account.name)
+    }
+
+    /// What to do about an unknown outcome, with the default applied.
+    pub fn on_ambiguous(&self) -> OnAmbiguous {
+        self.submission.as_ref().and_then(|submission| submission.on_ambiguous).unwrap_or_default()
+    }
+
+    /// Whether the next submit is held back.
+    pub fn suspended(&self) -> bool {
+        self.suspend == Some(true)
+    }
+}

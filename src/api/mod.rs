@@ -1,0 +1,43 @@
+//! The Kubernetes API that this operator publishes: kinds, fields, rules, words.
+//!
+//! It may know serde, schemars and Kubernetes' own types.
+//! It must never know the service's HTTP, time, or what the controller does with a field.
+
+mod account;
+mod condition;
+mod crd;
+mod job;
+mod job_status;
+mod reason;
+mod schema;
+
+pub use account::{
+    AccountConditionType, AccountJobs, Limits, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus,
+    SecretRef, StatusCredential,
+};
+pub use condition::{Condition, ConditionStatus, find};
+pub use crd::{crds, to_yaml};
+pub use job::{
+    AccountKind, AccountRef, DeletionPolicy, OnAmbiguous, Payload, Poll, ReadyWhen, ScrapeJob,
+    ScrapeJobSpec, Submission,
+};
+pub use job_status::{
+    Credential, JobAccount, Origin, Remote, Results, ScrapeJobStatus, State, SubmissionRecord,
+};
+pub use reason::Reason;
+
+/// The API group. A change makes every stored object unreachable.
+pub const GROUP: &str = "spideriq.ai";
+/// The finalizer that holds an object back while its job may still have to be cancelled.
+pub const FINALIZER: &str = "spideriq.ai/job";
+/// The annotation that carries the intent of a submit (`docs/adr/0003`).
+pub const INTENT: &str = "spideriq.ai/submission";
+/// The name of the account that a job without an `accountRef` uses.
+pub const DEFAULT_ACCOUNT: &str = "default";
+/// The endpoint of an account that names none (contract section 1).
+pub const DEFAULT_ENDPOINT: &str = "https://spideriq.ai/api/v1";
+
+/// Longest message of a condition or event, in bytes: the schema refuses a whole status for a longer one.
+pub const MESSAGE_MAX: usize = 1024;
+/// Longest payload, in bytes of its canonical JSON.
+pub const PAYLOAD_MAX: usize = 256 * 1024;

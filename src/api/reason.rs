@@ -1,0 +1,87 @@
+//! The closed list of reasons: one word each, with the paragraph that the docs show for it.
+
+use serde::Serialize;
+
+/// Declares the enum, its words and their paragraphs in one place, so that none can be forgotten.
+macro_rules! reasons {
+    ($($name:ident: $paragraph:literal,)*) => {
+        /// Why a condition is as it is, or what an event tells.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+        pub enum Reason {
+            $(#[doc = $paragraph] $name,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the docs.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The word.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            /// What it means and what to do, for people.
+            pub const fn paragraph(self) -> &'static str {
+                match self { $(Self::$name => $paragraph,)* }
+            }
+
+            /// The reason that a recorded word stands for.
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.as_str() == word)
+            }
+        }
+    };
+}
+
+reasons! {
+    WaitingForController: "The operator has not looked at the object yet. If this stays, the operator is not running or does not watch this namespace.",
+    AccountNotFound: "The ScrapeAccount that the job names, or the one named default, does not exist in this namespace. Create it.",
+    AccountNotReady: "The account exists and cannot be used yet; its own conditions say why.",
+    CredentialsMissing: "The Secret that the account names, or a key in it, is missing. Create it with the key token, or with clientID, apiKey and apiSecret.",
+    CredentialsRejected: "The service rejected the token, or the client is inactive. Put a valid token into the account's Secret; it is used at once.",
+    TenantChanged: "The account's credentials belong to another client than the one that submitted this job, so what the service says about the job cannot be believed. Put back credentials of the recorded client.",
+    Suspended: "spec.suspend holds back the submit. Set it to false to go on.",
+    WaitingForBudget: "The account's request budget is used up; the job waits for its turn.",
+    RateLimited: "The service asked the account to slow down; the job waits until it may go on.",
+    ServiceUnavailable: "The service cannot be reached or answers with errors; the operator keeps trying with growing delays.",
+    Submitting: "The submit is being sent.",
+    SubmissionAmbiguous: "A submit was sent and its outcome is not known. The operator settles it where the service de-duplicates; otherwise a person decides through spec.submission.onAmbiguous.",
+    Queued: "The service has accepted the job and no worker has it yet.",
+    Processing: "A worker of the service has the job.",
+    CollectingResults: "The job is over at the service; its details and results are being read.",
+    CachedFailure: "The service answered the submit with an earlier job of an equal payload that had failed or was cancelled. Within 24 hours of that job it gives the same answer; a fresh run needs a changed payload.",
+    Cancelling: "A cancel was sent and is not confirmed yet.",
+    InvalidPayload: "The service, or the size limit of 256 KiB, refused the payload. The message has the service's words. Create another ScrapeJob with a corrected payload.",
+    PayloadChangedWithoutRunID: "The payload or priority differs from the one that was submitted while its outcome is unknown. Put the payload back.",
+    Refused: "The service refused the submit for a reason that waiting does not help, for example a type that it does not know or a plan's limit.",
+    SpendCapReached: "The account's monthly spend cap is reached (402). Raise the cap; held jobs go on by themselves within the hour.",
+    RemoteFailed: "The job failed at the service; status.remote.errorMessage has its words.",
+    CancelledRemotely: "The job was cancelled at the service, and nobody here asked for it.",
+    CancelledAsRequested: "The job was cancelled because the object was deleted.",
+    RemoteJobVanished: "The service no longer knows a job that it had accepted. It is not submitted again.",
+    JobNotFound: "The service does not know the job that spec.jobID names, or it belongs to another client.",
+    Completed: "The job ended well.",
+    Accepted: "The service accepted the job, which is all that spec.readyWhen asks for.",
+    EndpointNotAllowed: "The account's endpoint is not on the operator's list of allowed endpoints, is plain http, or redirects. The operator's --allowed-endpoint flag names those that are.",
+    Synced: "The mirror is fresh.",
+    Authenticated: "The service accepts the credentials.",
+    Available: "The account can be used.",
+    NotThrottled: "The service does not ask the account to slow down.",
+    Orphaned: "Event: a job at the service is no longer followed or cancelled by anything here. The message names it; cancel it by hand if it is not wanted.",
+    LeftRunning: "Event: the object went and its job was left running, by policy or because another object shares it.",
+    Submitted: "Event: the service accepted the submit.",
+    Adopted: "Event: an existing job of the service was taken over instead of submitting one.",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+
+    #[test]
+    fn words_fit_the_schema_and_paragraphs_say_something() {
+        for reason in Reason::ALL {
+            assert!(reason.as_str().len() <= 64, "{reason:?}");
+            assert!(reason.paragraph().ends_with('.') && reason.paragraph().len() > 20, "{reason:?}");
+        }
+    }
+}

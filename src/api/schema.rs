@@ -1,0 +1,51 @@
+//! The parts of the schema that serde cannot express: open payloads, list maps, URLs.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// The payload: fields that we know are declared, so that mistakes are caught at apply; all others are kept.
+///
+/// It is atomic: otherwise a key patched in by hand would survive Git's next apply, and the wrong job be paid for.
+pub(super) fn payload(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 256,
+        "x-kubernetes-map-type": "atomic",
+        "x-kubernetes-preserve-unknown-fields": true,
+        "x-kubernetes-validations": [{
+            "rule": "!has(self.url) || self.url.matches('^(?i:https?)://')",
+            "fieldPath": ".url",
+            "message": "url must start with http:// or https://",
+        }],
+        "properties": {
+            "url": {"description": "Start page, http or https.", "type": "string", "maxLength": 2048},
+            "search_query": {"description": "Search words of spiderMaps.", "type": "string", "minLength": 1, "maxLength": 2048},
+            "query": {"description": "Alias of search_query.", "type": "string", "minLength": 1, "maxLength": 2048},
+            "max_pages": {"description": "Page limit; 1 to 50 for spiderSite.", "type": "integer"},
+            "max_results": {"description": "Result limit; 1 to 100 for spiderMaps.", "type": "integer"},
+        },
+    })
+}
+
+/// A list of conditions with one entry a type, so that server-side apply can merge it.
+pub(super) fn conditions(generator: &mut SchemaGenerator) -> Schema {
+    let item = generator.subschema_for::<super::Condition>();
+    json_schema!({
+        "type": "array",
+        "maxItems": 24,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": item,
+    })
+}
+
+/// The endpoint of an account. The controller checks it against its list once more.
+pub(super) fn endpoint(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 512,
+        "x-kubernetes-validations": [{
+            "rule": "isURL(self) && url(self).getHostname() != '' && !self.contains('@') && !self.contains('?') && !self.contains('#') && (url(self).getScheme() == 'https' || (url(self).getScheme() == 'http' && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",
+            "message": "endpoint must be an https URL with a host and without user, query or fragment (http only on loopback)",
+        }],
+    })
+}

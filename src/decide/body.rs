@@ -1,0 +1,102 @@
+//! The body of a submit in one canonical form, and its hash.
+
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::api::Payload;
+
+/// Version of the way a hash is made. Hashes of different versions are never compared, and a release keeps every
+/// older version's way: a change without a new version would make recorded submits look changed.
+const VERSION: &str = "v1:";
+
+/// The body of a submit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Body {
+    /// Canonical JSON: keys sorted, null values of maps removed at every depth, never items of lists.
+    pub json: String,
+    /// `v1:` and the SHA-256 of that JSON in hexadecimal.
+    pub hash: String,
+    /// The hash of the payload alone, for comparing jobs whose priority may differ.
+    pub payload_hash: String,
+    /// Size of the canonical payload in bytes.
+    pub payload_bytes: usize,
+}
+
+impl Body {
+    /// The body that this payload and priority make.
+    pub fn new(payload: &Payload, priority: Option<i32>) -> Self {
+        let payload = canonical(&Value::Object(payload.clone()));
+        let payload_json = payload.to_string();
+        let mut body = Payload::new();
+        body.insert("payload".to_owned(), payload);
+        if let Some(priority) = priority {
+            body.insert("priority".to_owned(), priority.into());
+        }
+        let json = Value::Object(body).to_string();
+        Self {
+            hash: hash(&json),
+            payload_hash: hash(&payload_json),
+            payload_bytes: payload_json.len(),
+            json,
+        }
+    }
+}
+
+/// Whether this release knows how a recorded hash was made.
+pub fn knows_version(recorded: &str) -> bool {
+    recorded.starts_with(VERSION)
+}
+
+fn hash(json: &str) -> String {
+    format!("{VERSION}{}", hex::encode(Sha256::digest(json)))
+}
+
+/// `serde_json` keeps maps sorted by key, so what is left to do is to drop nulls.
+fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .filter(|(_, item)| !item.is_null())
+                .map(|(key, item)| (key.clone(), canonical(item)))
+                .collect(),
+        ),
+        Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Body;
+
+    fn body(payload: serde_json::Value, priority: Option<i32>) -> Body {
+        let serde_json::Value::Object(payload) = payload else { panic!("a payload is an object") };
+        Body::new(&payload, priority)
+    }
+
+    #[test]
+    fn equal_meaning_makes_equal_bodies() {
+        let first = body(json!({"b": 1, "a": {"y": null, "x": [null, 2]}}), None);
+        let second = body(json!({"a": {"x": [null, 2]}, "c": null, "b": 1}), None);
+        assert_eq!(first, second);
+        assert_eq!(first.json, r#"{"payload":{"a":{"x":[null,2]},"b":1}}"#);
+    }
+
+    #[test]
+    fn priority_changes_the_body_and_not_the_payload() {
+        let (low, high) = (body(json!({"a": 1}), Some(0)), body(json!({"a": 1}), Some(9)));
+        assert_ne!(low.hash, high.hash);
+        assert_eq!(low.payload_hash, high.payload_hash);
+        assert_ne!(low.hash, body(json!({"a": 1}), None).hash, "a left-out priority is not zero");
+    }
+
+    #[test]
+    fn the_hash_of_version_1_never_changes() {
+        let body = body(json!({"url": "https://acme.example", "max_pages": 10}), Some(5));
+        assert_eq!(body.json, r#"{"payload":{"max_pages":10,"url":"https://acme.example"},"priority":5}"#);
+        assert_eq!(body.hash, "v1:HASH");
+    }
+}

@@ -1,0 +1,285 @@
+//! What a decision may look at, in words of its own: no JSON, no HTTP, no clock.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Body, Intent};
+use crate::api::{Credential, DeletionPolicy, Origin, Reason, ScrapeJobSpec, ScrapeJobStatus, SubmissionRecord};
+
+/// Everything that is known about one object at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Observed {
+    /// The moment.
+    pub now: Timestamp,
+    /// The object.
+    pub job: JobFacts,
+    /// The status as it is stored.
+    pub recorded: ScrapeJobStatus,
+    /// The intent annotation.
+    pub intent: IntentFacts,
+    /// The account that the job uses.
+    pub account: AccountFacts,
+    /// What polling knows of the remote job.
+    pub watched: Watched,
+    /// What this process alone remembers.
+    pub memory: Memory,
+    /// A random word for the next attempt; an input, so that decisions stay pure.
+    pub nonce: String,
+}
+
+/// The object, apart from its status.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JobFacts {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Identity across deletion and re-creation under one name.
+    pub uid: String,
+    /// Generation of the spec.
+    pub generation: i64,
+    /// When deletion was asked for.
+    pub deleted_at: Option<Timestamp>,
+    /// Whether our finalizer is on.
+    pub protected: bool,
+    /// The spec.
+    pub spec: ScrapeJobSpec,
+    /// The request body that the spec makes; absent for a mirrored job.
+    pub body: Option<Body>,
+}
+
+impl JobFacts {
+    /// Whether deletion cancels the running job: as written, else only a job that this object's submit made.
+    pub fn cancels_on_delete(&self, origin: Option<Origin>) -> bool {
+        match self.spec.deletion_policy {
+            Some(DeletionPolicy::Cancel) => true,
+            Some(DeletionPolicy::Orphan) => false,
+            None => origin == Some(Origin::Submitted),
+        }
+    }
+
+    /// When deletion stops waiting for the service.
+    pub fn cancel_bound(&self) -> Option<Timestamp> {
+        let seconds = self.spec.cancel_timeout_seconds.unwrap_or(CANCEL_TIMEOUT_SECONDS).max(0);
+        self.deleted_at.map(|at| at + Duration::from_secs(seconds.unsigned_abs().into()))
+    }
+}
+
+/// The default of `spec.cancelTimeoutSeconds`.
+const CANCEL_TIMEOUT_SECONDS: i32 = 120;
+
+/// The intent annotation, as found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum IntentFacts {
+    /// There is none.
+    None,
+    /// There is one that this release cannot read.
+    Unreadable,
+    /// There is one.
+    Found(Box<Intent>),
+}
+
+/// The account of a job.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum AccountFacts {
+    /// It does not exist.
+    Missing {
+        /// The name that was looked for.
+        name: String,
+    },
+    /// It exists, and nothing can be sent with it.
+    Unusable {
+        /// Why.
+        reason: Reason,
+        /// Why, in words.
+        message: String,
+        /// Changes whenever the account or its Secret does.
+        fingerprint: String,
+    },
+    /// Requests can be sent with it.
+    Usable(AccountUse),
+}
+
+/// An account that requests can be sent with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AccountUse {
+    /// Its name.
+    pub name: String,
+    /// Base address of the service.
+    pub endpoint: String,
+    /// The client at the service, where it is known.
+    pub client_id: Option<String>,
+    /// The Secret in use.
+    pub credential: Credential,
+    /// Whether submits are held back for the whole account.
+    pub suspended: bool,
+    /// Since when the service rejects the credentials, and its words.
+    pub rejected: Option<(Timestamp, String)>,
+    /// Whether the monthly spend cap is reached.
+    pub spend_cap: bool,
+    /// Changes whenever the account or its Secret does.
+    pub fingerprint: String,
+}
+
+impl AccountFacts {
+    /// The account, if requests can be sent with it.
+    pub fn usable(&self) -> Option<&AccountUse> {
+        match self {
+            Self::Usable(account) => Some(account),
+            Self::Missing { .. } | Self::Unusable { .. } => None,
+        }
+    }
+
+    /// What a held job compares to see that something changed.
+    pub fn fingerprint(&self) -> &str {
+        match self {
+            Self::Missing { .. } => "missing",
+            Self::Unusable { fingerprint, .. } => fingerprint,
+            Self::Usable(account) => &account.fingerprint,
+        }
+    }
+}
+
+impl AccountUse {
+    /// Whether these credentials are proven to be of the client that made this submission:
+    /// the same client at the same endpoint, or the very Secret that was used then.
+    pub fn proves(&self, submission: &SubmissionRecord) -> bool {
+        let same_endpoint = submission.endpoint.as_deref() == Some(self.endpoint.as_str());
+        let same_client = submission.client_id.is_some() && submission.client_id == self.client_id;
+        let same_secret = submission.credential.as_ref() == Some(&self.credential);
+        same_endpoint && (same_client || same_secret)
+    }
+}
+
+/// What polling knows of the remote job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Watched {
+    /// The newest good look.
+    pub latest: Option<RemoteJob>,
+    /// When that was.
+    pub read_at: Option<Timestamp>,
+    /// When the service said for the first and for the last time, without a good look between, that it does not know the job.
+    pub missing: Option<(Timestamp, Timestamp)>,
+    /// What went wrong since the newest good look.
+    pub trouble: Option<Trouble>,
+}
+
+/// A job as the service tells it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RemoteJob {
+    /// Its state.
+    pub state: RemoteState,
+    /// Its type.
+    pub type_: Option<String>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// When its state last changed; whole seconds, so that ties are common.
+    pub updated_at: Option<Timestamp>,
+    /// The worker that has it.
+    pub worker_id: Option<String>,
+    /// The service's words on a failure.
+    pub error_message: Option<String>,
+}
+
+/// The service's states.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum RemoteState {
+    /// Waiting for a worker.
+    Queued,
+    /// A worker has it.
+    Processing,
+    /// Ended well.
+    Completed,
+    /// Ended badly.
+    Failed,
+    /// Ended by a cancel.
+    Cancelled,
+    /// A word that this release does not know; never terminal.
+    Other(String),
+}
+
+impl RemoteState {
+    /// The service's own word.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Queued => "queued",
+            Self::Processing => "processing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Other(word) => word,
+        }
+    }
+
+    /// The state that a word stands for.
+    pub fn parse(word: &str) -> Self {
+        match word {
+            "queued" => Self::Queued,
+            "processing" => Self::Processing,
+            "completed" => Self::Completed,
+            "failed" => Self::Failed,
+            "cancelled" => Self::Cancelled,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// Whether the job is over.
+    pub const fn is_terminal(&self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// What went wrong with a request, as far as decisions differ.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Trouble {
+    /// 401 or 403.
+    Rejected(String),
+    /// 402.
+    SpendCap(String),
+    /// The service asks to wait; until when, if it says.
+    Throttled(Option<Timestamp>, String),
+    /// The service does not know the job.
+    NotFound(String),
+    /// Everything else that time may heal: no connection, 5xx, an answer that cannot be read.
+    Unavailable(String),
+    /// It is not this request's turn yet.
+    NoBudget(Waiting),
+}
+
+/// A place in the queue for the account's budget.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Waiting {
+    /// Since when.
+    pub since: Timestamp,
+    /// When its turn may come.
+    pub estimate: Option<Timestamp>,
+    /// Whether the service itself asked the account to wait, and until when.
+    pub paused_until: Option<Timestamp>,
+}
+
+/// What this process remembers of an object. A restart forgets it, and every decision must bear that.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Memory {
+    /// How long this process has seen the recorded nonce without a job id, by its monotonic clock.
+    pub nonce_seen_for: Duration,
+    /// Whether this process itself ended the request of the recorded nonce.
+    pub ended_here: bool,
+    /// How many submits in a row were answered with success but no usable id.
+    pub unusable_answers: u32,
+    /// When the last attempt of a submit ended.
+    pub attempted_at: Option<Timestamp>,
+    /// How many reads at the end of the job failed.
+    pub failed_reads: u32,
+    /// When the first of them did.
+    pub first_failed_read: Option<Timestamp>,
+    /// Whether the service took a cancel.
+    pub cancel_sent: bool,
+    /// The object that shares the job, where one was found when it should have been cancelled.
+    pub shared_with: Option<String>,
+    /// Jobs that the submit may have made, named once they were looked for during deletion.
+    pub candidates: Option<Vec<String>>,
+    /// How many tries of the step at hand failed, or found nothing to do.
+    pub tries: u32,
+}

@@ -1,0 +1,219 @@
+//! Decides about a job that has an id: follow it, finish it, or say why it cannot be believed.
+
+use std::time::Duration;
+
+use super::facts::{AccountFacts, Observed, RemoteState, Trouble};
+use super::plan::{Freshness, Plan, Standing};
+use super::Intent;
+use super::submit::still_held;
+use crate::api::{Origin, Reason, ScrapeJobStatus, State};
+
+/// A job is gone only when the service says so twice, this far apart: one 404 may be a fault of the service.
+const VANISHED_AFTER: Duration = Duration::from_secs(60);
+/// How old the last good look may be, at the least, before an error makes the mirror stale.
+const STALE_AFTER: Duration = Duration::from_secs(60);
+/// The same in poll intervals.
+const STALE_INTERVALS: u32 = 5;
+/// How often, and for how long, the reads at the end are tried before the run is closed without them (R7).
+const READS: u32 = 5;
+const READING: Duration = Duration::from_secs(600);
+/// How long the service answers an equal payload with the earlier job (contract section 3).
+const DEDUPLICATION: Duration = Duration::from_secs(24 * 3600);
+/// The poll interval of a job whose spec names none, in seconds: the status page says 2 to 5.
+const POLL_SECONDS: i32 = 3;
+
+/// The next step of a job that is accepted, or mirrored.
+pub(super) fn next(o: &Observed) -> Plan {
+    if let Some(plan) = protect(o) {
+        return plan;
+    }
+    if let Some(standing) = still_held(o) {
+        return Plan::Rest(standing);
+    }
+    if believed(o) {
+        if let Some((first, last)) = o.watched.missing {
+            if !seen_before(o) && o.job.spec.job_id.is_some() {
+                return Plan::Rest(Standing::Held(Reason::JobNotFound, job_not_found(o)));
+            }
+            if last >= first + VANISHED_AFTER {
+                let message = "the service no longer knows the job; it is not submitted again".to_owned();
+                return Plan::Rest(Standing::Ended(State::Failed, Reason::RemoteJobVanished, message));
+            }
+        }
+        match terminal_state(o) {
+            Some(RemoteState::Completed) if reads_left(o) => return Plan::Collect { details: true },
+            Some(RemoteState::Failed) if reads_left(o) => return Plan::Collect { details: false },
+            Some(state) => return Plan::Rest(ended(o, &state, &o.recorded, o.memory.failed_reads > 0)),
+            None => {}
+        }
+    }
+    Plan::Rest(standing(o, &o.recorded))
+}
+
+/// How an accepted job stands, from what is recorded and what was seen.
+pub(super) fn standing(o: &Observed, record: &ScrapeJobStatus) -> Standing {
+    let state = record.remote.as_ref().and_then(|remote| remote.state.as_deref()).map(RemoteState::parse);
+    let worker = record.remote.as_ref().and_then(|remote| remote.worker_id.as_deref());
+    let reached = if o.recorded.current_state() == State::Processing { State::Processing } else { State::Queued };
+    match state {
+        Some(RemoteState::Queued) | None if reached == State::Queued => {
+            Standing::Following(State::Queued, Reason::Queued, "waiting for a worker of the service".to_owned())
+        }
+        Some(state) if state.is_terminal() => Standing::Following(
+            State::Processing,
+            Reason::CollectingResults,
+            "the job is over at the service; its details and results are being read".to_owned(),
+        ),
+        Some(RemoteState::Other(_)) => Standing::Following(
+            State::Processing,
+            Reason::Processing,
+            "the service names a state that this release does not know; see status.remote.state".to_owned(),
+        ),
+        Some(_) | None => Standing::Following(
+            State::Processing,
+            Reason::Processing,
+            worker.map_or_else(|| "in progress".to_owned(), |worker| format!("picked up by {worker}")),
+        ),
+    }
+}
+
+/// How a run ended, as the service told it.
+pub(super) fn ended(o: &Observed, state: &RemoteState, record: &ScrapeJobStatus, reads_failed: bool) -> Standing {
+    let cached = record.submission.as_ref().and_then(|submission| submission.origin) == Some(Origin::Cached);
+    let words = record.remote.as_ref().and_then(|remote| remote.error_message.clone());
+    let without = if reads_failed { "; its details or results could not be read in time" } else { "" };
+    match state {
+        RemoteState::Completed => {
+            let count = record.results.as_ref().and_then(|results| results.count);
+            let message = count.map_or_else(|| "completed".to_owned(), |count| format!("completed with {count} results"));
+            Standing::Ended(State::Completed, Reason::Completed, format!("{message}{without}"))
+        }
+        RemoteState::Failed | RemoteState::Cancelled if cached => {
+            Standing::Ended(State::Failed, Reason::CachedFailure, cached_failure(state, record))
+        }
+        RemoteState::Cancelled if o.job.deleted_at.is_some() => Standing::Ended(
+            State::Cancelled,
+            Reason::CancelledAsRequested,
+            "cancelled, because the object was deleted".to_owned(),
+        ),
+        RemoteState::Cancelled => Standing::Ended(
+            State::Cancelled,
+            Reason::CancelledRemotely,
+            words.unwrap_or_else(|| "cancelled at the service; nobody here asked for it".to_owned()),
+        ),
+        RemoteState::Failed | RemoteState::Queued | RemoteState::Processing | RemoteState::Other(_) => {
+            let message = words.unwrap_or_else(|| "the service gives no reason".to_owned());
+            Standing::Ended(State::Failed, Reason::RemoteFailed, format!("{message}{without}"))
+        }
+    }
+}
+
+fn cached_failure(state: &RemoteState, record: &ScrapeJobStatus) -> String {
+    let created = record.remote.as_ref().and_then(|remote| remote.created_at.as_ref());
+    let until = created.map_or_else(
+        || "24 hours after that job was made".to_owned(),
+        |time| (time.0 + DEDUPLICATION).to_string(),
+    );
+    let words = record.remote.as_ref().and_then(|remote| remote.error_message.as_deref()).unwrap_or("no reason given");
+    format!(
+        "the service answered with an earlier job of an equal payload that is {} ({words}); it runs an equal payload afresh from {until} on, a changed one at once",
+        state.word()
+    )
+}
+
+/// The terminal state that the service told, whether recorded or just seen.
+pub(super) fn terminal_state(o: &Observed) -> Option<RemoteState> {
+    let recorded = o.recorded.remote.as_ref().and_then(|remote| remote.state.as_deref()).map(RemoteState::parse);
+    let seen = o.watched.latest.as_ref().map(|job| job.state.clone());
+    recorded.filter(RemoteState::is_terminal).or_else(|| seen.filter(RemoteState::is_terminal))
+}
+
+/// Whether the reads at the end may be tried once more after the failures so far.
+pub(super) fn reads_left(o: &Observed) -> bool {
+    let in_time = o.memory.first_failed_read.is_none_or(|first| o.now < first + READING);
+    o.memory.failed_reads < READS && in_time
+}
+
+/// Whether the account is proven to be of the client that the job belongs to; what another client's credentials
+/// are told about the job means nothing. A mirrored job belongs to whoever the account is, until one was seen.
+pub(super) fn believed(o: &Observed) -> bool {
+    match (&o.account, &o.recorded.submission) {
+        (AccountFacts::Usable(account), Some(record)) => {
+            account.proves(record) || (record.client_id.is_none() && record.credential.is_none())
+        }
+        (AccountFacts::Usable(_), None) => true,
+        (AccountFacts::Missing { .. } | AccountFacts::Unusable { .. }, _) => false,
+    }
+}
+
+/// Whether the mirror is fresh. A slow queue for the budget alone makes nothing stale: only an error does, and
+/// only when the last good look is old, so that an outage does not write twice for every object (R13).
+pub(super) fn freshness(o: &Observed) -> Freshness {
+    let account = match &o.account {
+        AccountFacts::Missing { name } => {
+            return Freshness::Stale(Reason::AccountNotFound, format!("ScrapeAccount {name} does not exist"));
+        }
+        AccountFacts::Unusable { reason, message, fingerprint: _ } => {
+            return Freshness::Stale(*reason, message.clone());
+        }
+        AccountFacts::Usable(account) => account,
+    };
+    if !believed(o) {
+        let message = format!("the credentials of ScrapeAccount {} are not of the client that the job belongs to", account.name);
+        return Freshness::Stale(Reason::TenantChanged, message);
+    }
+    let old = o.watched.read_at.is_none_or(|at| o.now > at + stale_after(o));
+    match &o.watched.trouble {
+        None if o.watched.read_at.is_some() => Freshness::Fresh,
+        None | Some(Trouble::NoBudget(_)) => Freshness::Unchanged,
+        Some(_) if !old => Freshness::Unchanged,
+        Some(Trouble::Rejected(words)) => Freshness::Stale(Reason::CredentialsRejected, words.clone()),
+        Some(Trouble::Throttled(_, words)) => Freshness::Stale(Reason::RateLimited, words.clone()),
+        Some(Trouble::SpendCap(words) | Trouble::NotFound(words) | Trouble::Unavailable(words)) => {
+            Freshness::Stale(Reason::ServiceUnavailable, words.clone())
+        }
+    }
+}
+
+/// The age of the last good look from which an error makes the mirror stale.
+pub(super) fn stale_after(o: &Observed) -> Duration {
+    (poll_interval(o) * STALE_INTERVALS).max(STALE_AFTER)
+}
+
+/// The poll interval of this job.
+pub(super) fn poll_interval(o: &Observed) -> Duration {
+    let seconds = o.job.spec.poll.as_ref().and_then(|poll| poll.interval_seconds).unwrap_or(POLL_SECONDS);
+    Duration::from_secs(seconds.max(POLL_SECONDS).unsigned_abs().into())
+}
+
+/// A live job that deletion may have to cancel needs the finalizer; one of ours needs its intent, too.
+fn protect(o: &Observed) -> Option<Plan> {
+    let origin = o.recorded.submission.as_ref().and_then(|record| record.origin);
+    let running = seen_before(o) && terminal_state(o).is_none();
+    if o.job.protected || !running {
+        return None;
+    }
+    if o.job.spec.job_id.is_some() {
+        return o.job.cancels_on_delete(origin).then_some(Plan::Protect(None));
+    }
+    let account = o.account.usable()?;
+    let record = o.recorded.submission.as_ref()?;
+    let started = record.started_at.as_ref().map_or(o.now, |time| time.0);
+    let nonce = record.nonce.clone().unwrap_or_default();
+    let intent = Intent::new(&o.job, account, &nonce, started)
+        .map(|intent| Intent { job_id: o.recorded.job_id.clone(), ..intent });
+    Some(Plan::Protect(intent.map(Box::new)))
+}
+
+/// Whether the service was ever seen to know the job.
+fn seen_before(o: &Observed) -> bool {
+    let recorded = o.recorded.remote.as_ref().is_some_and(|remote| remote.state.is_some());
+    recorded || o.recorded.submission.as_ref().is_some_and(|record| matches!(record.origin, Some(Origin::Submitted | Origin::Cached)))
+}
+
+fn job_not_found(o: &Observed) -> String {
+    let id = o.job.spec.job_id.as_deref().unwrap_or_default();
+    format!(
+        "the service does not know job {id}, or it belongs to another client; check the id and the account, and create the object again"
+    )
+}

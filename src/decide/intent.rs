@@ -1,0 +1,94 @@
+//! The intent of a submit, as it stands in an annotation: it survives a backup that drops the status.
+
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::facts::{AccountUse, IntentFacts, JobFacts};
+
+/// Version of the annotation's form. An unknown one is never guessed at: the job is held.
+const VERSION: u32 = 1;
+
+/// Longest annotation that is read, in bytes; ours have under 1 KiB.
+const LONGEST: usize = 4096;
+
+/// What was about to be submitted, by whom, and from the release of the finalizer on what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Intent {
+    /// Version of this form.
+    pub v: u32,
+    /// `namespace/name` of the object, so that a copy under another name is seen to be one.
+    pub object: String,
+    /// Its uid.
+    pub uid: String,
+    /// Job type.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// The run; empty where the spec names none.
+    pub run: String,
+    /// Hash of the canonical body.
+    pub body_hash: String,
+    /// Names the attempt.
+    pub nonce: String,
+    /// When the intent was written.
+    pub time: Timestamp,
+    /// Name of the account.
+    pub account: String,
+    /// Endpoint of the service.
+    pub endpoint: String,
+    /// The client at the service, where it was known.
+    #[serde(rename = "clientID", default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The job that came of it.
+    #[serde(rename = "jobID", default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+}
+
+impl Intent {
+    /// The intent of submitting this job with this account; `None` for a job that is never submitted.
+    pub fn new(job: &JobFacts, account: &AccountUse, nonce: &str, time: Timestamp) -> Option<Self> {
+        Some(Self {
+            v: VERSION,
+            object: format!("{}/{}", job.namespace, job.name),
+            uid: job.uid.clone(),
+            type_: job.spec.type_.clone()?,
+            run: String::new(),
+            body_hash: job.body.as_ref()?.hash.clone(),
+            nonce: nonce.to_owned(),
+            time,
+            account: account.name.clone(),
+            endpoint: account.endpoint.clone(),
+            client_id: account.client_id.clone(),
+            job_id: None,
+            outcome: None,
+        })
+    }
+
+    /// Reads an annotation. Nobody but the operator is meant to write it, so anything odd is unreadable.
+    pub fn read(annotation: Option<&str>) -> IntentFacts {
+        let Some(text) = annotation else { return IntentFacts::None };
+        if text.len() > LONGEST {
+            return IntentFacts::Unreadable;
+        }
+        match serde_json::from_str::<Self>(text) {
+            Ok(intent) if intent.v == VERSION => IntentFacts::Found(Box::new(intent)),
+            Ok(_) | Err(_) => IntentFacts::Unreadable,
+        }
+    }
+
+    /// Whether this intent is about this very submit: whatever differs was copied, edited or moved here.
+    pub fn is_for(&self, job: &JobFacts, account: &AccountUse) -> bool {
+        Self::new(job, account, &self.nonce, self.time).is_some_and(|mine| {
+            let Self { object, type_, run, body_hash, endpoint, client_id, .. } = &mine;
+            self.object == *object
+                && self.type_ == *type_
+                && self.run == *run
+                && self.body_hash == *body_hash
+                && self.endpoint == *endpoint
+                && self.client_id == *client_id
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! What should happen next with one object, and what is true after it was tried.
+//!
+//! It may know the published API and nothing else: no client, no clock, no JSON, no randomness.
+//! It must never act; everything it says is data that can be printed, compared and tested.
+
+mod body;
+mod delete;
+mod facts;
+mod follow;
+mod intent;
+mod plan;
+mod settle;
+mod submit;
+
+pub use body::Body;
+pub use facts::{
+    AccountFacts, AccountUse, IntentFacts, JobFacts, Memory, Observed, RemoteJob, RemoteState, Trouble, Waiting,
+    Watched,
+};
+pub use intent::Intent;
+pub use plan::{
+    Accepted, Again, Attempt, CancelOutcome, Candidate, Collected, Details, Event, Freshness, LookUp, Outcome, Plan,
+    Refusal, Standing, SubmitAnswer, SubmitOutcome, Summary, Verdict,
+};
+pub use settle::{REJECTED_GRACE, settle};
+
+use crate::api::Reason;
+
+/// What should happen next.
+pub fn next(o: &Observed) -> Plan {
+    if o.job.deleted_at.is_some() {
+        return delete::next(o);
+    }
+    let state = o.recorded.current_state();
+    if state.is_terminal() && o.recorded.is_written() {
+        if o.job.protected {
+            return Plan::Release(None);
+        }
+        let reason = o.recorded.reason.as_deref().and_then(Reason::parse).unwrap_or(Reason::Completed);
+        return Plan::Rest(Standing::Ended(state, reason, o.recorded.message.clone().unwrap_or_default()));
+    }
+    if o.recorded.job_id.is_some() || o.job.spec.job_id.is_some() {
+        return follow::next(o);
+    }
+    submit::next(o)
+}
+
+/// How often the poller should look at this job, if it should be followed at all.
+pub fn poll_interval(o: &Observed) -> std::time::Duration {
+    follow::poll_interval(o)
+}

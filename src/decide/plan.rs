@@ -1,0 +1,277 @@
+//! The words between the stages: a plan goes out, an outcome comes back, a verdict is written.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+
+use super::facts::{Memory, RemoteJob, Trouble, Waiting};
+use super::Intent;
+use crate::api::{Reason, ScrapeJobStatus, State, SubmissionRecord};
+
+/// What should happen next. At most one effect, and only `Submit` and `Cancel` cannot be repeated.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Plan {
+    /// Nothing but to tell how it stands.
+    Rest(Standing),
+    /// The chain of a submit: intent, status, request.
+    Submit(Box<Attempt>),
+    /// Take over this job, which is known to be ours.
+    Adopt(String),
+    /// Read the list of jobs for candidates of an unknown outcome.
+    LookUp(LookUp),
+    /// Read the job's status now, without waiting for the poller.
+    Confirm,
+    /// Read the results of a job that is over and, for a completed one, its details.
+    Collect {
+        /// Whether the details are wanted.
+        details: bool,
+    },
+    /// Put the finalizer on, and the intent back where it is gone.
+    Protect(Option<Box<Intent>>),
+    /// Cancel the job, unless another object shares it.
+    Cancel,
+    /// Take the finalizer off, after this event.
+    Release(Option<Event>),
+}
+
+/// One attempt of a submit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Attempt {
+    /// The annotation; written only where it is not there yet.
+    pub intent: Intent,
+    /// The record to be written before the request goes out.
+    pub record: SubmissionRecord,
+    /// Job type.
+    pub type_: String,
+    /// The canonical body.
+    pub body: String,
+    /// Hash of the payload without the priority: what the service takes two submits to be equal by.
+    pub payload_hash: String,
+}
+
+impl Attempt {
+    /// Which attempt it is, counted from 1.
+    pub fn number(&self) -> i32 {
+        self.record.attempt.unwrap_or(1)
+    }
+}
+
+/// Why the list is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum LookUp {
+    /// To name the candidates to the person who decides.
+    ToHold,
+    /// To take the only candidate.
+    ToAdopt,
+    /// To name the candidates while the object goes.
+    ToRelease,
+}
+
+/// What came of a plan's effect.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Outcome {
+    /// There was none to carry out, or it needs no word.
+    Done,
+    /// A write found that the object had changed: look again, live, and decide anew.
+    Lost,
+    /// The process is about to stop, and the effect was not begun.
+    Stopping,
+    /// The effect is not begun: it is not its turn yet.
+    NotYet(Waiting),
+    /// Of a submit.
+    Submit(SubmitOutcome),
+    /// Of a look at the list.
+    Candidates(Result<Vec<Candidate>, Trouble>),
+    /// Of a look at the job.
+    Status(Result<RemoteJob, Trouble>),
+    /// Of the reads at the end.
+    Collected(Collected),
+    /// Of a cancel.
+    Cancel(CancelOutcome),
+}
+
+/// What came of a submit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SubmitOutcome {
+    /// The record as it was last written before the request: nonce and try may have been renewed.
+    pub record: SubmissionRecord,
+    /// What the service said.
+    pub answer: SubmitAnswer,
+}
+
+/// What the service said to a submit (`docs/adr/0003`).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum SubmitAnswer {
+    /// It made, or found, this job.
+    Accepted(Accepted),
+    /// It certainly made none.
+    Refused(Refusal),
+    /// Nobody can tell.
+    Unknown {
+        /// What happened, in words.
+        why: String,
+        /// Whether it was a success without a usable id.
+        without_id: bool,
+    },
+}
+
+/// An accepted submit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Accepted {
+    /// The job's id.
+    pub job_id: String,
+    /// The job as the answer tells it.
+    pub job: RemoteJob,
+    /// Whether the service says that this is an earlier job.
+    pub from_cache: Option<bool>,
+    /// The service's clock when it answered.
+    pub server_date: Option<Timestamp>,
+    /// Jobs that an earlier attempt may have made, seen after a repeat that the service did not de-duplicate.
+    pub strays: Vec<Candidate>,
+}
+
+/// A refused submit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Refusal {
+    /// 400, 422: the payload.
+    Payload(String),
+    /// 404, 405, or a budget that waiting does not help.
+    Pointless(String),
+    /// Everything that is the account's trouble or the network's.
+    Trouble(Trouble),
+}
+
+/// A job that may be what an unknown submit made.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Candidate {
+    /// Its id.
+    pub job_id: String,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// Whether another object already has it.
+    pub claimed: bool,
+}
+
+/// The reads at the end of a job.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Collected {
+    /// What only the status in YAML says.
+    pub details: Result<Details, Trouble>,
+    /// The summary of the results.
+    pub summary: Result<Summary, Trouble>,
+}
+
+/// What only the status in YAML says (contract section 5.1).
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Details {
+    /// When a worker began.
+    pub started_at: Option<Timestamp>,
+    /// When the job ended.
+    pub completed_at: Option<Timestamp>,
+    /// Seconds, as a decimal.
+    pub processing_time_seconds: Option<String>,
+    /// Pages that were crawled.
+    pub pages_crawled: Option<i64>,
+    /// Priority at the service.
+    pub priority: Option<i32>,
+}
+
+/// The summary of the results.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// Number of records, if the service says one.
+    pub count: Option<i64>,
+    /// Size in bytes; absent where there are no results.
+    pub bytes: Option<i64>,
+    /// The service's words on a failure.
+    pub error_message: Option<String>,
+}
+
+/// What came of a cancel.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum CancelOutcome {
+    /// The service took it: the status decides what came of it.
+    Sent,
+    /// The service says that the job was over already: the status decides.
+    AlreadyOver,
+    /// The service does not know the job.
+    NotFound,
+    /// Another object shares the job: it was not sent.
+    Shared(String),
+    /// It failed.
+    Failed(Trouble),
+}
+
+/// How a run stands: the one input of the conditions besides the record.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Standing {
+    /// Not accepted; time or somebody else will help.
+    Waiting(Reason, String),
+    /// Not accepted; the credentials have been rejected since then.
+    Rejected(Timestamp, String),
+    /// Held back by the spec.
+    Suspended,
+    /// A submit is under way.
+    Submitting,
+    /// The outcome of a submit is being settled.
+    Unknown(String),
+    /// A person has to decide.
+    Held(Reason, String),
+    /// Accepted and not over; the state is one of Queued and Processing.
+    Following(State, Reason, String),
+    /// A cancel is under way.
+    Cancelling(String),
+    /// Over; the state is one of the terminal three.
+    Ended(State, Reason, String),
+}
+
+/// Whether the mirror is fresh.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Freshness {
+    /// The newest look was good.
+    Fresh,
+    /// There was no good look for too long.
+    Stale(Reason, String),
+    /// There is nothing to say, or nothing new.
+    Unchanged,
+}
+
+/// What is now true, and what follows from it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// The data of the status; its conditions and flat words are computed from the rest.
+    pub record: ScrapeJobStatus,
+    /// How the run stands; `None` leaves the status alone.
+    pub standing: Option<Standing>,
+    /// Whether the mirror is fresh.
+    pub freshness: Freshness,
+    /// What this process should remember from here on.
+    pub memory: Memory,
+    /// What people should be told, once.
+    pub events: Vec<Event>,
+    /// When to look again, if nothing changes before.
+    pub again: Again,
+}
+
+/// When to look again, if nothing changes before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Again {
+    /// At once, reading live instead of from the cache.
+    Live,
+    /// After this long.
+    After(Duration),
+    /// Only when something changes.
+    OnChange,
+}
+
+/// An event for people.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// One word of the closed list.
+    pub reason: Reason,
+    /// Words for people.
+    pub note: String,
+}

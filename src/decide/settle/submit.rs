@@ -1,0 +1,125 @@
+//! What a submit's answer means for the object (`docs/adr/0003`).
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::{Settling, words};
+use crate::api::{Origin, Reason, State, SubmissionRecord};
+use crate::decide::facts::{Observed, Trouble};
+use crate::decide::plan::{Accepted, Again, Refusal, Standing, SubmitAnswer, SubmitOutcome};
+use crate::decide::{delete::orphaned, follow};
+
+/// How far the two clocks may differ when it is judged whether a job is older than our first attempt.
+const CLOCK_MARGIN: Duration = Duration::from_secs(60);
+
+impl Settling<'_> {
+    pub(super) fn submitted(&mut self, outcome: &SubmitOutcome) {
+        self.memory.attempted_at = Some(self.o.now);
+        self.memory.ended_here = true;
+        let first = outcome.record.attempt.unwrap_or(1) <= 1;
+        match &outcome.answer {
+            SubmitAnswer::Accepted(accepted) => self.accepted(&outcome.record, accepted, first),
+            SubmitAnswer::Refused(refusal) if first => self.refused(refusal),
+            SubmitAnswer::Refused(refusal) => self.repeat_refused(&outcome.record, refusal),
+            SubmitAnswer::Unknown { why, without_id } => {
+                self.memory.unusable_answers = if *without_id { self.o.memory.unusable_answers + 1 } else { 0 };
+                self.still_unknown(&outcome.record, why);
+            }
+        }
+    }
+
+    fn accepted(&mut self, record: &SubmissionRecord, accepted: &Accepted, first: bool) {
+        let origin = if first { of_first(accepted) } else { of_repeat(self.o, record, accepted) };
+        self.record.job_id = Some(accepted.job_id.clone());
+        self.record.submission = Some(SubmissionRecord { origin: Some(origin), ..record.clone() });
+        self.record.submit_time = Some(Time(self.o.now));
+        self.fold(&accepted.job);
+        self.fresh = true;
+        self.memory = super::Memory::default();
+        self.standing = Some(follow::standing(self.o, &self.record));
+        for stray in accepted.strays.iter().filter(|stray| !stray.claimed) {
+            self.events.push(orphaned(&format!(
+                "an earlier attempt of this submit may have made job {}, which nothing here follows; cancel it at the service if it is not wanted",
+                stray.job_id
+            )));
+        }
+    }
+
+    /// The service certainly made no job: the one step back that states may take.
+    fn refused(&mut self, refusal: &Refusal) {
+        self.record.submission = None;
+        self.memory.ended_here = false;
+        self.standing = Some(match refusal {
+            Refusal::Payload(words) => {
+                Standing::Ended(State::Failed, Reason::InvalidPayload, format!("the service refused the payload: {words}"))
+            }
+            Refusal::Pointless(words) => {
+                Standing::Held(Reason::Refused, format!("the service refused the submit, and waiting does not help: {words}"))
+            }
+            Refusal::Trouble(trouble) => self.waits_for(trouble),
+        });
+    }
+
+    fn waits_for(&mut self, trouble: &Trouble) -> Standing {
+        match trouble {
+            Trouble::Rejected(words) => Standing::Rejected(self.o.now, words.clone()),
+            Trouble::SpendCap(words) => {
+                Standing::Held(Reason::SpendCapReached, format!("the account's monthly spend cap is reached: {words}"))
+            }
+            Trouble::Throttled(until, words) => {
+                self.record.retry_after = until.map(Time);
+                Standing::Waiting(Reason::RateLimited, format!("the service asked the account to wait: {words}"))
+            }
+            Trouble::NotFound(words) | Trouble::Unavailable(words) => {
+                Standing::Waiting(Reason::ServiceUnavailable, format!("the service cannot be reached: {words}"))
+            }
+            Trouble::NoBudget(_) => {
+                Standing::Waiting(Reason::WaitingForBudget, "waiting for its turn in the account's request budget".to_owned())
+            }
+        }
+    }
+
+    /// A refusal of a repeat says nothing about the attempts before it: the outcome stays unknown.
+    fn repeat_refused(&mut self, record: &SubmissionRecord, refusal: &Refusal) {
+        match refusal {
+            Refusal::Trouble(trouble) => self.still_unknown(record, words(trouble)),
+            Refusal::Payload(words) | Refusal::Pointless(words) => {
+                self.record.submission = Some(record.clone());
+                self.standing = Some(Standing::Held(
+                    Reason::SubmissionAmbiguous,
+                    format!("a submit was sent and its outcome is not known; the repeat that would tell was refused: {words}; set spec.submission.onAmbiguous"),
+                ));
+            }
+        }
+    }
+
+    fn still_unknown(&mut self, record: &SubmissionRecord, why: &str) {
+        self.record.submission = Some(record.clone());
+        self.standing = Some(Standing::Unknown(format!("the outcome of a submit is not known: {why}")));
+        self.again = Some(Again::After(super::pause(2)));
+    }
+}
+
+fn of_first(accepted: &Accepted) -> Origin {
+    if accepted.from_cache == Some(true) { Origin::Cached } else { Origin::Submitted }
+}
+
+/// After a repeat, a job made at or after the first attempt is ours; an earlier one, or one of unknown time, is not.
+/// Both times are compared by the service's clock.
+fn of_repeat(o: &Observed, record: &SubmissionRecord, accepted: &Accepted) -> Origin {
+    if accepted.from_cache == Some(false) {
+        return Origin::Submitted;
+    }
+    let begun = record.started_at.as_ref().and_then(|time| by_their_clock(o.now, time.0, accepted.server_date));
+    match (accepted.job.created_at, begun) {
+        (Some(created), Some(begun)) if created + CLOCK_MARGIN >= begun => Origin::Submitted,
+        (Some(_) | None, _) => Origin::Cached,
+    }
+}
+
+fn by_their_clock(now: Timestamp, ours: Timestamp, server_date: Option<Timestamp>) -> Option<Timestamp> {
+    let offset = server_date?.duration_since(now);
+    ours.checked_add(offset).ok()
+}

@@ -1,0 +1,282 @@
+//! Decides about a job that is not accepted yet: submit, wait, hold, or settle an unknown outcome.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::body::knows_version;
+use super::facts::{AccountFacts, AccountUse, IntentFacts, Observed};
+use super::plan::{Attempt, LookUp, Plan, Standing};
+use super::Intent;
+use crate::api::{OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
+
+/// How long this process must have seen a nonce before it takes the outcome as unknown: longer than any request
+/// that another process may still have under way (5 s to begin, 8 s to run, and a margin).
+const SETTLE: Duration = Duration::from_secs(18);
+/// How long after the first attempt a repeat is still a look-up: the service de-duplicates for 24 h.
+const REPEATABLE: Duration = Duration::from_secs(20 * 3600);
+/// A recorded time may be this far ahead of our clock; more is taken as older than `REPEATABLE`.
+const CLOCK_SLACK: Duration = Duration::from_secs(300);
+/// How often a success without a usable id is repeated.
+const UNUSABLE_ANSWERS: u32 = 3;
+/// The longest wait between two repeats.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// The next step of a job that is submitted by us and not accepted.
+pub(super) fn next(o: &Observed) -> Plan {
+    let Some(body) = &o.job.body else {
+        return held(Reason::InvalidPayload, "spec has no payload to submit; add spec.payload");
+    };
+    if let Some(record) = unknown_submission(o) {
+        return settle_unknown(o, &record);
+    }
+    if o.intent == IntentFacts::Unreadable {
+        return held(
+            Reason::SubmissionAmbiguous,
+            "the annotation spideriq.ai/submission cannot be read, so an earlier submit cannot be ruled out; remove the annotation to submit",
+        );
+    }
+    if body.payload_bytes > PAYLOAD_MAX {
+        let message = format!("the payload has {} bytes and may have {PAYLOAD_MAX}; create another ScrapeJob with less", body.payload_bytes);
+        return Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, message));
+    }
+    if let Some(standing) = still_held(o) {
+        return Plan::Rest(standing);
+    }
+    if o.job.spec.suspended() {
+        return Plan::Rest(Standing::Suspended);
+    }
+    match sendable(&o.account) {
+        Err(standing) => Plan::Rest(standing),
+        Ok(account) => match adoptable(o, account) {
+            Some(job_id) => Plan::Adopt(job_id),
+            None => first_attempt(o, account),
+        },
+    }
+}
+
+/// The account, if a submit may be sent with it now; else how the job stands.
+fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
+    match account {
+        AccountFacts::Missing { name } => Err(Standing::Waiting(
+            Reason::AccountNotFound,
+            format!("ScrapeAccount {name} does not exist in this namespace; create it"),
+        )),
+        AccountFacts::Unusable { reason, message, fingerprint: _ } => {
+            let reason = if *reason == Reason::CredentialsMissing { *reason } else { Reason::AccountNotReady };
+            Err(Standing::Waiting(reason, message.clone()))
+        }
+        AccountFacts::Usable(account) => {
+            if let Some((since, words)) = &account.rejected {
+                return Err(Standing::Rejected(*since, words.clone()));
+            }
+            if account.spend_cap {
+                return Err(Standing::Held(
+                    Reason::SpendCapReached,
+                    format!("ScrapeAccount {} has reached its monthly spend cap; raise the cap, and the job goes on within the hour", account.name),
+                ));
+            }
+            if account.suspended {
+                return Err(Standing::Waiting(
+                    Reason::AccountNotReady,
+                    format!("ScrapeAccount {} is suspended; set its spec.suspend to false to go on", account.name),
+                ));
+            }
+            Ok(account)
+        }
+    }
+}
+
+/// A hold lasts until the Secret, the account or `onAmbiguous` changes.
+pub(super) fn still_held(o: &Observed) -> Option<Standing> {
+    let reason = o.recorded.reason.as_deref().and_then(Reason::parse)?;
+    let same = o.recorded.held_on.as_deref() == Some(hold_key(o).as_str());
+    let clears_by_itself = reason == Reason::SpendCapReached;
+    (o.recorded.current_state() == State::Held && same && !clears_by_itself)
+        .then(|| Standing::Held(reason, o.recorded.message.clone().unwrap_or_default()))
+}
+
+/// What a held job waits to see changed, as a short hash.
+pub(super) fn hold_key(o: &Observed) -> String {
+    let body = o.job.body.as_ref().map_or("", |body| &body.hash);
+    let all = format!("{}/{:?}/{body}", o.account.fingerprint(), o.job.spec.on_ambiguous());
+    hex::encode(Sha256::digest(all)).chars().take(16).collect()
+}
+
+/// The job that an intent names as ours, when the status is lost: a restored backup, a replaced object.
+fn adoptable(o: &Observed, account: &AccountUse) -> Option<String> {
+    match &o.intent {
+        IntentFacts::Found(intent) if o.recorded.submission.is_none() && intent.is_for(&o.job, account) => {
+            intent.job_id.clone()
+        }
+        IntentFacts::Found(_) | IntentFacts::None | IntentFacts::Unreadable => None,
+    }
+}
+
+/// The submission whose outcome is not known, if there is one: a nonce without a job id, or the intent of a
+/// restored object that had another uid when it was written.
+pub(super) fn unknown_submission(o: &Observed) -> Option<SubmissionRecord> {
+    if o.recorded.job_id.is_some() {
+        return None;
+    }
+    if let Some(record) = &o.recorded.submission
+        && record.nonce.is_some()
+    {
+        return Some(record.clone());
+    }
+    let (IntentFacts::Found(intent), AccountFacts::Usable(account)) = (&o.intent, &o.account) else { return None };
+    let restored = o.recorded.submission.is_none()
+        && intent.uid != o.job.uid
+        && intent.job_id.is_none()
+        && intent.is_for(&o.job, account);
+    restored.then(|| SubmissionRecord {
+        origin: None,
+        body_hash: Some(intent.body_hash.clone()),
+        nonce: Some(intent.nonce.clone()),
+        attempt: Some(1),
+        started_at: Some(Time(intent.time)),
+        endpoint: Some(intent.endpoint.clone()),
+        client_id: intent.client_id.clone(),
+        credential: None,
+        resubmitted: None,
+    })
+}
+
+fn first_attempt(o: &Observed, account: &AccountUse) -> Plan {
+    attempt(o, account, &SubmissionRecord::default())
+}
+
+/// The next attempt after `before`: one more try, a fresh nonce, everything else as it was.
+fn attempt(o: &Observed, account: &AccountUse, before: &SubmissionRecord) -> Plan {
+    let started_at = before.started_at.as_ref().map_or(o.now, |time| time.0);
+    let (Some(intent), Some(type_), Some(body)) =
+        (Intent::new(&o.job, account, &o.nonce, started_at), o.job.spec.type_.clone(), &o.job.body)
+    else {
+        return held(Reason::InvalidPayload, "spec has no type and payload to submit");
+    };
+    let record = SubmissionRecord {
+        origin: None,
+        body_hash: Some(body.hash.clone()),
+        nonce: Some(o.nonce.clone()),
+        attempt: Some(before.attempt.unwrap_or(0).saturating_add(1)),
+        started_at: Some(Time(started_at)),
+        endpoint: Some(account.endpoint.clone()),
+        client_id: account.client_id.clone(),
+        credential: Some(account.credential.clone()),
+        resubmitted: before.resubmitted,
+    };
+    Plan::Submit(Box::new(Attempt {
+        intent,
+        record,
+        type_,
+        body: body.json.clone(),
+        payload_hash: body.payload_hash.clone(),
+    }))
+}
+
+/// The outcome of a submit is not known: look it up by repeating where the service de-duplicates, else hold.
+fn settle_unknown(o: &Observed, record: &SubmissionRecord) -> Plan {
+    if let Some(standing) = still_held(o) {
+        return Plan::Rest(standing);
+    }
+    if !o.memory.ended_here && o.memory.nonce_seen_for < SETTLE {
+        return unknown("the outcome of a submit is not known; waiting until no request can still be under way");
+    }
+    match o.job.spec.on_ambiguous() {
+        OnAmbiguous::Hold => Plan::LookUp(LookUp::ToHold),
+        OnAmbiguous::Adopt => with_account(o, record, |_| Plan::LookUp(LookUp::ToAdopt)),
+        OnAmbiguous::Auto if !repeatable(o, record) => Plan::LookUp(LookUp::ToHold),
+        OnAmbiguous::Resubmit if !repeatable(o, record) && record.resubmitted == Some(true) => {
+            Plan::LookUp(LookUp::ToHold)
+        }
+        OnAmbiguous::Auto | OnAmbiguous::Resubmit => repeat(o, record),
+    }
+}
+
+/// Sends the recorded body again, if it is still the recorded body, client and endpoint.
+fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
+    let recorded = record.body_hash.as_deref().unwrap_or_default();
+    if !knows_version(recorded) {
+        return held(
+            Reason::SubmissionAmbiguous,
+            "the recorded submit was made by another release whose body hash this one cannot make; set spec.submission.onAmbiguous or run that release",
+        );
+    }
+    if o.job.body.as_ref().map(|body| body.hash.as_str()) != Some(recorded) {
+        return held(
+            Reason::PayloadChangedWithoutRunID,
+            "payload or priority differ from what was submitted, and the outcome of that submit is not known; put them back",
+        );
+    }
+    if o.memory.unusable_answers >= UNUSABLE_ANSWERS {
+        return Plan::LookUp(LookUp::ToHold);
+    }
+    with_account(o, record, |account| {
+        if let Some(wait) = wait_before_repeat(o, record) {
+            return unknown(wait);
+        }
+        let resubmits = !repeatable(o, record);
+        let before = SubmissionRecord { resubmitted: resubmits.then_some(true).or(record.resubmitted), ..record.clone() };
+        attempt(o, account, &before)
+    })
+}
+
+/// Runs `then` with an account that is proven to be of the recorded client and may submit now.
+fn with_account(o: &Observed, record: &SubmissionRecord, then: impl FnOnce(&AccountUse) -> Plan) -> Plan {
+    if o.job.spec.suspended() {
+        return unknown("the outcome of a submit is not known, and spec.suspend holds back the request that would settle it");
+    }
+    match sendable(&o.account) {
+        Err(Standing::Held(_, message) | Standing::Waiting(_, message) | Standing::Rejected(_, message)) => {
+            unknown(&format!("the outcome of a submit is not known and cannot be settled yet: {message}"))
+        }
+        Err(_) => unknown("the outcome of a submit is not known"),
+        Ok(account) if account.proves(record) => then(account),
+        Ok(account) => held(
+            Reason::TenantChanged,
+            &format!(
+                "the outcome of a submit is not known, and the credentials of ScrapeAccount {} are not proven to be of the client that made it; put back credentials of that client",
+                account.name
+            ),
+        ),
+    }
+}
+
+/// Delays between repeats grow: 5 s, 10 s, 20 s, … from the end of the last one.
+fn wait_before_repeat(o: &Observed, record: &SubmissionRecord) -> Option<&'static str> {
+    let last = o.memory.attempted_at?;
+    let doublings = record.attempt.unwrap_or(1).clamp(1, 12).unsigned_abs() - 1;
+    let wait = Duration::from_secs(5 << doublings).min(LONGEST_WAIT);
+    (o.now < last + wait).then_some("the outcome of a submit is not known; it is looked up again with growing delays")
+}
+
+/// Whether sending the body again is only a look-up: the service de-duplicates the type, and still remembers.
+fn repeatable(o: &Observed, record: &SubmissionRecord) -> bool {
+    let recorded = record.started_at.as_ref().map(|time| time.0);
+    let intended = match &o.intent {
+        IntentFacts::Found(intent) if Some(&intent.nonce) == record.nonce.as_ref() => Some(intent.time),
+        IntentFacts::Found(_) | IntentFacts::None | IntentFacts::Unreadable => None,
+    };
+    let fresh = |time: Timestamp| time <= o.now + CLOCK_SLACK && o.now < time + REPEATABLE;
+    deduplicates(o) && recorded.is_some_and(fresh) && intended.is_none_or(fresh)
+}
+
+/// The types that the service de-duplicates for sure enough (contract section 3); every other one is taken to
+/// act, and to charge, again.
+fn deduplicates(o: &Observed) -> bool {
+    match o.job.spec.type_.as_deref() {
+        Some("spiderSite" | "spiderVerify" | "spiderPeople" | "spiderCompanyData" | "spiderVideo") => true,
+        Some("spiderMaps") => !o.job.spec.payload.as_ref().is_some_and(|payload| payload.contains_key("workflow")),
+        Some(_) | None => false,
+    }
+}
+
+fn held(reason: Reason, message: &str) -> Plan {
+    Plan::Rest(Standing::Held(reason, message.to_owned()))
+}
+
+fn unknown(message: &str) -> Plan {
+    Plan::Rest(Standing::Unknown(message.to_owned()))
+}

@@ -1,0 +1,11 @@
+//! What users and their tools read: the conditions, and the only writer of a status.
+//!
+//! It may know the published API and a verdict. It must never decide, and never ask the service.
+
+mod bounds;
+mod conditions;
+mod flat;
+mod write;
+
+pub use conditions::compute;
+pub use write::{WriteError, patch_metadata, patch_status, same_meaning};

@@ -1,0 +1,167 @@
+//! The only writer of a job: its status, and the metadata around a submit. Every write is preconditioned on the
+//! resourceVersion that its decision was made on, so that a stale cache or a second replica loses.
+
+use std::time::Duration;
+
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::{Map, Value, json};
+
+use crate::api::ScrapeJob;
+use crate::api::ScrapeJobStatus;
+
+/// Longer than any healthy answer; a write without one is settled by a live read.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why a write did not happen, or may not have.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The object changed or went: look again, live, and decide anew.
+    #[error("the object changed meanwhile: {0}")]
+    Lost(String),
+    /// Nobody knows whether it was carried out.
+    #[error("no answer from the API server: {0}")]
+    Unanswered(String),
+    /// The operator may not write it.
+    #[error("the API server refused the write: {0}")]
+    Forbidden(String),
+}
+
+/// Writes the status where it differs, in one request.
+///
+/// # Errors
+/// See [`WriteError`]; only `Lost` and `Forbidden` say for certain that nothing was written.
+pub async fn patch_status(
+    jobs: &Api<ScrapeJob>,
+    name: &str,
+    resource_version: &str,
+    recorded: &ScrapeJobStatus,
+    status: &ScrapeJobStatus,
+) -> Result<ScrapeJob, WriteError> {
+    // A status that is only the schema's default is not stored: against it everything has to be written.
+    let before = if recorded.is_written() { to_value(recorded) } else { json!({}) };
+    let patch = json!({
+        "metadata": {"resourceVersion": resource_version},
+        "status": difference(&before, &to_value(status)),
+    });
+    let params = PatchParams::default();
+    answered(jobs.patch_status(name, &params, &Patch::Merge(&patch))).await
+}
+
+/// Writes part of the metadata: the caller's merge patch, fenced by uid and resourceVersion.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn patch_metadata(
+    jobs: &Api<ScrapeJob>,
+    name: &str,
+    (uid, resource_version): (&str, &str),
+    mut metadata: Map<String, Value>,
+) -> Result<ScrapeJob, WriteError> {
+    metadata.insert("uid".to_owned(), uid.into());
+    metadata.insert("resourceVersion".to_owned(), resource_version.into());
+    let patch = json!({"metadata": metadata});
+    answered(jobs.patch(name, &PatchParams::default(), &Patch::Merge(&patch))).await
+}
+
+async fn answered(
+    request: impl Future<Output = Result<ScrapeJob, kube::Error>>,
+) -> Result<ScrapeJob, WriteError> {
+    match tokio::time::timeout(ANSWER_WITHIN, request).await {
+        Ok(Ok(written)) => Ok(written),
+        Ok(Err(kube::Error::Api(status))) => Err(match status.code {
+            404 | 409 | 422 => WriteError::Lost(status.message.clone()),
+            401 | 403 => WriteError::Forbidden(status.message.clone()),
+            _ => WriteError::Unanswered(status.message.clone()),
+        }),
+        Ok(Err(error)) => Err(WriteError::Unanswered(error.to_string())),
+        Err(_) => Err(WriteError::Unanswered("it took too long".to_owned())),
+    }
+}
+
+/// Whether two statuses tell the same: a change of worker or page count alone, or of the stamp that comes with it,
+/// is none (R12).
+pub fn same_meaning(first: &ScrapeJobStatus, second: &ScrapeJobStatus) -> bool {
+    let both_processing =
+        [first, second].iter().all(|status| status.reason.as_deref() == Some("Processing") && !status.finished);
+    let essence = |status: &ScrapeJobStatus| {
+        let mut status = status.clone();
+        if let Some(remote) = &mut status.remote {
+            remote.worker_id = None;
+            remote.pages_crawled = None;
+            remote.updated_at = None;
+        }
+        if both_processing {
+            status.message = None;
+            for condition in status.conditions.iter_mut().filter(|condition| condition.type_ != "Synced") {
+                condition.message.clear();
+            }
+        }
+        status
+    };
+    essence(first) == essence(second)
+}
+
+/// The merge patch that turns one value into the other: what is gone becomes null.
+fn difference(before: &Value, after: &Value) -> Value {
+    let (Value::Object(before), Value::Object(after)) = (before, after) else { return after.clone() };
+    let mut patch = Map::new();
+    for (key, value) in after {
+        match before.get(key) {
+            Some(old) if old == value => {}
+            Some(old @ Value::Object(_)) if value.is_object() => {
+                patch.insert(key.clone(), difference(old, value));
+            }
+            Some(_) | None => {
+                patch.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    for key in before.keys().filter(|key| !after.contains_key(*key)) {
+        patch.insert(key.clone(), Value::Null);
+    }
+    Value::Object(patch)
+}
+
+/// Our own types always serialise; were that to fail, an empty patch would be refused, not stored.
+fn to_value(status: &ScrapeJobStatus) -> Value {
+    serde_json::to_value(status).unwrap_or(Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{difference, same_meaning};
+    use crate::api::{Remote, ScrapeJobStatus};
+
+    #[test]
+    fn a_difference_names_what_changed_and_nulls_what_is_gone() {
+        let cases = [
+            (json!({}), json!({"a": 1}), json!({"a": 1})),
+            (json!({"a": 1, "b": 2}), json!({"a": 1}), json!({"b": null})),
+            (json!({"a": {"x": 1, "y": 2}}), json!({"a": {"x": 1, "z": 3}}), json!({"a": {"y": null, "z": 3}})),
+            (json!({"a": [1, 2]}), json!({"a": [1, 3]}), json!({"a": [1, 3]})),
+            (json!({"a": 1}), json!({"a": 1}), json!({})),
+        ];
+        for (before, after, expected) in cases {
+            assert_eq!(difference(&before, &after), expected, "{before} to {after}");
+        }
+    }
+
+    #[test]
+    fn r12_a_worker_or_a_page_count_alone_is_no_change() {
+        let status = |worker: &str, state: &str| ScrapeJobStatus {
+            state: Some("Processing".to_owned()),
+            reason: Some("Processing".to_owned()),
+            message: Some(format!("picked up by {worker}")),
+            remote: Some(Remote {
+                state: Some(state.to_owned()),
+                worker_id: Some(worker.to_owned()),
+                ..Remote::default()
+            }),
+            ..ScrapeJobStatus::default()
+        };
+        assert!(same_meaning(&status("one", "processing"), &status("two", "processing")));
+        assert!(!same_meaning(&status("one", "processing"), &status("one", "queued")));
+    }
+}
