@@ -1,0 +1,83 @@
+//! Stops something for a while after failures, and then lets a single probe out.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{LONGEST_WAIT, Ticket};
+
+/// The first pause; each further failure doubles it.
+const FIRST: Duration = Duration::from_secs(2);
+/// The longest pause that we choose ourselves.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Whether something is stopped, and who tries whether it still has to be.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Brake {
+    failures: u32,
+    /// The end of the pause; it stays set until the probe after it succeeds.
+    pub(super) until: Option<Timestamp>,
+    probe: Option<Ticket>,
+    /// Who failed last, so that the failures of two can be told from two failures of one.
+    pub(super) last_failed: Option<String>,
+}
+
+impl Brake {
+    /// Whether a request may go out: no pause, or its end has come and no probe is out.
+    pub(super) fn lets_pass(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| until <= now && self.probe.is_none())
+    }
+
+    /// When it may let one pass again; `None` while only the probe's answer can tell.
+    pub(super) fn opens(&self) -> Option<Timestamp> {
+        match (self.until, self.probe) {
+            (None, _) => Some(Timestamp::MIN),
+            (Some(until), None) => Some(until),
+            (Some(_), Some(_)) => None,
+        }
+    }
+
+    /// A request was let out; after a pause it is the probe.
+    pub(super) fn passed(&mut self, ticket: Ticket) {
+        if self.until.is_some() {
+            self.probe = Some(ticket);
+        }
+    }
+
+    pub(super) fn is_probe(&self, ticket: Ticket) -> bool {
+        self.probe == Some(ticket)
+    }
+
+    /// The probe is over, whatever came of it.
+    pub(super) fn probe_withdrawn(&mut self, ticket: Ticket) {
+        if self.probe == Some(ticket) {
+            self.probe = None;
+        }
+    }
+
+    /// Things are well again.
+    pub(super) fn released(&mut self) {
+        *self = Self::default();
+    }
+
+    /// One more failure: twice the pause, spread between half and all of it.
+    pub(super) fn failed(&mut self, now: Timestamp, jitter: f64) {
+        let whole = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        self.failures = self.failures.saturating_add(1);
+        self.pause(now, whole.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0));
+    }
+
+    /// A pause that the service itself asked for; one in the past is none.
+    pub(super) fn hold(&mut self, now: Timestamp, until: Timestamp) {
+        if until > now {
+            let asked = Duration::try_from(until.duration_since(now)).unwrap_or(LONGEST_WAIT);
+            self.pause(now, asked.min(LONGEST_WAIT));
+        }
+    }
+
+    /// A pause only ever grows: two requests that were under way together fail together.
+    fn pause(&mut self, now: Timestamp, length: Duration) {
+        let end = now.checked_add(length).unwrap_or(now);
+        self.until = Some(self.until.map_or(end, |until| until.max(end)));
+    }
+}

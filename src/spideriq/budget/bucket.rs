@@ -1,0 +1,84 @@
+//! A token bucket kept as one time: when it would be full again.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+const MINUTE: u64 = 60_000_000_000;
+
+/// At most `per_minute` in any 60 seconds: `burst` at once, refilled at what is left of the minute's limit.
+#[derive(Debug, PartialEq)]
+pub(super) struct Bucket {
+    /// The time that one token takes to come back; `None` where nothing is ever allowed.
+    each: Option<Duration>,
+    burst: u32,
+    full_at: Timestamp,
+}
+
+impl Bucket {
+    /// An empty bucket.
+    pub(super) fn spent(per_minute: u32, burst: u32, now: Timestamp) -> Self {
+        let mut bucket = Self { each: None, burst: 0, full_at: now };
+        bucket.resize(per_minute, burst, now);
+        bucket.full_at = bucket.span(bucket.burst).and_then(|span| now.checked_add(span).ok()).unwrap_or(now);
+        bucket
+    }
+
+    pub(super) fn resize(&mut self, per_minute: u32, burst: u32, now: Timestamp) {
+        let missing = self.burst.saturating_sub(self.available(now));
+        self.burst = burst.clamp(1, per_minute.saturating_sub(1).max(1));
+        // Evenly spaced tokens need no room for a burst; a burst and the refill behind it share the limit.
+        let refill = if self.burst == 1 { per_minute } else { per_minute - self.burst };
+        self.each = (refill > 0).then(|| Duration::from_nanos(MINUTE / u64::from(refill)));
+        self.full_at = self.span(missing).and_then(|span| now.checked_add(span).ok()).unwrap_or(now);
+    }
+
+    pub(super) fn has(&self, now: Timestamp) -> bool {
+        self.each.is_some() && self.next(now) <= now
+    }
+
+    /// When there is a token.
+    pub(super) fn next(&self, now: Timestamp) -> Timestamp {
+        match self.span(self.burst.saturating_sub(1)) {
+            None => Timestamp::MAX,
+            Some(spare) => self.full_at.checked_sub(spare).unwrap_or(now).max(now),
+        }
+    }
+
+    pub(super) fn take(&mut self, now: Timestamp) {
+        if let Some(each) = self.each {
+            self.full_at = self.full_at.max(now).checked_add(each).unwrap_or(self.full_at);
+        }
+    }
+
+    /// Undoes a take that nothing came of.
+    pub(super) fn give_back(&mut self) {
+        if let Some(each) = self.each {
+            self.full_at = self.full_at.checked_sub(each).unwrap_or(self.full_at);
+        }
+    }
+
+    /// Believes somebody who counts fewer tokens.
+    pub(super) fn at_most(&mut self, tokens: u32, now: Timestamp) {
+        if let Some(missing) = self.span(self.burst.saturating_sub(tokens)) {
+            self.full_at = self.full_at.max(now.checked_add(missing).unwrap_or(now));
+        }
+    }
+
+    /// Tokens that could be taken at once.
+    pub(super) fn available(&self, now: Timestamp) -> u32 {
+        let Some(each) = self.each else { return 0 };
+        let missing = Duration::try_from(self.full_at.duration_since(now).max(SignedDuration::ZERO)).unwrap_or_default();
+        let missing = u32::try_from(missing.as_nanos().div_ceil(each.as_nanos())).unwrap_or(u32::MAX);
+        self.burst.saturating_sub(missing)
+    }
+
+    /// How long so many tokens take to come.
+    pub(super) fn time_for(&self, tokens: u32) -> Option<Duration> {
+        self.span(tokens)
+    }
+
+    fn span(&self, tokens: u32) -> Option<Duration> {
+        self.each?.checked_mul(tokens)
+    }
+}

@@ -1,0 +1,289 @@
+//! The budget behind a lock: waits for a turn, without a timer while nobody waits.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use super::{Budget, Counted, Lane, Limits, Ticket, Verdict};
+use crate::clock::Clock;
+
+/// How long a turn is kept for a key that was told about it.
+const KEPT: Duration = Duration::from_secs(15);
+
+/// Hands out the turns of one client's budget. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    clock: Clock,
+    turns: mpsc::UnboundedSender<String>,
+}
+
+#[derive(Debug)]
+struct State {
+    budget: Budget,
+    waiters: HashMap<Ticket, Waiter>,
+    places: HashMap<String, Place>,
+    timer: Option<(Timestamp, AbortHandle)>,
+}
+
+#[derive(Debug)]
+enum Waiter {
+    Future(oneshot::Sender<Permit>),
+    Key(String),
+}
+
+/// The place of a key that comes back later.
+#[derive(Debug)]
+enum Place {
+    Queued { ticket: Ticket, lane: Lane, since: Timestamp },
+    Granted(Permit),
+}
+
+/// One request that may be made now. Dropped unused, its turn goes to somebody else.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Weak<Shared>,
+    ticket: Ticket,
+    used: bool,
+}
+
+/// The answer to asking for a turn without waiting.
+#[derive(Debug)]
+pub enum Reservation {
+    /// Now.
+    Granted(Permit),
+    /// Later; the key is told when.
+    Waiting {
+        /// Since when it waits.
+        since: Timestamp,
+        /// About when its turn comes.
+        estimate: Option<Timestamp>,
+        /// Until when the whole account pauses.
+        paused_until: Option<Timestamp>,
+    },
+}
+
+impl Gate {
+    /// A gate that tells keys of their turns through `turns`.
+    pub fn new(limits: Limits, clock: Clock, turns: mpsc::UnboundedSender<String>) -> Self {
+        let state = State {
+            budget: Budget::new(limits, clock.now()),
+            waiters: HashMap::new(),
+            places: HashMap::new(),
+            timer: None,
+        };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), clock, turns }) }
+    }
+
+    /// Waits for a turn. Dropping the future leaves the queue.
+    pub async fn acquire(&self, lane: Lane, group: &str, subject: &str) -> Permit {
+        loop {
+            let (sender, receiver) = oneshot::channel();
+            let ticket = {
+                let mut state = self.shared.lock();
+                let ticket = state.budget.enqueue(lane, group, subject);
+                state.waiters.insert(ticket, Waiter::Future(sender));
+                ticket
+            };
+            let leave = Leave { gate: &self.shared, ticket };
+            self.shared.turn();
+            if let Ok(permit) = receiver.await {
+                std::mem::forget(leave);
+                return permit;
+            }
+        }
+    }
+
+    /// Asks for a turn without waiting. The key keeps its place between calls, and is told when its turn comes;
+    /// then it has 15 seconds to ask again.
+    pub fn reserve(&self, key: &str, lane: Lane, group: &str, subject: &str) -> Reservation {
+        let now = self.shared.clock.now();
+        {
+            let mut state = self.shared.lock();
+            if matches!(&state.places.get(key), Some(Place::Queued { lane: other, .. }) if *other != lane) {
+                state.leave(key);
+            }
+            if !state.places.contains_key(key) {
+                let ticket = state.budget.enqueue(lane, group, subject);
+                state.waiters.insert(ticket, Waiter::Key(key.to_owned()));
+                state.places.insert(key.to_owned(), Place::Queued { ticket, lane, since: now });
+            }
+        }
+        self.shared.turn_for(Some(key));
+        let mut state = self.shared.lock();
+        match state.places.remove(key) {
+            Some(Place::Granted(permit)) => Reservation::Granted(permit),
+            Some(Place::Queued { ticket, lane, since }) => {
+                state.places.insert(key.to_owned(), Place::Queued { ticket, lane, since });
+                Reservation::Waiting {
+                    since,
+                    estimate: state.budget.estimate(lane, now),
+                    paused_until: state.budget.paused_until(now),
+                }
+            }
+            None => Reservation::Waiting { since: now, estimate: None, paused_until: None },
+        }
+    }
+
+    /// Gives up the place of a key.
+    pub fn forget(&self, key: &str) {
+        let dropped = self.shared.lock().leave(key);
+        drop(dropped);
+        self.shared.turn();
+    }
+
+    /// Other limits from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.shared.lock().budget.set_limits(limits, self.shared.clock.now());
+        self.shared.turn();
+    }
+
+    /// Puts a pause back that an earlier process was asked for.
+    pub fn restore_pause(&self, until: Timestamp) {
+        self.shared.lock().budget.restore_pause(self.shared.clock.now(), until);
+    }
+
+    /// Until when the whole account pauses.
+    pub fn paused_until(&self) -> Option<Timestamp> {
+        self.shared.lock().budget.paused_until(self.shared.clock.now())
+    }
+
+    /// Requests that could be sent at once now.
+    pub fn available(&self) -> u32 {
+        self.shared.lock().budget.available(self.shared.clock.now())
+    }
+
+    /// How many wait in a lane.
+    pub fn waiting(&self, lane: Lane) -> usize {
+        self.shared.lock().budget.waiting(lane)
+    }
+}
+
+impl Permit {
+    /// Tells the budget what came of the request.
+    pub fn settle(mut self, verdict: Verdict, counted: Counted) {
+        self.used = true;
+        if let Some(gate) = self.gate.upgrade() {
+            let mut noise = [0_u8; 1];
+            // Without randomness the pauses are only less spread.
+            let _ = getrandom::fill(&mut noise);
+            let jitter = f64::from(noise[0]) / 255.0;
+            gate.lock().budget.answered(gate.clock.now(), self.ticket, verdict, counted, jitter);
+            gate.turn();
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.used
+            && let Some(gate) = self.gate.upgrade()
+        {
+            gate.lock().budget.withdraw(self.ticket);
+            gate.turn();
+        }
+    }
+}
+
+/// Leaves the queue when a waiting future is dropped.
+struct Leave<'a> {
+    gate: &'a Arc<Shared>,
+    ticket: Ticket,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        let mut state = self.gate.lock();
+        state.waiters.remove(&self.ticket);
+        state.budget.withdraw(self.ticket);
+    }
+}
+
+impl State {
+    /// Takes a key out; the permit that it may have had is dropped by the caller, outside of the lock.
+    fn leave(&mut self, key: &str) -> Option<Place> {
+        let place = self.places.remove(key);
+        if let Some(Place::Queued { ticket, .. }) = &place {
+            self.waiters.remove(ticket);
+            self.budget.withdraw(*ticket);
+        }
+        place
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(self: &Arc<Self>) {
+        self.turn_for(None);
+    }
+
+    /// Hands out the turns that have come, and sets the one timer for the next. The key that asks just now needs
+    /// no telling.
+    fn turn_for(self: &Arc<Self>, asking: Option<&str>) {
+        let now = self.clock.now();
+        // Permits that find nobody any more are dropped after the lock is, because dropping one takes it again.
+        let mut unwanted = Vec::new();
+        let mut state = self.lock();
+        for ticket in state.budget.grant(now) {
+            let permit = Permit { gate: Arc::downgrade(self), ticket, used: false };
+            match state.waiters.remove(&ticket) {
+                Some(Waiter::Future(sender)) => unwanted.extend(sender.send(permit).err()),
+                Some(Waiter::Key(key)) => {
+                    if asking != Some(key.as_str()) {
+                        // The receiver goes only when the process stops.
+                        let _ = self.turns.send(key.clone());
+                        self.keep_for_a_while(key.clone(), ticket);
+                    }
+                    state.places.insert(key, Place::Granted(permit));
+                }
+                None => unwanted.push(permit),
+            }
+        }
+        let next = state.budget.next_change(now);
+        if state.timer.as_ref().map(|(at, _)| *at) != next {
+            if let Some((_, timer)) = state.timer.take() {
+                timer.abort();
+            }
+            state.timer = next.map(|at| (at, self.wake_at(at, now)));
+        }
+        drop(state);
+    }
+
+    fn wake_at(self: &Arc<Self>, at: Timestamp, now: Timestamp) -> AbortHandle {
+        let gate = Arc::downgrade(self);
+        let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default().max(Duration::from_millis(1));
+        let sleep = async move {
+            tokio::time::sleep(wait).await;
+            if let Some(gate) = gate.upgrade() {
+                gate.lock().timer = None;
+                gate.turn();
+            }
+        };
+        tokio::spawn(sleep).abort_handle()
+    }
+
+    fn keep_for_a_while(self: &Arc<Self>, key: String, ticket: Ticket) {
+        let gate = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(KEPT).await;
+            let Some(gate) = gate.upgrade() else { return };
+            let mut state = gate.lock();
+            let unused = matches!(state.places.get(&key), Some(Place::Granted(permit)) if permit.ticket == ticket);
+            let dropped = unused.then(|| state.places.remove(&key));
+            drop(state);
+            drop(dropped);
+        });
+    }
+}

@@ -1,0 +1,303 @@
+//! How many requests one client may send, and whose turn it is. Pure: time and jitter are arguments.
+//!
+//! The service allows so many requests, and so many submits, in any 60 seconds, counted over everything that uses
+//! the client (contract section 4). So there is one budget for each client, whatever the number of objects.
+
+mod brake;
+mod bucket;
+mod gate;
+mod queue;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use brake::Brake;
+use bucket::Bucket;
+pub use gate::{Gate, Permit, Reservation};
+use queue::Queue;
+
+/// The longest that a wait asked for by the service is believed.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+/// How many grants in a row may pass over a waiting lower lane: so much of the budget it gets at the least.
+const PASSED_OVER: u32 = 4;
+/// Objects whose own failures are remembered; past that the one that may go on first is forgotten.
+const SUBJECTS: usize = 1024;
+
+/// What a request is for, in order of precedence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Cancelling, because somebody waits for a deletion.
+    Cancel,
+    /// Submitting.
+    Submit,
+    /// Following.
+    Poll,
+    /// Reading results.
+    Results,
+}
+
+impl Lane {
+    /// Every lane, highest first.
+    pub const ALL: [Self; 4] = [Self::Cancel, Self::Submit, Self::Poll, Self::Results];
+
+    /// The word in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Submit => "submit",
+            Self::Poll => "poll",
+            Self::Results => "results",
+        }
+    }
+}
+
+/// Limits of a client, each counted over any 60 seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests of every kind.
+    pub requests_per_minute: u32,
+    /// Requests at once.
+    pub burst: u32,
+    /// Submits.
+    pub submits_per_minute: u32,
+}
+
+impl Default for Limits {
+    /// What the service documents (contract section 4).
+    fn default() -> Self {
+        Self { requests_per_minute: 100, burst: 20, submits_per_minute: 10 }
+    }
+}
+
+impl Limits {
+    /// The smaller of each.
+    #[must_use]
+    pub fn smallest(self, other: Self) -> Self {
+        Self {
+            requests_per_minute: self.requests_per_minute.min(other.requests_per_minute),
+            burst: self.burst.min(other.burst),
+            submits_per_minute: self.submits_per_minute.min(other.submits_per_minute),
+        }
+    }
+}
+
+/// A place in the queue, and later the grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(u64);
+
+/// What came of a request, as far as the budget cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The service answered, whatever it said.
+    Answered,
+    /// It asked to wait; until when, if it said.
+    Throttled(Option<Timestamp>),
+    /// It failed in a way that a pause may heal.
+    Failed,
+}
+
+/// What the service said of its own count, which beats ours: others may use the same client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Requests left.
+    pub remaining: Option<u32>,
+    /// When the count starts anew.
+    pub reset: Option<Timestamp>,
+}
+
+/// The budget of one client.
+#[derive(Debug, PartialEq)]
+pub struct Budget {
+    requests: Bucket,
+    submits: Bucket,
+    account: Brake,
+    lanes: BTreeMap<Lane, Brake>,
+    subjects: BTreeMap<String, Brake>,
+    queue: Queue,
+    out: BTreeMap<Ticket, (Lane, String)>,
+    passed_over: u32,
+    next_ticket: u64,
+}
+
+impl Budget {
+    /// A budget with its burst spent: an earlier process may just have used it.
+    pub fn new(limits: Limits, now: Timestamp) -> Self {
+        Self {
+            requests: Bucket::spent(limits.requests_per_minute, limits.burst, now),
+            submits: Bucket::spent(limits.submits_per_minute, (limits.submits_per_minute / 5).max(1), now),
+            account: Brake::default(),
+            lanes: Lane::ALL.into_iter().map(|lane| (lane, Brake::default())).collect(),
+            subjects: BTreeMap::new(),
+            queue: Queue::default(),
+            out: BTreeMap::new(),
+            passed_over: 0,
+            next_ticket: 0,
+        }
+    }
+
+    /// Other limits from now on; what was spent stays spent.
+    pub fn set_limits(&mut self, limits: Limits, now: Timestamp) {
+        self.requests.resize(limits.requests_per_minute, limits.burst, now);
+        self.submits.resize(limits.submits_per_minute, (limits.submits_per_minute / 5).max(1), now);
+    }
+
+    /// Takes a place in the queue. The group shares fairly (a namespace); the subject fails alone (an object).
+    pub fn enqueue(&mut self, lane: Lane, group: &str, subject: &str) -> Ticket {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        self.queue.push(lane, group, ticket, subject);
+        ticket
+    }
+
+    /// Leaves the queue, or gives a grant back that was not used.
+    pub fn withdraw(&mut self, ticket: Ticket) {
+        self.queue.remove(ticket);
+        let Some((lane, subject)) = self.out.remove(&ticket) else { return };
+        self.requests.give_back();
+        if lane == Lane::Submit {
+            self.submits.give_back();
+        }
+        self.account.probe_withdrawn(ticket);
+        if let Some(brake) = self.lanes.get_mut(&lane) {
+            brake.probe_withdrawn(ticket);
+        }
+        if let Some(brake) = self.subjects.get_mut(&subject) {
+            brake.probe_withdrawn(ticket);
+        }
+    }
+
+    /// Whose turn it is now.
+    pub fn grant(&mut self, now: Timestamp) -> Vec<Ticket> {
+        let mut granted = Vec::new();
+        while let Some(ticket) = self.grant_one(now) {
+            granted.push(ticket);
+        }
+        granted
+    }
+
+    fn grant_one(&mut self, now: Timestamp) -> Option<Ticket> {
+        if !self.requests.has(now) || !self.account.lets_pass(now) {
+            return None;
+        }
+        let open: Vec<Lane> = Lane::ALL.into_iter().filter(|lane| self.lane_open(*lane, now)).collect();
+        let subjects = &self.subjects;
+        let free = |subject: &str| subjects.get(subject).is_none_or(|brake| brake.lets_pass(now));
+        let waiting: Vec<Lane> = open.into_iter().filter(|lane| self.queue.has(*lane, free)).collect();
+        // The highest lane that waits, but every so often the lowest: nothing starves.
+        let lane = if self.passed_over >= PASSED_OVER { *waiting.last()? } else { *waiting.first()? };
+        self.passed_over = if waiting.last() == Some(&lane) { 0 } else { self.passed_over + 1 };
+        let (ticket, subject) = self.queue.pop(lane, free)?;
+        self.requests.take(now);
+        if lane == Lane::Submit {
+            self.submits.take(now);
+        }
+        self.account.passed(ticket);
+        if let Some(brake) = self.lanes.get_mut(&lane) {
+            brake.passed(ticket);
+        }
+        if let Some(brake) = self.subjects.get_mut(&subject) {
+            brake.passed(ticket);
+        }
+        self.out.insert(ticket, (lane, subject));
+        Some(ticket)
+    }
+
+    fn lane_open(&self, lane: Lane, now: Timestamp) -> bool {
+        self.lanes.get(&lane).is_some_and(|brake| brake.lets_pass(now))
+            && (lane != Lane::Submit || self.submits.has(now))
+    }
+
+    /// When `grant` may give more; `None` while nobody waits, or everybody waits for an answer that is under way.
+    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        let account = self.requests.next(now).max(self.account.opens()?);
+        Lane::ALL
+            .into_iter()
+            .filter(|lane| self.queue.waiting(*lane) > 0)
+            .filter_map(|lane| {
+                let opens = self.lanes.get(&lane).and_then(Brake::opens)?;
+                let submits = if lane == Lane::Submit { self.submits.next(now) } else { now };
+                let subject = self.queue.subjects(lane).filter_map(|subject| match self.subjects.get(subject) {
+                    None => Some(Timestamp::MIN),
+                    Some(brake) => brake.opens(),
+                });
+                Some(account.max(opens).max(submits).max(subject.min()?))
+            })
+            .min()
+    }
+
+    /// About when a place in a lane gets its turn, for people.
+    pub fn estimate(&self, lane: Lane, now: Timestamp) -> Option<Timestamp> {
+        let ahead = u32::try_from(self.queue.waiting(lane)).unwrap_or(u32::MAX);
+        let pace = if lane == Lane::Submit { &self.submits } else { &self.requests };
+        let from = self.account.opens()?.max(self.lanes.get(&lane).and_then(Brake::opens)?).max(now);
+        from.checked_add(pace.time_for(ahead)?).ok()
+    }
+
+    /// Takes over what came of a granted request. `jitter` is between 0 and 1.
+    pub fn answered(&mut self, now: Timestamp, ticket: Ticket, verdict: Verdict, counted: Counted, jitter: f64) {
+        let Some((lane, subject)) = self.out.remove(&ticket) else { return };
+        if let Some(remaining) = counted.remaining {
+            self.requests.at_most(remaining, now);
+            if remaining == 0
+                && let Some(reset) = counted.reset
+            {
+                self.account.hold(now, reset);
+            }
+        }
+        let lane_brake = self.lanes.entry(lane).or_default();
+        match verdict {
+            Verdict::Answered => {
+                self.account.released();
+                lane_brake.released();
+                self.subjects.remove(&subject);
+            }
+            Verdict::Throttled(Some(until)) => self.account.hold(now, until),
+            Verdict::Throttled(None) => self.account.failed(now, jitter),
+            Verdict::Failed => {
+                let probe = lane_brake.is_probe(ticket);
+                let other = lane_brake.last_failed.as_ref().is_some_and(|last| *last != subject);
+                // One object's own failures delay only that object; two different ones, or the probe, the lane.
+                if probe || other {
+                    lane_brake.failed(now, jitter);
+                }
+                lane_brake.last_failed = Some(subject.clone());
+                self.subjects.entry(subject).or_default().failed(now, jitter);
+                self.forget_subjects();
+            }
+        }
+        self.account.probe_withdrawn(ticket);
+        if let Some(brake) = self.lanes.get_mut(&lane) {
+            brake.probe_withdrawn(ticket);
+        }
+    }
+
+    fn forget_subjects(&mut self) {
+        while self.subjects.len() > SUBJECTS {
+            let first = self.subjects.iter().min_by_key(|(_, brake)| brake.opens()).map(|(key, _)| key.clone());
+            let Some(first) = first else { return };
+            self.subjects.remove(&first);
+        }
+    }
+
+    /// Until when the whole account pauses.
+    pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.account.until.filter(|until| *until > now)
+    }
+
+    /// Puts a pause back that an earlier process was asked for.
+    pub fn restore_pause(&mut self, now: Timestamp, until: Timestamp) {
+        self.account.hold(now, until);
+    }
+
+    /// Requests that could be sent at once now.
+    pub fn available(&self, now: Timestamp) -> u32 {
+        self.requests.available(now)
+    }
+
+    /// How many wait in a lane.
+    pub fn waiting(&self, lane: Lane) -> usize {
+        self.queue.waiting(lane)
+    }
+}

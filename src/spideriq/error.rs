@@ -1,0 +1,230 @@
+//! What can go wrong with a request, and what that means for whoever asked.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::wire::text;
+
+/// A request that did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No connection: not a byte was sent.
+    #[error("no connection to the service: {0}")]
+    Connect(String),
+    /// No answer in time.
+    #[error("the service did not answer in time")]
+    Timeout,
+    /// The connection broke after something was sent.
+    #[error("the connection to the service broke: {0}")]
+    Interrupted(String),
+    /// 401.
+    #[error("the service rejected the token: {message}")]
+    Unauthorized {
+        /// Whether it says that the token has expired.
+        expired: bool,
+        /// Its words.
+        message: String,
+    },
+    /// 403.
+    #[error("the service refuses this client: {0}")]
+    Forbidden(String),
+    /// 402: the monthly spend cap.
+    #[error("the account's spend cap is reached: {0}")]
+    SpendCap(String),
+    /// 404.
+    #[error("the service does not know it: {0}")]
+    NotFound(String),
+    /// 400 and 422.
+    #[error("the service refused the request: {0}")]
+    Invalid(String),
+    /// Any other 4xx.
+    #[error("the service refused the request with {code}: {message}")]
+    Refused {
+        /// HTTP status.
+        code: u16,
+        /// Its words.
+        message: String,
+    },
+    /// 429.
+    #[error("the service asks to wait: {message}")]
+    Throttled {
+        /// Until when, if it says.
+        until: Option<Timestamp>,
+        /// Whether waiting helps at all; a plan's bound is not a rate.
+        waiting_helps: bool,
+        /// Its words.
+        message: String,
+    },
+    /// 5xx.
+    #[error("the service failed with {code}: {message}")]
+    Server {
+        /// HTTP status.
+        code: u16,
+        /// Its words.
+        message: String,
+    },
+    /// 3xx: redirects are never followed, because the token would go along.
+    #[error("the service redirects (HTTP {0}), which is not followed; the account's endpoint may be wrong")]
+    Redirected(u16),
+    /// An answer that cannot be read.
+    #[error("the service's answer cannot be read: {0}")]
+    Malformed(String),
+    /// An answer larger than any sensible one.
+    #[error("the service's answer is too large")]
+    TooLarge,
+}
+
+/// What an error means for whoever asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Time may heal it.
+    Retry,
+    /// The service says when to come back, or that it will not be now.
+    WaitUntil(Option<Timestamp>),
+    /// Time alone will not help.
+    Stall,
+    /// What was asked for is not there.
+    Gone,
+}
+
+/// Codes of 429 answers that name a bound of the plan: without a time to come back, waiting does not help.
+const BOUNDS_OF_THE_PLAN: [&str; 2] = ["bulk_records_per_job_exceeded", "MAX_CAMPAIGNS_PER_CLIENT"];
+
+impl Error {
+    /// What it means for whoever asked.
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Connect(_)
+            | Self::Timeout
+            | Self::Interrupted(_)
+            | Self::Server { .. }
+            | Self::Malformed(_)
+            | Self::TooLarge => Class::Retry,
+            Self::Throttled { until, waiting_helps: true, .. } => Class::WaitUntil(*until),
+            Self::NotFound(_) => Class::Gone,
+            Self::Throttled { waiting_helps: false, .. }
+            | Self::Unauthorized { .. }
+            | Self::Forbidden(_)
+            | Self::SpendCap(_)
+            | Self::Invalid(_)
+            | Self::Refused { .. }
+            | Self::Redirected(_) => Class::Stall,
+        }
+    }
+
+    /// The error of an answer with this code and body. `until` is when the headers say to come back.
+    pub(super) fn of_answer(code: u16, body: &[u8], until: Option<Timestamp>, now: Timestamp, secret: &str) -> Self {
+        let body = Body::read(body, secret);
+        let message = body.message;
+        match code {
+            300..=399 => Self::Redirected(code),
+            400 | 422 => Self::Invalid(message),
+            401 => Self::Unauthorized { expired: body.code.as_deref() == Some("token_expired"), message },
+            402 => Self::SpendCap(message),
+            403 => Self::Forbidden(message),
+            404 => Self::NotFound(message),
+            429 => {
+                let asked = body.retry_after_seconds.and_then(|seconds| super::signals::later(now, seconds));
+                let until = until.or(asked);
+                let bound = body.code.as_deref().is_some_and(|code| BOUNDS_OF_THE_PLAN.contains(&code));
+                Self::Throttled { until, waiting_helps: until.is_some() || !bound, message }
+            }
+            400..=499 => Self::Refused { code, message },
+            500..=599 => Self::Server { code, message },
+            _ => Self::Malformed(format!("HTTP {code}")),
+        }
+    }
+}
+
+/// What the three shapes of an error body say (contract section 7).
+struct Body {
+    code: Option<String>,
+    message: String,
+    retry_after_seconds: Option<f64>,
+}
+
+impl Body {
+    fn read(bytes: &[u8], secret: &str) -> Self {
+        let Ok(body) = serde_json::from_slice::<Value>(bytes) else {
+            // HTML and the like come from something in between and mean nothing to a user.
+            let plain = std::str::from_utf8(bytes).ok().filter(|text| !text.trim_start().starts_with('<'));
+            let message = plain.filter(|text| !text.trim().is_empty()).unwrap_or("no readable message");
+            return Self { code: None, message: text(message, secret), retry_after_seconds: None };
+        };
+        let inner = ["error", "detail"].iter().find_map(|key| body.get(*key)).unwrap_or(&body);
+        let word = |keys: &[&str]| {
+            keys.iter().find_map(|key| inner.get(*key).or_else(|| body.get(*key))).and_then(Value::as_str)
+        };
+        let code = word(&["code", "reason_code"]).or_else(|| inner.get("error").and_then(Value::as_str));
+        let message = match inner {
+            Value::String(message) => message.clone(),
+            // FastAPI's list of what is wrong with a body.
+            Value::Array(faults) => faults.iter().take(5).map(fault).collect::<Vec<_>>().join("; "),
+            Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {
+                let said = word(&["message", "reason_human", "error_message", "detail"]).unwrap_or("no message");
+                let advice = word(&["suggested_action"]).map(|advice| format!(" ({advice})")).unwrap_or_default();
+                format!("{said}{advice}")
+            }
+        };
+        let seconds = ["retry_after_seconds", "retry_after"]
+            .iter()
+            .find_map(|key| inner.get(*key).or_else(|| body.get(*key)))
+            .and_then(Value::as_f64);
+        Self { code: code.map(str::to_owned), message: text(&message, secret), retry_after_seconds: seconds }
+    }
+}
+
+fn fault(fault: &Value) -> String {
+    let place = fault.get("loc").and_then(Value::as_array).map(|path| {
+        path.iter().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect::<Vec<_>>().join(".")
+    });
+    let said = fault.get("msg").and_then(Value::as_str).unwrap_or("invalid");
+    place.map_or_else(|| said.to_owned(), |place| format!("{place}: {said}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Class, Error};
+    use jiff::Timestamp;
+
+    fn error(code: u16, body: &str) -> Error {
+        Error::of_answer(code, body.as_bytes(), None, Timestamp::UNIX_EPOCH, "sk_canary")
+    }
+
+    #[test]
+    fn every_shape_of_error_body_is_read() {
+        let cases = [
+            (404, r#"{"detail": "Job not found"}"#, Error::NotFound("Job not found".into())),
+            (
+                401,
+                r#"{"detail": {"error": "token_expired", "message": "too old"}}"#,
+                Error::Unauthorized { expired: true, message: "too old".into() },
+            ),
+            (
+                422,
+                r#"{"error": {"code": "SCHEMA_VALIDATION_FAILED", "message": "bad", "suggested_action": "mend"}}"#,
+                Error::Invalid("bad (mend)".into()),
+            ),
+            (
+                422,
+                r#"{"detail": [{"loc": ["body", "payload", "url"], "msg": "missing", "type": "x"}]}"#,
+                Error::Invalid("body.payload.url: missing".into()),
+            ),
+            (503, "<html>Bad gateway</html>", Error::Server { code: 503, message: "no readable message".into() }),
+            (500, "oops sk_canary\r\nX", Error::Server { code: 500, message: "oops [redacted]  X".into() }),
+            (302, "", Error::Redirected(302)),
+            (418, r#"{"detail": "tea"}"#, Error::Refused { code: 418, message: "tea".into() }),
+        ];
+        for (code, body, expected) in cases {
+            assert_eq!(error(code, body), expected, "{code} {body}");
+        }
+    }
+
+    #[test]
+    fn a_bound_of_the_plan_is_not_waited_for_and_a_rate_is() {
+        assert_eq!(error(429, r#"{"detail": "slow down"}"#).class(), Class::WaitUntil(None));
+        assert_eq!(error(429, r#"{"error": {"code": "MAX_CAMPAIGNS_PER_CLIENT", "message": "x"}}"#).class(), Class::Stall);
+        let timed = error(429, r#"{"detail": "x", "reason_code": "bulk_records_per_job_exceeded", "retry_after_seconds": 30}"#);
+        assert_eq!(timed.class(), Class::WaitUntil(Some(Timestamp::from_second(30).unwrap())));
+    }
+}

@@ -1,0 +1,19 @@
+//! Speaks the service's HTTP: requests, answers, errors, and the budget of a client.
+//!
+//! It may know the service's contract. It must never know Kubernetes, retry by itself, follow a redirect,
+//! or let a token out into a log, an error or a URL.
+
+pub mod budget;
+mod client;
+mod credentials;
+mod endpoint;
+mod error;
+mod signals;
+mod wire;
+
+pub use client::{Answer, Client, Format, SubmitAnswer};
+pub use credentials::{Credentials, CredentialsError};
+pub use endpoint::{Endpoint, EndpointError};
+pub use error::{Class, Error};
+pub use signals::Signals;
+pub use wire::{Accepted, Details, JobState, JobStatus, ListRow, Summary, SummaryState, Whoami, is_job_id};

@@ -1,0 +1,248 @@
+//! Submit, status, list and whoami. Every field but the id and the state may be missing (contract section 2).
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::text::{text, timestamp};
+
+/// The service's states; a word that this release does not know is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Waiting for a worker.
+    Queued,
+    /// A worker has it.
+    Processing,
+    /// Ended well.
+    Completed,
+    /// Ended badly.
+    Failed,
+    /// Ended by a cancel.
+    Cancelled,
+    /// Anything else; never terminal.
+    Other(String),
+}
+
+impl JobState {
+    fn read(word: &str) -> Self {
+        match word.trim().to_ascii_lowercase().as_str() {
+            "queued" => Self::Queued,
+            "processing" => Self::Processing,
+            "completed" => Self::Completed,
+            "failed" => Self::Failed,
+            "cancelled" => Self::Cancelled,
+            _ => Self::Other(text(word, "").chars().take(64).collect()),
+        }
+    }
+
+    /// Whether the job is over.
+    pub const fn is_terminal(&self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// Whether a text can be the id of a job: one plain path segment, so that a request cannot be sent elsewhere.
+pub fn is_job_id(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=128).contains(&text.len())
+        && text.bytes().all(plain)
+        && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Whether a text can be a job type: one plain path segment.
+pub fn is_type(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
+}
+
+/// A job, as its status in JSON tells it (contract section 5.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobStatus {
+    /// Its state.
+    pub state: JobState,
+    /// Its type.
+    pub type_: Option<String>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// When its state last changed, in whole seconds.
+    pub updated_at: Option<Timestamp>,
+    /// The worker that has it.
+    pub worker_id: Option<String>,
+    /// The service's words on a failure; seen live, not on the page.
+    pub error_message: Option<String>,
+}
+
+/// An accepted submit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The job's id.
+    pub job_id: String,
+    /// The job, as far as the answer tells it; for an earlier job in whatever state that is.
+    pub job: JobStatus,
+    /// Whether the service says that it is an earlier job.
+    pub from_cache: Option<bool>,
+}
+
+/// A row of the list of jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListRow {
+    /// The job's id.
+    pub job_id: String,
+    /// Its type.
+    pub type_: Option<String>,
+    /// The address that it is about, where it has one.
+    pub url: Option<String>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+}
+
+/// Who the credentials belong to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Whoami {
+    /// The client.
+    #[serde(default)]
+    pub client_id: Option<String>,
+}
+
+/// The fields of a job wherever one is told; values of a wrong type count as missing, so that one of them hides
+/// nothing else.
+#[derive(Deserialize)]
+struct Fields {
+    #[serde(default)]
+    job_id: Value,
+    #[serde(default, rename = "type")]
+    type_: Value,
+    #[serde(default)]
+    status: Value,
+    #[serde(default)]
+    created_at: Value,
+    #[serde(default)]
+    updated_at: Value,
+    #[serde(default)]
+    worker_id: Value,
+    #[serde(default)]
+    error_message: Value,
+    #[serde(default)]
+    from_cache: Value,
+    #[serde(default)]
+    url: Value,
+}
+
+impl Fields {
+    fn job(&self, state: JobState, secret: &str) -> JobStatus {
+        let word = |value: &Value, most: usize| {
+            value.as_str().map(|raw| text(raw, secret).chars().take(most).collect::<String>())
+        };
+        JobStatus {
+            state,
+            type_: word(&self.type_, 63),
+            created_at: self.created_at.as_str().and_then(timestamp),
+            updated_at: self.updated_at.as_str().and_then(timestamp),
+            worker_id: word(&self.worker_id, 128),
+            error_message: word(&self.error_message, 1024),
+        }
+    }
+}
+
+impl JobStatus {
+    /// Reads a status in JSON. The id in it must be the one that was asked for.
+    pub(in crate::spideriq) fn read(body: &[u8], asked: &str, secret: &str) -> Result<Self, String> {
+        let fields: Fields = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        if let Some(other) = fields.job_id.as_str().filter(|id| !id.eq_ignore_ascii_case(asked)) {
+            return Err(format!("it is about another job: {}", text(other, secret)));
+        }
+        let state = fields.status.as_str().ok_or("it has no status")?;
+        Ok(fields.job(JobState::read(state), secret))
+    }
+}
+
+/// The body of an answered submit.
+pub(in crate::spideriq) struct SubmitBody;
+
+impl SubmitBody {
+    pub(in crate::spideriq) fn read(body: &[u8], secret: &str) -> Result<Accepted, String> {
+        let fields: Fields = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let id = fields.job_id.as_str().ok_or("it has no job_id")?;
+        if !is_job_id(id) {
+            return Err("its job_id is not one plain word".to_owned());
+        }
+        let state = fields.status.as_str().map_or(JobState::Queued, JobState::read);
+        Ok(Accepted { job_id: id.to_owned(), job: fields.job(state, secret), from_cache: fields.from_cache.as_bool() })
+    }
+}
+
+/// The body of an answered list.
+#[derive(Deserialize)]
+pub(in crate::spideriq) struct ListBody {
+    #[serde(default)]
+    jobs: Vec<Fields>,
+}
+
+impl ListBody {
+    pub(in crate::spideriq) fn read(body: &[u8], secret: &str) -> Result<Vec<ListRow>, String> {
+        let body: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let row = |fields: &Fields| {
+            let job_id = fields.job_id.as_str().filter(|id| is_job_id(id))?.to_owned();
+            let url = fields.url.as_str().map(str::to_owned);
+            let job = fields.job(JobState::Queued, secret);
+            Some(ListRow { job_id, type_: job.type_, url, created_at: job.created_at })
+        };
+        Ok(body.jobs.iter().filter_map(row).collect())
+    }
+}
+
+/// The body of an answered cancel: only that it is JSON matters, because the status decides what came of it.
+pub(in crate::spideriq) struct CancelBody;
+
+impl CancelBody {
+    pub(in crate::spideriq) fn read(body: &[u8]) -> Result<(), String> {
+        serde_json::from_slice::<serde::de::IgnoredAny>(body).map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{JobState, JobStatus, SubmitBody, is_job_id};
+
+    const ID: &str = "550e8400-e29b-41d4-a716-446655440000";
+
+    #[test]
+    fn a_status_is_read_as_on_the_page_and_with_fields_missing_or_odd() {
+        let page = format!(
+            r#"{{"success": true, "job_id": "{ID}", "type": "spiderSite", "status": "processing",
+                "created_at": "2025-10-27T10:00:00Z", "updated_at": "2025-10-27T10:01:15Z", "worker_id": "w-1"}}"#
+        );
+        let job = JobStatus::read(page.as_bytes(), ID, "x").unwrap();
+        assert_eq!((job.state, job.worker_id.as_deref()), (JobState::Processing, Some("w-1")));
+        assert_eq!(job.updated_at.unwrap().to_string(), "2025-10-27T10:01:15Z");
+
+        let odd = JobStatus::read(br#"{"status": "paused", "created_at": 7, "worker_id": null, "type": []}"#, ID, "x");
+        assert_eq!(odd.unwrap().state, JobState::Other("paused".to_owned()));
+
+        for bad in ["", "[]", "{}", r#"{"status": 5}"#, r#"{"status": "queued", "job_id": "other"}"#, "<html>", "{\"status\": \"que"] {
+            assert!(JobStatus::read(bad.as_bytes(), ID, "x").is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_submit_without_a_usable_id_is_not_accepted() {
+        let read = |body: &str| SubmitBody::read(body.as_bytes(), "x");
+        let accepted = read(&format!(r#"{{"job_id": "{ID}", "status": "completed", "from_cache": true}}"#)).unwrap();
+        assert_eq!((accepted.job.state, accepted.from_cache), (JobState::Completed, Some(true)));
+        assert_eq!(read(&format!(r#"{{"job_id": "{ID}"}}"#)).unwrap().job.state, JobState::Queued);
+        for bad in [r#"{"status": "queued"}"#, r#"{"job_id": "../admin"}"#, r#"{"job_id": 5}"#, r#"{"job_id": ""}"#, "ok"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_one_plain_word() {
+        for good in [ID, "a", "A_b-9"] {
+            assert!(is_job_id(good), "{good}");
+        }
+        for bad in ["", "-a", "a/b", "a.b", "a b", "%2e", "é", &"a".repeat(129)] {
+            assert!(!is_job_id(bad), "{bad}");
+        }
+    }
+}
