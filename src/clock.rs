@@ -26,7 +26,9 @@ impl Clock {
     /// The wall clock, for what is stored and compared with other machines.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads time")]
     pub fn now(&self) -> Timestamp {
-        self.fixed.as_ref().map_or_else(Timestamp::now, |at| *at.lock().unwrap_or_else(PoisonError::into_inner))
+        self.fixed
+            .as_ref()
+            .map_or_else(Timestamp::now, |at| *at.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The monotonic clock, for waits.

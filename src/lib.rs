@@ -1,8 +1,13 @@
 //! The map of rooms. `ARCHITECTURE.md` says what each is for and what it may use.
 
+pub mod account;
 pub mod api;
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod controller;
 pub mod decide;
 pub mod poll;
+pub mod serve;
 pub mod spideriq;
 pub mod status;

@@ -19,18 +19,43 @@ use super::{Condition, schema};
     derive = "PartialEq",
     shortname = "sacct",
     category = "scraping",
-    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#, description = "Whether the account can be used."),
-    printcolumn(name = "Active", type_ = "integer", json_path = ".status.jobs.active", description = "Jobs at the service that are not over."),
-    printcolumn(name = "Waiting", type_ = "integer", json_path = ".status.jobs.waiting", description = "Jobs that are not accepted yet."),
-    printcolumn(name = "Retry-After", type_ = "string", json_path = ".status.retryAfter", description = "Until when the service asked to wait."),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Age of the object."),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
+        description = "Whether the account can be used."
+    ),
+    printcolumn(
+        name = "Active",
+        type_ = "integer",
+        json_path = ".status.jobs.active",
+        description = "Jobs at the service that are not over."
+    ),
+    printcolumn(
+        name = "Waiting",
+        type_ = "integer",
+        json_path = ".status.jobs.waiting",
+        description = "Jobs that are not accepted yet."
+    ),
+    printcolumn(
+        name = "Retry-After",
+        type_ = "string",
+        json_path = ".status.retryAfter",
+        description = "Until when the service asked to wait."
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Age of the object."
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ScrapeAccountSpec {
     /// Secret of this namespace with the key token, or the keys clientID, apiKey and apiSecret.
     pub secret_ref: SecretRef,
 
-    /// Base address of the service. It must be on the operator's list of allowed endpoints. Default https://spideriq.ai/api/v1.
+    /// Base address of the service. It must be on the operator's list of allowed endpoints. Default `https://spideriq.ai/api/v1`.
     #[schemars(schema_with = "schema::endpoint")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,

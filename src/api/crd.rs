@@ -13,9 +13,12 @@ use super::{ScrapeAccount, ScrapeJob};
 /// # Errors
 /// If a derived CRD does not have the shape that Kubernetes prescribes, which a test rules out.
 pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
-    [assemble(&ScrapeJob::crd(), job_rules(), job_default()), assemble(&ScrapeAccount::crd(), Value::Null, account_default())]
-        .into_iter()
-        .collect()
+    [
+        assemble(&ScrapeJob::crd(), job_rules(), job_default()),
+        assemble(&ScrapeAccount::crd(), Value::Null, account_default()),
+    ]
+    .into_iter()
+    .collect()
 }
 
 /// One CRD as YAML, as it stands in `crds/` and in the chart.
@@ -37,7 +40,8 @@ fn assemble(
 ) -> Result<CustomResourceDefinition, serde_json::Error> {
     let mut crd = serde_json::to_value(derived)?;
     strict(&mut crd);
-    if let Some(spec) = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations")
+    if let Some(spec) =
+        crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations")
     {
         *spec = rules;
     } else if let Some(Value::Object(spec)) =
@@ -59,7 +63,8 @@ fn assemble(
 fn strict(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            let is_schema = map.contains_key("type") || map.contains_key("properties") || map.contains_key("enum");
+            let is_schema =
+                map.contains_key("type") || map.contains_key("properties") || map.contains_key("enum");
             if is_schema {
                 map.remove("nullable");
                 map.remove("default");
@@ -86,12 +91,18 @@ fn job_rules() -> Value {
         }
         entry
     };
-    let of_type = |kind: &str, then: &str| format!("!has(self.type) || self.type != '{kind}' || !has(self.payload) || {then}");
+    let of_type = |kind: &str, then: &str| {
+        format!("!has(self.type) || self.type != '{kind}' || !has(self.payload) || {then}")
+    };
     let within = |field: &str, low: u32, high: u32| {
-        format!("!has(self.payload.{field}) || (self.payload.{field} >= {low} && self.payload.{field} <= {high})")
+        format!(
+            "!has(self.payload.{field}) || (self.payload.{field} >= {low} && self.payload.{field} <= {high})"
+        )
     };
     let unchanged = |field: &str| {
-        format!("has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})")
+        format!(
+            "has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+        )
     };
     json!([
         rule(
@@ -139,7 +150,12 @@ fn job_rules() -> Value {
             "",
             "max_results of a spiderMaps job is 1 to 100",
         ),
-        rule(&unchanged("jobID"), ".jobID", "", "jobID cannot be changed, added or removed; create another ScrapeJob"),
+        rule(
+            &unchanged("jobID"),
+            ".jobID",
+            "",
+            "jobID cannot be changed, added or removed; create another ScrapeJob"
+        ),
         rule(&unchanged("type"), ".type", "", "type cannot be changed; create another ScrapeJob"),
         rule(
             "has(self.accountRef) == has(oldSelf.accountRef) && (!has(self.accountRef) || (self.accountRef.name == oldSelf.accountRef.name && (has(self.accountRef.kind) ? self.accountRef.kind : 'ScrapeAccount') == (has(oldSelf.accountRef.kind) ? oldSelf.accountRef.kind : 'ScrapeAccount')))",

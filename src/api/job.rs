@@ -28,17 +28,77 @@ pub type Payload = serde_json::Map<String, serde_json::Value>;
     selectable = ".status.jobID",
     selectable = ".status.finished",
     selectable = ".status.account.name",
-    printcolumn(name = "Type", type_ = "string", json_path = ".status.type", description = "Job type of the service."),
-    printcolumn(name = "State", type_ = "string", json_path = ".status.state", description = "Where the job is."),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason", description = "Why it is there."),
-    printcolumn(name = "Results", type_ = "integer", json_path = ".status.results.count", description = "Number of result records."),
-    printcolumn(name = "Finished", type_ = "date", json_path = ".status.finishTime", description = "How long ago the run ended."),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Age of the object."),
-    printcolumn(name = "Job-ID", type_ = "string", json_path = ".status.jobID", priority = 1, description = "The job's id at the service."),
-    printcolumn(name = "Account", type_ = "string", json_path = ".status.account.name", priority = 1, description = "The account that is used."),
-    printcolumn(name = "Worker", type_ = "string", json_path = ".status.remote.workerID", priority = 1, description = "The service's worker."),
-    printcolumn(name = "Pages", type_ = "integer", json_path = ".status.remote.pagesCrawled", priority = 1, description = "Pages that were crawled."),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1, description = "Why, in words."),
+    printcolumn(
+        name = "Type",
+        type_ = "string",
+        json_path = ".status.type",
+        description = "Job type of the service."
+    ),
+    printcolumn(
+        name = "State",
+        type_ = "string",
+        json_path = ".status.state",
+        description = "Where the job is."
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.reason",
+        description = "Why it is there."
+    ),
+    printcolumn(
+        name = "Results",
+        type_ = "integer",
+        json_path = ".status.results.count",
+        description = "Number of result records."
+    ),
+    printcolumn(
+        name = "Finished",
+        type_ = "date",
+        json_path = ".status.finishTime",
+        description = "How long ago the run ended."
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Age of the object."
+    ),
+    printcolumn(
+        name = "Job-ID",
+        type_ = "string",
+        json_path = ".status.jobID",
+        priority = 1,
+        description = "The job's id at the service."
+    ),
+    printcolumn(
+        name = "Account",
+        type_ = "string",
+        json_path = ".status.account.name",
+        priority = 1,
+        description = "The account that is used."
+    ),
+    printcolumn(
+        name = "Worker",
+        type_ = "string",
+        json_path = ".status.remote.workerID",
+        priority = 1,
+        description = "The service's worker."
+    ),
+    printcolumn(
+        name = "Pages",
+        type_ = "integer",
+        json_path = ".status.remote.pagesCrawled",
+        priority = 1,
+        description = "Pages that were crawled."
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.message",
+        priority = 1,
+        description = "Why, in words."
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ScrapeJobSpec {

@@ -3,9 +3,17 @@
 //! It may know serde, schemars and Kubernetes' own types.
 //! It must never know the service's HTTP, time, or what the controller does with a field.
 
+#[allow(
+    unreachable_pub,
+    reason = "the derived schema module hides from the lint that these items are exported"
+)]
 mod account;
 mod condition;
 mod crd;
+#[allow(
+    unreachable_pub,
+    reason = "the derived schema module hides from the lint that these items are exported"
+)]
 mod job;
 mod job_status;
 mod reason;
@@ -18,8 +26,8 @@ pub use account::{
 pub use condition::{Condition, ConditionStatus, find};
 pub use crd::{crds, to_yaml};
 pub use job::{
-    AccountKind, AccountRef, DeletionPolicy, OnAmbiguous, Payload, Poll, ReadyWhen, ScrapeJob,
-    ScrapeJobSpec, Submission,
+    AccountKind, AccountRef, DeletionPolicy, OnAmbiguous, Payload, Poll, ReadyWhen, ScrapeJob, ScrapeJobSpec,
+    Submission,
 };
 pub use job_status::{
     Credential, JobAccount, Origin, Remote, Results, ScrapeJobStatus, State, SubmissionRecord,

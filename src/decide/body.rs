@@ -34,12 +34,7 @@ impl Body {
             body.insert("priority".to_owned(), priority.into());
         }
         let json = Value::Object(body).to_string();
-        Self {
-            hash: hash(&json),
-            payload_hash: hash(&payload_json),
-            payload_bytes: payload_json.len(),
-            json,
-        }
+        Self { hash: hash(&json), payload_hash: hash(&payload_json), payload_bytes: payload_json.len(), json }
     }
 }
 

@@ -9,7 +9,9 @@ use crate::api::{Origin, Reason};
 /// The next step of an object that is being deleted.
 pub(super) fn next(o: &Observed) -> Plan {
     if !o.job.protected {
-        return Plan::Rest(Standing::Cancelling("the object is being deleted; nothing at the service holds it back".to_owned()));
+        return Plan::Rest(Standing::Cancelling(
+            "the object is being deleted; nothing at the service holds it back".to_owned(),
+        ));
     }
     let late = o.job.cancel_bound().is_some_and(|bound| o.now >= bound);
     let Some(job_id) = o.recorded.job_id.clone().or_else(|| o.job.spec.job_id.clone()) else {
@@ -37,7 +39,8 @@ pub(super) fn next(o: &Observed) -> Plan {
     }
     if !believed(o) {
         return Plan::Rest(Standing::Cancelling(
-            "the account cannot be used to cancel the job; trying until spec.cancelTimeoutSeconds is over".to_owned(),
+            "the account cannot be used to cancel the job; trying until spec.cancelTimeoutSeconds is over"
+                .to_owned(),
         ));
     }
     if o.memory.cancel_sent { Plan::Confirm } else { Plan::Cancel }
@@ -48,7 +51,11 @@ fn left_running(o: &Observed, origin: Option<Origin>) -> Option<String> {
     if o.job.cancels_on_delete(origin) {
         return o.memory.shared_with.as_ref().map(|other| format!("ScrapeJob {other} uses it, too"));
     }
-    let why = if o.job.spec.deletion_policy.is_some() { "spec.deletionPolicy says so" } else { "this object did not submit it" };
+    let why = if o.job.spec.deletion_policy.is_some() {
+        "spec.deletionPolicy says so"
+    } else {
+        "this object did not submit it"
+    };
     Some(why.to_owned())
 }
 
@@ -56,7 +63,8 @@ fn left_running(o: &Observed, origin: Option<Origin>) -> Option<String> {
 fn unsettled(o: &Observed) -> String {
     let candidates = o.memory.candidates.as_deref().unwrap_or_default();
     if candidates.is_empty() {
-        return "the outcome of its submit is not known; the list of jobs names none that it could have made".to_owned();
+        return "the outcome of its submit is not known; the list of jobs names none that it could have made"
+            .to_owned();
     }
     format!(
         "the outcome of its submit is not known; it may have made one of these jobs, which may still be running: {}",

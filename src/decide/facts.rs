@@ -6,7 +6,9 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Body, Intent};
-use crate::api::{Credential, DeletionPolicy, Origin, Reason, ScrapeJobSpec, ScrapeJobStatus, SubmissionRecord};
+use crate::api::{
+    Credential, DeletionPolicy, Origin, Reason, ScrapeJobSpec, ScrapeJobStatus, SubmissionRecord,
+};
 
 /// Everything that is known about one object at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]

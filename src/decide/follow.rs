@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::Intent;
 use super::facts::{AccountFacts, Observed, RemoteState, Trouble};
 use super::plan::{Freshness, Plan, Standing};
-use super::Intent;
 use super::submit::still_held;
 use crate::api::{Origin, Reason, ScrapeJobStatus, State};
 
@@ -54,11 +54,14 @@ pub(super) fn next(o: &Observed) -> Plan {
 pub(super) fn standing(o: &Observed, record: &ScrapeJobStatus) -> Standing {
     let state = record.remote.as_ref().and_then(|remote| remote.state.as_deref()).map(RemoteState::parse);
     let worker = record.remote.as_ref().and_then(|remote| remote.worker_id.as_deref());
-    let reached = if o.recorded.current_state() == State::Processing { State::Processing } else { State::Queued };
+    let reached =
+        if o.recorded.current_state() == State::Processing { State::Processing } else { State::Queued };
     match state {
-        Some(RemoteState::Queued) | None if reached == State::Queued => {
-            Standing::Following(State::Queued, Reason::Queued, "waiting for a worker of the service".to_owned())
-        }
+        Some(RemoteState::Queued) | None if reached == State::Queued => Standing::Following(
+            State::Queued,
+            Reason::Queued,
+            "waiting for a worker of the service".to_owned(),
+        ),
         Some(state) if state.is_terminal() => Standing::Following(
             State::Processing,
             Reason::CollectingResults,
@@ -78,14 +81,20 @@ pub(super) fn standing(o: &Observed, record: &ScrapeJobStatus) -> Standing {
 }
 
 /// How a run ended, as the service told it.
-pub(super) fn ended(o: &Observed, state: &RemoteState, record: &ScrapeJobStatus, reads_failed: bool) -> Standing {
+pub(super) fn ended(
+    o: &Observed,
+    state: &RemoteState,
+    record: &ScrapeJobStatus,
+    reads_failed: bool,
+) -> Standing {
     let cached = record.submission.as_ref().and_then(|submission| submission.origin) == Some(Origin::Cached);
     let words = record.remote.as_ref().and_then(|remote| remote.error_message.clone());
     let without = if reads_failed { "; its details or results could not be read in time" } else { "" };
     match state {
         RemoteState::Completed => {
             let count = record.results.as_ref().and_then(|results| results.count);
-            let message = count.map_or_else(|| "completed".to_owned(), |count| format!("completed with {count} results"));
+            let message = count
+                .map_or_else(|| "completed".to_owned(), |count| format!("completed with {count} results"));
             Standing::Ended(State::Completed, Reason::Completed, format!("{message}{without}"))
         }
         RemoteState::Failed | RemoteState::Cancelled if cached => {
@@ -114,7 +123,11 @@ fn cached_failure(state: &RemoteState, record: &ScrapeJobStatus) -> String {
         || "24 hours after that job was made".to_owned(),
         |time| (time.0 + DEDUPLICATION).to_string(),
     );
-    let words = record.remote.as_ref().and_then(|remote| remote.error_message.as_deref()).unwrap_or("no reason given");
+    let words = record
+        .remote
+        .as_ref()
+        .and_then(|remote| remote.error_message.as_deref())
+        .unwrap_or("no reason given");
     format!(
         "the service answered with an earlier job of an equal payload that is {} ({words}); it runs an equal payload afresh from {until} on, a changed one at once",
         state.word()
@@ -123,7 +136,8 @@ fn cached_failure(state: &RemoteState, record: &ScrapeJobStatus) -> String {
 
 /// The terminal state that the service told, whether recorded or just seen.
 pub(super) fn terminal_state(o: &Observed) -> Option<RemoteState> {
-    let recorded = o.recorded.remote.as_ref().and_then(|remote| remote.state.as_deref()).map(RemoteState::parse);
+    let recorded =
+        o.recorded.remote.as_ref().and_then(|remote| remote.state.as_deref()).map(RemoteState::parse);
     let seen = o.watched.latest.as_ref().map(|job| job.state.clone());
     recorded.filter(RemoteState::is_terminal).or_else(|| seen.filter(RemoteState::is_terminal))
 }
@@ -159,7 +173,10 @@ pub(super) fn freshness(o: &Observed) -> Freshness {
         AccountFacts::Usable(account) => account,
     };
     if !believed(o) {
-        let message = format!("the credentials of ScrapeAccount {} are not of the client that the job belongs to", account.name);
+        let message = format!(
+            "the credentials of ScrapeAccount {} are not of the client that the job belongs to",
+            account.name
+        );
         return Freshness::Stale(Reason::TenantChanged, message);
     }
     let old = o.watched.read_at.is_none_or(|at| o.now > at + stale_after(o));
@@ -208,7 +225,11 @@ fn protect(o: &Observed) -> Option<Plan> {
 /// Whether the service was ever seen to know the job.
 fn seen_before(o: &Observed) -> bool {
     let recorded = o.recorded.remote.as_ref().is_some_and(|remote| remote.state.is_some());
-    recorded || o.recorded.submission.as_ref().is_some_and(|record| matches!(record.origin, Some(Origin::Submitted | Origin::Cached)))
+    recorded
+        || o.recorded
+            .submission
+            .as_ref()
+            .is_some_and(|record| matches!(record.origin, Some(Origin::Submitted | Origin::Cached)))
 }
 
 fn job_not_found(o: &Observed) -> String {

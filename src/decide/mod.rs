@@ -14,13 +14,13 @@ mod submit;
 
 pub use body::Body;
 pub use facts::{
-    AccountFacts, AccountUse, IntentFacts, JobFacts, Memory, Observed, RemoteJob, RemoteState, Trouble, Waiting,
-    Watched,
+    AccountFacts, AccountUse, IntentFacts, JobFacts, Memory, Observed, RemoteJob, RemoteState, Trouble,
+    Waiting, Watched,
 };
 pub use intent::Intent;
 pub use plan::{
-    Accepted, Again, Attempt, CancelOutcome, Candidate, Collected, Details, Event, Freshness, LookUp, Outcome, Plan,
-    Refusal, Standing, SubmitAnswer, SubmitOutcome, Summary, Verdict,
+    Accepted, Again, Attempt, CancelOutcome, Candidate, Collected, Details, Event, Freshness, LookUp,
+    Outcome, Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome, Summary, Verdict,
 };
 pub use settle::{REJECTED_GRACE, settle};
 

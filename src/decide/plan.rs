@@ -5,8 +5,8 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
-use super::facts::{Memory, RemoteJob, Trouble, Waiting};
 use super::Intent;
+use super::facts::{Memory, RemoteJob, Trouble, Waiting};
 use crate::api::{Reason, ScrapeJobStatus, State, SubmissionRecord};
 
 /// What should happen next. At most one effect, and only `Submit` and `Cancel` cannot be repeated.
@@ -80,7 +80,7 @@ pub enum Outcome {
     /// The effect is not begun: it is not its turn yet.
     NotYet(Waiting),
     /// Of a submit.
-    Submit(SubmitOutcome),
+    Submit(Box<SubmitOutcome>),
     /// Of a look at the list.
     Candidates(Result<Vec<Candidate>, Trouble>),
     /// Of a look at the job.

@@ -6,10 +6,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::Intent;
 use super::body::knows_version;
 use super::facts::{AccountFacts, AccountUse, IntentFacts, Observed};
 use super::plan::{Attempt, LookUp, Plan, Standing};
-use super::Intent;
 use crate::api::{OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
 
 /// How long this process must have seen a nonce before it takes the outcome as unknown: longer than any request
@@ -39,7 +39,10 @@ pub(super) fn next(o: &Observed) -> Plan {
         );
     }
     if body.payload_bytes > PAYLOAD_MAX {
-        let message = format!("the payload has {} bytes and may have {PAYLOAD_MAX}; create another ScrapeJob with less", body.payload_bytes);
+        let message = format!(
+            "the payload has {} bytes and may have {PAYLOAD_MAX}; create another ScrapeJob with less",
+            body.payload_bytes
+        );
         return Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, message));
     }
     if let Some(standing) = still_held(o) {
@@ -65,7 +68,8 @@ fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
             format!("ScrapeAccount {name} does not exist in this namespace; create it"),
         )),
         AccountFacts::Unusable { reason, message, fingerprint: _ } => {
-            let reason = if *reason == Reason::CredentialsMissing { *reason } else { Reason::AccountNotReady };
+            let reason =
+                if *reason == Reason::CredentialsMissing { *reason } else { Reason::AccountNotReady };
             Err(Standing::Waiting(reason, message.clone()))
         }
         AccountFacts::Usable(account) => {
@@ -75,13 +79,19 @@ fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
             if account.spend_cap {
                 return Err(Standing::Held(
                     Reason::SpendCapReached,
-                    format!("ScrapeAccount {} has reached its monthly spend cap; raise the cap, and the job goes on within the hour", account.name),
+                    format!(
+                        "ScrapeAccount {} has reached its monthly spend cap; raise the cap, and the job goes on within the hour",
+                        account.name
+                    ),
                 ));
             }
             if account.suspended {
                 return Err(Standing::Waiting(
                     Reason::AccountNotReady,
-                    format!("ScrapeAccount {} is suspended; set its spec.suspend to false to go on", account.name),
+                    format!(
+                        "ScrapeAccount {} is suspended; set its spec.suspend to false to go on",
+                        account.name
+                    ),
                 ));
             }
             Ok(account)
@@ -126,7 +136,9 @@ pub(super) fn unknown_submission(o: &Observed) -> Option<SubmissionRecord> {
     {
         return Some(record.clone());
     }
-    let (IntentFacts::Found(intent), AccountFacts::Usable(account)) = (&o.intent, &o.account) else { return None };
+    let (IntentFacts::Found(intent), AccountFacts::Usable(account)) = (&o.intent, &o.account) else {
+        return None;
+    };
     let restored = o.recorded.submission.is_none()
         && intent.uid != o.job.uid
         && intent.job_id.is_none()
@@ -182,7 +194,9 @@ fn settle_unknown(o: &Observed, record: &SubmissionRecord) -> Plan {
         return Plan::Rest(standing);
     }
     if !o.memory.ended_here && o.memory.nonce_seen_for < SETTLE {
-        return unknown("the outcome of a submit is not known; waiting until no request can still be under way");
+        return unknown(
+            "the outcome of a submit is not known; waiting until no request can still be under way",
+        );
     }
     match o.job.spec.on_ambiguous() {
         OnAmbiguous::Hold => Plan::LookUp(LookUp::ToHold),
@@ -218,7 +232,10 @@ fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
             return unknown(wait);
         }
         let resubmits = !repeatable(o, record);
-        let before = SubmissionRecord { resubmitted: resubmits.then_some(true).or(record.resubmitted), ..record.clone() };
+        let before = SubmissionRecord {
+            resubmitted: resubmits.then_some(true).or(record.resubmitted),
+            ..record.clone()
+        };
         attempt(o, account, &before)
     })
 }
@@ -226,7 +243,9 @@ fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
 /// Runs `then` with an account that is proven to be of the recorded client and may submit now.
 fn with_account(o: &Observed, record: &SubmissionRecord, then: impl FnOnce(&AccountUse) -> Plan) -> Plan {
     if o.job.spec.suspended() {
-        return unknown("the outcome of a submit is not known, and spec.suspend holds back the request that would settle it");
+        return unknown(
+            "the outcome of a submit is not known, and spec.suspend holds back the request that would settle it",
+        );
     }
     match sendable(&o.account) {
         Err(Standing::Held(_, message) | Standing::Waiting(_, message) | Standing::Rejected(_, message)) => {
@@ -249,7 +268,8 @@ fn wait_before_repeat(o: &Observed, record: &SubmissionRecord) -> Option<&'stati
     let last = o.memory.attempted_at?;
     let doublings = record.attempt.unwrap_or(1).clamp(1, 12).unsigned_abs() - 1;
     let wait = Duration::from_secs(5 << doublings).min(LONGEST_WAIT);
-    (o.now < last + wait).then_some("the outcome of a submit is not known; it is looked up again with growing delays")
+    (o.now < last + wait)
+        .then_some("the outcome of a submit is not known; it is looked up again with growing delays")
 }
 
 /// Whether sending the body again is only a look-up: the service de-duplicates the type, and still remembers.
@@ -268,7 +288,9 @@ fn repeatable(o: &Observed, record: &SubmissionRecord) -> bool {
 fn deduplicates(o: &Observed) -> bool {
     match o.job.spec.type_.as_deref() {
         Some("spiderSite" | "spiderVerify" | "spiderPeople" | "spiderCompanyData" | "spiderVideo") => true,
-        Some("spiderMaps") => !o.job.spec.payload.as_ref().is_some_and(|payload| payload.contains_key("workflow")),
+        Some("spiderMaps") => {
+            !o.job.spec.payload.as_ref().is_some_and(|payload| payload.contains_key("workflow"))
+        }
         Some(_) | None => false,
     }
 }

@@ -51,7 +51,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_most_overdue_key_comes_first_and_a_moved_one_only_once() {
-        let now = tokio::time::Instant::now();
+        let now = crate::clock::Clock::system().instant();
         let at = |seconds| now + Duration::from_secs(seconds);
         let mut queue = Queue::default();
         queue.put("late".to_owned(), at(9));

@@ -9,8 +9,8 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect};
 use tokio::sync::mpsc;
 
 use super::wire::{
-    Accepted, CancelBody, Details, JobStatus, ListBody, ListRow, SubmitBody, Summary, SummaryState, Whoami, is_job_id,
-    is_type, summarise, text,
+    Accepted, CancelBody, Details, JobStatus, ListBody, ListRow, SubmitBody, Summary, SummaryState, Whoami,
+    is_job_id, is_type, summarise, text,
 };
 use super::{Credentials, Endpoint, Error, Signals};
 use crate::clock::Clock;
@@ -81,8 +81,10 @@ impl Client {
     /// # Errors
     /// If the platform's roots of trust cannot be loaded.
     pub fn new(endpoint: Endpoint, credentials: Credentials, clock: Clock) -> Result<Self, Error> {
-        let setup = |error: &dyn std::fmt::Display| Error::Connect(text(&error.to_string(), credentials.expose()));
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", credentials.expose())).map_err(|error| setup(&error))?;
+        let setup =
+            |error: &dyn std::fmt::Display| Error::Connect(text(&error.to_string(), credentials.expose()));
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", credentials.expose()))
+            .map_err(|error| setup(&error))?;
         bearer.set_sensitive(true);
         let http = reqwest::Client::builder()
             .default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
@@ -133,7 +135,9 @@ impl Client {
                 signals.retry_at = retry_at(&error).or(signals.retry_at);
                 SubmitAnswer::Refused(error)
             }
-            (_, Ok(body)) => SubmitAnswer::Unknown { why: self.error(code, &body, &signals), without_id: false },
+            (_, Ok(body)) => {
+                SubmitAnswer::Unknown { why: self.error(code, &body, &signals), without_id: false }
+            }
             (_, Err(why)) => SubmitAnswer::Unknown { why, without_id: false },
         };
         Answer { result: Ok(answer), signals }
@@ -170,8 +174,10 @@ impl Client {
             Format::Yaml => &[("format", "yaml")],
             Format::Markdown => &[("format", "md")],
         };
-        self.read(id, "status", query, |body| String::from_utf8(body.to_vec()).map_err(|_| "it is not UTF-8".to_owned()))
-            .await
+        self.read(id, "status", query, |body| {
+            String::from_utf8(body.to_vec()).map_err(|_| "it is not UTF-8".to_owned())
+        })
+        .await
     }
 
     /// Reads a job's results as they stream by.
@@ -284,7 +290,9 @@ impl Client {
     }
 
     fn request(&self, method: Method, segments: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
-        self.http.request(method, self.endpoint.route(segments, query)).header(ACCEPT, "application/json, */*;q=0.5")
+        self.http
+            .request(method, self.endpoint.route(segments, query))
+            .header(ACCEPT, "application/json, */*;q=0.5")
     }
 
     async fn checked(&self, id: &str, request: RequestBuilder) -> Result<(Response, Signals), Error> {

@@ -15,13 +15,17 @@ pub struct Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// It is no address, or has parts that an endpoint may not have.
-    #[error("{0:?} is not a base address; write one like https://spideriq.ai/api/v1, without user, query or fragment")]
+    #[error(
+        "{0:?} is not a base address; write one like https://spideriq.ai/api/v1, without user, query or fragment"
+    )]
     Malformed(String),
     /// It is plain http to another machine.
     #[error("{0} is plain http to another machine, which would show the token to the network; use https")]
     Plain(String),
     /// The list does not allow it.
-    #[error("{0} is not on the list of allowed endpoints; ask the operator's administrator to add --allowed-endpoint {0}")]
+    #[error(
+        "{0} is not on the list of allowed endpoints; ask the operator's administrator to add --allowed-endpoint {0}"
+    )]
     NotAllowed(String),
 }
 
@@ -38,8 +42,7 @@ impl Endpoint {
             || url.query().is_some()
             || url.fragment().is_some()
             || url.host_str().is_none_or(str::is_empty)
-            || url.path().contains(['%', '\\'])
-            || text.contains(['\\', '\n', '\r', '\t']);
+            || text.contains(['%', '\\', '\n', '\r', '\t']);
         if odd {
             return Err(malformed());
         }
@@ -105,13 +108,32 @@ mod tests {
 
     #[test]
     fn what_may_be_an_endpoint() {
-        for good in ["https://spideriq.ai/api/v1", "https://spideriq.ai/api/v1/", "http://127.0.0.1:8080/api/v1", "http://[::1]:1", "http://localhost"] {
+        for good in [
+            "https://spideriq.ai/api/v1",
+            "https://spideriq.ai/api/v1/",
+            "http://127.0.0.1:8080/api/v1",
+            "http://[::1]:1",
+            "http://localhost",
+        ] {
             assert!(Endpoint::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "spideriq.ai", "ftp://spideriq.ai", "https://user@spideriq.ai", "https://spideriq.ai?x=1", "https://spideriq.ai#x", "https://spideriq.ai/%2e%2e/x"] {
+        for bad in [
+            "",
+            "spideriq.ai",
+            "ftp://spideriq.ai",
+            "https://user@spideriq.ai",
+            "https://spideriq.ai?x=1",
+            "https://spideriq.ai#x",
+            "https://spideriq.ai/%2e%2e/x",
+        ] {
             assert!(matches!(Endpoint::parse(bad), Err(EndpointError::Malformed(_))), "{bad}");
         }
-        for plain in ["http://spideriq.ai", "http://10.0.0.1", "http://169.254.169.254/latest", "http://[::ffff:10.0.0.1]/"] {
+        for plain in [
+            "http://spideriq.ai",
+            "http://10.0.0.1",
+            "http://169.254.169.254/latest",
+            "http://[::ffff:10.0.0.1]/",
+        ] {
             assert!(matches!(Endpoint::parse(plain), Err(EndpointError::Plain(_))), "{plain}");
         }
     }

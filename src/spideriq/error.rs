@@ -113,7 +113,13 @@ impl Error {
     }
 
     /// The error of an answer with this code and body. `until` is when the headers say to come back.
-    pub(super) fn of_answer(code: u16, body: &[u8], until: Option<Timestamp>, now: Timestamp, secret: &str) -> Self {
+    pub(super) fn of_answer(
+        code: u16,
+        body: &[u8],
+        until: Option<Timestamp>,
+        now: Timestamp,
+        secret: &str,
+    ) -> Self {
         let body = Body::read(body, secret);
         let message = body.message;
         match code {
@@ -161,8 +167,10 @@ impl Body {
             // FastAPI's list of what is wrong with a body.
             Value::Array(faults) => faults.iter().take(5).map(fault).collect::<Vec<_>>().join("; "),
             Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {
-                let said = word(&["message", "reason_human", "error_message", "detail"]).unwrap_or("no message");
-                let advice = word(&["suggested_action"]).map(|advice| format!(" ({advice})")).unwrap_or_default();
+                let said =
+                    word(&["message", "reason_human", "error_message", "detail"]).unwrap_or("no message");
+                let advice =
+                    word(&["suggested_action"]).map(|advice| format!(" ({advice})")).unwrap_or_default();
                 format!("{said}{advice}")
             }
         };
@@ -176,7 +184,10 @@ impl Body {
 
 fn fault(fault: &Value) -> String {
     let place = fault.get("loc").and_then(Value::as_array).map(|path| {
-        path.iter().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect::<Vec<_>>().join(".")
+        path.iter()
+            .map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned))
+            .collect::<Vec<_>>()
+            .join(".")
     });
     let said = fault.get("msg").and_then(Value::as_str).unwrap_or("invalid");
     place.map_or_else(|| said.to_owned(), |place| format!("{place}: {said}"))
@@ -210,7 +221,11 @@ mod tests {
                 r#"{"detail": [{"loc": ["body", "payload", "url"], "msg": "missing", "type": "x"}]}"#,
                 Error::Invalid("body.payload.url: missing".into()),
             ),
-            (503, "<html>Bad gateway</html>", Error::Server { code: 503, message: "no readable message".into() }),
+            (
+                503,
+                "<html>Bad gateway</html>",
+                Error::Server { code: 503, message: "no readable message".into() },
+            ),
             (500, "oops sk_canary\r\nX", Error::Server { code: 500, message: "oops [redacted]  X".into() }),
             (302, "", Error::Redirected(302)),
             (418, r#"{"detail": "tea"}"#, Error::Refused { code: 418, message: "tea".into() }),
@@ -223,8 +238,14 @@ mod tests {
     #[test]
     fn a_bound_of_the_plan_is_not_waited_for_and_a_rate_is() {
         assert_eq!(error(429, r#"{"detail": "slow down"}"#).class(), Class::WaitUntil(None));
-        assert_eq!(error(429, r#"{"error": {"code": "MAX_CAMPAIGNS_PER_CLIENT", "message": "x"}}"#).class(), Class::Stall);
-        let timed = error(429, r#"{"detail": "x", "reason_code": "bulk_records_per_job_exceeded", "retry_after_seconds": 30}"#);
+        assert_eq!(
+            error(429, r#"{"error": {"code": "MAX_CAMPAIGNS_PER_CLIENT", "message": "x"}}"#).class(),
+            Class::Stall
+        );
+        let timed = error(
+            429,
+            r#"{"detail": "x", "reason_code": "bulk_records_per_job_exceeded", "retry_after_seconds": 30}"#,
+        );
         assert_eq!(timed.class(), Class::WaitUntil(Some(Timestamp::from_second(30).unwrap())));
     }
 }

@@ -19,7 +19,7 @@ pub fn compute(
     let standing = verdict.standing.as_ref()?;
     let words = flat(standing);
     let before = if recorded.is_written() { recorded.conditions.as_slice() } else { &[] };
-    let mut list = List { before, after: Vec::new(), generation, now };
+    let mut list = List::new(before, generation, now);
 
     let remote = verdict.record.remote.as_ref();
     let created = remote.and_then(|remote| remote.created_at.as_ref()).map(|time| time.0);
@@ -43,7 +43,8 @@ pub fn compute(
         list.put("Suspended", ConditionStatus::True, words.reason, &words.message);
     }
     list.synced(&verdict.freshness);
-    list.health(health(standing, &words, ready_when, verdict.record.job_id.is_some(), now), &words);
+    let health = health(standing, &words, ready_when, verdict.record.job_id.is_some(), now);
+    list.health(&health, words.reason, &words.message);
 
     let Flat { state, reason, message } = words;
     let mut status = ScrapeJobStatus {
@@ -60,7 +61,7 @@ pub fn compute(
 }
 
 /// The three answers to "is it well?" (R1): exactly one of them holds.
-enum Health {
+pub(super) enum Health {
     /// Something is still to come: Ready is Unknown, never False (R2).
     Reconciling,
     /// Time alone will not help (R3): Ready is False.
@@ -69,7 +70,13 @@ enum Health {
     Ready(Reason),
 }
 
-fn health(standing: &Standing, words: &Flat, ready_when: ReadyWhen, accepted: bool, now: Timestamp) -> Health {
+fn health(
+    standing: &Standing,
+    words: &Flat,
+    ready_when: ReadyWhen,
+    accepted: bool,
+    now: Timestamp,
+) -> Health {
     match standing {
         Standing::Waiting(..) | Standing::Submitting | Standing::Unknown(_) | Standing::Cancelling(_) => {
             Health::Reconciling
@@ -94,16 +101,21 @@ fn health(standing: &Standing, words: &Flat, ready_when: ReadyWhen, accepted: bo
 }
 
 /// A list of conditions in the making, beside the one that is stored.
-struct List<'a> {
+pub(super) struct List<'a> {
     before: &'a [Condition],
-    after: Vec<Condition>,
+    pub(super) after: Vec<Condition>,
     generation: i64,
     now: Timestamp,
 }
 
-impl List<'_> {
+impl<'a> List<'a> {
+    /// No conditions yet.
+    pub(super) fn new(before: &'a [Condition], generation: i64, now: Timestamp) -> Self {
+        Self { before, after: Vec::new(), generation, now }
+    }
+
     /// Adds a condition; its transition time moves only with its status (R11).
-    fn put(&mut self, type_: &str, status: ConditionStatus, reason: Reason, message: &str) {
+    pub(super) fn put(&mut self, type_: &str, status: ConditionStatus, reason: Reason, message: &str) {
         self.put_at(type_, status, (reason.as_str(), message), None);
     }
 
@@ -137,9 +149,11 @@ impl List<'_> {
             }
             (false, None) => {}
             (false, Some(old)) => {
-                let still_there = matches!(standing, Standing::Cancelling(_)) && old.status == ConditionStatus::True;
+                let still_there =
+                    matches!(standing, Standing::Cancelling(_)) && old.status == ConditionStatus::True;
                 let status = if still_there { ConditionStatus::True } else { ConditionStatus::False };
-                let message = if still_there { old.message.clone() } else { "the job has left this state".to_owned() };
+                let message =
+                    if still_there { old.message.clone() } else { "the job has left this state".to_owned() };
                 self.put_at(type_, status, (reason.as_str(), &message), left);
             }
         }
@@ -148,7 +162,12 @@ impl List<'_> {
     fn synced(&mut self, freshness: &Freshness) {
         match freshness {
             Freshness::Fresh => {
-                self.put("Synced", ConditionStatus::True, Reason::Synced, "the newest look at the job was good");
+                self.put(
+                    "Synced",
+                    ConditionStatus::True,
+                    Reason::Synced,
+                    "the newest look at the job was good",
+                );
             }
             Freshness::Stale(reason, message) => self.put("Synced", ConditionStatus::False, *reason, message),
             Freshness::Unchanged => {
@@ -160,17 +179,17 @@ impl List<'_> {
     }
 
     /// Ready is always there; Reconciling and Stalled only while they hold, as kstatus wants them.
-    fn health(&mut self, health: Health, words: &Flat) {
+    pub(super) fn health(&mut self, health: &Health, reason: Reason, message: &str) {
         match health {
             Health::Reconciling => {
-                self.put("Reconciling", ConditionStatus::True, words.reason, &words.message);
-                self.put("Ready", ConditionStatus::Unknown, words.reason, &words.message);
+                self.put("Reconciling", ConditionStatus::True, reason, message);
+                self.put("Ready", ConditionStatus::Unknown, reason, message);
             }
             Health::Stalled => {
-                self.put("Stalled", ConditionStatus::True, words.reason, &words.message);
-                self.put("Ready", ConditionStatus::False, words.reason, &words.message);
+                self.put("Stalled", ConditionStatus::True, reason, message);
+                self.put("Ready", ConditionStatus::False, reason, message);
             }
-            Health::Ready(reason) => self.put("Ready", ConditionStatus::True, reason, &words.message),
+            Health::Ready(reason) => self.put("Ready", ConditionStatus::True, *reason, message),
         }
     }
 }

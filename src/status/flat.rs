@@ -17,9 +17,11 @@ pub(super) fn flat(standing: &Standing) -> Flat {
     let (state, reason, message) = match standing {
         Standing::Waiting(reason, message) => (State::Pending, *reason, message.as_str()),
         Standing::Rejected(_, message) => (State::Pending, Reason::CredentialsRejected, message.as_str()),
-        Standing::Suspended => {
-            (State::Suspended, Reason::Suspended, "spec.suspend holds back the submit; set it to false to go on")
-        }
+        Standing::Suspended => (
+            State::Suspended,
+            Reason::Suspended,
+            "spec.suspend holds back the submit; set it to false to go on",
+        ),
         Standing::Submitting => (State::Submitting, Reason::Submitting, "the submit is being sent"),
         Standing::Unknown(message) => (State::Submitting, Reason::SubmissionAmbiguous, message.as_str()),
         Standing::Held(reason, message) => (State::Held, *reason, message.as_str()),

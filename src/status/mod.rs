@@ -2,10 +2,12 @@
 //!
 //! It may know the published API and a verdict. It must never decide, and never ask the service.
 
+mod account;
 mod bounds;
 mod conditions;
 mod flat;
 mod write;
 
+pub use account::{AccountFacts, AccountHealth, account_status};
 pub use conditions::compute;
-pub use write::{WriteError, patch_metadata, patch_status, same_meaning};
+pub use write::{WriteError, patch_account_status, patch_metadata, patch_status, same_meaning};

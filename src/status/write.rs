@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use kube::api::{Api, Patch, PatchParams};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::api::ScrapeJob;
-use crate::api::ScrapeJobStatus;
+use crate::api::{ScrapeAccount, ScrapeAccountStatus, ScrapeJob, ScrapeJobStatus};
 
 /// Longer than any healthy answer; a write without one is settled by a live read.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -47,6 +47,27 @@ pub async fn patch_status(
     answered(jobs.patch_status(name, &params, &Patch::Merge(&patch))).await
 }
 
+/// Writes the status of an account.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn patch_account_status(
+    accounts: &Api<ScrapeAccount>,
+    name: &str,
+    resource_version: &str,
+    recorded: &ScrapeAccountStatus,
+    status: &ScrapeAccountStatus,
+) -> Result<ScrapeAccount, WriteError> {
+    let written = recorded.observed_generation.is_some_and(|generation| generation >= 0);
+    let before = if written { to_value(recorded) } else { json!({}) };
+    let patch = json!({
+        "metadata": {"resourceVersion": resource_version},
+        "status": difference(&before, &to_value(status)),
+    });
+    let params = PatchParams::default();
+    answered(accounts.patch_status(name, &params, &Patch::Merge(&patch))).await
+}
+
 /// Writes part of the metadata: the caller's merge patch, fenced by uid and resourceVersion.
 ///
 /// # Errors
@@ -63,9 +84,7 @@ pub async fn patch_metadata(
     answered(jobs.patch(name, &PatchParams::default(), &Patch::Merge(&patch))).await
 }
 
-async fn answered(
-    request: impl Future<Output = Result<ScrapeJob, kube::Error>>,
-) -> Result<ScrapeJob, WriteError> {
+async fn answered<K>(request: impl Future<Output = Result<K, kube::Error>>) -> Result<K, WriteError> {
     match tokio::time::timeout(ANSWER_WITHIN, request).await {
         Ok(Ok(written)) => Ok(written),
         Ok(Err(kube::Error::Api(status))) => Err(match status.code {
@@ -81,8 +100,9 @@ async fn answered(
 /// Whether two statuses tell the same: a change of worker or page count alone, or of the stamp that comes with it,
 /// is none (R12).
 pub fn same_meaning(first: &ScrapeJobStatus, second: &ScrapeJobStatus) -> bool {
-    let both_processing =
-        [first, second].iter().all(|status| status.reason.as_deref() == Some("Processing") && !status.finished);
+    let both_processing = [first, second]
+        .iter()
+        .all(|status| status.reason.as_deref() == Some("Processing") && !status.finished);
     let essence = |status: &ScrapeJobStatus| {
         let mut status = status.clone();
         if let Some(remote) = &mut status.remote {
@@ -123,7 +143,7 @@ fn difference(before: &Value, after: &Value) -> Value {
 }
 
 /// Our own types always serialise; were that to fail, an empty patch would be refused, not stored.
-fn to_value(status: &ScrapeJobStatus) -> Value {
+fn to_value(status: &impl Serialize) -> Value {
     serde_json::to_value(status).unwrap_or(Value::Null)
 }
 
@@ -139,7 +159,11 @@ mod tests {
         let cases = [
             (json!({}), json!({"a": 1}), json!({"a": 1})),
             (json!({"a": 1, "b": 2}), json!({"a": 1}), json!({"b": null})),
-            (json!({"a": {"x": 1, "y": 2}}), json!({"a": {"x": 1, "z": 3}}), json!({"a": {"y": null, "z": 3}})),
+            (
+                json!({"a": {"x": 1, "y": 2}}),
+                json!({"a": {"x": 1, "z": 3}}),
+                json!({"a": {"y": null, "z": 3}}),
+            ),
             (json!({"a": [1, 2]}), json!({"a": [1, 3]}), json!({"a": [1, 3]})),
             (json!({"a": 1}), json!({"a": 1}), json!({})),
         ];

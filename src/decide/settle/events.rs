@@ -13,9 +13,10 @@ pub(super) fn of(o: &Observed, standing: Option<&Standing>, record: &ScrapeJobSt
     {
         let origin = record.submission.as_ref().and_then(|submission| submission.origin);
         let (reason, note) = match origin {
-            Some(crate::api::Origin::Cached) => {
-                (Reason::Adopted, format!("the service answered with its earlier job {job_id} of an equal payload"))
-            }
+            Some(crate::api::Origin::Cached) => (
+                Reason::Adopted,
+                format!("the service answered with its earlier job {job_id} of an equal payload"),
+            ),
             Some(crate::api::Origin::Adopted) => (Reason::Adopted, format!("took over job {job_id}")),
             Some(crate::api::Origin::Submitted | crate::api::Origin::Mirrored) | None => {
                 (Reason::Submitted, format!("the service accepted job {job_id}"))
@@ -26,20 +27,37 @@ pub(super) fn of(o: &Observed, standing: Option<&Standing>, record: &ScrapeJobSt
     let before = o.recorded.current_state();
     match standing {
         Some(Standing::Ended(state, reason, message)) if before != *state => {
-            events.push(Event { warning: *state != State::Completed, reason: *reason, note: message.clone() });
+            events.push(Event {
+                warning: *state != State::Completed,
+                reason: *reason,
+                note: message.clone(),
+            });
         }
-        Some(Standing::Held(reason, message)) if before != State::Held || o.recorded.reason.as_deref() != Some(reason.as_str()) => {
+        Some(Standing::Held(reason, message))
+            if before != State::Held || o.recorded.reason.as_deref() != Some(reason.as_str()) =>
+        {
             events.push(Event { warning: true, reason: *reason, note: message.clone() });
         }
-        Some(Standing::Following(State::Processing, Reason::Processing, message)) if before != State::Processing => {
+        Some(Standing::Following(State::Processing, Reason::Processing, message))
+            if before != State::Processing =>
+        {
             events.push(Event { warning: false, reason: Reason::Processing, note: message.clone() });
         }
-        Some(Standing::Unknown(message)) if o.recorded.reason.as_deref() != Some(Reason::SubmissionAmbiguous.as_str()) => {
+        Some(Standing::Unknown(message))
+            if o.recorded.reason.as_deref() != Some(Reason::SubmissionAmbiguous.as_str()) =>
+        {
             events.push(Event { warning: true, reason: Reason::SubmissionAmbiguous, note: message.clone() });
         }
         Some(
-            Standing::Waiting(..) | Standing::Rejected(..) | Standing::Suspended | Standing::Submitting | Standing::Unknown(_)
-            | Standing::Held(..) | Standing::Following(..) | Standing::Cancelling(_) | Standing::Ended(..),
+            Standing::Waiting(..)
+            | Standing::Rejected(..)
+            | Standing::Suspended
+            | Standing::Submitting
+            | Standing::Unknown(_)
+            | Standing::Held(..)
+            | Standing::Following(..)
+            | Standing::Cancelling(_)
+            | Standing::Ended(..),
         )
         | None => {}
     }

@@ -53,7 +53,8 @@ struct Settling<'a> {
 impl<'a> Settling<'a> {
     /// Starts from what is recorded, with what is known anyway folded in.
     fn begin(o: &'a Observed) -> Self {
-        let mut record = if o.recorded.is_written() { o.recorded.clone() } else { ScrapeJobStatus::default() };
+        let mut record =
+            if o.recorded.is_written() { o.recorded.clone() } else { ScrapeJobStatus::default() };
         record.start_time.get_or_insert(Time(o.now));
         if record.type_.is_none() {
             record.type_.clone_from(&o.job.spec.type_);
@@ -62,11 +63,21 @@ impl<'a> Settling<'a> {
             let name = record.account.as_ref().map_or(account.name.as_str(), |account| account.name.as_str());
             let known = record.account.as_ref().and_then(|account| account.client_id.clone());
             let client_id = known.or_else(|| account.client_id.clone());
-            record.account =
-                Some(JobAccount { kind: crate::api::AccountKind::ScrapeAccount, name: name.to_owned(), client_id });
+            record.account = Some(JobAccount {
+                kind: crate::api::AccountKind::ScrapeAccount,
+                name: name.to_owned(),
+                client_id,
+            });
         }
-        let mut this =
-            Self { o, record, standing: None, memory: o.memory.clone(), again: None, fresh: false, events: Vec::new() };
+        let mut this = Self {
+            o,
+            record,
+            standing: None,
+            memory: o.memory.clone(),
+            again: None,
+            fresh: false,
+            events: Vec::new(),
+        };
         if let Some(id) = &o.job.spec.job_id {
             this.record.job_id = Some(id.clone());
         }
@@ -87,7 +98,10 @@ impl<'a> Settling<'a> {
         if let Some(Standing::Ended(..)) = &self.standing {
             self.record.finish_time.get_or_insert(Time(self.o.now));
         }
-        if !matches!(self.standing, Some(Standing::Waiting(Reason::RateLimited | Reason::WaitingForBudget, _)) | None) {
+        if !matches!(
+            self.standing,
+            Some(Standing::Waiting(Reason::RateLimited | Reason::WaitingForBudget, _)) | None
+        ) {
             self.record.retry_after = None;
         }
         let mut events = events::of(self.o, self.standing.as_ref(), &self.record);
@@ -100,7 +114,14 @@ impl<'a> Settling<'a> {
         } else {
             Freshness::Unchanged
         };
-        Verdict { record: self.record, standing: self.standing, freshness, memory: self.memory, events, again }
+        Verdict {
+            record: self.record,
+            standing: self.standing,
+            freshness,
+            memory: self.memory,
+            events,
+            again,
+        }
     }
 
     fn leave(&mut self, again: Again) {
@@ -109,7 +130,9 @@ impl<'a> Settling<'a> {
 
     fn done(&mut self, plan: &Plan) {
         match plan {
-            Plan::Rest(Standing::Following(..)) => self.standing = Some(follow::standing(self.o, &self.record)),
+            Plan::Rest(Standing::Following(..)) => {
+                self.standing = Some(follow::standing(self.o, &self.record));
+            }
             Plan::Rest(standing) => self.standing = Some(standing.clone()),
             Plan::Adopt(job_id) => self.adopt(job_id),
             // The write that a finalizer needs is not a change of meaning: the status stays, and the watch wakes us.
@@ -173,12 +196,20 @@ impl<'a> Settling<'a> {
             .collect();
         let wanted = match plan {
             Plan::LookUp(wanted) => *wanted,
-            Plan::Rest(_) | Plan::Submit(_) | Plan::Adopt(_) | Plan::Confirm | Plan::Collect { .. }
-            | Plan::Protect(_) | Plan::Cancel | Plan::Release(_) => LookUp::ToHold,
+            Plan::Rest(_)
+            | Plan::Submit(_)
+            | Plan::Adopt(_)
+            | Plan::Confirm
+            | Plan::Collect { .. }
+            | Plan::Protect(_)
+            | Plan::Cancel
+            | Plan::Release(_) => LookUp::ToHold,
         };
         if found.is_err() && (self.memory.tries < 3 || wanted == LookUp::ToRelease) {
             self.retry();
-            self.standing = Some(Standing::Unknown("the outcome of a submit is not known, and the list of jobs cannot be read yet".to_owned()));
+            self.standing = Some(Standing::Unknown(
+                "the outcome of a submit is not known, and the list of jobs cannot be read yet".to_owned(),
+            ));
             return;
         }
         self.memory.tries = 0;
@@ -199,13 +230,18 @@ impl<'a> Settling<'a> {
             "the list of jobs names none that it could have made".to_owned()
         } else {
             let more = if candidates.len() > 5 { ", …" } else { "" };
-            format!("it may have made {}{more}", candidates.iter().take(5).cloned().collect::<Vec<_>>().join(", "))
+            format!(
+                "it may have made {}{more}",
+                candidates.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
+            )
         };
         // A restored intent is the only record of the submit: from here on the status carries it.
         self.record.submission = unknown_submission(self.o);
         self.standing = Some(Standing::Held(
             Reason::SubmissionAmbiguous,
-            format!("a submit was sent and its outcome is not known; {named}; set spec.submission.onAmbiguous to Adopt to take the only such job, or to Resubmit to submit again and perhaps pay twice"),
+            format!(
+                "a submit was sent and its outcome is not known; {named}; set spec.submission.onAmbiguous to Adopt to take the only such job, or to Resubmit to submit again and perhaps pay twice"
+            ),
         ));
     }
 
@@ -219,7 +255,9 @@ impl<'a> Settling<'a> {
                     self.standing = Some(follow::ended(self.o, &job.state, &self.record, false));
                 } else {
                     self.retry();
-                    self.standing = Some(Standing::Cancelling("the service took the cancel and has not confirmed it yet".to_owned()));
+                    self.standing = Some(Standing::Cancelling(
+                        "the service took the cancel and has not confirmed it yet".to_owned(),
+                    ));
                 }
             }
             Err(Trouble::NotFound(_)) => self.gone(),
@@ -232,7 +270,9 @@ impl<'a> Settling<'a> {
             CancelOutcome::Sent | CancelOutcome::AlreadyOver => {
                 self.memory.cancel_sent = true;
                 self.memory.tries = 0;
-                self.standing = Some(Standing::Cancelling("the service took the cancel and has not confirmed it yet".to_owned()));
+                self.standing = Some(Standing::Cancelling(
+                    "the service took the cancel and has not confirmed it yet".to_owned(),
+                ));
                 self.leave(Again::After(Duration::ZERO));
             }
             CancelOutcome::NotFound => self.gone(),
@@ -280,7 +320,11 @@ impl<'a> Settling<'a> {
                     self.record.results = Some(Results { count: summary.count, bytes: Some(bytes) });
                 }
                 if summary.error_message.is_some() {
-                    self.record.remote.get_or_insert_with(Remote::default).error_message.clone_from(&summary.error_message);
+                    self.record
+                        .remote
+                        .get_or_insert_with(Remote::default)
+                        .error_message
+                        .clone_from(&summary.error_message);
                 }
             }
             Err(trouble) => failed = Some(trouble),
@@ -352,9 +396,8 @@ impl<'a> Settling<'a> {
                 self.memory.tries = self.memory.tries.saturating_add(1);
                 Again::After(pause(self.memory.tries.min(3)))
             }
-            Some(Standing::Suspended | Standing::Submitting | Standing::Held(..) | Standing::Ended(..)) | None => {
-                Again::OnChange
-            }
+            Some(Standing::Suspended | Standing::Submitting | Standing::Held(..) | Standing::Ended(..))
+            | None => Again::OnChange,
         }
     }
 }

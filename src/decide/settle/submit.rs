@@ -24,7 +24,8 @@ impl Settling<'_> {
             SubmitAnswer::Refused(refusal) if first => self.refused(refusal),
             SubmitAnswer::Refused(refusal) => self.repeat_refused(&outcome.record, refusal),
             SubmitAnswer::Unknown { why, without_id } => {
-                self.memory.unusable_answers = if *without_id { self.o.memory.unusable_answers + 1 } else { 0 };
+                self.memory.unusable_answers =
+                    if *without_id { self.o.memory.unusable_answers + 1 } else { 0 };
                 self.still_unknown(&outcome.record, why);
             }
         }
@@ -52,12 +53,15 @@ impl Settling<'_> {
         self.record.submission = None;
         self.memory.ended_here = false;
         self.standing = Some(match refusal {
-            Refusal::Payload(words) => {
-                Standing::Ended(State::Failed, Reason::InvalidPayload, format!("the service refused the payload: {words}"))
-            }
-            Refusal::Pointless(words) => {
-                Standing::Held(Reason::Refused, format!("the service refused the submit, and waiting does not help: {words}"))
-            }
+            Refusal::Payload(words) => Standing::Ended(
+                State::Failed,
+                Reason::InvalidPayload,
+                format!("the service refused the payload: {words}"),
+            ),
+            Refusal::Pointless(words) => Standing::Held(
+                Reason::Refused,
+                format!("the service refused the submit, and waiting does not help: {words}"),
+            ),
             Refusal::Trouble(trouble) => self.waits_for(trouble),
         });
     }
@@ -65,19 +69,25 @@ impl Settling<'_> {
     fn waits_for(&mut self, trouble: &Trouble) -> Standing {
         match trouble {
             Trouble::Rejected(words) => Standing::Rejected(self.o.now, words.clone()),
-            Trouble::SpendCap(words) => {
-                Standing::Held(Reason::SpendCapReached, format!("the account's monthly spend cap is reached: {words}"))
-            }
+            Trouble::SpendCap(words) => Standing::Held(
+                Reason::SpendCapReached,
+                format!("the account's monthly spend cap is reached: {words}"),
+            ),
             Trouble::Throttled(until, words) => {
                 self.record.retry_after = until.map(Time);
-                Standing::Waiting(Reason::RateLimited, format!("the service asked the account to wait: {words}"))
+                Standing::Waiting(
+                    Reason::RateLimited,
+                    format!("the service asked the account to wait: {words}"),
+                )
             }
-            Trouble::NotFound(words) | Trouble::Unavailable(words) => {
-                Standing::Waiting(Reason::ServiceUnavailable, format!("the service cannot be reached: {words}"))
-            }
-            Trouble::NoBudget(_) => {
-                Standing::Waiting(Reason::WaitingForBudget, "waiting for its turn in the account's request budget".to_owned())
-            }
+            Trouble::NotFound(words) | Trouble::Unavailable(words) => Standing::Waiting(
+                Reason::ServiceUnavailable,
+                format!("the service cannot be reached: {words}"),
+            ),
+            Trouble::NoBudget(_) => Standing::Waiting(
+                Reason::WaitingForBudget,
+                "waiting for its turn in the account's request budget".to_owned(),
+            ),
         }
     }
 
@@ -89,7 +99,9 @@ impl Settling<'_> {
                 self.record.submission = Some(record.clone());
                 self.standing = Some(Standing::Held(
                     Reason::SubmissionAmbiguous,
-                    format!("a submit was sent and its outcome is not known; the repeat that would tell was refused: {words}; set spec.submission.onAmbiguous"),
+                    format!(
+                        "a submit was sent and its outcome is not known; the repeat that would tell was refused: {words}; set spec.submission.onAmbiguous"
+                    ),
                 ));
             }
         }
@@ -112,7 +124,8 @@ fn of_repeat(o: &Observed, record: &SubmissionRecord, accepted: &Accepted) -> Or
     if accepted.from_cache == Some(false) {
         return Origin::Submitted;
     }
-    let begun = record.started_at.as_ref().and_then(|time| by_their_clock(o.now, time.0, accepted.server_date));
+    let begun =
+        record.started_at.as_ref().and_then(|time| by_their_clock(o.now, time.0, accepted.server_date));
     match (accepted.job.created_at, begun) {
         (Some(created), Some(begun)) if created + CLOCK_MARGIN >= begun => Origin::Submitted,
         (Some(_) | None, _) => Origin::Cached,

@@ -68,7 +68,8 @@ impl Bucket {
     /// Tokens that could be taken at once.
     pub(super) fn available(&self, now: Timestamp) -> u32 {
         let Some(each) = self.each else { return 0 };
-        let missing = Duration::try_from(self.full_at.duration_since(now).max(SignedDuration::ZERO)).unwrap_or_default();
+        let missing = Duration::try_from(self.full_at.duration_since(now).max(SignedDuration::ZERO))
+            .unwrap_or_default();
         let missing = u32::try_from(missing.as_nanos().div_ceil(each.as_nanos())).unwrap_or(u32::MAX);
         self.burst.saturating_sub(missing)
     }

@@ -157,6 +157,11 @@ impl Gate {
         self.shared.lock().budget.paused_until(self.shared.clock.now())
     }
 
+    /// Until when the service itself asked to wait.
+    pub fn service_pause(&self) -> Option<Timestamp> {
+        self.shared.lock().budget.service_pause(self.shared.clock.now())
+    }
+
     /// Requests that could be sent at once now.
     pub fn available(&self) -> u32 {
         self.shared.lock().budget.available(self.shared.clock.now())
@@ -263,7 +268,8 @@ impl Shared {
 
     fn wake_at(self: &Arc<Self>, at: Timestamp, now: Timestamp) -> AbortHandle {
         let gate = Arc::downgrade(self);
-        let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default().max(Duration::from_millis(1));
+        let wait =
+            Duration::try_from(at.duration_since(now)).unwrap_or_default().max(Duration::from_millis(1));
         let sleep = async move {
             tokio::time::sleep(wait).await;
             if let Some(gate) = gate.upgrade() {
@@ -280,7 +286,8 @@ impl Shared {
             tokio::time::sleep(KEPT).await;
             let Some(gate) = gate.upgrade() else { return };
             let mut state = gate.lock();
-            let unused = matches!(state.places.get(&key), Some(Place::Granted(permit)) if permit.ticket == ticket);
+            let unused =
+                matches!(state.places.get(&key), Some(Place::Granted(permit)) if permit.ticket == ticket);
             let dropped = unused.then(|| state.places.remove(&key));
             drop(state);
             drop(dropped);

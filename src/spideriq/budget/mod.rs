@@ -113,6 +113,8 @@ pub struct Budget {
     requests: Bucket,
     submits: Bucket,
     account: Brake,
+    /// The end of the pause that the service itself asked for last.
+    asked: Option<Timestamp>,
     lanes: BTreeMap<Lane, Brake>,
     subjects: BTreeMap<String, Brake>,
     queue: Queue,
@@ -128,6 +130,7 @@ impl Budget {
             requests: Bucket::spent(limits.requests_per_minute, limits.burst, now),
             submits: Bucket::spent(limits.submits_per_minute, (limits.submits_per_minute / 5).max(1), now),
             account: Brake::default(),
+            asked: None,
             lanes: Lane::ALL.into_iter().map(|lane| (lane, Brake::default())).collect(),
             subjects: BTreeMap::new(),
             queue: Queue::default(),
@@ -218,10 +221,11 @@ impl Budget {
             .filter_map(|lane| {
                 let opens = self.lanes.get(&lane).and_then(Brake::opens)?;
                 let submits = if lane == Lane::Submit { self.submits.next(now) } else { now };
-                let subject = self.queue.subjects(lane).filter_map(|subject| match self.subjects.get(subject) {
-                    None => Some(Timestamp::MIN),
-                    Some(brake) => brake.opens(),
-                });
+                let subject =
+                    self.queue.subjects(lane).filter_map(|subject| match self.subjects.get(subject) {
+                        None => Some(Timestamp::MIN),
+                        Some(brake) => brake.opens(),
+                    });
                 Some(account.max(opens).max(submits).max(subject.min()?))
             })
             .min()
@@ -236,7 +240,14 @@ impl Budget {
     }
 
     /// Takes over what came of a granted request. `jitter` is between 0 and 1.
-    pub fn answered(&mut self, now: Timestamp, ticket: Ticket, verdict: Verdict, counted: Counted, jitter: f64) {
+    pub fn answered(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        verdict: Verdict,
+        counted: Counted,
+        jitter: f64,
+    ) {
         let Some((lane, subject)) = self.out.remove(&ticket) else { return };
         if let Some(remaining) = counted.remaining {
             self.requests.at_most(remaining, now);
@@ -253,7 +264,10 @@ impl Budget {
                 lane_brake.released();
                 self.subjects.remove(&subject);
             }
-            Verdict::Throttled(Some(until)) => self.account.hold(now, until),
+            Verdict::Throttled(Some(until)) => {
+                self.account.hold(now, until);
+                self.asked = self.account.until;
+            }
             Verdict::Throttled(None) => self.account.failed(now, jitter),
             Verdict::Failed => {
                 let probe = lane_brake.is_probe(ticket);
@@ -275,7 +289,8 @@ impl Budget {
 
     fn forget_subjects(&mut self) {
         while self.subjects.len() > SUBJECTS {
-            let first = self.subjects.iter().min_by_key(|(_, brake)| brake.opens()).map(|(key, _)| key.clone());
+            let first =
+                self.subjects.iter().min_by_key(|(_, brake)| brake.opens()).map(|(key, _)| key.clone());
             let Some(first) = first else { return };
             self.subjects.remove(&first);
         }
@@ -288,7 +303,15 @@ impl Budget {
 
     /// Puts a pause back that an earlier process was asked for.
     pub fn restore_pause(&mut self, now: Timestamp, until: Timestamp) {
-        self.account.hold(now, until);
+        if until > now && self.asked.is_none() {
+            self.account.hold(now, until);
+            self.asked = self.account.until;
+        }
+    }
+
+    /// Until when the service itself asked to wait; our own pauses do not count.
+    pub fn service_pause(&self, now: Timestamp) -> Option<Timestamp> {
+        self.asked.filter(|until| *until > now)
     }
 
     /// Requests that could be sent at once now.

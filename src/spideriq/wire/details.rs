@@ -40,7 +40,8 @@ struct Document {
 impl Details {
     /// Reads the document; the comment line that the page's sample begins with is borne.
     pub(in crate::spideriq) fn read(body: &str, secret: &str) -> Result<Self, String> {
-        let document: Document = serde_saphyr::from_str(body).map_err(|error| text(&error.to_string(), secret))?;
+        let document: Document =
+            serde_saphyr::from_str(body).map_err(|error| text(&error.to_string(), secret))?;
         if !document.status.is_string() {
             return Err("the document has no status".to_owned());
         }
@@ -75,9 +76,14 @@ mod tests {
 
     #[test]
     fn missing_and_odd_values_are_left_out_and_hostile_documents_refused() {
-        let details = Details::read("status: completed\npages_crawled: many\nstarted_at: null\n", "x").unwrap();
+        let details =
+            Details::read("status: completed\npages_crawled: many\nstarted_at: null\n", "x").unwrap();
         assert_eq!(details, Details::default());
-        let bomb = format!("a: &a [x,x,x,x,x,x,x,x,x,x]\n{}", (0..40).map(|n| format!("b{n}: [*a,*a,*a,*a,*a,*a,*a,*a]\n")).collect::<String>());
+        let bomb = ["a: &a [x,x,x,x,x,x,x,x,x,x]\n".to_owned()]
+            .into_iter()
+            .chain((0..40).map(|n| format!("b{n}: [*a,*a,*a,*a,*a,*a,*a,*a]\n")))
+            .collect::<Vec<_>>()
+            .concat();
         for bad in ["<html></html>", "- a\n- b\n", "status: [", &bomb, &"[".repeat(5000)] {
             assert!(Details::read(bad, "x").is_err(), "{}", bad.chars().take(40).collect::<String>());
         }

@@ -6,8 +6,8 @@ mod status;
 mod text;
 
 pub use details::Details;
-pub use results::{Summary, SummaryState};
 pub(super) use results::summarise;
-pub use status::{Accepted, JobState, JobStatus, ListRow, Whoami, is_job_id, is_type};
-pub(super) use status::{CancelBody, ListBody, SubmitBody};
-pub(super) use text::{text, timestamp};
+pub use results::{Summary, SummaryState};
+pub use status::{Accepted, JobState, JobStatus, ListRow, Whoami, is_job_id};
+pub(super) use status::{CancelBody, ListBody, SubmitBody, is_type};
+pub(super) use text::text;

@@ -50,9 +50,14 @@ pub(in crate::spideriq) fn summarise(
     state: SummaryState,
     secret: &str,
 ) -> Result<Summary, String> {
-    let mut chunks = Chunks { chunks, current: Bytes::new(), bytes: 0 };
+    let mut chunks = Chunks { incoming: chunks, current: Bytes::new(), bytes: 0 };
+    // Serde would take a list for a struct, too.
+    if chunks.first_byte() != Some(b'{') {
+        return Err("it is not a JSON object".to_owned());
+    }
     let envelope: Envelope = {
-        let mut reader = serde_json::Deserializer::from_reader(io::BufReader::with_capacity(16 * 1024, &mut chunks));
+        let mut reader =
+            serde_json::Deserializer::from_reader(io::BufReader::with_capacity(16 * 1024, &mut chunks));
         let envelope = Envelope::deserialize(&mut reader).map_err(|error| error.to_string())?;
         reader.end().map_err(|error| error.to_string())?;
         envelope
@@ -71,15 +76,28 @@ pub(in crate::spideriq) fn summarise(
 
 /// A reader over chunks that arrive on a channel.
 struct Chunks {
-    chunks: mpsc::Receiver<Bytes>,
+    incoming: mpsc::Receiver<Bytes>,
     current: Bytes,
     bytes: u64,
+}
+
+impl Chunks {
+    /// The first byte that is no white space; waits until there is one.
+    fn first_byte(&mut self) -> Option<u8> {
+        loop {
+            if let Some(byte) = self.current.iter().copied().find(|byte| !byte.is_ascii_whitespace()) {
+                return Some(byte);
+            }
+            self.bytes += self.current.len() as u64;
+            self.current = self.incoming.blocking_recv()?;
+        }
+    }
 }
 
 impl Read for Chunks {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() {
-            match self.chunks.blocking_recv() {
+            match self.incoming.blocking_recv() {
                 Some(chunk) => self.current = chunk,
                 None => return Ok(0),
             }
@@ -201,7 +219,10 @@ mod tests {
     #[test]
     fn results_are_counted_by_the_first_count_that_there_is() {
         let cases = [
-            (r#"{"data": {"results_count": 3, "pages_crawled": 9, "businesses": [{"results_count": 7}]}}"#, Some(3)),
+            (
+                r#"{"data": {"results_count": 3, "pages_crawled": 9, "businesses": [{"results_count": 7}]}}"#,
+                Some(3),
+            ),
             (r#"{"data": {"pages_crawled": 12}}"#, Some(12)),
             (r#"{"data": {"results_count": "many", "pages_crawled": null}}"#, None),
             (r#"{"data": null}"#, None),
@@ -216,7 +237,9 @@ mod tests {
 
     #[test]
     fn the_words_of_a_failure_are_kept_and_broken_bodies_refused() {
-        let gone = read(r#"{"status": "failed", "error_message": "no\nroute", "data": null}"#, SummaryState::Gone).unwrap();
+        let gone =
+            read(r#"{"status": "failed", "error_message": "no\nroute", "data": null}"#, SummaryState::Gone)
+                .unwrap();
         assert_eq!(gone.error_message.as_deref(), Some("no route"));
         for bad in ["", "<html>", r#"{"data": {"#, r#"{"data": 1} x"#, "[]"] {
             assert!(read(bad, SummaryState::Ready).is_err(), "{bad}");

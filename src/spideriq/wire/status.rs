@@ -50,7 +50,7 @@ pub fn is_job_id(text: &str) -> bool {
 }
 
 /// Whether a text can be a job type: one plain path segment.
-pub fn is_type(text: &str) -> bool {
+pub(in crate::spideriq) fn is_type(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
         && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
@@ -168,7 +168,11 @@ impl SubmitBody {
             return Err("its job_id is not one plain word".to_owned());
         }
         let state = fields.status.as_str().map_or(JobState::Queued, JobState::read);
-        Ok(Accepted { job_id: id.to_owned(), job: fields.job(state, secret), from_cache: fields.from_cache.as_bool() })
+        Ok(Accepted {
+            job_id: id.to_owned(),
+            job: fields.job(state, secret),
+            from_cache: fields.from_cache.as_bool(),
+        })
     }
 }
 
@@ -217,10 +221,22 @@ mod tests {
         assert_eq!((job.state, job.worker_id.as_deref()), (JobState::Processing, Some("w-1")));
         assert_eq!(job.updated_at.unwrap().to_string(), "2025-10-27T10:01:15Z");
 
-        let odd = JobStatus::read(br#"{"status": "paused", "created_at": 7, "worker_id": null, "type": []}"#, ID, "x");
+        let odd = JobStatus::read(
+            br#"{"status": "paused", "created_at": 7, "worker_id": null, "type": []}"#,
+            ID,
+            "x",
+        );
         assert_eq!(odd.unwrap().state, JobState::Other("paused".to_owned()));
 
-        for bad in ["", "[]", "{}", r#"{"status": 5}"#, r#"{"status": "queued", "job_id": "other"}"#, "<html>", "{\"status\": \"que"] {
+        for bad in [
+            "",
+            "[]",
+            "{}",
+            r#"{"status": 5}"#,
+            r#"{"status": "queued", "job_id": "other"}"#,
+            "<html>",
+            "{\"status\": \"que",
+        ] {
             assert!(JobStatus::read(bad.as_bytes(), ID, "x").is_err(), "{bad}");
         }
     }
@@ -228,10 +244,17 @@ mod tests {
     #[test]
     fn a_submit_without_a_usable_id_is_not_accepted() {
         let read = |body: &str| SubmitBody::read(body.as_bytes(), "x");
-        let accepted = read(&format!(r#"{{"job_id": "{ID}", "status": "completed", "from_cache": true}}"#)).unwrap();
+        let accepted =
+            read(&format!(r#"{{"job_id": "{ID}", "status": "completed", "from_cache": true}}"#)).unwrap();
         assert_eq!((accepted.job.state, accepted.from_cache), (JobState::Completed, Some(true)));
         assert_eq!(read(&format!(r#"{{"job_id": "{ID}"}}"#)).unwrap().job.state, JobState::Queued);
-        for bad in [r#"{"status": "queued"}"#, r#"{"job_id": "../admin"}"#, r#"{"job_id": 5}"#, r#"{"job_id": ""}"#, "ok"] {
+        for bad in [
+            r#"{"status": "queued"}"#,
+            r#"{"job_id": "../admin"}"#,
+            r#"{"job_id": 5}"#,
+            r#"{"job_id": ""}"#,
+            "ok",
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

@@ -52,7 +52,10 @@ mod tests {
     #[test]
     fn a_text_loses_control_characters_the_token_and_its_tail() {
         assert_eq!(text("a\r\nb\u{1b}[31m\0", "x"), "a  b [31m ");
-        assert_eq!(text("t cli_a:sk_bbb:secret_c and sk_bbb", "cli_a:sk_bbb:secret_c"), "t [redacted] and [redacted]");
+        assert_eq!(
+            text("t cli_a:sk_bbb:secret_c and sk_bbb", "cli_a:sk_bbb:secret_c"),
+            "t [redacted] and [redacted]"
+        );
         assert_eq!(text(&"é".repeat(2000), "x").len(), 1024);
     }
 }

@@ -1,0 +1,223 @@
+//! Every account that is known, and the one budget of each client behind them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::session::{Parts, Session};
+use crate::api::{Credential, Reason};
+use crate::clock::Clock;
+use crate::spideriq::budget::{Gate, Limits};
+use crate::spideriq::{Client, Credentials, Endpoint, Error};
+
+/// Names an account.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for AccountKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// How an account stands.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// Nothing can be sent with it.
+    Unusable {
+        /// Why.
+        reason: Reason,
+        /// Why, in words.
+        message: String,
+        /// Changes whenever the account or its Secret does.
+        fingerprint: String,
+    },
+    /// It is in use.
+    Usable(Arc<Session>),
+}
+
+/// Where the registry tells what happens.
+#[derive(Clone, Debug)]
+pub struct Channels {
+    /// Keys of objects whose turn has come, or whose job changed.
+    pub objects: mpsc::UnboundedSender<String>,
+    /// Accounts that have to be looked at.
+    pub accounts: mpsc::UnboundedSender<AccountKey>,
+}
+
+/// Every account that is known.
+#[derive(Debug)]
+pub struct Accounts {
+    clock: Clock,
+    channels: Channels,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    standings: HashMap<AccountKey, Standing>,
+    /// The last session of an account that cannot be used any more: deletions still cancel with it.
+    departed: HashMap<AccountKey, Arc<Session>>,
+    gates: HashMap<(Endpoint, String), Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    gate: Gate,
+    limits: HashMap<AccountKey, Limits>,
+}
+
+/// What an account is to be opened with.
+#[derive(Debug)]
+pub struct Opening {
+    /// The service.
+    pub endpoint: Endpoint,
+    /// The token.
+    pub credentials: Credentials,
+    /// The Secret that it came from.
+    pub credential: Credential,
+    /// The client, where it is known.
+    pub client_id: Option<String>,
+    /// The account's own limits.
+    pub limits: Limits,
+}
+
+impl Accounts {
+    /// An empty registry.
+    pub fn new(clock: Clock, channels: Channels) -> Self {
+        Self { clock, channels, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How an account stands; `None` while it is not known.
+    pub fn standing(&self, key: &AccountKey) -> Option<Standing> {
+        self.lock().standings.get(key).cloned()
+    }
+
+    /// The session to cancel with: the one in use, else the last that was.
+    pub fn last_session(&self, key: &AccountKey) -> Option<Arc<Session>> {
+        let state = self.lock();
+        match state.standings.get(key) {
+            Some(Standing::Usable(session)) => Some(Arc::clone(session)),
+            Some(Standing::Unusable { .. }) | None => state.departed.get(key).cloned(),
+        }
+    }
+
+    /// Opens an account, or keeps it open if nothing about it changed.
+    ///
+    /// # Errors
+    /// If no client can be made on this machine.
+    pub fn open(&self, key: &AccountKey, opening: &Opening) -> Result<Arc<Session>, Error> {
+        let gate = self.gate(key, opening);
+        let mut state = self.lock();
+        if let Some(Standing::Usable(session)) = state.standings.get(key)
+            && session.endpoint == opening.endpoint.to_string()
+            && session.credential == opening.credential
+            && session.client_id == opening.client_id
+        {
+            return Ok(Arc::clone(session));
+        }
+        let client = Client::new(opening.endpoint.clone(), opening.credentials.clone(), self.clock.clone())?;
+        let session = Session::start(Parts {
+            key: key.clone(),
+            client,
+            client_id: opening.client_id.clone(),
+            credential: opening.credential.clone(),
+            gate,
+            clock: self.clock.clone(),
+            wake: self.channels.accounts.clone(),
+            changed: self.channels.objects.clone(),
+        });
+        state.standings.insert(key.clone(), Standing::Usable(Arc::clone(&session)));
+        state.departed.remove(key);
+        Ok(session)
+    }
+
+    /// The one gate of a client, with the smallest limits of its accounts.
+    fn gate(&self, key: &AccountKey, opening: &Opening) -> Gate {
+        let client = opening.client_id.clone().unwrap_or_else(|| opening.credentials.fingerprint());
+        let mut state = self.lock();
+        let mine = (opening.endpoint.clone(), client);
+        for (other, shared) in &mut state.gates {
+            if *other != mine {
+                shared.limits.remove(key);
+            }
+        }
+        let shared = state.gates.entry(mine).or_insert_with(|| Shared {
+            gate: Gate::new(opening.limits, self.clock.clone(), self.channels.objects.clone()),
+            limits: HashMap::new(),
+        });
+        if shared.limits.insert(key.clone(), opening.limits) != Some(opening.limits) {
+            let smallest = shared.limits.values().copied().reduce(Limits::smallest).unwrap_or(opening.limits);
+            shared.gate.set_limits(smallest);
+        }
+        shared.gate.clone()
+    }
+
+    /// Closes an account that cannot be used; says whether it stands otherwise than before.
+    pub fn close(&self, key: &AccountKey, reason: Reason, message: String, fingerprint: String) -> bool {
+        let mut state = self.lock();
+        let other = match state.standings.get(key) {
+            Some(Standing::Unusable { reason: r, message: m, fingerprint: f }) => {
+                *r != reason || *m != message || *f != fingerprint
+            }
+            Some(Standing::Usable(_)) | None => true,
+        };
+        let standing = Standing::Unusable { reason, message, fingerprint };
+        if let Some(Standing::Usable(session)) = state.standings.insert(key.clone(), standing) {
+            state.departed.insert(key.clone(), session);
+        }
+        other
+    }
+
+    /// Forgets an account that is gone; deletions still cancel with its last session.
+    pub fn remove(&self, key: &AccountKey) {
+        let mut state = self.lock();
+        if let Some(Standing::Usable(session)) = state.standings.remove(key) {
+            state.departed.insert(key.clone(), session);
+        }
+        for shared in state.gates.values_mut() {
+            shared.limits.remove(key);
+        }
+    }
+
+    /// Every open session.
+    pub fn sessions(&self) -> Vec<Arc<Session>> {
+        let state = self.lock();
+        let open = state.standings.values().filter_map(|standing| match standing {
+            Standing::Usable(session) => Some(Arc::clone(session)),
+            Standing::Unusable { .. } => None,
+        });
+        open.collect()
+    }
+
+    /// The client that is known for this Secret, so that the service is not asked again.
+    pub fn client_of(&self, key: &AccountKey, credential: &Credential) -> Option<String> {
+        match self.lock().standings.get(key) {
+            Some(Standing::Usable(session)) if session.credential == *credential => session.client_id.clone(),
+            Some(Standing::Usable(_) | Standing::Unusable { .. }) | None => None,
+        }
+    }
+
+    /// Asks for an object to be looked at.
+    pub fn tell(&self, object: String) {
+        // The receiver goes only when the process stops.
+        let _ = self.channels.objects.send(object);
+    }
+
+    /// Asks for an account to be looked at.
+    pub fn nudge(&self, key: &AccountKey) {
+        // The receiver goes only when the process stops.
+        let _ = self.channels.accounts.send(key.clone());
+    }
+}

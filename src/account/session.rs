@@ -1,0 +1,235 @@
+//! One account in use: its client, its budget, its poller, and what the service lately said of it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::registry::AccountKey;
+use crate::api::Credential;
+use crate::clock::Clock;
+use crate::poll::{Followed, Poller};
+use crate::spideriq::budget::{Gate, Lane, Permit, Verdict};
+use crate::spideriq::{Answer, Class, Client, Error, JobStatus, Signals, SubmitAnswer};
+
+/// One account in use. It lives as long as its endpoint, client and Secret stay the same.
+#[derive(Debug)]
+pub struct Session {
+    /// The account.
+    pub key: AccountKey,
+    /// Base address of the service.
+    pub endpoint: String,
+    /// The client at the service, where it is known.
+    pub client_id: Option<String>,
+    /// The Secret in use.
+    pub credential: Credential,
+    /// The client's budget, shared with every account of the same client.
+    pub gate: Gate,
+    client: Client,
+    clock: Clock,
+    state: Mutex<State>,
+    poller: Mutex<Option<Poller>>,
+    wake: mpsc::UnboundedSender<AccountKey>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    settings: Settings,
+    health: Health,
+}
+
+/// What may change about an account while it is in use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether submits are held back.
+    pub suspended: bool,
+    /// Changes whenever the account or its Secret does.
+    pub fingerprint: String,
+}
+
+/// What the service lately said of the account as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Since when it rejects the credentials, and its words.
+    pub rejected: Option<(Timestamp, String)>,
+    /// Since when the spend cap is reached, and its words.
+    pub spend_cap: Option<(Timestamp, String)>,
+    /// Since when it redirects: the endpoint is wrong.
+    pub redirected: Option<(Timestamp, String)>,
+    /// Since when it accepts the credentials.
+    pub accepted: Option<Timestamp>,
+}
+
+/// What a session is made of.
+pub(super) struct Parts {
+    pub(super) key: AccountKey,
+    pub(super) client: Client,
+    pub(super) client_id: Option<String>,
+    pub(super) credential: Credential,
+    pub(super) gate: Gate,
+    pub(super) clock: Clock,
+    pub(super) wake: mpsc::UnboundedSender<AccountKey>,
+    pub(super) changed: mpsc::UnboundedSender<String>,
+}
+
+impl Session {
+    pub(super) fn start(parts: Parts) -> Arc<Self> {
+        let Parts { key, client, client_id, credential, gate, clock, wake, changed } = parts;
+        let session = Arc::new(Self {
+            key,
+            endpoint: client.endpoint().to_string(),
+            client_id,
+            credential,
+            gate,
+            client,
+            clock: clock.clone(),
+            state: Mutex::default(),
+            poller: Mutex::default(),
+            wake,
+        });
+        let looking = Arc::downgrade(&session);
+        let look = Arc::new(move |job: Followed| {
+            let session = looking.upgrade();
+            let look: futures::future::BoxFuture<'static, Result<JobStatus, Error>> = Box::pin(async move {
+                let session = session.ok_or(Error::Interrupted("the account changed".to_owned()))?;
+                session.status(Lane::Poll, &job.group, &job.key, &job.job_id).await
+            });
+            look
+        });
+        let poller = Poller::start(look, clock, changed);
+        *session.poller.lock().unwrap_or_else(PoisonError::into_inner) = Some(poller);
+        session
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Settings {
+        self.lock().settings.clone()
+    }
+
+    /// Puts settings in force; says whether they are other ones.
+    pub fn set(&self, settings: Settings) -> bool {
+        let mut state = self.lock();
+        let other = state.settings != settings;
+        state.settings = settings;
+        other
+    }
+
+    /// What the service lately said of the account.
+    pub fn health(&self) -> Health {
+        self.lock().health.clone()
+    }
+
+    /// Runs something with the poller.
+    pub fn polling<T>(&self, with: impl FnOnce(&Poller) -> T) -> Option<T> {
+        self.poller.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(with)
+    }
+
+    /// Reads a job's status, when its turn comes.
+    ///
+    /// # Errors
+    /// As the client says.
+    pub async fn status(&self, lane: Lane, group: &str, key: &str, id: &str) -> Result<JobStatus, Error> {
+        let permit = self.gate.acquire(lane, group, key).await;
+        let answer = self.client.status(id).await;
+        self.settle(permit, answer)
+    }
+
+    /// Submits a job with a turn that was reserved for it.
+    pub async fn submit(&self, permit: Permit, type_: &str, body: &str) -> (SubmitAnswer, Signals) {
+        let answer = self.client.submit(type_, body).await;
+        let signals = answer.signals;
+        let judged = match &answer.result {
+            Ok(SubmitAnswer::Accepted(_)) => Ok(()),
+            Ok(SubmitAnswer::Refused(error) | SubmitAnswer::Unknown { why: error, .. }) | Err(error) => {
+                Err(error.clone())
+            }
+        };
+        self.learn(&judged, Some(permit), signals);
+        match answer.result {
+            Ok(submit) => (submit, signals),
+            Err(why) => (SubmitAnswer::Unknown { why, without_id: false }, signals),
+        }
+    }
+
+    /// Makes a request with a turn that was reserved for it.
+    ///
+    /// # Errors
+    /// As the client says.
+    pub async fn ask<T>(
+        &self,
+        permit: Permit,
+        request: impl AsyncFnOnce(&Client) -> Answer<T>,
+    ) -> Result<T, Error> {
+        let answer = request(&self.client).await;
+        self.settle(permit, answer)
+    }
+
+    fn settle<T>(&self, permit: Permit, answer: Answer<T>) -> Result<T, Error> {
+        let judged = answer.result.as_ref().map(|_| ()).map_err(Clone::clone);
+        self.learn(&judged, Some(permit), answer.signals);
+        answer.result
+    }
+
+    /// Takes over what an answer says of the budget and of the account as a whole.
+    fn learn(&self, result: &Result<(), Error>, permit: Option<Permit>, signals: Signals) {
+        if let Some(permit) = permit {
+            permit.settle(verdict(result), signals.counted);
+        }
+        let now = self.clock.now();
+        let before = self.health();
+        let mut health = before.clone();
+        match result {
+            Ok(()) => {
+                health.accepted.get_or_insert(now);
+                health.rejected = None;
+                health.redirected = None;
+            }
+            Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
+                health.accepted = None;
+                health.rejected.get_or_insert_with(|| (now, error.to_string()));
+            }
+            Err(error @ Error::SpendCap(_)) => {
+                health.spend_cap.get_or_insert_with(|| (now, error.to_string()));
+            }
+            Err(error @ Error::Redirected(_)) => {
+                health.redirected.get_or_insert_with(|| (now, error.to_string()));
+            }
+            Err(
+                Error::Connect(_)
+                | Error::Timeout
+                | Error::Interrupted(_)
+                | Error::NotFound(_)
+                | Error::Invalid(_)
+                | Error::Refused { .. }
+                | Error::Throttled { .. }
+                | Error::Server { .. }
+                | Error::Malformed(_)
+                | Error::TooLarge,
+            ) => {}
+        }
+        let throttled = matches!(result, Err(Error::Throttled { .. }));
+        if health != before || throttled {
+            self.lock().health = health;
+            // The receiver goes only when the process stops.
+            let _ = self.wake.send(self.key.clone());
+        }
+    }
+
+    /// Forgets that the spend cap was reached, so that the next submit is the probe.
+    pub fn forget_spend_cap(&self) {
+        self.lock().health.spend_cap = None;
+    }
+}
+
+/// What an answer means for the budget: a refusal is an answer like any other.
+fn verdict(result: &Result<(), Error>) -> Verdict {
+    match result.as_ref().map_err(Error::class) {
+        Ok(()) | Err(Class::Stall | Class::Gone) => Verdict::Answered,
+        Err(Class::WaitUntil(until)) => Verdict::Throttled(until),
+        Err(Class::Retry) => Verdict::Failed,
+    }
+}

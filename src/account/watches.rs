@@ -1,0 +1,64 @@
+//! Watches the Secrets that accounts name: one watch for each, of its metadata only, so that no Secret is kept.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use super::AccountKey;
+
+/// The watches of the Secrets in use.
+#[derive(Debug)]
+pub struct SecretWatches {
+    accounts: mpsc::UnboundedSender<AccountKey>,
+    watches: Mutex<HashMap<AccountKey, (String, AbortHandle)>>,
+}
+
+impl SecretWatches {
+    /// No watches yet; changes are told to `accounts`.
+    pub fn new(accounts: mpsc::UnboundedSender<AccountKey>) -> Self {
+        Self { accounts, watches: Mutex::default() }
+    }
+
+    /// Watches the Secret that this account names, instead of the one that it named before.
+    pub fn watch(&self, client: &Client, account: &AccountKey, secret: &str) {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        if watches.get(account).is_some_and(|(name, _)| name == secret) {
+            return;
+        }
+        let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), &account.namespace);
+        let config = watcher::Config::default().fields(&format!("metadata.name={secret}"));
+        let (key, accounts) = (account.clone(), self.accounts.clone());
+        let task = tokio::spawn(async move {
+            let mut events = watcher(api, config).default_backoff().boxed();
+            while let Some(event) = events.next().await {
+                let told = matches!(
+                    event,
+                    Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_) | watcher::Event::InitDone)
+                );
+                if told && accounts.send(key.clone()).is_err() {
+                    return;
+                }
+                if let Err(error) = event {
+                    tracing::warn!(account = %key, %error, "the watch of a Secret broke and starts again");
+                }
+            }
+        });
+        if let Some((_, old)) = watches.insert(account.clone(), (secret.to_owned(), task.abort_handle())) {
+            old.abort();
+        }
+    }
+
+    /// Stops watching for an account that is gone.
+    pub fn forget(&self, account: &AccountKey) {
+        if let Some((_, task)) = self.watches.lock().unwrap_or_else(PoisonError::into_inner).remove(account) {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The command line: arguments in, exit code out.
+
+use std::net::SocketAddr;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::api::{DEFAULT_ENDPOINT, crds, to_yaml};
+use crate::controller::Options;
+use crate::spideriq::Endpoint;
+
+/// Makes a SpiderIQ scraping job a Kubernetes resource.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator.
+    Run(Run),
+    /// Print the CRDs, ready for kubectl apply.
+    Crds,
+}
+
+#[derive(Debug, clap::Args)]
+struct Run {
+    /// Base address that accounts may name; repeat it for more. Left out, only the service's own.
+    #[arg(
+        long = "allowed-endpoint",
+        env = "SPIDERIQ_ALLOWED_ENDPOINTS",
+        value_delimiter = ',',
+        value_name = "URL"
+    )]
+    allowed_endpoints: Vec<String>,
+    /// Namespace to watch; repeat it for more. Left out, all are watched.
+    #[arg(
+        long = "watch-namespace",
+        env = "SPIDERIQ_WATCH_NAMESPACES",
+        value_delimiter = ',',
+        value_name = "NS"
+    )]
+    watch_namespaces: Vec<String>,
+    /// Namespace that the operator runs in.
+    #[arg(long, env = "SPIDERIQ_OPERATOR_NAMESPACE", default_value = "spideriq-system", value_name = "NS")]
+    operator_namespace: String,
+    /// Address of the probes; port 0 takes a free one.
+    #[arg(long, env = "SPIDERIQ_HTTP_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    http_listen: SocketAddr,
+    /// Form of the log lines.
+    #[arg(long, env = "SPIDERIQ_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// Runs the command that the arguments name.
+///
+/// # Errors
+/// One sentence that says what to do.
+pub fn run() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Crds => print_crds(),
+        Command::Run(run) => operate(run),
+    }
+}
+
+fn print_crds() -> anyhow::Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    for crd in crds()? {
+        writeln!(out, "---\n{}", to_yaml(&crd)?.trim_end())?;
+    }
+    Ok(())
+}
+
+fn operate(run: Run) -> anyhow::Result<()> {
+    log(run.log_format);
+    let given = if run.allowed_endpoints.is_empty() {
+        vec![DEFAULT_ENDPOINT.to_owned()]
+    } else {
+        run.allowed_endpoints
+    };
+    let allowed_endpoints = given.iter().map(|text| Endpoint::parse(text)).collect::<Result<_, _>>()?;
+    let options = Options { allowed_endpoints, namespaces: run.watch_namespaces };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = run.operator_namespace, "starting");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(crate::app::run(options, run.http_listen));
+    // A thread that still reads results must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+fn log(format: LogFormat) {
+    use tracing_subscriber::EnvFilter;
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube_runtime=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}

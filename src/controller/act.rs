@@ -1,0 +1,197 @@
+//! Carries out a plan: at most one effect.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use serde_json::{Map, Value, json};
+
+use super::context::Context;
+use super::facts;
+use super::observe::{Seen, key};
+use super::{cancel, submit};
+use crate::account::Session;
+use crate::api::{FINALIZER, INTENT, ScrapeJob};
+use crate::decide::{Candidate, Collected, Details, Event, Intent, Outcome, Plan, Waiting};
+use crate::spideriq::budget::{Lane, Permit};
+use crate::status::{WriteError, patch_metadata};
+
+/// What came of a plan, and the object as our own writes left it.
+pub(super) struct Acted {
+    pub(super) outcome: Outcome,
+    pub(super) job: Option<ScrapeJob>,
+}
+
+impl From<Outcome> for Acted {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, job: None }
+    }
+}
+
+/// Carries out the plan. Only `Submit` writes more than once, and says so in its own file.
+pub(super) async fn act(context: &Context, job: &ScrapeJob, seen: &Seen, plan: &Plan) -> Acted {
+    let session = seen.session.as_ref();
+    match (plan, session) {
+        (Plan::Rest(_) | Plan::Adopt(_), _) => Outcome::Done.into(),
+        (Plan::Protect(intent), _) => protect(context, job, intent.as_deref()).await,
+        (Plan::Release(event), _) => release(context, job, event.as_ref()).await,
+        (Plan::Submit(attempt), Some(session)) => submit::submit(context, job, attempt, session).await,
+        (Plan::LookUp(_), Some(session)) => match turn(session, job, Lane::Poll) {
+            Ok(permit) => Outcome::Candidates(candidates(context, job, session, permit).await).into(),
+            Err(waiting) => Outcome::NotYet(waiting).into(),
+        },
+        (Plan::Confirm, Some(session)) => match turn(session, job, Lane::Cancel) {
+            Ok(permit) => {
+                let id = job_id(job);
+                let status = session.ask(permit, async |client| client.status(id).await).await;
+                Outcome::Status(status.as_ref().map(facts::job).map_err(facts::trouble)).into()
+            }
+            Err(waiting) => Outcome::NotYet(waiting).into(),
+        },
+        (Plan::Collect { details }, Some(session)) => collect(job, session, *details).await.into(),
+        (Plan::Cancel, Some(session)) => cancel::cancel(context, job, session).await.into(),
+        (Plan::LookUp(_), None) => {
+            let why = "the account cannot be used".to_owned();
+            Outcome::Candidates(Err(crate::decide::Trouble::Unavailable(why))).into()
+        }
+        (Plan::Submit(_) | Plan::Confirm | Plan::Collect { .. } | Plan::Cancel, None) => Outcome::Lost.into(),
+    }
+}
+
+/// The job's turn in a lane, or its place in the queue.
+pub(super) fn turn(session: &Session, job: &ScrapeJob, lane: Lane) -> Result<Permit, Waiting> {
+    let key = key(job);
+    facts::permit(session.gate.reserve(&key, lane, &job.namespace().unwrap_or_default(), &key))
+}
+
+/// The id of the job at the service.
+pub(super) fn job_id(job: &ScrapeJob) -> &str {
+    let recorded = job.status.as_ref().and_then(|status| status.job_id.as_deref());
+    recorded.or(job.spec.job_id.as_deref()).unwrap_or_default()
+}
+
+async fn collect(job: &ScrapeJob, session: &Arc<Session>, wants_details: bool) -> Outcome {
+    let id = job_id(job);
+    let permit = match turn(session, job, Lane::Results) {
+        Ok(permit) => permit,
+        Err(waiting) => return Outcome::NotYet(waiting),
+    };
+    let summary = session.ask(permit, async |client| client.results(id).await).await;
+    let details = if wants_details {
+        let group = job.namespace().unwrap_or_default();
+        let permit = session.gate.acquire(Lane::Results, &group, &key(job)).await;
+        session.ask(permit, async |client| client.details(id).await).await.map(facts::details)
+    } else {
+        Ok(Details::default())
+    };
+    Outcome::Collected(Collected {
+        details: details.map_err(|error| facts::trouble(&error)),
+        summary: summary.map(facts::summary).map_err(|error| facts::trouble(&error)),
+    })
+}
+
+/// Jobs of the list that an unknown submit of this object may have made: the same type and, where the list names
+/// one, the same address, made since the first attempt (by up to a minute's difference of the clocks).
+pub(super) async fn candidates(
+    context: &Context,
+    job: &ScrapeJob,
+    session: &Arc<Session>,
+    permit: Permit,
+) -> Result<Vec<Candidate>, crate::decide::Trouble> {
+    let rows = session
+        .ask(permit, async |client| client.newest().await)
+        .await
+        .map_err(|error| facts::trouble(&error))?;
+    let submission = job.status.as_ref().and_then(|status| status.submission.as_ref());
+    let since = submission.and_then(|submission| submission.started_at.as_ref()).map(|time| time.0);
+    let since = since.and_then(|at| at.checked_sub(std::time::Duration::from_secs(60)).ok());
+    let url = job.spec.payload.as_ref().and_then(|payload| payload.get("url")).and_then(Value::as_str);
+    let claimed: std::collections::HashSet<String> = context
+        .jobs
+        .state()
+        .iter()
+        .filter_map(|job| job.0.as_ref().ok()?.status.as_ref()?.job_id.clone())
+        .collect();
+    let fits = |row: &crate::spideriq::ListRow| row.type_.is_none() || row.type_ == job.spec.type_;
+    let near = |row: &crate::spideriq::ListRow| {
+        let later = row.created_at.zip(since).is_none_or(|(created, since)| created >= since);
+        let same = row.url.as_deref().zip(url).is_none_or(|(theirs, ours)| theirs == ours);
+        later && same
+    };
+    Ok(rows
+        .into_iter()
+        .filter(|row| fits(row) && near(row))
+        .map(|row| Candidate {
+            claimed: claimed.contains(&row.job_id),
+            job_id: row.job_id,
+            created_at: row.created_at,
+        })
+        .collect())
+}
+
+/// The finalizers with or without ours: a merge patch replaces the list, so it is sent whole.
+pub(super) fn finalizers(job: &ScrapeJob, with_ours: bool) -> Value {
+    let others = job.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).cloned();
+    let ours = with_ours.then(|| FINALIZER.to_owned());
+    json!(others.chain(ours).collect::<Vec<_>>())
+}
+
+async fn protect(context: &Context, job: &ScrapeJob, intent: Option<&Intent>) -> Acted {
+    let mut metadata = Map::from_iter([("finalizers".to_owned(), finalizers(job, true))]);
+    if let Some(intent) = intent {
+        metadata.insert("annotations".to_owned(), json!({INTENT: annotation(intent)}));
+    }
+    written(fenced(context, job, metadata).await)
+}
+
+async fn release(context: &Context, job: &ScrapeJob, event: Option<&Event>) -> Acted {
+    if let Some(event) = event {
+        use kube::Resource;
+        context.publish(&job.object_ref(&()), std::slice::from_ref(event)).await;
+    }
+    let mut metadata = Map::from_iter([("finalizers".to_owned(), finalizers(job, false))]);
+    // The intent outlives the status in a backup, so from here on it says what came of it.
+    if let crate::decide::IntentFacts::Found(intent) =
+        Intent::read(job.annotations().get(INTENT).map(String::as_str))
+        && job.metadata.deletion_timestamp.is_none()
+    {
+        let status = job.status.as_ref();
+        let intent = Intent {
+            job_id: status.and_then(|status| status.job_id.clone()),
+            outcome: status.and_then(|status| status.state.clone()),
+            ..*intent
+        };
+        metadata.insert("annotations".to_owned(), json!({INTENT: annotation(&intent)}));
+    }
+    written(fenced(context, job, metadata).await)
+}
+
+/// A metadata write preconditioned on exactly this object.
+pub(super) async fn fenced(
+    context: &Context,
+    job: &ScrapeJob,
+    metadata: Map<String, Value>,
+) -> Result<ScrapeJob, WriteError> {
+    let (uid, version) = (job.uid().unwrap_or_default(), job.resource_version().unwrap_or_default());
+    patch_metadata(
+        &context.jobs_in(&job.namespace().unwrap_or_default()),
+        &job.name_any(),
+        (&uid, &version),
+        metadata,
+    )
+    .await
+}
+
+/// Our own types always serialise; an empty annotation would be unreadable, and so hold the job, not lose it.
+pub(super) fn annotation(intent: &Intent) -> String {
+    serde_json::to_string(intent).unwrap_or_default()
+}
+
+fn written(result: Result<ScrapeJob, WriteError>) -> Acted {
+    match result {
+        Ok(job) => Acted { outcome: Outcome::Done, job: Some(job) },
+        Err(error) => {
+            tracing::info!(%error, "a write was not carried out; looking again");
+            Outcome::Lost.into()
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What every reconciliation shares.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::reflector::Store;
+use kube::{Api, Client, Resource, ResourceExt};
+use tokio::sync::watch;
+
+use super::memory::Memories;
+use crate::account::{AccountKey, Accounts, SecretWatches};
+use crate::api::{MESSAGE_MAX, ScrapeAccount, ScrapeJob};
+use crate::clock::Clock;
+use crate::spideriq::Endpoint;
+
+/// A job as the cache has it: one that cannot be decoded stops nobody else.
+pub(super) type CachedJob = kube::core::DeserializeGuard<ScrapeJob>;
+/// An account as the cache has it.
+pub(super) type CachedAccount = kube::core::DeserializeGuard<ScrapeAccount>;
+
+/// What the operator was told to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Endpoints that accounts may name.
+    pub allowed_endpoints: Vec<Endpoint>,
+    /// Namespaces to watch; none means all.
+    pub namespaces: Vec<String>,
+}
+
+/// What every reconciliation shares.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// Time.
+    pub clock: Clock,
+    /// The accounts.
+    pub accounts: Arc<Accounts>,
+    /// The watches of their Secrets.
+    pub secrets: SecretWatches,
+    /// What was told on the command line.
+    pub options: Options,
+    /// Whether the process is about to stop: nothing that cannot be repeated begins any more.
+    pub stopping: watch::Receiver<bool>,
+    pub(super) jobs: Store<CachedJob>,
+    pub(super) memories: Memories,
+    pub(super) exclusive: Exclusive,
+    recorder: Recorder,
+}
+
+impl Context {
+    /// Joins the parts; `jobs` is the cache that the job controller fills.
+    pub fn new(
+        client: Client,
+        clock: Clock,
+        accounts: Arc<Accounts>,
+        secrets: SecretWatches,
+        (options, stopping, jobs): (Options, watch::Receiver<bool>, Store<CachedJob>),
+    ) -> Self {
+        let reporter = Reporter { controller: "spideriq-operator".to_owned(), instance: None };
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self {
+            client,
+            clock,
+            accounts,
+            secrets,
+            options,
+            stopping,
+            jobs,
+            memories: Memories::default(),
+            exclusive: Exclusive::default(),
+            recorder,
+        }
+    }
+
+    /// Whether the process is about to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// The jobs of a namespace.
+    pub(super) fn jobs_in(&self, namespace: &str) -> Api<ScrapeJob> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The watched part of a kind: all of it, or a namespace each.
+    pub(super) fn apis<K>(&self) -> Vec<Api<K>>
+    where
+        K: Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        if self.options.namespaces.is_empty() {
+            return vec![Api::all(self.client.clone())];
+        }
+        self.options.namespaces.iter().map(|name| Api::namespaced(self.client.clone(), name)).collect()
+    }
+
+    /// How an account stands, in decide's words.
+    pub(super) fn account_facts(&self, account: &AccountKey) -> crate::decide::AccountFacts {
+        super::facts::account(&account.name, self.accounts.standing(account))
+    }
+
+    /// Has every job of an account looked at.
+    pub(super) fn wake_jobs(&self, account: &AccountKey) {
+        for job in self.jobs_of(account) {
+            self.accounts.tell(format!("{}/{}", account.namespace, job.name_any()));
+        }
+    }
+
+    /// The decoded jobs of the cache that use this account.
+    pub(super) fn jobs_of(&self, account: &AccountKey) -> Vec<Arc<CachedJob>> {
+        let uses = |job: &Arc<CachedJob>| {
+            job.meta().namespace.as_deref() == Some(account.namespace.as_str())
+                && job.0.as_ref().is_ok_and(|job| job.spec.account_name() == account.name)
+        };
+        self.jobs.state().into_iter().filter(uses).collect()
+    }
+
+    /// Publishes events; one that cannot be published is logged, because the status carries the truth.
+    pub(super) async fn publish(&self, reference: &ObjectReference, events: &[crate::decide::Event]) {
+        for event in events {
+            let note: String = cut(&event.note);
+            let published = Event {
+                type_: if event.warning { EventType::Warning } else { EventType::Normal },
+                reason: event.reason.as_str().to_owned(),
+                note: Some(note.clone()),
+                action: "Reconcile".to_owned(),
+                secondary: None,
+            };
+            let name = reference.name.as_deref().unwrap_or_default();
+            tracing::info!(object = name, reason = event.reason.as_str(), note, "event");
+            if let Err(error) = self.recorder.publish(&published, reference).await {
+                tracing::warn!(object = name, %error, "an event could not be published");
+            }
+        }
+    }
+}
+
+/// The API server refuses a note of more than 1 kB.
+fn cut(note: &str) -> String {
+    let end = (0..=note.len().min(MESSAGE_MAX)).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
+    note.get(..end).unwrap_or_default().to_owned()
+}
+
+/// Lets one at a time do what must not overlap for one and the same submit.
+#[derive(Debug, Default)]
+pub(super) struct Exclusive {
+    locks: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+impl Exclusive {
+    /// Waits until nobody else holds this key.
+    pub(super) async fn hold(&self, key: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            locks.retain(|_, lock| lock.strong_count() > 0);
+            let known = locks.get(key).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let lock = Arc::new(tokio::sync::Mutex::new(()));
+                locks.insert(key.to_owned(), Arc::downgrade(&lock));
+                lock
+            })
+        };
+        lock.lock_owned().await
+    }
+}

@@ -1,0 +1,127 @@
+//! Turns what the service and the accounts say into the words that decisions are made in.
+
+use std::sync::Arc;
+
+use crate::account::{Session, Standing};
+use crate::decide::{
+    AccountFacts, AccountUse, Details, Refusal, RemoteJob, RemoteState, Summary, Trouble, Waiting, Watched,
+};
+use crate::poll::Observation;
+use crate::spideriq::budget::Reservation;
+use crate::spideriq::{self, Error, JobState, JobStatus};
+
+pub(super) fn account(name: &str, standing: Option<Standing>) -> AccountFacts {
+    match standing {
+        None => AccountFacts::Missing { name: name.to_owned() },
+        Some(Standing::Unusable { reason, message, fingerprint }) => {
+            AccountFacts::Unusable { reason, message, fingerprint }
+        }
+        Some(Standing::Usable(session)) => AccountFacts::Usable(account_use(&session)),
+    }
+}
+
+pub(super) fn account_use(session: &Arc<Session>) -> AccountUse {
+    let (settings, health) = (session.settings(), session.health());
+    AccountUse {
+        name: session.key.name.clone(),
+        endpoint: session.endpoint.clone(),
+        client_id: session.client_id.clone(),
+        credential: session.credential.clone(),
+        suspended: settings.suspended,
+        rejected: health.rejected,
+        spend_cap: health.spend_cap.is_some(),
+        fingerprint: settings.fingerprint,
+    }
+}
+
+pub(super) fn watched(observation: &Observation) -> Watched {
+    Watched {
+        latest: observation.latest.as_ref().map(job),
+        read_at: observation.read_at,
+        missing: observation.missing,
+        trouble: observation.trouble.as_deref().map(trouble),
+    }
+}
+
+pub(super) fn job(status: &JobStatus) -> RemoteJob {
+    RemoteJob {
+        state: match &status.state {
+            JobState::Queued => RemoteState::Queued,
+            JobState::Processing => RemoteState::Processing,
+            JobState::Completed => RemoteState::Completed,
+            JobState::Failed => RemoteState::Failed,
+            JobState::Cancelled => RemoteState::Cancelled,
+            JobState::Other(word) => RemoteState::Other(word.clone()),
+        },
+        type_: status.type_.clone(),
+        created_at: status.created_at,
+        updated_at: status.updated_at,
+        worker_id: status.worker_id.clone(),
+        error_message: status.error_message.clone(),
+    }
+}
+
+pub(super) fn details(details: spideriq::Details) -> Details {
+    let spideriq::Details { started_at, completed_at, processing_time_seconds, pages_crawled, priority } =
+        details;
+    Details { started_at, completed_at, processing_time_seconds, pages_crawled, priority }
+}
+
+pub(super) fn summary(summary: spideriq::Summary) -> Summary {
+    let ready = summary.state == spideriq::SummaryState::Ready;
+    Summary {
+        count: summary.count,
+        bytes: ready.then(|| i64::try_from(summary.bytes).unwrap_or(i64::MAX)),
+        error_message: summary.error_message,
+    }
+}
+
+pub(super) fn trouble(error: &Error) -> Trouble {
+    let words = error.to_string();
+    match error {
+        Error::Unauthorized { .. } | Error::Forbidden(_) => Trouble::Rejected(words),
+        Error::SpendCap(_) => Trouble::SpendCap(words),
+        Error::Throttled { until, .. } => Trouble::Throttled(*until, words),
+        Error::NotFound(_) => Trouble::NotFound(words),
+        Error::Connect(_)
+        | Error::Timeout
+        | Error::Interrupted(_)
+        | Error::Invalid(_)
+        | Error::Refused { .. }
+        | Error::Server { .. }
+        | Error::Redirected(_)
+        | Error::Malformed(_)
+        | Error::TooLarge => Trouble::Unavailable(words),
+    }
+}
+
+/// What a refused submit means: the payload, something that waiting does not help, or a trouble that it may.
+pub(super) fn refusal(error: &Error) -> Refusal {
+    match error {
+        Error::Invalid(words) => Refusal::Payload(words.clone()),
+        Error::NotFound(_) | Error::Refused { .. } | Error::Throttled { waiting_helps: false, .. } => {
+            Refusal::Pointless(error.to_string())
+        }
+        Error::Connect(_)
+        | Error::Timeout
+        | Error::Interrupted(_)
+        | Error::Unauthorized { .. }
+        | Error::Forbidden(_)
+        | Error::SpendCap(_)
+        | Error::Throttled { .. }
+        | Error::Server { .. }
+        | Error::Redirected(_)
+        | Error::Malformed(_)
+        | Error::TooLarge => Refusal::Trouble(trouble(error)),
+    }
+}
+
+/// A place in the queue, or the permit.
+pub(super) fn permit(reservation: Reservation) -> Result<spideriq::budget::Permit, Waiting> {
+    match reservation {
+        Reservation::Granted(permit) => Ok(permit),
+        Reservation::Waiting { since, estimate, paused_until } => {
+            Err(Waiting { since, estimate, paused_until })
+        }
+    }
+}

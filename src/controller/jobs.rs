@@ -1,0 +1,243 @@
+//! The pipeline of one job, and the controller that runs it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Resource, ResourceExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use super::act::{Acted, act};
+use super::context::{CachedJob, Context};
+use super::observe::{Seen, account_key, key, observe};
+use super::submit::nonce;
+use crate::api::{ScrapeJob, ScrapeJobStatus, State};
+use crate::decide::{self, Again, Outcome, SubmitAnswer, Verdict};
+use crate::poll::Followed;
+use crate::status::{WriteError, compute, patch_status, same_meaning};
+
+/// How many objects are worked on at once; what waits for the budget does not count.
+const AT_ONCE: u16 = 64;
+/// How long after our own write a cache that does not show it yet is read around.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// Runs until the process stops: every change of a job, and every key that arrives on `keys`, is looked at.
+pub async fn run(context: Arc<Context>, writer: Writer<CachedJob>, keys: mpsc::UnboundedReceiver<String>) {
+    let watched = watch(&context, writer);
+    let told = UnboundedReceiverStream::new(keys).filter_map(|key| async move {
+        let (namespace, name) = key.split_once('/')?;
+        Some(ObjectRef::<CachedJob>::new(name).within(namespace))
+    });
+    let mut stopping = context.stopping.clone();
+    let stopped = async move {
+        // An error means that the sender is gone, which is a stop as well.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    };
+    Controller::for_stream(watched, context.jobs.clone())
+        .with_config(Config::default().concurrency(AT_ONCE))
+        .reconcile_on(told)
+        .graceful_shutdown_on(stopped)
+        .run(reconcile, |job, error, _| on_error(&job, error), Arc::clone(&context))
+        .for_each(|_| async {})
+        .await;
+}
+
+/// The jobs as they change, kept in the cache without what nobody reads.
+fn watch(
+    context: &Arc<Context>,
+    writer: Writer<CachedJob>,
+) -> impl futures::Stream<Item = Result<CachedJob, watcher::Error>> + Send + use<> {
+    let apis: Vec<Api<CachedJob>> = context.apis();
+    let streams =
+        apis.into_iter().map(|api| watcher(api, watcher::Config::default()).default_backoff().boxed());
+    let slim = futures::stream::select_all(streams).modify(|job| job.meta_mut().managed_fields = None);
+    let context = Arc::clone(context);
+    let noting = slim.inspect_ok(move |event| match event {
+        watcher::Event::Delete(job) => forget(&context, job),
+        watcher::Event::InitDone => {
+            let uids: HashSet<String> = context.jobs.state().iter().filter_map(|job| job.uid()).collect();
+            context.memories.keep(&uids);
+        }
+        watcher::Event::Apply(_) | watcher::Event::Init | watcher::Event::InitApply(_) => {}
+    });
+    noting.reflect(writer).touched_objects()
+}
+
+/// Forgets what this process holds for an object that is gone.
+fn forget(context: &Context, job: &CachedJob) {
+    context.memories.forget(&job.uid().unwrap_or_default());
+    let key = format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any());
+    for session in context.accounts.sessions() {
+        session.gate.forget(&key);
+        session.polling(|poller| poller.unfollow(&key));
+    }
+    if let Ok(job) = &job.0 {
+        context.accounts.nudge(&account_key(job));
+    }
+}
+
+/// Looks at one object: each line is a stage.
+async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Action, WriteError> {
+    let Some(job) = fresh(&context, &cached).await? else { return Ok(Action::await_change()) };
+    let uid = job.uid().unwrap_or_default();
+    // IO, reads only
+    let seen = observe(&context, &job, context.memories.get(&uid), nonce());
+    // pure
+    let plan = decide::next(&seen.observed);
+    // IO, at most one effect
+    let Acted { outcome, job: left } = act(&context, &job, &seen, &plan).await;
+    // pure
+    let verdict = decide::settle(&seen.observed, &plan, &outcome);
+    // IO, only where something changed
+    let current = left.as_ref().unwrap_or(&job);
+    let written = write(&context, current, &verdict, &outcome).await;
+    remember(&context, &uid, &verdict, &outcome, written.as_ref().ok().or(left.as_ref()));
+    let again = match &written {
+        Ok(_) => verdict.again,
+        Err(error) => {
+            tracing::info!(job = key(&job), %error, "a status was not written; looking again");
+            Again::Live
+        }
+    };
+    if written.is_ok() {
+        follow(&seen, &job, &verdict);
+        context.publish(&job.object_ref(&()), &verdict.events).await;
+    }
+    context.memories.set(&uid, |remembered| remembered.live = again == Again::Live);
+    Ok(match again {
+        Again::Live => Action::requeue(Duration::from_millis(200)),
+        Again::After(pause) => Action::requeue(pause),
+        Again::OnChange => Action::await_change(),
+    })
+}
+
+/// The object to decide on: from the cache, or live where the cache is known to be behind our own last write.
+async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<ScrapeJob>, WriteError> {
+    let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
+    let remembered = context.memories.get(&cached.uid().unwrap_or_default());
+    let version: Option<u64> = cached.resource_version().and_then(|version| version.parse().ok());
+    let stale = remembered.written.is_some_and(|written| version.is_none_or(|version| version < written));
+    if stale || remembered.live {
+        let read = tokio::time::timeout(CATCH_UP * 5, context.jobs_in(&namespace).get_opt(&name)).await;
+        return match read {
+            Ok(Ok(job)) => Ok(job),
+            Ok(Err(error)) => Err(WriteError::Unanswered(error.to_string())),
+            Err(_) => Err(WriteError::Unanswered("a live read took too long".to_owned())),
+        };
+    }
+    match &cached.0 {
+        Ok(job) => Ok(Some(job.clone())),
+        Err(error) => {
+            tracing::error!(job = format!("{namespace}/{name}"), %error, "a ScrapeJob cannot be decoded and is left alone");
+            Ok(None)
+        }
+    }
+}
+
+/// Writes the status where its meaning changed. An accepted job is written until it is seen: its id exists nowhere
+/// else.
+async fn write(
+    context: &Context,
+    job: &ScrapeJob,
+    verdict: &Verdict,
+    outcome: &Outcome,
+) -> Result<ScrapeJob, WriteError> {
+    let accepted = if let Outcome::Submit(submit) = outcome
+        && let SubmitAnswer::Accepted(accepted) = &submit.answer
+    {
+        Some(accepted.job_id.as_str())
+    } else {
+        None
+    };
+    let mut base = job.clone();
+    let mut pause = Duration::from_millis(200);
+    loop {
+        let recorded = base.status.clone().unwrap_or_default();
+        let Some(status) = status_of(context, &base, &recorded, verdict) else { return Ok(base) };
+        let version = base.resource_version().unwrap_or_default();
+        let jobs = context.jobs_in(&base.namespace().unwrap_or_default());
+        let name = base.name_any();
+        let error = match patch_status(&jobs, &name, &version, &recorded, &status).await {
+            Ok(written) => return Ok(written),
+            Err(error) => error,
+        };
+        let Some(job_id) = accepted else { return Err(error) };
+        tracing::warn!(job = key(&base), job_id, %error, "an accepted job is not recorded yet; trying until it is");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(10));
+        match jobs.get_opt(&name).await {
+            Ok(Some(live)) if live.uid() == base.uid() => {
+                match live.status.as_ref().and_then(|status| status.job_id.as_deref()) {
+                    Some(theirs) if theirs == job_id => return Ok(live),
+                    Some(_) => return orphaned(context, &base, job_id).await,
+                    None => base = live,
+                }
+            }
+            Ok(_) => return orphaned(context, &base, job_id).await,
+            Err(_) => {}
+        }
+    }
+}
+
+/// The object went, or has another job: somebody has to be told about ours.
+async fn orphaned(context: &Context, job: &ScrapeJob, job_id: &str) -> Result<ScrapeJob, WriteError> {
+    let note = format!(
+        "job {job_id} was accepted for this object, which no longer takes it; cancel it at the service if it is not wanted"
+    );
+    tracing::warn!(job = key(job), job_id, "orphaned");
+    let event = decide::Event { warning: true, reason: crate::api::Reason::Orphaned, note };
+    context.publish(&job.object_ref(&()), &[event]).await;
+    Err(WriteError::Lost("the object no longer takes the job".to_owned()))
+}
+
+/// The status to be written, if its meaning differs from what is recorded.
+fn status_of(
+    context: &Context,
+    job: &ScrapeJob,
+    recorded: &ScrapeJobStatus,
+    verdict: &Verdict,
+) -> Option<ScrapeJobStatus> {
+    let generation = job.metadata.generation.unwrap_or(0);
+    let ready_when = job.spec.ready_when.unwrap_or_default();
+    let status = compute(verdict, recorded, ready_when, generation, context.clock.now())?;
+    (!recorded.is_written() || !same_meaning(&status, recorded)).then_some(status)
+}
+
+fn remember(context: &Context, uid: &str, verdict: &Verdict, outcome: &Outcome, written: Option<&ScrapeJob>) {
+    context.memories.set(uid, |remembered| {
+        remembered.memory = verdict.memory.clone();
+        if let Outcome::Submit(submit) = outcome {
+            remembered.ended.clone_from(&submit.record.nonce);
+        }
+        let version =
+            written.and_then(ResourceExt::resource_version).and_then(|version| version.parse().ok());
+        remembered.written = remembered.written.max(version);
+    });
+}
+
+/// Follows the job while it runs, and stops when it is over or held.
+fn follow(seen: &Seen, job: &ScrapeJob, verdict: &Verdict) {
+    let Some(session) = &seen.session else { return };
+    let key = key(job);
+    let running = matches!(verdict.standing, Some(decide::Standing::Following(..)))
+        || (verdict.standing.is_none() && seen.observed.recorded.current_state() < State::Held);
+    let id = verdict.record.job_id.clone().filter(|_| running && job.metadata.deletion_timestamp.is_none());
+    session.polling(|poller| match id {
+        Some(job_id) => {
+            let group = job.namespace().unwrap_or_default();
+            poller.follow(Followed { key, group, job_id, interval: decide::poll_interval(&seen.observed) });
+        }
+        None => poller.unfollow(&key),
+    });
+}
+
+fn on_error(job: &CachedJob, error: &WriteError) -> Action {
+    tracing::warn!(job = job.name_any(), %error, "looking again");
+    Action::requeue(CATCH_UP)
+}

@@ -1,0 +1,52 @@
+//! What this process alone remembers of each object; forgotten when the object goes.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::decide::Memory;
+
+/// The memories of all objects, by uid.
+#[derive(Debug, Default)]
+pub(super) struct Memories {
+    of: Mutex<HashMap<String, Remembered>>,
+}
+
+/// What is remembered of one object.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Remembered {
+    /// What decisions look at.
+    pub(super) memory: Memory,
+    /// The nonce without a job id that was seen, and since when.
+    pub(super) nonce: Option<(String, Instant)>,
+    /// The nonce of the request that this process itself ended.
+    pub(super) ended: Option<String>,
+    /// The resourceVersion of our own last write: an older object in the cache is stale.
+    pub(super) written: Option<u64>,
+    /// Whether the next look must be live.
+    pub(super) live: bool,
+}
+
+impl Memories {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {
+        self.of.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn get(&self, uid: &str) -> Remembered {
+        self.lock().get(uid).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn set(&self, uid: &str, with: impl FnOnce(&mut Remembered)) {
+        with(self.lock().entry(uid.to_owned()).or_default());
+    }
+
+    pub(super) fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    /// Keeps only what is remembered of these objects.
+    pub(super) fn keep(&self, uids: &HashSet<String>) {
+        self.lock().retain(|uid, _| uids.contains(uid));
+    }
+}

@@ -1,0 +1,220 @@
+//! The chain of a submit: intent, status, request. The one effect that costs money (`docs/adr/0003`).
+//!
+//! Each write is preconditioned on the one before it, so that a stale cache or a second replica loses. The budget is
+//! reserved before the first write, so that a wait leaves no trace. The status with the job's id, the last write of
+//! the chain, is made by the pipeline like any other, and repeated until it is seen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use serde_json::{Map, json};
+
+use super::act::{Acted, annotation, candidates, fenced, finalizers, turn};
+use super::context::Context;
+use super::facts;
+use super::observe::key;
+use crate::account::Session;
+use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, SubmissionRecord};
+use crate::decide::{
+    Accepted, Again, Attempt, Freshness, Intent, IntentFacts, Memory, Outcome, Standing, SubmitAnswer,
+    SubmitOutcome, Verdict,
+};
+use crate::spideriq::budget::{Lane, Permit};
+use crate::spideriq::{Signals, SubmitAnswer as Said};
+use crate::status::{WriteError, compute, patch_status};
+
+/// The request goes out within this time of sending the write before it, or not at all: whoever waits for an unknown
+/// outcome to settle relies on it.
+const BEGIN_WITHIN: Duration = Duration::from_secs(5);
+/// How often the second write is made again before the object is left to the next look.
+const RECORDINGS: u32 = 3;
+
+/// Submits the job once, if it is still its turn, still wanted, and still ours.
+pub(super) async fn submit(
+    context: &Context,
+    job: &ScrapeJob,
+    attempt: &Attempt,
+    session: &Arc<Session>,
+) -> Acted {
+    let permit = match turn(session, job, Lane::Submit) {
+        Ok(permit) => permit,
+        Err(waiting) => return Outcome::NotYet(waiting).into(),
+    };
+    if context.is_stopping() {
+        return Outcome::Stopping.into();
+    }
+    let intended = match intend(context, job, attempt).await {
+        Ok(intended) => intended,
+        Err(error) => return lost(job, &error),
+    };
+    if context.is_stopping() {
+        return Outcome::Stopping.into();
+    }
+    // A check-then-cancel of an equal submit must not run between our record and the service's answer.
+    let shared =
+        format!("{}|{:?}|{}|{}", session.endpoint, session.client_id, attempt.type_, attempt.payload_hash);
+    let _exclusive = context.exclusive.hold(&shared).await;
+    let (recorded, record) = match record(context, &intended, attempt).await {
+        Ok(recorded) => recorded,
+        Err(error) => return lost(job, &error),
+    };
+    tracing::info!(job = key(job), attempt = record.attempt, nonce = record.nonce, "submitting");
+    let (said, signals) = session.submit(permit, &attempt.type_, &attempt.body).await;
+    let answer = answer(context, &recorded, session, (attempt, said, signals)).await;
+    if let SubmitAnswer::Accepted(accepted) = &answer {
+        tracing::info!(job = key(job), job_id = accepted.job_id, "accepted");
+    }
+    Acted { outcome: Outcome::Submit(Box::new(SubmitOutcome { record, answer })), job: Some(recorded) }
+}
+
+/// Write 1: the finalizer and the intent, unless both are there already.
+async fn intend(context: &Context, job: &ScrapeJob, attempt: &Attempt) -> Result<ScrapeJob, WriteError> {
+    let there = match Intent::read(job.annotations().get(INTENT).map(String::as_str)) {
+        IntentFacts::Found(intent) => intent.uid == attempt.intent.uid && attempt.number() > 1,
+        IntentFacts::None | IntentFacts::Unreadable => false,
+    };
+    if there && job.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+        return Ok(job.clone());
+    }
+    let metadata = Map::from_iter([
+        ("finalizers".to_owned(), finalizers(job, true)),
+        ("annotations".to_owned(), json!({INTENT: annotation(&attempt.intent)})),
+    ]);
+    fenced(context, job, metadata).await
+}
+
+/// Write 2: the status with the nonce, sent so recently that the request may follow. A write that was lost, not
+/// answered, or answered too late is made again with a fresh nonce on what a live read shows, as long as that is
+/// still the same submit: nothing went out with the nonces before.
+async fn record(
+    context: &Context,
+    intended: &ScrapeJob,
+    attempt: &Attempt,
+) -> Result<(ScrapeJob, SubmissionRecord), WriteError> {
+    let jobs = context.jobs_in(&intended.namespace().unwrap_or_default());
+    let name = intended.name_any();
+    let mut base = intended.clone();
+    let mut record = attempt.record.clone();
+    let mut ours = vec![record.nonce.clone()];
+    let mut last = WriteError::Unanswered("the API server was too slow".to_owned());
+    for _ in 0..RECORDINGS {
+        let recorded = base.status.clone().unwrap_or_default();
+        let status = submitting(context, &base, &recorded, &record);
+        let sent_at = context.clock.instant();
+        let version = base.resource_version().unwrap_or_default();
+        match patch_status(&jobs, &name, &version, &recorded, &status).await {
+            Ok(written) if sent_at.elapsed() < BEGIN_WITHIN => return Ok((written, record)),
+            Ok(written) => base = written,
+            Err(WriteError::Forbidden(why)) => return Err(WriteError::Forbidden(why)),
+            Err(error) => {
+                last = error;
+                let live = tokio::time::timeout(BEGIN_WITHIN, jobs.get(&name)).await;
+                match live {
+                    Ok(Ok(live)) if same_submit(intended, &live, &ours) => base = live,
+                    Ok(_) | Err(_) => return Err(last),
+                }
+            }
+        }
+        record.nonce = Some(nonce());
+        ours.push(record.nonce.clone());
+    }
+    Err(last)
+}
+
+/// Whether a live read shows the very submit that we are about to make: nothing decided on has changed, and no nonce
+/// is there but the one that was and those that we wrote.
+fn same_submit(before: &ScrapeJob, live: &ScrapeJob, ours: &[Option<String>]) -> bool {
+    let nonce = |job: &ScrapeJob| {
+        job.status
+            .as_ref()
+            .and_then(|status| status.submission.as_ref())
+            .and_then(|record| record.nonce.clone())
+    };
+    let found = nonce(live);
+    let job_id = live.status.as_ref().and_then(|status| status.job_id.as_ref());
+    let intent = |job: &ScrapeJob| job.annotations().get(INTENT).cloned();
+    live.uid() == before.uid()
+        && live.metadata.deletion_timestamp.is_none()
+        && live.spec == before.spec
+        && intent(live) == intent(before)
+        && job_id.is_none()
+        && (found == nonce(before) || ours.contains(&found))
+}
+
+/// The status while the request is under way.
+fn submitting(
+    context: &Context,
+    job: &ScrapeJob,
+    recorded: &ScrapeJobStatus,
+    record: &SubmissionRecord,
+) -> ScrapeJobStatus {
+    let now = context.clock.now();
+    let mut data = if recorded.is_written() { recorded.clone() } else { ScrapeJobStatus::default() };
+    data.start_time.get_or_insert(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
+    data.type_.clone_from(&job.spec.type_);
+    data.submission = Some(record.clone());
+    data.account = Some(crate::api::JobAccount {
+        kind: crate::api::AccountKind::ScrapeAccount,
+        name: super::observe::account_key(job).name,
+        client_id: record.client_id.clone(),
+    });
+    data.retry_after = None;
+    data.held_on = None;
+    let verdict = Verdict {
+        record: data,
+        standing: Some(Standing::Submitting),
+        freshness: Freshness::Unchanged,
+        memory: Memory::default(),
+        events: Vec::new(),
+        again: Again::OnChange,
+    };
+    let ready_when: ReadyWhen = job.spec.ready_when.unwrap_or_default();
+    compute(&verdict, recorded, ready_when, job.metadata.generation.unwrap_or(0), now).unwrap_or_default()
+}
+
+/// What the service said, in decide's words. After a repeat that made a new job although an earlier attempt may have
+/// made one, too, the list is looked at once for it.
+async fn answer(
+    context: &Context,
+    job: &ScrapeJob,
+    session: &Arc<Session>,
+    (attempt, said, signals): (&Attempt, Said, Signals),
+) -> SubmitAnswer {
+    match said {
+        Said::Refused(error) => SubmitAnswer::Refused(facts::refusal(&error)),
+        Said::Unknown { why, without_id } => SubmitAnswer::Unknown { why: why.to_string(), without_id },
+        Said::Accepted(accepted) => {
+            let mut strays = Vec::new();
+            if attempt.number() > 1 && accepted.from_cache == Some(false) {
+                let (group, subject) = (job.namespace().unwrap_or_default(), key(job));
+                let wait = session.gate.acquire(Lane::Poll, &group, &subject);
+                let permit: Option<Permit> = tokio::time::timeout(Duration::from_secs(2), wait).await.ok();
+                if let Some(permit) = permit {
+                    strays = candidates(context, job, session, permit).await.unwrap_or_default();
+                    strays.retain(|stray| stray.job_id != accepted.job_id);
+                }
+            }
+            SubmitAnswer::Accepted(Accepted {
+                job: facts::job(&accepted.job),
+                job_id: accepted.job_id,
+                from_cache: accepted.from_cache,
+                server_date: signals.date,
+                strays,
+            })
+        }
+    }
+}
+
+fn lost(job: &ScrapeJob, error: &WriteError) -> Acted {
+    tracing::info!(job = key(job), %error, "a submit was not begun; looking again");
+    Outcome::Lost.into()
+}
+
+/// A random word that names one attempt.
+pub(super) fn nonce() -> String {
+    let mut bytes = [0_u8; 12];
+    // The nonce tells attempts apart; without randomness the resourceVersion still fences every write.
+    let _ = getrandom::fill(&mut bytes);
+    hex::encode(bytes)
+}

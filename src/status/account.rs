@@ -1,0 +1,149 @@
+//! The status of an account: the same rules as for a job, in short (R17).
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::conditions::{Health, List};
+use crate::api::{AccountJobs, ConditionStatus, Reason, ScrapeAccountStatus, StatusCredential};
+use crate::decide::REJECTED_GRACE;
+
+/// What is known of an account.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AccountFacts {
+    /// How it stands.
+    pub health: AccountHealth,
+    /// The client at the service.
+    pub client_id: Option<String>,
+    /// The version of the Secret in use.
+    pub resource_version: Option<String>,
+    /// Until when the service asked to wait.
+    pub paused_until: Option<Timestamp>,
+    /// Its jobs.
+    pub jobs: AccountJobs,
+}
+
+/// How an account stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AccountHealth {
+    /// Nothing can be sent with it.
+    Unusable {
+        /// Why.
+        reason: Reason,
+        /// Why, in words.
+        message: String,
+        /// Whether time alone will not help.
+        stalled: bool,
+    },
+    /// The service rejects the credentials.
+    Rejected {
+        /// Since when.
+        since: Timestamp,
+        /// Its words.
+        message: String,
+    },
+    /// The spend cap is reached.
+    SpendCap {
+        /// Since when.
+        since: Timestamp,
+        /// The service's words.
+        message: String,
+    },
+    /// It can be used.
+    Usable {
+        /// Whether the service has said that it accepts the credentials.
+        authenticated: bool,
+        /// Whether submits are held back.
+        suspended: bool,
+    },
+}
+
+impl Default for AccountHealth {
+    fn default() -> Self {
+        Self::Usable { authenticated: false, suspended: false }
+    }
+}
+
+/// The status to be written, or `None` where its meaning is recorded already.
+pub fn account_status(
+    facts: &AccountFacts,
+    recorded: &ScrapeAccountStatus,
+    generation: i64,
+    now: Timestamp,
+) -> Option<ScrapeAccountStatus> {
+    let written = recorded.observed_generation.is_some_and(|generation| generation >= 0);
+    let before = if written { recorded.conditions.as_slice() } else { &[] };
+    let mut list = List::new(before, generation, now);
+    let (health, reason, message) = overall(facts, now);
+    match &facts.health {
+        AccountHealth::Usable { authenticated: true, .. } | AccountHealth::SpendCap { .. } => {
+            list.put(
+                "Authenticated",
+                ConditionStatus::True,
+                Reason::Authenticated,
+                "the service accepts the credentials",
+            );
+        }
+        AccountHealth::Rejected { message, .. } => {
+            list.put("Authenticated", ConditionStatus::False, Reason::CredentialsRejected, message);
+        }
+        AccountHealth::Usable { authenticated: false, .. } | AccountHealth::Unusable { .. } => {
+            list.put(
+                "Authenticated",
+                ConditionStatus::Unknown,
+                reason,
+                "the service has not been asked with these credentials, or gave no clear answer",
+            );
+        }
+    }
+    match facts.paused_until {
+        Some(_) => list.put(
+            "Throttled",
+            ConditionStatus::True,
+            Reason::RateLimited,
+            "the service asked the account to wait; see status.retryAfter",
+        ),
+        None => list.put(
+            "Throttled",
+            ConditionStatus::False,
+            Reason::NotThrottled,
+            "the service does not ask the account to wait",
+        ),
+    }
+    list.health(&health, reason, &message);
+    let status = ScrapeAccountStatus {
+        observed_generation: Some(generation),
+        client_id: facts.client_id.clone(),
+        jobs: Some(facts.jobs),
+        retry_after: facts.paused_until.map(Time),
+        credential: facts
+            .resource_version
+            .clone()
+            .map(|resource_version| StatusCredential { resource_version }),
+        conditions: list.after,
+    };
+    (!written || status != *recorded).then_some(status)
+}
+
+fn overall(facts: &AccountFacts, now: Timestamp) -> (Health, Reason, String) {
+    match &facts.health {
+        AccountHealth::Unusable { reason, message, stalled } => {
+            let health = if *stalled { Health::Stalled } else { Health::Reconciling };
+            (health, *reason, message.clone())
+        }
+        AccountHealth::Rejected { since, message } => {
+            let health = if now < *since + REJECTED_GRACE { Health::Reconciling } else { Health::Stalled };
+            (health, Reason::CredentialsRejected, message.clone())
+        }
+        AccountHealth::SpendCap { message, .. } => {
+            (Health::Stalled, Reason::SpendCapReached, message.clone())
+        }
+        AccountHealth::Usable { suspended: true, .. } => (
+            Health::Ready(Reason::Suspended),
+            Reason::Suspended,
+            "spec.suspend holds back every submit".to_owned(),
+        ),
+        AccountHealth::Usable { suspended: false, .. } => {
+            (Health::Ready(Reason::Available), Reason::Available, "the account can be used".to_owned())
+        }
+    }
+}
