@@ -97,8 +97,8 @@ async fn answered<K>(request: impl Future<Output = Result<K, kube::Error>>) -> R
     }
 }
 
-/// Whether two statuses tell the same: a change of worker or page count alone, or of the stamp that comes with it,
-/// is none (R12).
+/// Whether two statuses tell the same: a change of worker or page count alone, or of the service's stamps, is none
+/// (R12); such news are written with the next that counts.
 pub fn same_meaning(first: &ScrapeJobStatus, second: &ScrapeJobStatus) -> bool {
     let both_processing = [first, second]
         .iter()
@@ -108,6 +108,7 @@ pub fn same_meaning(first: &ScrapeJobStatus, second: &ScrapeJobStatus) -> bool {
         if let Some(remote) = &mut status.remote {
             remote.worker_id = None;
             remote.pages_crawled = None;
+            remote.created_at = None;
             remote.updated_at = None;
         }
         if both_processing {
