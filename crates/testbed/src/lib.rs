@@ -1,0 +1,16 @@
+//! A real control plane for tests, the demo and benchmarks: etcd, kube-apiserver and their friends, built from
+//! pinned Go modules and run on loopback.
+//!
+//! It shares no code with the operator, and knows nothing of its resources.
+
+mod attach;
+mod audit;
+mod control_plane;
+mod process;
+mod tools;
+
+pub use attach::{Own, Testbed};
+pub use audit::{Entry, read as read_audit};
+pub use control_plane::{ControlPlane, Options, Part};
+pub use process::guard;
+pub use tools::{Tool, Tools};
