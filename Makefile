@@ -16,6 +16,10 @@ lint: ## Formatting and lints, warnings denied
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
+.PHONY: generate
+generate: ## Write what is generated: CRDs
+	GENERATE=1 cargo test --locked --test generated
+
 .PHONY: ci
 ci: lint test ## What has to pass before a change lands
 

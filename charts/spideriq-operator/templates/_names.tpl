@@ -1,0 +1,43 @@
+{{/* The name of what belongs to this release. */}}
+{{- define "spideriq-operator.name" -}}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 63 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{/* The name of the ServiceAccount. */}}
+{{- define "spideriq-operator.serviceAccount" -}}
+{{- default (include "spideriq-operator.name" .) .Values.serviceAccount.name }}
+{{- end }}
+
+{{/* What selects the pods: never changed, because a Deployment's selector cannot be. */}}
+{{- define "spideriq-operator.selector" -}}
+app.kubernetes.io/name: spideriq-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* Labels of everything. */}}
+{{- define "spideriq-operator.labels" -}}
+{{ include "spideriq-operator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{/* Exactly what the operator does, and nothing else. */}}
+{{- define "spideriq-operator.rules" -}}
+- apiGroups: [spideriq.ai]
+  resources: [scrapejobs]
+  verbs: [get, list, watch, patch]
+- apiGroups: [spideriq.ai]
+  resources: [scrapeaccounts]
+  verbs: [get, list, watch]
+- apiGroups: [spideriq.ai]
+  resources: [scrapejobs/status, scrapeaccounts/status]
+  verbs: [patch]
+# One metadata watch for each Secret that an account names, and a read when it changes.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
