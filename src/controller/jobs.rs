@@ -13,10 +13,10 @@ use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
+use super::act::nonce;
 use super::act::{Acted, act};
 use super::context::{CachedJob, Context};
 use super::observe::{Seen, account_key, key, observe};
-use super::submit::nonce;
 use crate::api::{ScrapeJob, ScrapeJobStatus, State};
 use crate::decide::{self, Again, Outcome, SubmitAnswer, Verdict};
 use crate::poll::Followed;

@@ -4,13 +4,11 @@
 
 mod accounts;
 mod act;
-mod cancel;
 mod context;
 mod facts;
 mod jobs;
 mod memory;
 mod observe;
-mod submit;
 
 pub use accounts::run as run_accounts;
 pub use context::{Context, Options};

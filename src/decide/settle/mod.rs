@@ -1,5 +1,6 @@
 //! Turns a plan and what came of it into what is now true, in one place.
 
+mod cancel;
 mod events;
 mod submit;
 
@@ -10,7 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::facts::{AccountFacts, Memory, Observed, RemoteJob, Trouble, Waiting};
 use super::follow;
-use super::plan::{Again, CancelOutcome, Collected, Freshness, LookUp, Outcome, Plan, Standing, Verdict};
+use super::plan::{Again, Collected, Freshness, LookUp, Outcome, Plan, Standing, Verdict};
 use super::submit::{hold_key, unknown_submission};
 use crate::api::{JobAccount, Origin, Reason, Remote, Results, ScrapeJobStatus, SubmissionRecord};
 
@@ -245,62 +246,6 @@ impl<'a> Settling<'a> {
         ));
     }
 
-    fn status(&mut self, status: &Result<RemoteJob, Trouble>) {
-        match status {
-            Ok(job) => {
-                self.fold(job);
-                self.fresh = true;
-                self.memory.tries = 0;
-                if job.state.is_terminal() {
-                    self.standing = Some(follow::ended(self.o, &job.state, &self.record, false));
-                } else {
-                    self.retry();
-                    self.standing = Some(Standing::Cancelling(
-                        "the service took the cancel and has not confirmed it yet".to_owned(),
-                    ));
-                }
-            }
-            Err(Trouble::NotFound(_)) => self.gone(),
-            Err(trouble) => self.cancel_trouble(trouble),
-        }
-    }
-
-    fn cancelled(&mut self, outcome: &CancelOutcome) {
-        match outcome {
-            CancelOutcome::Sent | CancelOutcome::AlreadyOver => {
-                self.memory.cancel_sent = true;
-                self.memory.tries = 0;
-                self.standing = Some(Standing::Cancelling(
-                    "the service took the cancel and has not confirmed it yet".to_owned(),
-                ));
-                self.leave(Again::After(Duration::ZERO));
-            }
-            CancelOutcome::NotFound => self.gone(),
-            CancelOutcome::Shared(other) => {
-                self.memory.shared_with = Some(other.clone());
-                self.leave(Again::After(Duration::ZERO));
-            }
-            CancelOutcome::Failed(trouble) => self.cancel_trouble(trouble),
-        }
-    }
-
-    /// The service does not know the job that should be cancelled: there is nothing left to cancel.
-    fn gone(&mut self) {
-        self.standing = Some(Standing::Ended(
-            crate::api::State::Cancelled,
-            Reason::CancelledAsRequested,
-            "the service no longer knows the job, so there is nothing left to cancel".to_owned(),
-        ));
-    }
-
-    fn cancel_trouble(&mut self, trouble: &Trouble) {
-        self.retry();
-        self.standing = Some(Standing::Cancelling(format!(
-            "the job could not be cancelled yet ({}); trying until spec.cancelTimeoutSeconds is over",
-            words(trouble)
-        )));
-    }
-
     fn collected(&mut self, collected: &Collected) {
         let mut failed = None;
         match &collected.details {
@@ -410,16 +355,4 @@ fn pause(tries: u32) -> Duration {
 /// A time as Kubernetes may store it: never in the future, which a date column would show as invalid.
 fn past(time: Option<Timestamp>, now: Timestamp) -> Option<Time> {
     time.map(|time| Time(time.min(now)))
-}
-
-/// What went wrong, for people.
-fn words(trouble: &Trouble) -> &str {
-    match trouble {
-        Trouble::Rejected(words)
-        | Trouble::SpendCap(words)
-        | Trouble::Throttled(_, words)
-        | Trouble::NotFound(words)
-        | Trouble::Unavailable(words) => words,
-        Trouble::NoBudget(_) => "the account's request budget is used up",
-    }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Settling, words};
+use super::Settling;
+use super::cancel::words;
 use crate::api::{Origin, Reason, State, SubmissionRecord};
 use crate::decide::facts::{Observed, Trouble};
 use crate::decide::plan::{Accepted, Again, Refusal, Standing, SubmitAnswer, SubmitOutcome};

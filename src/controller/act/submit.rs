@@ -10,10 +10,10 @@ use std::time::Duration;
 use kube::ResourceExt;
 use serde_json::{Map, json};
 
-use super::act::{Acted, annotation, candidates, fenced, finalizers, turn};
-use super::context::Context;
-use super::facts;
-use super::observe::key;
+use super::super::context::Context;
+use super::super::facts;
+use super::super::observe::{account_key, key};
+use super::{Acted, annotation, candidates, fenced, finalizers, turn};
 use crate::account::Session;
 use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, SubmissionRecord};
 use crate::decide::{
@@ -156,7 +156,7 @@ fn submitting(
     data.submission = Some(record.clone());
     data.account = Some(crate::api::JobAccount {
         kind: crate::api::AccountKind::ScrapeAccount,
-        name: super::observe::account_key(job).name,
+        name: account_key(job).name,
         client_id: record.client_id.clone(),
     });
     data.retry_after = None;
@@ -212,7 +212,7 @@ fn lost(job: &ScrapeJob, error: &WriteError) -> Acted {
 }
 
 /// A random word that names one attempt.
-pub(super) fn nonce() -> String {
+pub(in crate::controller) fn nonce() -> String {
     let mut bytes = [0_u8; 12];
     // The nonce tells attempts apart; without randomness the resourceVersion still fences every write.
     let _ = getrandom::fill(&mut bytes);

@@ -1,5 +1,10 @@
 //! Carries out a plan: at most one effect.
 
+mod cancel;
+mod submit;
+
+pub(super) use submit::nonce;
+
 use std::sync::Arc;
 
 use kube::ResourceExt;
@@ -8,7 +13,6 @@ use serde_json::{Map, Value, json};
 use super::context::Context;
 use super::facts;
 use super::observe::{Seen, key};
-use super::{cancel, submit};
 use crate::account::Session;
 use crate::api::{FINALIZER, INTENT, ScrapeJob};
 use crate::decide::{Candidate, Collected, Details, Event, Intent, Outcome, Plan, Waiting};
@@ -16,9 +20,9 @@ use crate::spideriq::budget::{Lane, Permit};
 use crate::status::{WriteError, patch_metadata};
 
 /// What came of a plan, and the object as our own writes left it.
-pub(super) struct Acted {
-    pub(super) outcome: Outcome,
-    pub(super) job: Option<ScrapeJob>,
+pub(in crate::controller) struct Acted {
+    pub(in crate::controller) outcome: Outcome,
+    pub(in crate::controller) job: Option<ScrapeJob>,
 }
 
 impl From<Outcome> for Acted {
@@ -28,7 +32,12 @@ impl From<Outcome> for Acted {
 }
 
 /// Carries out the plan. Only `Submit` writes more than once, and says so in its own file.
-pub(super) async fn act(context: &Context, job: &ScrapeJob, seen: &Seen, plan: &Plan) -> Acted {
+pub(in crate::controller) async fn act(
+    context: &Context,
+    job: &ScrapeJob,
+    seen: &Seen,
+    plan: &Plan,
+) -> Acted {
     let session = seen.session.as_ref();
     match (plan, session) {
         (Plan::Rest(_) | Plan::Adopt(_), _) => Outcome::Done.into(),
@@ -58,13 +67,13 @@ pub(super) async fn act(context: &Context, job: &ScrapeJob, seen: &Seen, plan: &
 }
 
 /// The job's turn in a lane, or its place in the queue.
-pub(super) fn turn(session: &Session, job: &ScrapeJob, lane: Lane) -> Result<Permit, Waiting> {
+pub(in crate::controller) fn turn(session: &Session, job: &ScrapeJob, lane: Lane) -> Result<Permit, Waiting> {
     let key = key(job);
     facts::permit(session.gate.reserve(&key, lane, &job.namespace().unwrap_or_default(), &key))
 }
 
 /// The id of the job at the service.
-pub(super) fn job_id(job: &ScrapeJob) -> &str {
+pub(in crate::controller) fn job_id(job: &ScrapeJob) -> &str {
     let recorded = job.status.as_ref().and_then(|status| status.job_id.as_deref());
     recorded.or(job.spec.job_id.as_deref()).unwrap_or_default()
 }
@@ -91,7 +100,7 @@ async fn collect(job: &ScrapeJob, session: &Arc<Session>, wants_details: bool) -
 
 /// Jobs of the list that an unknown submit of this object may have made: the same type and, where the list names
 /// one, the same address, made since the first attempt (by up to a minute's difference of the clocks).
-pub(super) async fn candidates(
+pub(in crate::controller) async fn candidates(
     context: &Context,
     job: &ScrapeJob,
     session: &Arc<Session>,
@@ -129,7 +138,7 @@ pub(super) async fn candidates(
 }
 
 /// The finalizers with or without ours: a merge patch replaces the list, so it is sent whole.
-pub(super) fn finalizers(job: &ScrapeJob, with_ours: bool) -> Value {
+pub(in crate::controller) fn finalizers(job: &ScrapeJob, with_ours: bool) -> Value {
     let others = job.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).cloned();
     let ours = with_ours.then(|| FINALIZER.to_owned());
     json!(others.chain(ours).collect::<Vec<_>>())
@@ -166,7 +175,7 @@ async fn release(context: &Context, job: &ScrapeJob, event: Option<&Event>) -> A
 }
 
 /// A metadata write preconditioned on exactly this object.
-pub(super) async fn fenced(
+pub(in crate::controller) async fn fenced(
     context: &Context,
     job: &ScrapeJob,
     metadata: Map<String, Value>,
@@ -182,7 +191,7 @@ pub(super) async fn fenced(
 }
 
 /// Our own types always serialise; an empty annotation would be unreadable, and so hold the job, not lose it.
-pub(super) fn annotation(intent: &Intent) -> String {
+pub(in crate::controller) fn annotation(intent: &Intent) -> String {
     serde_json::to_string(intent).unwrap_or_default()
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::api::ListParams;
 
-use super::act::{job_id, turn};
-use super::context::{CachedJob, Context};
-use super::facts;
-use super::observe::{account_key, key};
+use super::super::context::{CachedJob, Context};
+use super::super::facts;
+use super::super::observe::{account_key, key};
+use super::{job_id, turn};
 use crate::account::{Session, Standing};
 use crate::api::ScrapeJob;
 use crate::decide::{Body, CancelOutcome, Outcome, Trouble};

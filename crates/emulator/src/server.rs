@@ -1,0 +1,187 @@
+//! Listens, accepts, and ends: the emulator as a running thing.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Deref;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+use tower::ServiceExt;
+
+use crate::rules::{Limits, Rules};
+use crate::service::clock::Clock;
+use crate::service::tokens::{Token, Tokens};
+use crate::service::{Control, World};
+use crate::{admin, api};
+
+/// The token that the service knows when it is given none.
+pub const DEMO_TOKEN: &str = "cli_demo:sk_demo:secret_demo";
+
+/// How long open requests may go on after the end was asked for.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How to start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Known tokens, each a triple or a PAT; [`DEMO_TOKEN`] when empty.
+    pub tokens: Vec<String>,
+    /// Job seconds per real second, at least 1. Rate limits are not scaled.
+    pub speed: f64,
+    /// What jobs do and what goes wrong.
+    pub rules: Rules,
+    /// Makes job ids and drawn times repeatable.
+    pub seed: Option<u64>,
+    /// Both clocks start here (RFC 3339) instead of now.
+    pub epoch: Option<jiff::Timestamp>,
+    /// Turns off rate limits, whatever the rules say.
+    pub no_limits: bool,
+    /// Most entries that the journal keeps.
+    pub journal_cap: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            tokens: Vec::new(),
+            speed: 1.0,
+            rules: Rules::default(),
+            seed: None,
+            epoch: None,
+            no_limits: false,
+            journal_cap: 200_000,
+        }
+    }
+}
+
+/// The emulator.
+#[derive(Debug)]
+pub struct Emulator;
+
+/// A running emulator. Dropping it ends it at once, with all its connections.
+#[derive(Debug)]
+pub struct Running {
+    control: Control,
+    addr: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    server: JoinHandle<()>,
+}
+
+impl Emulator {
+    /// Starts on the caller's tokio runtime.
+    ///
+    /// # Errors
+    /// When the address cannot be bound, a token cannot be read, the speed is below 1, or the rules make no sense.
+    pub async fn start(config: Config) -> anyhow::Result<Running> {
+        ensure!(config.speed >= 1.0 && config.speed.is_finite(), "speed must be at least 1");
+        config.rules.check().context("rules")?;
+        let mut tokens = Tokens::default();
+        if config.tokens.is_empty() {
+            tokens.add(Token::parse(DEMO_TOKEN)?);
+        }
+        for token in &config.tokens {
+            tokens.add(Token::parse(token)?);
+        }
+        let epoch = config.epoch.map(jiff::Timestamp::as_microsecond);
+        let mut world = World::new(Clock::new(config.speed, epoch), tokens, config.journal_cap, config.seed);
+        world.set_rules(config.rules);
+        if config.no_limits {
+            world.limits = Limits::off();
+        }
+        let control = Control::new(world);
+        let listener = TcpListener::bind(config.listen).await.context("cannot listen")?;
+        let addr = listener.local_addr()?;
+        let router = admin::router().fallback(api::serve).with_state(control.clone());
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(accept(listener, router, stopped));
+        Ok(Running { control, addr, stop: Some(stop), server })
+    }
+}
+
+impl Running {
+    /// `http://127.0.0.1:PORT/api/v1`, to be used as the service's base URL.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/api/v1", self.addr)
+    }
+
+    /// `http://127.0.0.1:PORT/_admin`.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}/_admin", self.addr)
+    }
+
+    /// A handle that can be shared; using it after the end is harmless.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Ends after open requests had a second to finish.
+    pub async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        let _ = (&mut self.server).await;
+    }
+}
+
+impl Deref for Running {
+    type Target = Control;
+
+    fn deref(&self) -> &Control {
+        &self.control
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// Accepts until told to stop. The connections are its own: they end when it does.
+async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Receiver<()>) {
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let watcher = graceful.watcher();
+                    connections.spawn(connection(stream, router.clone(), watcher));
+                }
+                // Out of file descriptors, most likely: give the others time to end.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+            Some(_) = connections.join_next() => {}
+            _ = &mut stopped => break,
+        }
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+}
+
+async fn connection(stream: TcpStream, router: Router, watcher: hyper_util::server::graceful::Watcher) {
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let router = router.clone();
+        async move {
+            let request: Request = request.map(Body::new);
+            let Ok(response) = router.oneshot(request).await;
+            // An error makes hyper close the connection without a byte.
+            if response.extensions().get::<api::Severed>().is_some() { Err("severed") } else { Ok(response) }
+        }
+    });
+    let connection =
+        http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+    let _ = watcher.watch(connection).await;
+}
