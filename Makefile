@@ -3,18 +3,37 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
+NEXTEST := 0.9.115
+DENY := 0.20.2
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spideriq-operator/tools
+BIN := $(or $(CARGO_TARGET_DIR),target)/debug
+export PATH := $(TOOLS)/bin:$(PATH)
+
+# Runs a part and says how long it took.
+timed = @begun=$$SECONDS; echo "== $(1)"; $(2); echo "== $(1): $$((SECONDS - begun)) s"
+
 .PHONY: help
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
 
+.PHONY: demo
+demo: build ## Watch four jobs go through their lives on a real API server; KEEP=1 leaves it running
+	$(call timed,demo,$(BIN)/testbed run --with helm -- bash tests/demo.sh)
+
 .PHONY: test
-test: ## Run every test
-	cargo test --workspace --locked
+test: $(TOOLS)/nextest-$(NEXTEST) build ## Run every test, on a real control plane
+	$(call timed,test,$(BIN)/testbed run --controller-manager --with helm$(comma)kstatus -- cargo nextest run --workspace --locked)
+	$(call timed,doc tests,cargo test --quiet --workspace --doc --locked)
+
+.PHONY: build
+build:
+	$(call timed,build,cargo build --workspace --bins --locked)
 
 .PHONY: lint
-lint: ## Formatting and lints, warnings denied
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+lint: $(TOOLS)/deny-$(DENY) ## Formatting, lints, licences and sources
+	$(call timed,format,cargo fmt --all --check)
+	$(call timed,lints,cargo clippy --workspace --all-targets --locked -- -D warnings)
+	$(call timed,licences and sources,cargo deny --locked check --hide-inclusion-graph bans licenses sources)
 
 .PHONY: generate
 generate: ## Write what is generated: CRDs
@@ -24,5 +43,17 @@ generate: ## Write what is generated: CRDs
 ci: lint test ## What has to pass before a change lands
 
 .PHONY: clean
-clean: ## Remove what was built here
+clean: ## Remove what was built here; the control plane and the tools stay in the cache folder
 	cargo clean
+
+comma := ,
+
+$(TOOLS)/nextest-$(NEXTEST):
+	@echo "== installing cargo-nextest $(NEXTEST) through the crate registry, once, about 4 minutes"
+	cargo install cargo-nextest --version $(NEXTEST) --locked --root $(TOOLS)
+	@touch $@
+
+$(TOOLS)/deny-$(DENY):
+	@echo "== installing cargo-deny $(DENY) through the crate registry, once, about 4 minutes"
+	cargo install cargo-deny --version $(DENY) --locked --root $(TOOLS)
+	@touch $@

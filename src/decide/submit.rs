@@ -40,7 +40,7 @@ pub(super) fn next(o: &Observed) -> Plan {
     }
     if body.payload_bytes > PAYLOAD_MAX {
         let message = format!(
-            "the payload has {} bytes and may have {PAYLOAD_MAX}; create another ScrapeJob with less",
+            "the payload has {} bytes and may have {PAYLOAD_MAX} (256 KiB); create another ScrapeJob with less",
             body.payload_bytes
         );
         return Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, message));

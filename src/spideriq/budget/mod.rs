@@ -162,13 +162,7 @@ impl Budget {
         if lane == Lane::Submit {
             self.submits.give_back();
         }
-        self.account.probe_withdrawn(ticket);
-        if let Some(brake) = self.lanes.get_mut(&lane) {
-            brake.probe_withdrawn(ticket);
-        }
-        if let Some(brake) = self.subjects.get_mut(&subject) {
-            brake.probe_withdrawn(ticket);
-        }
+        self.probe_over(ticket, lane, &subject);
     }
 
     /// Whose turn it is now.
@@ -277,12 +271,20 @@ impl Budget {
                     lane_brake.failed(now, jitter);
                 }
                 lane_brake.last_failed = Some(subject.clone());
-                self.subjects.entry(subject).or_default().failed(now, jitter);
+                self.subjects.entry(subject.clone()).or_default().failed(now, jitter);
                 self.forget_subjects();
             }
         }
+        self.probe_over(ticket, lane, &subject);
+    }
+
+    /// Every brake that waited for this probe may send another one.
+    fn probe_over(&mut self, ticket: Ticket, lane: Lane, subject: &str) {
         self.account.probe_withdrawn(ticket);
         if let Some(brake) = self.lanes.get_mut(&lane) {
+            brake.probe_withdrawn(ticket);
+        }
+        if let Some(brake) = self.subjects.get_mut(subject) {
             brake.probe_withdrawn(ticket);
         }
     }
@@ -322,5 +324,66 @@ impl Budget {
     /// How many wait in a lane.
     pub fn waiting(&self, lane: Lane) -> usize {
         self.queue.waiting(lane)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_that_fails_again_and_again_is_always_probed_again() {
+        let mut now = Timestamp::UNIX_EPOCH;
+        let mut budget = Budget::new(Limits::default(), now);
+        for verdict in
+            [Verdict::Failed, Verdict::Failed, Verdict::Throttled(None), Verdict::Failed, Verdict::Answered]
+        {
+            let ticket = budget.enqueue(Lane::Poll, "default", "poison");
+            for _ in 0..10 {
+                now = budget.next_change(now).expect("somebody waits, so something must come").max(now);
+                if budget.grant(now) == [ticket] {
+                    break;
+                }
+            }
+            assert!(budget.out.contains_key(&ticket), "granted after all pauses");
+            budget.answered(now, ticket, verdict, Counted::default(), 1.0);
+        }
+        assert!(budget.subjects.is_empty());
+    }
+
+    #[test]
+    fn an_outage_of_a_thousand_objects_is_met_by_one_probe_at_a_time() {
+        let mut now = Timestamp::UNIX_EPOCH;
+        let mut budget =
+            Budget::new(Limits { requests_per_minute: 6000, burst: 2000, submits_per_minute: 600 }, now);
+        now += Duration::from_secs(60);
+        let failing = |budget: &mut Budget, now| {
+            for ticket in budget.grant(now) {
+                budget.answered(now, ticket, Verdict::Failed, Counted::default(), 1.0);
+            }
+        };
+        for n in 0..4 {
+            budget.enqueue(Lane::Poll, "default", &format!("first-{n}"));
+        }
+        failing(&mut budget, now);
+        for n in 0..1000 {
+            budget.enqueue(Lane::Poll, "default", &format!("object-{n}"));
+        }
+        let mut probes = 0;
+        for _ in 0..10 {
+            now = budget.next_change(now).expect("they wait").max(now);
+            let granted = budget.grant(now);
+            assert!(granted.len() <= 1, "{} at once", granted.len());
+            for ticket in granted {
+                probes += 1;
+                budget.answered(now, ticket, Verdict::Failed, Counted::default(), 1.0);
+            }
+        }
+        assert!(probes > 3 && budget.waiting(Lane::Poll) == 1000 - probes);
+        assert!(budget.grant(now).is_empty());
+        assert!(
+            !budget.lane_open(Lane::Poll, now) && budget.lane_open(Lane::Cancel, now),
+            "other lanes go on"
+        );
     }
 }

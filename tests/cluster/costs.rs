@@ -1,0 +1,37 @@
+//! What it costs to stand still.
+
+use std::time::Duration;
+
+use super::support::World;
+
+#[tokio::test]
+async fn an_idle_minute_with_200_finished_objects_costs_nothing() {
+    let world = World::new("idle", "jobs: [{queued: 0.1, processing: 0.1}]").await;
+    let manifests: Vec<String> = (0..200)
+        .map(|n| super::support::job(&format!("job-{n}"), &super::support::site(&format!("site-{n}"), "")))
+        .collect();
+    world.apply(&manifests.join("\n---\n"));
+    for n in 0..200 {
+        let name = format!("job-{n}");
+        world
+            .until_of("ScrapeJob", &name, "over and released", |job| {
+                job["status"]["state"] == "Completed" && job["metadata"]["finalizers"].is_null()
+            })
+            .await;
+    }
+    // The account's counts follow at most a minute later.
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    let (_, from) = world.bed.audit(0).unwrap();
+    let last = world.service.journal(0).last;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let asked: Vec<_> = world
+        .bed
+        .audit(from)
+        .unwrap()
+        .0
+        .into_iter()
+        .filter(|entry| entry.user == world.user() && entry.verb != "watch")
+        .collect();
+    assert!(asked.is_empty(), "{asked:#?}");
+    assert!(world.service.journal(last).entries.is_empty());
+}

@@ -1,0 +1,85 @@
+//! Deletion in every state, with the service up and down.
+
+use super::support::{World, state_of};
+
+async fn gone(world: &World, name: &str) {
+    world.until_of("ScrapeJob", name, "gone", serde_json::Value::is_null).await;
+}
+
+fn delete(world: &World, name: &str) {
+    world.kubectl(&["delete", "scrapejob", name, "--wait=false"]).unwrap();
+}
+
+#[tokio::test]
+async fn what_runs_is_cancelled_and_what_does_not_is_gone_at_once() {
+    let rules =
+        "jobs: [{match: {contains: done}, queued: 0.1, processing: 0.1}, {queued: 0.1, end: processing}]";
+    let world = World::new("deleted", rules).await;
+    world.site("waits", ", suspend: true");
+    world.site("done", "");
+    world.site("runs", "");
+    world.site("left", ", deletionPolicy: Orphan");
+    world.until("waits", "Suspended").await;
+    world.until("done", "Completed").await;
+    let runs = world.until("runs", "Processing").await;
+    world.until("left", "Processing").await;
+    for name in ["waits", "done", "runs", "left"] {
+        delete(&world, name);
+    }
+    for name in ["waits", "done", "runs", "left"] {
+        gone(&world, name).await;
+    }
+    let cancelled: Vec<Option<String>> =
+        world.requests("cancel").into_iter().map(|request| request.job_id).collect();
+    assert_eq!(cancelled, [runs["status"]["jobID"].as_str().map(str::to_owned)]);
+    let left = world.events("left").await;
+    assert!(left.iter().any(|(_, reason, _)| reason == "LeftRunning"), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_service_that_is_down_holds_a_deletion_no_longer_than_its_bound() {
+    let world = World::new("bound", "jobs: [{queued: 0.1, end: processing}]").await;
+    world.site("acme", ", cancelTimeoutSeconds: 15");
+    let job = world.until("acme", "Processing").await;
+    world.faults("[{match: {path: /jobs/}, reply: {status: 503}}]");
+    delete(&world, "acme");
+    let deleting = world
+        .until_of("ScrapeJob", "acme", "deleting", |job| job["metadata"]["deletionTimestamp"].is_string())
+        .await;
+    assert_ne!(state_of(&deleting), "Cancelled");
+    gone(&world, "acme").await;
+    let id = job["status"]["jobID"].as_str().unwrap();
+    let told = world.events("acme").await;
+    assert!(
+        told.iter()
+            .any(|(kind, reason, note)| kind == "Warning" && reason == "Orphaned" && note.contains(id)),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_job_that_another_object_follows_is_not_cancelled() {
+    let world = World::new("shared", "jobs: [{queued: 0.1, end: processing}]").await;
+    let spec = "type: spiderSite, payload: {url: \"https://shared.example\"}";
+    world.job("one", spec);
+    world.until("one", "Processing").await;
+    world.job("two", spec);
+    world.until("two", "Processing").await;
+    delete(&world, "one");
+    gone(&world, "one").await;
+    assert!(world.requests("cancel").is_empty());
+    delete(&world, "two");
+    gone(&world, "two").await;
+    assert_eq!(world.requests("submit").len(), 2);
+}
+
+#[tokio::test]
+async fn a_stop_is_graceful_and_the_next_process_goes_on() {
+    let mut world = World::new("stop", "jobs: [{queued: 0.1, processing: 4}]").await;
+    world.site("acme", "");
+    world.until("acme", "Processing").await;
+    assert!(world.stop().await);
+    world.start();
+    world.until("acme", "Completed").await;
+    assert_eq!(world.made().len(), 1);
+}

@@ -1,0 +1,11 @@
+//! The operator as it ships, on a real API server, under its chart's rights, against the emulated service.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub, reason = "a test")]
+
+mod answers;
+mod conditions;
+mod costs;
+mod crashes;
+mod deletion;
+mod life;
+mod support;
+mod waiting;

@@ -1,0 +1,324 @@
+//! One namespace with a chart of its own, an operator process that runs as the chart's ServiceAccount, and a service.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use emulator::journal::{Event, JobEvent, RequestEvent};
+use emulator::rules::Rules;
+use emulator::{Config, Emulator, Running};
+use kube::Api;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use serde_json::Value;
+use testbed::Testbed;
+
+/// The token of every test; it must never be seen anywhere but in a Secret.
+pub const TOKEN: &str = "cli_test:sk_test:secret_canary";
+/// How long something may take to come true. Nothing asserts how long it took.
+const PATIENCE: Duration = Duration::from_secs(150);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Everything that a test needs; it ends with it.
+pub struct World {
+    pub bed: Testbed,
+    pub namespace: String,
+    pub service: Running,
+    pub log: PathBuf,
+    kubeconfig: PathBuf,
+    operator: Option<Child>,
+    client: kube::Client,
+}
+
+impl World {
+    /// A namespace with the chart, an account that the service knows, and a running operator.
+    pub async fn new(name: &str, rules: &str) -> Self {
+        let mut world = Self::without_operator(name, rules).await;
+        world.account("default", "");
+        world.start();
+        world
+    }
+
+    /// The same without account and operator.
+    pub async fn without_operator(name: &str, rules: &str) -> Self {
+        let bed = Testbed::attach().unwrap();
+        let namespace = format!("{name}-{}", std::process::id());
+        let root = env!("CARGO_MANIFEST_DIR");
+        bed.kubectl(&["apply", "--server-side", "--filename", &format!("{root}/crds")]).unwrap();
+        bed.kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "--timeout=60s",
+            "crd/scrapejobs.spideriq.ai",
+            "crd/scrapeaccounts.spideriq.ai",
+        ])
+        .unwrap();
+        let chart = format!("{root}/charts/spideriq-operator");
+        let watch = format!("watchNamespaces={{{namespace}}}");
+        let set = ["replicaCount=0", "crds.install=false", "serviceAccount.name=operator", &watch].join(",");
+        bed.run(
+            "helm",
+            &["install", &namespace, &chart, "--namespace", &namespace, "--create-namespace", "--set", &set],
+            "",
+        )
+        .unwrap();
+        let kubeconfig = bed.kubeconfig_of(&namespace, "operator").unwrap();
+        let config = Config {
+            tokens: vec![TOKEN.to_owned()],
+            rules: Rules::parse(rules).unwrap(),
+            no_limits: true,
+            ..Config::default()
+        };
+        let service = Emulator::start(config).await.unwrap();
+        let client = admin(&bed).await;
+        let log = std::env::temp_dir().join(format!("{namespace}.log"));
+        Self { bed, namespace, service, log, kubeconfig, operator: None, client }
+    }
+
+    /// An account with its Secret; its limits let a test go fast, because the emulated service has none here.
+    pub fn account(&self, name: &str, more: &str) {
+        self.secret(name, TOKEN);
+        self.account_alone(name, more);
+    }
+
+    /// The account without its Secret.
+    pub fn account_alone(&self, name: &str, more: &str) {
+        self.apply(&format!(
+            "{{apiVersion: spideriq.ai/v1alpha1, kind: ScrapeAccount, metadata: {{name: {name}}}, spec: {{secretRef: {{name: {name}}}, endpoint: \"{}\", limits: {{requestsPerMinute: 6000, burst: 1000, submitsPerMinute: 1200}}{more}}}}}",
+            self.service.base_url()
+        ));
+    }
+
+    /// A Secret with a token.
+    pub fn secret(&self, name: &str, token: &str) {
+        self.apply(&format!(
+            "{{apiVersion: v1, kind: Secret, metadata: {{name: {name}}}, stringData: {{token: \"{token}\"}}}}"
+        ));
+    }
+
+    /// A job with this spec.
+    pub fn job(&self, name: &str, spec: &str) {
+        self.apply(&job(name, spec));
+    }
+
+    /// A spiderSite job for `https://NAME.example`, with more of a spec.
+    pub fn site(&self, name: &str, more: &str) {
+        self.job(name, &site(name, more));
+    }
+
+    /// Applies a manifest as the admin.
+    pub fn apply(&self, manifest: &str) {
+        self.try_apply(manifest).unwrap();
+    }
+
+    /// The same, where it may be refused.
+    pub fn try_apply(&self, manifest: &str) -> anyhow::Result<String> {
+        self.bed.run("kubectl", &["apply", "--namespace", &self.namespace, "--filename", "-"], manifest)
+    }
+
+    /// Runs kubectl in the namespace.
+    pub fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        self.bed.kubectl(&[&["--namespace", self.namespace.as_str()], arguments].concat())
+    }
+
+    /// Starts the operator as the chart's ServiceAccount.
+    pub fn start(&mut self) {
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_spideriq-operator"))
+            .args(["run", "--http-listen", "127.0.0.1:0", "--watch-namespace", &self.namespace])
+            .args(["--allowed-endpoint", &self.service.base_url()])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("RUST_LOG", "debug,hyper=info,rustls=info,tower=info,h2=info")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.operator = Some(child);
+    }
+
+    /// Ends the operator as a crash would.
+    pub fn kill(&mut self) {
+        let mut operator = self.operator.take().unwrap();
+        operator.kill().unwrap();
+        operator.wait().unwrap();
+    }
+
+    /// Asks the operator to end, and returns whether it ended well.
+    pub async fn stop(&mut self) -> bool {
+        let mut operator = self.operator.take().unwrap();
+        Command::new("kill").arg(operator.id().to_string()).status().unwrap();
+        for _ in 0..150 {
+            if let Some(status) = operator.try_wait().unwrap() {
+                return status.success();
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        operator.kill().unwrap();
+        false
+    }
+
+    /// An object as it is now; null if there is none.
+    pub async fn get(&self, kind: &str, name: &str) -> Value {
+        let object = self.api(kind).get_opt(name).await.unwrap();
+        object.map_or(Value::Null, |object| serde_json::to_value(object).unwrap())
+    }
+
+    /// Waits until something holds for an object, and returns it.
+    pub async fn until_of(
+        &self,
+        kind: &str,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let mut seen = Value::Null;
+        for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
+            seen = self.get(kind, name).await;
+            if holds(&seen) {
+                return seen;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        panic!("{name} never came to: {what}; it is {}", serde_json::to_string_pretty(&seen).unwrap());
+    }
+
+    /// Waits until a job has this state.
+    pub async fn until(&self, name: &str, state: &str) -> Value {
+        self.until_of("ScrapeJob", name, state, |job| state_of(job) == state).await
+    }
+
+    /// Waits until a job has this state and reason.
+    pub async fn until_because(&self, name: &str, state: &str, reason: &str) -> Value {
+        let what = format!("{state}, {reason}");
+        self.until_of("ScrapeJob", name, &what, |job| {
+            state_of(job) == state && job["status"]["reason"] == reason
+        })
+        .await
+    }
+
+    /// Waits until something holds that is no object.
+    pub async fn until_true(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
+            if holds(self) {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        panic!("never: {what}");
+    }
+
+    /// The requests that the service saw on a route, oldest first.
+    pub fn requests(&self, route: &str) -> Vec<RequestEvent> {
+        let entries = self.service.journal(0).entries.into_iter();
+        entries
+            .filter_map(|entry| match entry.event {
+                Event::Request(request) if request.route == route => Some(request),
+                Event::Request(_) | Event::Job(_) => None,
+            })
+            .collect()
+    }
+
+    /// The jobs that submits have made, oldest first.
+    pub fn made(&self) -> Vec<JobEvent> {
+        let entries = self.service.journal(0).entries.into_iter();
+        entries
+            .filter_map(|entry| match entry.event {
+                Event::Job(job) if job.from.is_none() && job.cause == "submit" => Some(job),
+                Event::Request(_) | Event::Job(_) => None,
+            })
+            .collect()
+    }
+
+    /// Adds faults, written as YAML.
+    pub fn faults(&self, faults: &str) {
+        let rules = Rules::parse(&format!("faults: {faults}")).unwrap();
+        self.service.add_faults(rules.faults.unwrap_or_default()).unwrap();
+    }
+
+    /// The events of an object: type, reason and note.
+    pub async fn events(&self, name: &str) -> Vec<(String, String, String)> {
+        let api: Api<k8s_openapi::api::events::v1::Event> =
+            Api::namespaced(self.client.clone(), &self.namespace);
+        let mut events = api.list(&kube::api::ListParams::default()).await.unwrap().items;
+        events.retain(|event| event.regarding.as_ref().and_then(|about| about.name.as_deref()) == Some(name));
+        events.sort_by_key(|event| event.event_time.clone());
+        events
+            .into_iter()
+            .map(|event| {
+                (
+                    event.type_.unwrap_or_default(),
+                    event.reason.unwrap_or_default(),
+                    event.note.unwrap_or_default(),
+                )
+            })
+            .collect()
+    }
+
+    /// Who the operator is to the API server.
+    pub fn user(&self) -> String {
+        format!("system:serviceaccount:{}:operator", self.namespace)
+    }
+
+    /// The operator's own log.
+    pub fn logged(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn api(&self, kind: &str) -> Api<DynamicObject> {
+        let gvk = GroupVersionKind::gvk("spideriq.ai", "v1alpha1", kind);
+        Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::from_gvk(&gvk))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(mut operator) = self.operator.take() {
+            let _ = operator.kill();
+            let _ = operator.wait();
+        }
+        if std::thread::panicking() {
+            let log = self.logged();
+            let lines: Vec<&str> = log.lines().rev().take(60).collect();
+            eprintln!(
+                "--- the operator's last words:\n{}",
+                lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+            );
+        }
+        let _ = fs::remove_file(&self.log);
+    }
+}
+
+/// A `ScrapeJob` as YAML.
+pub fn job(name: &str, spec: &str) -> String {
+    format!(
+        "{{apiVersion: spideriq.ai/v1alpha1, kind: ScrapeJob, metadata: {{name: {name}}}, spec: {{{spec}}}}}"
+    )
+}
+
+/// The spec of a spiderSite job for `https://NAME.example`.
+pub fn site(name: &str, more: &str) -> String {
+    format!("type: spiderSite, payload: {{url: \"https://{name}.example\"}}{more}")
+}
+
+/// The recorded state of a job, or the empty word.
+pub fn state_of(job: &Value) -> &str {
+    job["status"]["state"].as_str().unwrap_or_default()
+}
+
+/// A condition's status, reason and message; empty words where there is none.
+pub fn condition<'a>(object: &'a Value, name: &str) -> (&'a str, &'a str, &'a str) {
+    let found = object["status"]["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == name);
+    let word = |key: &str| found.and_then(|c| c[key].as_str()).unwrap_or_default();
+    (word("status"), word("reason"), word("message"))
+}
+
+async fn admin(bed: &Testbed) -> kube::Client {
+    // Another test of this process may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let kubeconfig = Kubeconfig::read_from(bed.kubeconfig()).unwrap();
+    let config =
+        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    kube::Client::try_from(config).unwrap()
+}
