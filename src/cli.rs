@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::api::{DEFAULT_ENDPOINT, crds, to_yaml};
+use crate::clock::Clock;
 use crate::controller::Options;
-use crate::spideriq::Endpoint;
+use crate::spideriq::{Client, Credentials, Endpoint, Format};
 
 /// Makes a SpiderIQ scraping job a Kubernetes resource.
 #[derive(Debug, Parser)]
@@ -22,7 +24,34 @@ enum Command {
     Run(Run),
     /// Print the CRDs, ready for kubectl apply.
     Crds,
+    /// Ask the service itself about a job; the token comes from the environment variable SPIDERIQ_TOKEN.
+    Job(Job),
 }
+
+#[derive(Debug, clap::Args)]
+struct Job {
+    /// The job's id at the service, as in .status.jobID.
+    id: String,
+    /// Form of the answer.
+    #[arg(long, default_value = "md", value_name = "FORMAT")]
+    format: StatusFormat,
+    /// Base address of the service.
+    #[arg(long, env = "SPIDERIQ_ENDPOINT", default_value = DEFAULT_ENDPOINT, value_name = "URL")]
+    endpoint: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StatusFormat {
+    /// For machines.
+    Json,
+    /// With times and counts that JSON lacks.
+    Yaml,
+    /// For people.
+    Md,
+}
+
+/// Where `job` finds the token: arguments would show it to every user of the machine.
+const TOKEN: &str = "SPIDERIQ_TOKEN";
 
 #[derive(Debug, clap::Args)]
 struct Run {
@@ -69,6 +98,7 @@ pub fn run() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Crds => print_crds(),
         Command::Run(run) => operate(run),
+        Command::Job(job) => show_job(&job),
     }
 }
 
@@ -78,6 +108,23 @@ fn print_crds() -> anyhow::Result<()> {
     for crd in crds()? {
         writeln!(out, "---\n{}", to_yaml(&crd)?.trim_end())?;
     }
+    Ok(())
+}
+
+fn show_job(job: &Job) -> anyhow::Result<()> {
+    use std::io::Write;
+    let token = std::env::var(TOKEN).with_context(|| format!("set {TOKEN} to the account's token"))?;
+    let client = Client::new(Endpoint::parse(&job.endpoint)?, Credentials::new(&token)?, Clock::system())?;
+    let format = match job.format {
+        StatusFormat::Json => Format::Json,
+        StatusFormat::Yaml => Format::Yaml,
+        StatusFormat::Md => Format::Markdown,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let status = runtime.block_on(client.status_text(&job.id, format)).result?;
+    // What a service says must not steer a terminal.
+    let shown: String = status.chars().filter(|c| !c.is_control() || ['\n', '\t'].contains(c)).collect();
+    writeln!(std::io::stdout().lock(), "{}", shown.trim_end())?;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("controller", &["api", "decide", "spideriq", "account", "poll", "status", "clock"]),
     ("serve", &[]),
     ("app", &["account", "api", "clock", "controller", "serve"]),
-    ("cli", &["api", "app", "controller", "spideriq"]),
+    ("cli", &["api", "app", "clock", "controller", "spideriq"]),
 ];
 
 /// Crates that only these rooms may name.
