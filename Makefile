@@ -36,7 +36,7 @@ lint: $(TOOLS)/deny-$(DENY) ## Formatting, lints, licences and sources
 	$(call timed,licences and sources,cargo deny --locked check --hide-inclusion-graph bans licenses sources)
 
 .PHONY: generate
-generate: ## Write what is generated: CRDs
+generate: ## Write what is generated: CRDs, and the pages of reasons and metrics
 	GENERATE=1 cargo test --locked --test generated
 
 .PHONY: ci

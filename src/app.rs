@@ -6,45 +6,74 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use kube::api::ListParams;
+use kube::client::ClientBuilder;
 use kube::runtime::reflector;
 use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
+use tower::util::MapResponseLayer;
 
 use crate::account::{Accounts, Channels, SecretWatches};
 use crate::api::{ScrapeAccount, ScrapeJob};
 use crate::clock::Clock;
 use crate::controller::{self, Options};
 use crate::serve;
+use crate::telemetry::{Metrics, Page};
 
 /// How long running effects may take after a signal: the chart's grace period is longer.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long the API server may take to answer the first question.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// Runs the operator.
 ///
 /// # Errors
 /// One sentence that says what to do: no kubeconfig, no API server, no CRDs, no rights.
 pub async fn run(options: Options, listen: SocketAddr) -> anyhow::Result<()> {
-    let config = kube::Config::infer().await.context(
+    let mut config = kube::Config::infer().await.context(
         "no cluster to talk to: run inside of one, or set KUBECONFIG to a kubeconfig that names one",
     )?;
-    let client = Client::try_from(config).context("the kubeconfig cannot be used")?;
+    // The client's own repeats last for minutes and obey the server without a bound; every write here is judged by
+    // its first answer, and watches start again by themselves.
+    config.default_retry = false;
+    let client = ClientBuilder::try_from(config)
+        .context("the kubeconfig cannot be used")?
+        .with_layer(&MapResponseLayer::new(log_warnings))
+        .build();
     check::<ScrapeJob>(&client, &options, "scrapejobs").await?;
     check::<ScrapeAccount>(&client, &options, "scrapeaccounts").await?;
 
     let clock = Clock::system();
     let (objects, keys) = mpsc::unbounded_channel();
     let (nudge, nudges) = mpsc::unbounded_channel();
-    let accounts = Arc::new(Accounts::new(clock.clone(), Channels { objects, accounts: nudge.clone() }));
+    let metrics = Metrics::default();
+    let channels = Channels { objects, accounts: nudge.clone() };
+    let accounts = Arc::new(Accounts::new(clock.clone(), channels, metrics.clone()));
     let (stop, stopping) = watch::channel(false);
     let (cache, writer) = reflector::store();
+    let (accounts_cache, accounts_writer) = reflector::store();
     let secrets = SecretWatches::new(nudge);
-    let ready = cache.clone();
-    let context =
-        Arc::new(controller::Context::new(client, clock, accounts, secrets, (options, stopping, cache)));
+    let caches = (cache.clone(), accounts_cache.clone());
+    let context = Arc::new(controller::Context::new(
+        client,
+        clock,
+        accounts,
+        secrets,
+        (options, stopping, cache, metrics.clone()),
+    ));
 
-    let server =
-        tokio::spawn(serve::run(listen, async move { ready.wait_until_ready().await.is_ok() }).await?);
-    let accounts = tokio::spawn(controller::run_accounts(Arc::clone(&context), nudges));
+    let told = Arc::clone(&context);
+    let page = Page::new(&metrics, move || told.snapshot());
+    let ready = async move {
+        let (jobs, accounts) = caches;
+        jobs.wait_until_ready().await.is_ok() && accounts.wait_until_ready().await.is_ok()
+    };
+    let server = tokio::spawn(serve::run(listen, ready, page).await?);
+    let accounts = tokio::spawn(controller::run_accounts(
+        Arc::clone(&context),
+        (accounts_cache, accounts_writer),
+        nudges,
+    ));
     let jobs = tokio::spawn(controller::run_jobs(context, writer, keys));
     let aborts = [accounts.abort_handle(), jobs.abort_handle()];
     let mut controllers = tokio::spawn(async { tokio::join!(accounts, jobs) });
@@ -74,11 +103,24 @@ where
         + serde::de::DeserializeOwned,
     K::DynamicType: Default,
 {
-    let api: Api<kube::core::PartialObjectMeta<K>> = match options.namespaces.first() {
-        None => Api::all(client.clone()),
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
+    let apis: Vec<Api<kube::core::PartialObjectMeta<K>>> = if options.namespaces.is_empty() {
+        vec![Api::all(client.clone())]
+    } else {
+        options.namespaces.iter().map(|name| Api::namespaced(client.clone(), name)).collect()
     };
-    match api.list_metadata(&ListParams::default().limit(1)).await {
+    let one = ListParams::default().limit(1);
+    for api in apis {
+        let answer = tokio::time::timeout(ANSWER_WITHIN, api.list_metadata(&one))
+            .await
+            .context("the API server did not answer in time; check KUBECONFIG and the network")?;
+        said(plural, answer)?;
+    }
+    Ok(())
+}
+
+/// What an answer to that means, in one sentence.
+fn said<T>(plural: &str, answer: Result<T, kube::Error>) -> anyhow::Result<()> {
+    match answer {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => {
             bail!(
@@ -95,6 +137,14 @@ where
             Err(error).context("the API server cannot be reached; check KUBECONFIG and the network")
         }
     }
+}
+
+/// What the API server warns of is a fault of ours: a field that it drops, an API that it will drop.
+fn log_warnings<B>(response: http::Response<B>) -> http::Response<B> {
+    for warning in response.headers().get_all("warning") {
+        tracing::warn!(warning = warning.to_str().unwrap_or("unreadable"), "the API server warns");
+    }
+    response
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -9,6 +9,7 @@ use crate::api::{DEFAULT_ENDPOINT, crds, to_yaml};
 use crate::clock::Clock;
 use crate::controller::Options;
 use crate::spideriq::{Client, Credentials, Endpoint, Format};
+use crate::telemetry::Metrics;
 
 /// Makes a SpiderIQ scraping job a Kubernetes resource.
 #[derive(Debug, Parser)]
@@ -74,7 +75,7 @@ struct Run {
     /// Namespace that the operator runs in.
     #[arg(long, env = "SPIDERIQ_OPERATOR_NAMESPACE", default_value = "spideriq-system", value_name = "NS")]
     operator_namespace: String,
-    /// Address of the probes; port 0 takes a free one.
+    /// Address of the probes and metrics; port 0 takes a free one.
     #[arg(long, env = "SPIDERIQ_HTTP_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     http_listen: SocketAddr,
     /// Form of the log lines.
@@ -114,7 +115,8 @@ fn print_crds() -> anyhow::Result<()> {
 fn show_job(job: &Job) -> anyhow::Result<()> {
     use std::io::Write;
     let token = std::env::var(TOKEN).with_context(|| format!("set {TOKEN} to the account's token"))?;
-    let client = Client::new(Endpoint::parse(&job.endpoint)?, Credentials::new(&token)?, Clock::system())?;
+    let (endpoint, credentials) = (Endpoint::parse(&job.endpoint)?, Credentials::new(&token)?);
+    let client = Client::new(endpoint, credentials, Clock::system(), Metrics::default())?;
     let format = match job.format {
         StatusFormat::Json => Format::Json,
         StatusFormat::Yaml => Format::Yaml,

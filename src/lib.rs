@@ -11,3 +11,4 @@ pub mod poll;
 pub mod serve;
 pub mod spideriq;
 pub mod status;
+pub mod telemetry;

@@ -1,4 +1,4 @@
-//! Probes over HTTP.
+//! Probes and metrics over HTTP.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use axum::Router;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+
+use crate::telemetry::Page;
 
 /// Listens, and returns what serves until it is dropped. `ready` ends with true once the caches are synced.
 ///
@@ -16,23 +19,27 @@ use axum::routing::get;
 pub async fn run(
     listen: SocketAddr,
     ready: impl Future<Output = bool> + Send + 'static,
+    page: Page,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}; choose another address with --http-listen"))?;
-    tracing::info!(address = %listener.local_addr()?, "serving /healthz and /readyz");
+    tracing::info!(address = %listener.local_addr()?, "serving /healthz, /readyz and /metrics");
     let synced = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&synced);
-    let router = Router::new().route("/healthz", get(async || "ok")).route(
-        "/readyz",
-        get(async move || {
-            if synced.load(Ordering::Relaxed) {
-                (StatusCode::OK, "ok")
-            } else {
-                (StatusCode::SERVICE_UNAVAILABLE, "the caches are not synced yet")
-            }
-        }),
-    );
+    let page = Arc::new(page);
+    let readyz = async move || {
+        if synced.load(Ordering::Relaxed) {
+            (StatusCode::OK, "ok")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "the caches are not synced yet")
+        }
+    };
+    let metrics = async move || ([(CONTENT_TYPE, Page::CONTENT_TYPE)], page.text());
+    let router = Router::new()
+        .route("/healthz", get(async || "ok"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics));
     Ok(async move {
         let waiting = async {
             told.store(ready.await, Ordering::Relaxed);

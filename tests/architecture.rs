@@ -11,15 +11,16 @@ use syn::visit::Visit;
 const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("api", &[]),
+    ("telemetry", &[]),
     ("decide", &["api"]),
-    ("spideriq", &["clock"]),
+    ("spideriq", &["clock", "telemetry"]),
     ("poll", &["spideriq", "clock"]),
     ("status", &["api", "decide"]),
-    ("account", &["api", "spideriq", "poll", "clock"]),
-    ("controller", &["api", "decide", "spideriq", "account", "poll", "status", "clock"]),
-    ("serve", &[]),
-    ("app", &["account", "api", "clock", "controller", "serve"]),
-    ("cli", &["api", "app", "clock", "controller", "spideriq"]),
+    ("account", &["api", "spideriq", "poll", "clock", "telemetry"]),
+    ("controller", &["api", "decide", "spideriq", "account", "poll", "status", "clock", "telemetry"]),
+    ("serve", &["telemetry"]),
+    ("app", &["account", "api", "clock", "controller", "serve", "telemetry"]),
+    ("cli", &["api", "app", "clock", "controller", "spideriq", "telemetry"]),
 ];
 
 /// Crates that only these rooms may name.

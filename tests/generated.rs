@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::{env, fs};
 
-use spideriq_operator::api;
+use spideriq_operator::{api, telemetry};
 
 /// Compares a file with what it should hold, or writes it where `GENERATE` is set.
 fn check(path: &str, expected: &str) {
@@ -29,4 +29,31 @@ fn the_crds_are_what_the_types_say() {
         check(&format!("crds/{name}"), &yaml);
         check(&format!("charts/spideriq-operator/files/crds/{name}"), &yaml);
     }
+}
+
+#[test]
+fn the_pages_of_reasons_and_metrics_are_what_the_code_says() {
+    let mut reasons = "# Reasons\n\nThe words in `.status.reason`, in conditions and in events: a closed list.\nMade by `make generate` from `src/api/reason.rs`.\n".to_owned();
+    for reason in api::Reason::ALL {
+        reasons += &format!("\n## {}\n\n{}\n", reason.as_str(), sentences(reason.paragraph()));
+    }
+    check("docs/reasons.md", &reasons);
+    let mut metrics = "# Metrics\n\n`/metrics` serves these families in the OpenMetrics text format.\nMade by `make generate` from `src/telemetry/families.rs`; counters end in `_total`, histograms in `_bucket`, `_sum` and `_count`.\n\n| Family | Kind | Labels | What it tells |\n|---|---|---|---|\n".to_owned();
+    for family in telemetry::ALL {
+        let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+        metrics += &format!(
+            "| `{}_{}` | {} | {} | {} |\n",
+            telemetry::PREFIX,
+            family.name,
+            family.kind,
+            labels.join(", "),
+            family.help
+        );
+    }
+    check("docs/metrics.md", &metrics);
+}
+
+/// One sentence a line.
+fn sentences(text: &str) -> String {
+    text.replace(". ", ".\n")
 }

@@ -11,6 +11,7 @@ use crate::api::{Credential, Reason};
 use crate::clock::Clock;
 use crate::spideriq::budget::{Gate, Limits};
 use crate::spideriq::{Client, Credentials, Endpoint, Error};
+use crate::telemetry::Metrics;
 
 /// Names an account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +58,7 @@ pub struct Channels {
 pub struct Accounts {
     clock: Clock,
     channels: Channels,
+    metrics: Metrics,
     state: Mutex<State>,
 }
 
@@ -91,8 +93,8 @@ pub struct Opening {
 
 impl Accounts {
     /// An empty registry.
-    pub fn new(clock: Clock, channels: Channels) -> Self {
-        Self { clock, channels, state: Mutex::default() }
+    pub fn new(clock: Clock, channels: Channels, metrics: Metrics) -> Self {
+        Self { clock, channels, metrics, state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -127,7 +129,8 @@ impl Accounts {
         {
             return Ok(Arc::clone(session));
         }
-        let client = Client::new(opening.endpoint.clone(), opening.credentials.clone(), self.clock.clone())?;
+        let (endpoint, credentials) = (opening.endpoint.clone(), opening.credentials.clone());
+        let client = Client::new(endpoint, credentials, self.clock.clone(), self.metrics.clone())?;
         let session = Session::start(Parts {
             key: key.clone(),
             client,
@@ -154,7 +157,12 @@ impl Accounts {
             }
         }
         let shared = state.gates.entry(mine).or_insert_with(|| Shared {
-            gate: Gate::new(opening.limits, self.clock.clone(), self.channels.objects.clone()),
+            gate: Gate::new(
+                opening.limits,
+                self.clock.clone(),
+                self.channels.objects.clone(),
+                self.metrics.clone(),
+            ),
             limits: HashMap::new(),
         });
         if shared.limits.insert(key.clone(), opening.limits) != Some(opening.limits) {

@@ -196,6 +196,8 @@ impl Session {
                 health.spend_cap.get_or_insert_with(|| (now, error.to_string()));
             }
             Err(error @ Error::Redirected(_)) => {
+                // Not accepted any more, so that the next look at the account asks again.
+                health.accepted = None;
                 health.redirected.get_or_insert_with(|| (now, error.to_string()));
             }
             Err(

@@ -30,7 +30,27 @@ pub fn to_yaml(crd: &CustomResourceDefinition) -> anyhow::Result<String> {
     if let Some(object) = value.as_object_mut() {
         object.remove("status");
     }
+    whole(&mut value);
     Ok(serde_saphyr::to_string(&value)?)
+}
+
+/// Writes bounds as whole numbers, which they are: the types of Kubernetes hold them as floats.
+fn whole(value: &mut Value) {
+    match value {
+        Value::Object(map) => map.values_mut().for_each(whole),
+        Value::Array(items) => items.iter_mut().for_each(whole),
+        Value::Number(number) => {
+            #[expect(clippy::cast_possible_truncation, reason = "it is checked that nothing is lost")]
+            let exact = number
+                .as_f64()
+                .filter(|float| float.fract() == 0.0 && float.abs() < 1e15)
+                .map(|float| float as i64);
+            if let Some(exact) = exact {
+                *number = exact.into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 fn assemble(

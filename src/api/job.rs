@@ -130,7 +130,8 @@ pub struct ScrapeJobSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
 
-    /// What deletion of this object does to a job that is still running. Left out, a job that this object submitted is cancelled and any other is left running.
+    // What `kubectl explain` shows is the description of the type.
+    #[allow(missing_docs, reason = "the type says it")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 
@@ -139,7 +140,8 @@ pub struct ScrapeJobSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_timeout_seconds: Option<i32>,
 
-    /// What counts as healthy for Helm, Flux and Argo CD. Completed (default): only success. Finished: any end. Accepted: the service took the job.
+    // What `kubectl explain` shows is the description of the type.
+    #[allow(missing_docs, reason = "the type says it")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_when: Option<ReadyWhen>,
 
@@ -155,7 +157,8 @@ pub struct ScrapeJobSpec {
 /// Names an account.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 pub struct AccountRef {
-    /// Kind of the account: ScrapeAccount (default).
+    // What `kubectl explain` shows is the description of the type.
+    #[allow(missing_docs, reason = "the type says it")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<AccountKind>,
     /// Name of the account.
@@ -163,7 +166,7 @@ pub struct AccountRef {
     pub name: String,
 }
 
-/// The kinds of account.
+/// Kind of the account. ScrapeAccount (default): one of the job's own namespace.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub enum AccountKind {
     /// An account of the job's own namespace.
@@ -171,7 +174,7 @@ pub enum AccountKind {
     ScrapeAccount,
 }
 
-/// What deletion does to a running job.
+/// What deletion of this object does to a job that is still running. Cancel: it is cancelled, unless another object shares it. Orphan: it is left running. Left out, a job that this object submitted is cancelled and any other is left running.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum DeletionPolicy {
     /// Cancel it, unless another object shares it.
@@ -180,7 +183,7 @@ pub enum DeletionPolicy {
     Orphan,
 }
 
-/// What counts as healthy.
+/// What counts as healthy for Helm, Flux and Argo CD. Completed (default): only success. Finished: any end. Accepted: the service took the job.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub enum ReadyWhen {
     /// Only a success.
@@ -196,12 +199,13 @@ pub enum ReadyWhen {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Submission {
-    /// What to do if the outcome of a submit is unknown. Auto (default): repeat it where the service de-duplicates, else hold. Adopt: take the only matching job. Hold: wait for a person. Resubmit: submit once more, and perhaps pay twice.
+    // What `kubectl explain` shows is the description of the type.
+    #[allow(missing_docs, reason = "the type says it")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_ambiguous: Option<OnAmbiguous>,
 }
 
-/// What to do if the outcome of a submit is unknown.
+/// What to do if the outcome of a submit is unknown. Auto (default): repeat it where the service de-duplicates, else hold. Adopt: take the only matching job. Hold: wait for a person. Resubmit: submit once more, and perhaps pay twice.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub enum OnAmbiguous {
     /// Repeat where the service de-duplicates, else hold.

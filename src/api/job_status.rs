@@ -88,7 +88,8 @@ pub struct JobAccount {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SubmissionRecord {
-    /// How the job came to be ours; absent until a job is accepted.
+    // What `kubectl explain` shows is the description of the type.
+    #[allow(missing_docs, reason = "the type says it")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
     /// Version and SHA-256 of the canonical request body.
@@ -133,7 +134,7 @@ pub struct Credential {
     pub resource_version: String,
 }
 
-/// How a job came to be ours.
+/// How the job came to be ours; absent until a job is accepted. Submitted: this object's submit made it. Cached: the service answered with its earlier job of an equal payload. Adopted: it was found after a restore or a lost answer. Mirrored: the spec names it.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum Origin {
     /// Our submit made it.

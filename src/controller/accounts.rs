@@ -3,37 +3,46 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::context::{CachedAccount, Context};
+use super::{tally, watch};
 use crate::account::{AccountKey, Opening, Session, Settings, from_secret};
-use crate::api::{AccountJobs, Credential, Reason, ScrapeAccount, ScrapeJobStatus, State};
+use crate::api::{
+    AccountJobs, ConditionStatus, Credential, Reason, ScrapeAccount, ScrapeAccountStatus, find,
+};
+use crate::decide;
 use crate::spideriq::budget::{Lane, Limits};
 use crate::spideriq::{Endpoint, Whoami};
 use crate::status::{AccountFacts, AccountHealth, WriteError, account_status, patch_account_status};
 
 /// How many accounts are worked on at once.
 const AT_ONCE: u16 = 8;
-/// How often the counts of an account with unfinished jobs are looked at.
-const COUNT_EVERY: Duration = Duration::from_secs(60);
+/// How often an account that the service gave no clear word about is asked about again.
+const RETRY_UNKNOWN: Duration = Duration::from_secs(60);
 /// How often a reached spend cap is probed.
 const PROBE_SPEND_CAP: Duration = Duration::from_secs(3600);
 /// How often rejected credentials are tried again without a change of the Secret.
 const RETRY_REJECTED: Duration = Duration::from_secs(300);
 
-/// Runs until the process stops.
-pub async fn run(context: Arc<Context>, nudges: mpsc::UnboundedReceiver<AccountKey>) {
-    let (reader, writer) = kube::runtime::reflector::store();
-    let watched = watch(&context, writer);
+/// Runs until the process stops: every change of an account or its Secret, and every key that arrives on `nudges`, is
+/// looked at.
+pub async fn run(
+    context: Arc<Context>,
+    (reader, writer): (Store<CachedAccount>, Writer<CachedAccount>),
+    nudges: mpsc::UnboundedReceiver<AccountKey>,
+) {
+    let watched = watched(&context, reader.clone(), writer);
     let told = UnboundedReceiverStream::new(nudges)
         .map(|key| ObjectRef::<CachedAccount>::new(&key.name).within(&key.namespace));
     let mut stopping = context.stopping.clone();
@@ -50,19 +59,19 @@ pub async fn run(context: Arc<Context>, nudges: mpsc::UnboundedReceiver<AccountK
         .await;
 }
 
-fn watch(
+fn watched(
     context: &Arc<Context>,
+    reader: Store<CachedAccount>,
     writer: Writer<CachedAccount>,
 ) -> impl futures::Stream<Item = Result<CachedAccount, watcher::Error>> + Send + use<> {
-    let apis: Vec<Api<CachedAccount>> = context.apis();
-    let streams =
-        apis.into_iter().map(|api| watcher(api, watcher::Config::default()).default_backoff().boxed());
+    let watched = watch::watch::<CachedAccount>(context.apis(), reader);
     let context = Arc::clone(context);
-    let noting = futures::stream::select_all(streams).inspect(move |event| {
-        if let Ok(watcher::Event::Delete(account)) = event {
+    let noting = watched.inspect_ok(move |event| {
+        if let watcher::Event::Delete(account) = event {
             let key = key_of(account);
             context.accounts.remove(&key);
             context.secrets.forget(&key);
+            context.tallies.forget(&key);
             context.wake_jobs(&key);
         }
     });
@@ -74,6 +83,7 @@ fn key_of(account: &impl ResourceExt) -> AccountKey {
 }
 
 async fn reconcile(cached: Arc<CachedAccount>, context: Arc<Context>) -> Result<Action, WriteError> {
+    let begun = context.clock.instant();
     let key = key_of(&*cached);
     let account = match &cached.0 {
         Ok(account) => account,
@@ -85,16 +95,23 @@ async fn reconcile(cached: Arc<CachedAccount>, context: Arc<Context>) -> Result<
     let before = context.account_facts(&key);
     context.secrets.watch(&context.client, &key, &account.spec.secret_ref.name);
     let facts = open(&context, &key, account).await;
-    let counts = counts(&context, &key);
-    let facts = AccountFacts { jobs: counts, ..facts };
     let now = context.clock.now();
     let recorded = account.status.clone().unwrap_or_default();
+    let counted = tally::count(&context, &key);
+    let jobs = context.tallies.due(&key, recorded.jobs, counted, context.clock.instant());
+    let facts = AccountFacts { jobs, ..facts };
     let generation = account.metadata.generation.unwrap_or(0);
+    let mut result = "unchanged";
     if let Some(status) = account_status(&facts, &recorded, generation, now) {
         let api: Api<ScrapeAccount> = Api::namespaced(context.client.clone(), &key.namespace);
         let version = account.resource_version().unwrap_or_default();
-        patch_account_status(&api, &key.name, &version, &recorded, &status).await?;
+        patch_account_status(&api, &key.name, &version, &recorded, &status)
+            .await
+            .inspect_err(|_| context.metrics.reconciled("ScrapeAccount", "retried", begun.elapsed()))?;
+        context.publish(&account.object_ref(&()), &transition(&recorded, &status)).await;
+        result = "written";
     }
+    context.metrics.reconciled("ScrapeAccount", result, begun.elapsed());
     if before != context.account_facts(&key) {
         context.wake_jobs(&key);
     }
@@ -226,18 +243,14 @@ fn limits(account: &ScrapeAccount) -> Limits {
     }
 }
 
-fn counts(context: &Context, key: &AccountKey) -> AccountJobs {
-    let mut counts = AccountJobs::default();
-    for job in context.jobs_of(key) {
-        let Ok(job) = &job.0 else { continue };
-        let status = job.status.clone().unwrap_or_else(ScrapeJobStatus::default);
-        match (status.finished, status.job_id.is_some(), status.current_state()) {
-            (true, _, _) | (_, _, State::Suspended | State::Held) => {}
-            (false, true, _) => counts.active += 1,
-            (false, false, _) => counts.waiting += 1,
-        }
-    }
-    counts
+/// What people are told when an account becomes usable, or ceases to be.
+fn transition(before: &ScrapeAccountStatus, after: &ScrapeAccountStatus) -> Vec<decide::Event> {
+    let ready = |status: &ScrapeAccountStatus| find(&status.conditions, "Ready").cloned();
+    let Some(now) = ready(after) else { return Vec::new() };
+    let same = ready(before).is_some_and(|then| then.status == now.status && then.reason == now.reason);
+    let reason = Reason::parse(&now.reason).filter(|_| !same);
+    let warning = now.status != ConditionStatus::True;
+    reason.map(|reason| decide::Event { warning, reason, note: now.message }).into_iter().collect()
 }
 
 fn again(facts: &AccountFacts, now: Timestamp) -> Action {
@@ -248,13 +261,14 @@ fn again(facts: &AccountFacts, now: Timestamp) -> Action {
     match &facts.health {
         AccountHealth::Unusable { .. } | AccountHealth::Rejected { .. } => Action::requeue(RETRY_REJECTED),
         AccountHealth::SpendCap { since, .. } => Action::requeue(left(*since, PROBE_SPEND_CAP)),
-        AccountHealth::Usable { .. }
-            if facts.jobs != AccountJobs::default() || facts.paused_until.is_some() =>
-        {
-            Action::requeue(COUNT_EVERY)
-        }
-        AccountHealth::Usable { authenticated: false, .. } => Action::requeue(COUNT_EVERY),
-        AccountHealth::Usable { .. } => Action::await_change(),
+        AccountHealth::Usable { authenticated, .. } => match facts.paused_until {
+            // The end of the pause is a change that nothing else tells.
+            Some(until) => Action::requeue(
+                Duration::try_from(until.duration_since(now)).unwrap_or_default() + Duration::from_secs(1),
+            ),
+            None if *authenticated => Action::await_change(),
+            None => Action::requeue(RETRY_UNKNOWN),
+        },
     }
 }
 

@@ -10,10 +10,13 @@ use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::watch;
 
 use super::memory::Memories;
+use super::tally::Tallies;
 use crate::account::{AccountKey, Accounts, SecretWatches};
-use crate::api::{MESSAGE_MAX, ScrapeAccount, ScrapeJob};
+use crate::api::{MESSAGE_MAX, Reason, ScrapeAccount, ScrapeJob, State};
 use crate::clock::Clock;
 use crate::spideriq::Endpoint;
+use crate::spideriq::budget::Lane;
+use crate::telemetry::{AccountGauges, Metrics, Snapshot};
 
 /// A job as the cache has it: one that cannot be decoded stops nobody else.
 pub(super) type CachedJob = kube::core::DeserializeGuard<ScrapeJob>;
@@ -43,9 +46,12 @@ pub struct Context {
     pub options: Options,
     /// Whether the process is about to stop: nothing that cannot be repeated begins any more.
     pub stopping: watch::Receiver<bool>,
+    /// What is counted.
+    pub metrics: Metrics,
     pub(super) jobs: Store<CachedJob>,
     pub(super) memories: Memories,
     pub(super) exclusive: Exclusive,
+    pub(super) tallies: Tallies,
     recorder: Recorder,
 }
 
@@ -56,7 +62,7 @@ impl Context {
         clock: Clock,
         accounts: Arc<Accounts>,
         secrets: SecretWatches,
-        (options, stopping, jobs): (Options, watch::Receiver<bool>, Store<CachedJob>),
+        (options, stopping, jobs, metrics): (Options, watch::Receiver<bool>, Store<CachedJob>, Metrics),
     ) -> Self {
         let reporter = Reporter { controller: "spideriq-operator".to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
@@ -67,9 +73,11 @@ impl Context {
             secrets,
             options,
             stopping,
+            metrics,
             jobs,
             memories: Memories::default(),
             exclusive: Exclusive::default(),
+            tallies: Tallies::default(),
             recorder,
         }
     }
@@ -98,7 +106,7 @@ impl Context {
 
     /// How an account stands, in decide's words.
     pub(super) fn account_facts(&self, account: &AccountKey) -> crate::decide::AccountFacts {
-        super::facts::account(&account.name, self.accounts.standing(account))
+        super::observe::facts::account(&account.name, self.accounts.standing(account))
     }
 
     /// Has every job of an account looked at.
@@ -117,10 +125,46 @@ impl Context {
         self.jobs.state().into_iter().filter(uses).collect()
     }
 
+    /// What a scrape is told of the moment.
+    pub fn snapshot(&self) -> Snapshot {
+        let now = self.clock.now();
+        let accounts = self.accounts.sessions().into_iter().map(|session| {
+            let pause = session.gate.paused_until().map(|until| until.duration_since(now).as_secs_f64());
+            AccountGauges {
+                namespace: session.key.namespace.clone(),
+                account: session.key.name.clone(),
+                requests_left: session.gate.available(),
+                pause_seconds: pause.unwrap_or(0.0).max(0.0),
+                waiting: Lane::ALL.map(|lane| (lane.as_str(), session.gate.waiting(lane))).to_vec(),
+            }
+        });
+        let mut snapshot = Snapshot { accounts: accounts.collect(), ..Snapshot::default() };
+        for job in self.jobs.state() {
+            let namespace = job.namespace().unwrap_or_default();
+            let Ok(job) = &job.0 else {
+                *snapshot.undecodable.entry(namespace).or_default() += 1;
+                continue;
+            };
+            let status = job.status.as_ref();
+            let state = status.map_or(State::Pending, crate::api::ScrapeJobStatus::current_state);
+            if state == State::Held
+                && let Some(reason) =
+                    status.and_then(|status| status.reason.as_deref()).and_then(Reason::parse)
+            {
+                *snapshot.held.entry((namespace.clone(), reason.as_str())).or_default() += 1;
+            }
+            *snapshot.jobs.entry((namespace, state.as_str())).or_default() += 1;
+        }
+        snapshot
+    }
+
     /// Publishes events; one that cannot be published is logged, because the status carries the truth.
     pub(super) async fn publish(&self, reference: &ObjectReference, events: &[crate::decide::Event]) {
         for event in events {
             let note: String = cut(&event.note);
+            if event.reason == Reason::Orphaned {
+                self.metrics.orphaned();
+            }
             let published = Event {
                 type_: if event.warning { EventType::Warning } else { EventType::Normal },
                 reason: event.reason.as_str().to_owned(),

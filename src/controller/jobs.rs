@@ -9,7 +9,7 @@ use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -17,6 +17,7 @@ use super::act::nonce;
 use super::act::{Acted, act};
 use super::context::{CachedJob, Context};
 use super::observe::{Seen, account_key, key, observe};
+use super::{tally, watch};
 use crate::api::{ScrapeJob, ScrapeJobStatus, State};
 use crate::decide::{self, Again, Outcome, SubmitAnswer, Verdict};
 use crate::poll::Followed;
@@ -29,7 +30,7 @@ const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// Runs until the process stops: every change of a job, and every key that arrives on `keys`, is looked at.
 pub async fn run(context: Arc<Context>, writer: Writer<CachedJob>, keys: mpsc::UnboundedReceiver<String>) {
-    let watched = watch(&context, writer);
+    let watched = watched(&context, writer);
     let told = UnboundedReceiverStream::new(keys).filter_map(|key| async move {
         let (namespace, name) = key.split_once('/')?;
         Some(ObjectRef::<CachedJob>::new(name).within(namespace))
@@ -49,28 +50,31 @@ pub async fn run(context: Arc<Context>, writer: Writer<CachedJob>, keys: mpsc::U
 }
 
 /// The jobs as they change, kept in the cache without what nobody reads.
-fn watch(
+fn watched(
     context: &Arc<Context>,
     writer: Writer<CachedJob>,
 ) -> impl futures::Stream<Item = Result<CachedJob, watcher::Error>> + Send + use<> {
-    let apis: Vec<Api<CachedJob>> = context.apis();
-    let streams =
-        apis.into_iter().map(|api| watcher(api, watcher::Config::default()).default_backoff().boxed());
-    let slim = futures::stream::select_all(streams).modify(|job| job.meta_mut().managed_fields = None);
+    let slim = watch::watch::<CachedJob>(context.apis(), context.jobs.clone())
+        .modify(|job| job.meta_mut().managed_fields = None);
     let context = Arc::clone(context);
-    let noting = slim.inspect_ok(move |event| match event {
+    let noted = slim.reflect(writer).inspect_ok(move |event| match event {
         watcher::Event::Delete(job) => forget(&context, job),
         watcher::Event::InitDone => {
             let uids: HashSet<String> = context.jobs.state().iter().filter_map(|job| job.uid()).collect();
             context.memories.keep(&uids);
         }
-        watcher::Event::Apply(_) | watcher::Event::Init | watcher::Event::InitApply(_) => {}
+        watcher::Event::Apply(job) => {
+            if let Ok(job) = &job.0 {
+                tally::changed(&context, account_key(job));
+            }
+        }
+        watcher::Event::Init | watcher::Event::InitApply(_) => {}
     });
-    noting.reflect(writer).touched_objects()
+    noted.touched_objects()
 }
 
 /// Forgets what this process holds for an object that is gone.
-fn forget(context: &Context, job: &CachedJob) {
+fn forget(context: &Arc<Context>, job: &CachedJob) {
     context.memories.forget(&job.uid().unwrap_or_default());
     let key = format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any());
     for session in context.accounts.sessions() {
@@ -78,12 +82,13 @@ fn forget(context: &Context, job: &CachedJob) {
         session.polling(|poller| poller.unfollow(&key));
     }
     if let Ok(job) = &job.0 {
-        context.accounts.nudge(&account_key(job));
+        tally::changed(context, account_key(job));
     }
 }
 
 /// Looks at one object: each line is a stage.
 async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Action, WriteError> {
+    let begun = context.clock.instant();
     let Some(job) = fresh(&context, &cached).await? else { return Ok(Action::await_change()) };
     let uid = job.uid().unwrap_or_default();
     // IO, reads only
@@ -110,6 +115,12 @@ async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Acti
         context.publish(&job.object_ref(&()), &verdict.events).await;
     }
     context.memories.set(&uid, |remembered| remembered.live = again == Again::Live);
+    let result = match &written {
+        Ok(after) if after.resource_version() != current.resource_version() => "written",
+        Ok(_) => "unchanged",
+        Err(_) => "retried",
+    };
+    context.metrics.reconciled("ScrapeJob", result, begun.elapsed());
     Ok(match again {
         Again::Live => Action::requeue(Duration::from_millis(200)),
         Again::After(pause) => Action::requeue(pause),

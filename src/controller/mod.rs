@@ -5,10 +5,11 @@
 mod accounts;
 mod act;
 mod context;
-mod facts;
 mod jobs;
 mod memory;
 mod observe;
+mod tally;
+mod watch;
 
 pub use accounts::run as run_accounts;
 pub use context::{Context, Options};

@@ -194,7 +194,8 @@ fn settle_unknown(o: &Observed, record: &SubmissionRecord) -> Plan {
         return Plan::Rest(standing);
     }
     if !o.memory.ended_here && o.memory.nonce_seen_for < SETTLE {
-        return unknown(
+        return waiting(
+            o,
             "the outcome of a submit is not known; waiting until no request can still be under way",
         );
     }
@@ -229,7 +230,7 @@ fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
     }
     with_account(o, record, |account| {
         if let Some(wait) = wait_before_repeat(o, record) {
-            return unknown(wait);
+            return waiting(o, wait);
         }
         let resubmits = !repeatable(o, record);
         let before = SubmissionRecord {
@@ -297,6 +298,12 @@ fn deduplicates(o: &Observed) -> bool {
 
 fn held(reason: Reason, message: &str) -> Plan {
     Plan::Rest(Standing::Held(reason, message.to_owned()))
+}
+
+/// An unknown outcome that nothing is done about yet: what was told of it stays, so that a wait writes nothing.
+fn waiting(o: &Observed, message: &str) -> Plan {
+    let ambiguous = o.recorded.reason.as_deref() == Some(Reason::SubmissionAmbiguous.as_str());
+    unknown(o.recorded.message.as_deref().filter(|_| ambiguous).unwrap_or(message))
 }
 
 fn unknown(message: &str) -> Plan {

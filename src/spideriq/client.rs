@@ -14,6 +14,7 @@ use super::wire::{
 };
 use super::{Credentials, Endpoint, Error, Signals};
 use crate::clock::Clock;
+use crate::telemetry::Metrics;
 
 /// Time to connect, for TLS included.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -73,6 +74,7 @@ pub struct Client {
     endpoint: Endpoint,
     credentials: Credentials,
     clock: Clock,
+    metrics: Metrics,
 }
 
 impl Client {
@@ -80,7 +82,12 @@ impl Client {
     ///
     /// # Errors
     /// If the platform's roots of trust cannot be loaded.
-    pub fn new(endpoint: Endpoint, credentials: Credentials, clock: Clock) -> Result<Self, Error> {
+    pub fn new(
+        endpoint: Endpoint,
+        credentials: Credentials,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, Error> {
         let setup =
             |error: &dyn std::fmt::Display| Error::Connect(text(&error.to_string(), credentials.expose()));
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", credentials.expose()))
@@ -99,7 +106,7 @@ impl Client {
             .pool_max_idle_per_host(0)
             .build()
             .map_err(|error| setup(&error))?;
-        Ok(Self { http, endpoint, credentials, clock })
+        Ok(Self { http, endpoint, credentials, clock, metrics })
     }
 
     /// Where it is.
@@ -118,7 +125,7 @@ impl Client {
             .header(CONTENT_TYPE, "application/json")
             .body(body.to_owned())
             .timeout(SUBMIT_TOTAL);
-        let (response, mut signals) = match self.send(request).await {
+        let (response, mut signals) = match self.send("submit", request).await {
             Ok(sent) => sent,
             Err(error) => return Answer { result: Ok(self.unsent(error)), signals: Signals::default() },
         };
@@ -155,7 +162,7 @@ impl Client {
 
     /// Reads a job's status.
     pub async fn status(&self, id: &str) -> Answer<JobStatus> {
-        self.read(id, "status", &[], |body| JobStatus::read(body, id, self.credentials.expose())).await
+        self.read(id, &[], |body| JobStatus::read(body, id, self.credentials.expose())).await
     }
 
     /// Reads what only the status in YAML says.
@@ -164,7 +171,7 @@ impl Client {
             let text = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
             Details::read(text, self.credentials.expose())
         };
-        self.read(id, "status", &[("format", "yaml")], read).await
+        self.read(id, &[("format", "yaml")], read).await
     }
 
     /// Reads a job's status in one of its forms, to be shown as it is.
@@ -174,7 +181,7 @@ impl Client {
             Format::Yaml => &[("format", "yaml")],
             Format::Markdown => &[("format", "md")],
         };
-        self.read(id, "status", query, |body| {
+        self.read(id, query, |body| {
             String::from_utf8(body.to_vec()).map_err(|_| "it is not UTF-8".to_owned())
         })
         .await
@@ -183,7 +190,7 @@ impl Client {
     /// Reads a job's results as they stream by.
     pub async fn results(&self, id: &str) -> Answer<Summary> {
         let request = self.request(Method::GET, &["jobs", id, "results"], &[]).timeout(RESULTS_TOTAL);
-        let (response, signals) = match self.checked(id, request).await {
+        let (response, signals) = match self.checked("results", id, request).await {
             Ok(sent) => sent,
             Err(error) => return Answer { result: Err(error), signals: Signals::default() },
         };
@@ -232,21 +239,21 @@ impl Client {
     /// Cancels a job.
     pub async fn cancel(&self, id: &str) -> Answer<()> {
         let request = self.request(Method::DELETE, &["jobs", id], &[]);
-        let checked = self.checked(id, request).await;
+        let checked = self.checked("cancel", id, request).await;
         self.answer(checked, CancelBody::read).await
     }
 
     /// Reads the newest jobs of the client.
     pub async fn newest(&self) -> Answer<Vec<ListRow>> {
         let query = [("sort_by", "created_at"), ("sort_order", "desc"), ("page_size", "100")];
-        let sent = self.send(self.request(Method::GET, &["jobs", "list"], &query)).await;
+        let sent = self.send("list", self.request(Method::GET, &["jobs", "list"], &query)).await;
         let sent = sent.map_err(|error| self.transport(error));
         self.answer(sent, |body| ListBody::read(body, self.credentials.expose())).await
     }
 
     /// Asks who the credentials belong to.
     pub async fn whoami(&self) -> Answer<Whoami> {
-        let sent = self.send(self.request(Method::GET, &["auth", "whoami"], &[])).await;
+        let sent = self.send("whoami", self.request(Method::GET, &["auth", "whoami"], &[])).await;
         let sent = sent.map_err(|error| self.transport(error));
         self.answer(sent, |body| serde_json::from_slice(body).map_err(|error| error.to_string())).await
     }
@@ -254,12 +261,11 @@ impl Client {
     async fn read<T>(
         &self,
         id: &str,
-        route: &str,
         query: &[(&str, &str)],
         read: impl FnOnce(&[u8]) -> Result<T, String>,
     ) -> Answer<T> {
-        let request = self.request(Method::GET, &["jobs", id, route], query);
-        let checked = self.checked(id, request).await;
+        let request = self.request(Method::GET, &["jobs", id, "status"], query);
+        let checked = self.checked("status", id, request).await;
         self.answer(checked, read).await
     }
 
@@ -295,15 +301,28 @@ impl Client {
             .header(ACCEPT, "application/json, */*;q=0.5")
     }
 
-    async fn checked(&self, id: &str, request: RequestBuilder) -> Result<(Response, Signals), Error> {
+    async fn checked(
+        &self,
+        route: &'static str,
+        id: &str,
+        request: RequestBuilder,
+    ) -> Result<(Response, Signals), Error> {
         if !is_job_id(id) {
             return Err(Error::Invalid("the job id is not one plain word".to_owned()));
         }
-        self.send(request).await.map_err(|error| self.transport(error))
+        self.send(route, request).await.map_err(|error| self.transport(error))
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<(Response, Signals), reqwest::Error> {
-        let response = request.send().await?;
+    async fn send(
+        &self,
+        route: &'static str,
+        request: RequestBuilder,
+    ) -> Result<(Response, Signals), reqwest::Error> {
+        let begun = self.clock.instant();
+        let sent = request.send().await;
+        let code = sent.as_ref().ok().map(|response| response.status().as_u16());
+        self.metrics.requested(route, code, begun.elapsed());
+        let response = sent?;
         let signals = Signals::read(response.status().as_u16(), response.headers(), self.clock.now());
         Ok((response, signals))
     }

@@ -7,5 +7,7 @@ mod costs;
 mod crashes;
 mod deletion;
 mod life;
+mod starting;
 mod support;
+mod telemetry;
 mod waiting;

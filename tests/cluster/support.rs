@@ -26,6 +26,8 @@ pub struct World {
     pub namespace: String,
     pub service: Running,
     pub log: PathBuf,
+    /// Namespaces that are watched beside the first.
+    others: Vec<String>,
     kubeconfig: PathBuf,
     operator: Option<Child>,
     client: kube::Client,
@@ -42,8 +44,16 @@ impl World {
 
     /// The same without account and operator.
     pub async fn without_operator(name: &str, rules: &str) -> Self {
-        let bed = Testbed::attach().unwrap();
+        Self::on(Testbed::attach().unwrap(), name, &[], rules).await
+    }
+
+    /// The same on this control plane, with more namespaces to watch.
+    pub async fn on(bed: Testbed, name: &str, others: &[&str], rules: &str) -> Self {
         let namespace = format!("{name}-{}", std::process::id());
+        let others: Vec<String> = others.iter().map(|other| format!("{namespace}-{other}")).collect();
+        for other in &others {
+            bed.kubectl(&["create", "namespace", other]).unwrap();
+        }
         let root = env!("CARGO_MANIFEST_DIR");
         bed.kubectl(&["apply", "--server-side", "--filename", &format!("{root}/crds")]).unwrap();
         bed.kubectl(&[
@@ -55,7 +65,8 @@ impl World {
         ])
         .unwrap();
         let chart = format!("{root}/charts/spideriq-operator");
-        let watch = format!("watchNamespaces={{{namespace}}}");
+        let watched = [std::slice::from_ref(&namespace), &others].concat().join(",");
+        let watch = format!("watchNamespaces={{{watched}}}");
         let set = ["replicaCount=0", "crds.install=false", "serviceAccount.name=operator", &watch].join(",");
         bed.run(
             "helm",
@@ -73,7 +84,7 @@ impl World {
         let service = Emulator::start(config).await.unwrap();
         let client = admin(&bed).await;
         let log = std::env::temp_dir().join(format!("{namespace}.log"));
-        Self { bed, namespace, service, log, kubeconfig, operator: None, client }
+        Self { bed, namespace, service, log, others, kubeconfig, operator: None, client }
     }
 
     /// An account with its Secret; its limits let a test go fast, because the emulated service has none here.
@@ -127,9 +138,10 @@ impl World {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_spideriq-operator"))
             .args(["run", "--http-listen", "127.0.0.1:0", "--watch-namespace", &self.namespace])
+            .args(self.others.iter().map(|other| format!("--watch-namespace={other}")))
             .args(["--allowed-endpoint", &self.service.base_url()])
             .env("KUBECONFIG", &self.kubeconfig)
-            .env("RUST_LOG", "debug,hyper=info,rustls=info,tower=info,h2=info")
+            .env("RUST_LOG", "info,spideriq_operator=debug")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -143,6 +155,20 @@ impl World {
         let mut operator = self.operator.take().unwrap();
         operator.kill().unwrap();
         operator.wait().unwrap();
+    }
+
+    /// What the operator answers on a path of its own port; empty while it does not listen.
+    pub async fn http(&self, path: &str) -> String {
+        let log = self.logged();
+        let Some((_, address)) = log.rsplit_once("/readyz and /metrics address=") else {
+            return String::new();
+        };
+        let address = address.split_whitespace().next().unwrap();
+        let answer = reqwest::get(format!("http://{address}{path}")).await;
+        match answer {
+            Ok(answer) => answer.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
     }
 
     /// Asks the operator to end, and returns whether it ended well.
@@ -280,7 +306,7 @@ impl Drop for World {
         }
         if std::thread::panicking() {
             let log = self.logged();
-            let lines: Vec<&str> = log.lines().rev().take(60).collect();
+            let lines: Vec<&str> = log.lines().rev().take(40).collect();
             eprintln!(
                 "--- the operator's last words:\n{}",
                 lines.into_iter().rev().collect::<Vec<_>>().join("\n")

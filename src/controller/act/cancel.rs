@@ -1,19 +1,22 @@
 //! Cancels a job, unless another object shares it: then nobody cancels it, now or later.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::api::ListParams;
 
 use super::super::context::{CachedJob, Context};
-use super::super::facts;
-use super::super::observe::{account_key, key};
+use super::super::observe::{account_key, facts, key};
 use super::{job_id, turn};
 use crate::account::{Session, Standing};
 use crate::api::ScrapeJob;
 use crate::decide::{Body, CancelOutcome, Outcome, Trouble};
 use crate::spideriq::Error;
 use crate::spideriq::budget::Lane;
+
+/// How long the API server may take to list the jobs; they may be many.
+const LISTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Looks live whether the job is shared, and cancels it if it is not.
 pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Session>) -> Outcome {
@@ -51,9 +54,11 @@ async fn sharer(
     context: &Context,
     job: &ScrapeJob,
     session: &Arc<Session>,
-) -> Result<Option<String>, kube::Error> {
+) -> Result<Option<String>, String> {
     for api in context.apis::<CachedJob>() {
-        for other in api.list(&ListParams::default()).await?.items {
+        let listed = tokio::time::timeout(LISTED_WITHIN, api.list(&ListParams::default())).await;
+        let listed = listed.map_err(|_| "the API server did not answer in time".to_owned())?;
+        for other in listed.map_err(|error| error.to_string())?.items {
             let Ok(other) = &other.0 else { continue };
             if other.uid() != job.uid() && shares(context, job, session, other) {
                 return Ok(Some(key(other)));

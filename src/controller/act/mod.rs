@@ -11,8 +11,7 @@ use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
 use super::context::Context;
-use super::facts;
-use super::observe::{Seen, key};
+use super::observe::{Seen, facts, key};
 use crate::account::Session;
 use crate::api::{FINALIZER, INTENT, ScrapeJob};
 use crate::decide::{Candidate, Collected, Details, Event, Intent, Outcome, Plan, Waiting};

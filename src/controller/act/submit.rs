@@ -11,8 +11,7 @@ use kube::ResourceExt;
 use serde_json::{Map, json};
 
 use super::super::context::Context;
-use super::super::facts;
-use super::super::observe::{account_key, key};
+use super::super::observe::{account_key, facts, key};
 use super::{Acted, annotation, candidates, fenced, finalizers, turn};
 use crate::account::Session;
 use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, SubmissionRecord};
@@ -61,6 +60,7 @@ pub(super) async fn submit(
     };
     tracing::info!(job = key(job), attempt = record.attempt, nonce = record.nonce, "submitting");
     let (said, signals) = session.submit(permit, &attempt.type_, &attempt.body).await;
+    context.metrics.submitted(outcome_word(&said));
     let answer = answer(context, &recorded, session, (attempt, said, signals)).await;
     if let SubmitAnswer::Accepted(accepted) = &answer {
         tracing::info!(job = key(job), job_id = accepted.job_id, "accepted");
@@ -161,9 +161,12 @@ fn submitting(
     });
     data.retry_after = None;
     data.held_on = None;
+    // A repeat is a look-up of what is unknown already, so that only the attempt itself is news.
+    let known = recorded.message.clone().filter(|_| record.attempt > Some(1));
+    let standing = known.map_or(Standing::Submitting, Standing::Unknown);
     let verdict = Verdict {
         record: data,
-        standing: Some(Standing::Submitting),
+        standing: Some(standing),
         freshness: Freshness::Unchanged,
         memory: Memory::default(),
         events: Vec::new(),
@@ -203,6 +206,16 @@ async fn answer(
                 strays,
             })
         }
+    }
+}
+
+/// The answer in one word, for the metric.
+fn outcome_word(said: &Said) -> &'static str {
+    match said {
+        Said::Accepted(accepted) if accepted.from_cache == Some(true) => "cached",
+        Said::Accepted(_) => "accepted",
+        Said::Refused(_) => "refused",
+        Said::Unknown { .. } => "unknown",
     }
 }
 

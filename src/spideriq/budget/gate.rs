@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 
 use super::{Budget, Counted, Lane, Limits, Ticket, Verdict};
 use crate::clock::Clock;
+use crate::telemetry::Metrics;
 
 /// How long a turn is kept for a key that was told about it.
 const KEPT: Duration = Duration::from_secs(15);
@@ -25,14 +26,22 @@ struct Shared {
     state: Mutex<State>,
     clock: Clock,
     turns: mpsc::UnboundedSender<String>,
+    metrics: Metrics,
 }
 
 #[derive(Debug)]
 struct State {
     budget: Budget,
-    waiters: HashMap<Ticket, Waiter>,
+    waiters: HashMap<Ticket, Waiting>,
     places: HashMap<String, Place>,
     timer: Option<(Timestamp, AbortHandle)>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    lane: Lane,
+    since: Timestamp,
+    waiter: Waiter,
 }
 
 #[derive(Debug)]
@@ -74,14 +83,14 @@ pub enum Reservation {
 
 impl Gate {
     /// A gate that tells keys of their turns through `turns`.
-    pub fn new(limits: Limits, clock: Clock, turns: mpsc::UnboundedSender<String>) -> Self {
+    pub fn new(limits: Limits, clock: Clock, turns: mpsc::UnboundedSender<String>, metrics: Metrics) -> Self {
         let state = State {
             budget: Budget::new(limits, clock.now()),
             waiters: HashMap::new(),
             places: HashMap::new(),
             timer: None,
         };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), clock, turns }) }
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), clock, turns, metrics }) }
     }
 
     /// Waits for a turn. Dropping the future leaves the queue.
@@ -91,7 +100,8 @@ impl Gate {
             let ticket = {
                 let mut state = self.shared.lock();
                 let ticket = state.budget.enqueue(lane, group, subject);
-                state.waiters.insert(ticket, Waiter::Future(sender));
+                let since = self.shared.clock.now();
+                state.waiters.insert(ticket, Waiting { lane, since, waiter: Waiter::Future(sender) });
                 ticket
             };
             let leave = Leave { gate: &self.shared, ticket };
@@ -114,7 +124,8 @@ impl Gate {
             }
             if !state.places.contains_key(key) {
                 let ticket = state.budget.enqueue(lane, group, subject);
-                state.waiters.insert(ticket, Waiter::Key(key.to_owned()));
+                let waiter = Waiter::Key(key.to_owned());
+                state.waiters.insert(ticket, Waiting { lane, since: now, waiter });
                 state.places.insert(key.to_owned(), Place::Queued { ticket, lane, since: now });
             }
         }
@@ -243,7 +254,12 @@ impl Shared {
         let mut state = self.lock();
         for ticket in state.budget.grant(now) {
             let permit = Permit { gate: Arc::downgrade(self), ticket, used: false };
-            match state.waiters.remove(&ticket) {
+            let waiting = state.waiters.remove(&ticket);
+            if let Some(Waiting { lane, since, .. }) = &waiting {
+                let waited = Duration::try_from(now.duration_since(*since)).unwrap_or_default();
+                self.metrics.waited(lane.as_str(), waited);
+            }
+            match waiting.map(|waiting| waiting.waiter) {
                 Some(Waiter::Future(sender)) => unwanted.extend(sender.send(permit).err()),
                 Some(Waiter::Key(key)) => {
                     if asking != Some(key.as_str()) {

@@ -1,12 +1,13 @@
 //! Gathers what is known about one object. Reads only.
 
+pub(super) mod facts;
+
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::context::Context;
-use super::facts;
 use super::memory::Remembered;
 use crate::account::{AccountKey, Session, Standing};
 use crate::api::{FINALIZER, INTENT, ScrapeJob};
@@ -43,8 +44,8 @@ pub(super) fn observe(context: &Context, job: &ScrapeJob, remembered: Remembered
         Some(Standing::Unusable { .. }) | None => None,
     };
     let facts_of_account = match &session {
-        Some(session) => crate::decide::AccountFacts::Usable(facts::account_use(session)),
-        None => facts::account(&account.name, standing),
+        Some(session) if deleting => crate::decide::AccountFacts::Usable(facts::account_use(session)),
+        Some(_) | None => facts::account(&account.name, standing),
     };
     let watched = session.as_ref().and_then(|session| session.polling(|poller| poller.latest(&key(job))));
     let now = context.clock.now();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::account::{Session, Standing};
+use crate::api::Reason;
 use crate::decide::{
     AccountFacts, AccountUse, Details, Refusal, RemoteJob, RemoteState, Summary, Trouble, Waiting, Watched,
 };
@@ -10,17 +11,24 @@ use crate::poll::Observation;
 use crate::spideriq::budget::Reservation;
 use crate::spideriq::{self, Error, JobState, JobStatus};
 
-pub(super) fn account(name: &str, standing: Option<Standing>) -> AccountFacts {
+pub(in crate::controller) fn account(name: &str, standing: Option<Standing>) -> AccountFacts {
     match standing {
         None => AccountFacts::Missing { name: name.to_owned() },
         Some(Standing::Unusable { reason, message, fingerprint }) => {
             AccountFacts::Unusable { reason, message, fingerprint }
         }
-        Some(Standing::Usable(session)) => AccountFacts::Usable(account_use(&session)),
+        Some(Standing::Usable(session)) => match session.health().redirected {
+            None => AccountFacts::Usable(account_use(&session)),
+            Some((_, message)) => AccountFacts::Unusable {
+                reason: Reason::EndpointNotAllowed,
+                message,
+                fingerprint: session.settings().fingerprint,
+            },
+        },
     }
 }
 
-pub(super) fn account_use(session: &Arc<Session>) -> AccountUse {
+pub(in crate::controller) fn account_use(session: &Arc<Session>) -> AccountUse {
     let (settings, health) = (session.settings(), session.health());
     AccountUse {
         name: session.key.name.clone(),
@@ -34,7 +42,7 @@ pub(super) fn account_use(session: &Arc<Session>) -> AccountUse {
     }
 }
 
-pub(super) fn watched(observation: &Observation) -> Watched {
+pub(in crate::controller) fn watched(observation: &Observation) -> Watched {
     Watched {
         latest: observation.latest.as_ref().map(job),
         read_at: observation.read_at,
@@ -43,7 +51,7 @@ pub(super) fn watched(observation: &Observation) -> Watched {
     }
 }
 
-pub(super) fn job(status: &JobStatus) -> RemoteJob {
+pub(in crate::controller) fn job(status: &JobStatus) -> RemoteJob {
     RemoteJob {
         state: match &status.state {
             JobState::Queued => RemoteState::Queued,
@@ -61,13 +69,13 @@ pub(super) fn job(status: &JobStatus) -> RemoteJob {
     }
 }
 
-pub(super) fn details(details: spideriq::Details) -> Details {
+pub(in crate::controller) fn details(details: spideriq::Details) -> Details {
     let spideriq::Details { started_at, completed_at, processing_time_seconds, pages_crawled, priority } =
         details;
     Details { started_at, completed_at, processing_time_seconds, pages_crawled, priority }
 }
 
-pub(super) fn summary(summary: spideriq::Summary) -> Summary {
+pub(in crate::controller) fn summary(summary: spideriq::Summary) -> Summary {
     let ready = summary.state == spideriq::SummaryState::Ready;
     Summary {
         count: summary.count,
@@ -76,7 +84,7 @@ pub(super) fn summary(summary: spideriq::Summary) -> Summary {
     }
 }
 
-pub(super) fn trouble(error: &Error) -> Trouble {
+pub(in crate::controller) fn trouble(error: &Error) -> Trouble {
     let words = error.to_string();
     match error {
         Error::Unauthorized { .. } | Error::Forbidden(_) => Trouble::Rejected(words),
@@ -96,7 +104,7 @@ pub(super) fn trouble(error: &Error) -> Trouble {
 }
 
 /// What a refused submit means: the payload, something that waiting does not help, or a trouble that it may.
-pub(super) fn refusal(error: &Error) -> Refusal {
+pub(in crate::controller) fn refusal(error: &Error) -> Refusal {
     match error {
         Error::Invalid(words) => Refusal::Payload(words.clone()),
         Error::NotFound(_) | Error::Refused { .. } | Error::Throttled { waiting_helps: false, .. } => {
@@ -117,7 +125,7 @@ pub(super) fn refusal(error: &Error) -> Refusal {
 }
 
 /// A place in the queue, or the permit.
-pub(super) fn permit(reservation: Reservation) -> Result<spideriq::budget::Permit, Waiting> {
+pub(in crate::controller) fn permit(reservation: Reservation) -> Result<spideriq::budget::Permit, Waiting> {
     match reservation {
         Reservation::Granted(permit) => Ok(permit),
         Reservation::Waiting { since, estimate, paused_until } => {

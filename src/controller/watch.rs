@@ -1,0 +1,181 @@
+//! Watches a kind in every namespace that was asked for, as if it were one watch.
+//!
+//! A store takes the beginning of a list as the beginning of everything it holds. Several watches that feed one store
+//! would wipe out each other's objects, so the lists of all namespaces are joined into one, and a later list of one
+//! namespace becomes single changes.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
+use std::mem;
+
+use futures::stream::{self, BoxStream, StreamExt};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+
+type Changes<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
+
+/// One stream of changes for a store. `store` is the reading end of that store.
+pub(super) fn watch<K>(apis: Vec<Api<K>>, store: Store<K>) -> Changes<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let namespaces: Vec<String> =
+        apis.iter().map(|api| api.namespace().unwrap_or_default().to_owned()).collect();
+    let mut streams: Vec<Changes<K>> = apis
+        .into_iter()
+        .map(|api| watcher(api, watcher::Config::default()).default_backoff().boxed())
+        .collect();
+    if streams.len() == 1
+        && let Some(only) = streams.pop()
+    {
+        return only;
+    }
+    let numbered =
+        streams.into_iter().enumerate().map(|(at, stream)| stream.map(move |event| (at, event)).boxed());
+    let mut joined = Joined::new(namespaces, store);
+    stream::select_all(numbered)
+        .flat_map(move |(at, event)| {
+            stream::iter(match event {
+                Ok(event) => joined.take(at, event).into_iter().map(Ok).collect::<Vec<_>>(),
+                Err(error) => vec![Err(error)],
+            })
+        })
+        .boxed()
+}
+
+/// Joins the changes of several namespaces.
+struct Joined<K: Resource<DynamicType = ()> + 'static> {
+    namespaces: Vec<String>,
+    store: Store<K>,
+    /// Before every namespace was listed once: what the lists have so far.
+    first: Option<Vec<List<K>>>,
+    /// Afterwards: what a list that is under way has so far.
+    again: HashMap<usize, HashSet<ObjectRef<K>>>,
+}
+
+/// The first list of one namespace.
+struct List<K: Resource<DynamicType = ()>> {
+    whole: bool,
+    objects: HashMap<ObjectRef<K>, K>,
+}
+
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Joined<K> {
+    fn new(namespaces: Vec<String>, store: Store<K>) -> Self {
+        let first = namespaces.iter().map(|_| List { whole: false, objects: HashMap::new() }).collect();
+        Self { namespaces, store, first: Some(first), again: HashMap::new() }
+    }
+
+    /// What the store has to be told of this change in the namespace with this number.
+    fn take(&mut self, at: usize, event: Event<K>) -> Vec<Event<K>> {
+        match self.first.as_mut() {
+            Some(lists) => {
+                if let Some(list) = lists.get_mut(at) {
+                    list.take(event);
+                }
+                if !lists.iter().all(|list| list.whole) {
+                    return Vec::new();
+                }
+                let objects = mem::take(&mut self.first)
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|list| list.objects.into_values());
+                [Event::Init]
+                    .into_iter()
+                    .chain(objects.map(Event::InitApply))
+                    .chain([Event::InitDone])
+                    .collect()
+            }
+            None => self.later(at, event),
+        }
+    }
+
+    fn later(&mut self, at: usize, event: Event<K>) -> Vec<Event<K>> {
+        match event {
+            Event::Init => {
+                self.again.insert(at, HashSet::new());
+                Vec::new()
+            }
+            Event::InitApply(object) => {
+                self.again.entry(at).or_default().insert(ObjectRef::from_obj(&object));
+                vec![Event::Apply(object)]
+            }
+            Event::InitDone => {
+                let listed = self.again.remove(&at).unwrap_or_default();
+                let namespace = self.namespaces.get(at);
+                let gone = |object: &K| {
+                    object.meta().namespace.as_ref() == namespace
+                        && !listed.contains(&ObjectRef::from_obj(object))
+                };
+                let objects = self.store.state();
+                objects
+                    .iter()
+                    .filter(|object| gone(object))
+                    .map(|object| Event::Delete((**object).clone()))
+                    .collect()
+            }
+            Event::Apply(_) | Event::Delete(_) => vec![event],
+        }
+    }
+}
+
+impl<K: Resource<DynamicType = ()>> List<K> {
+    fn take(&mut self, event: Event<K>) {
+        match event {
+            Event::Init => self.objects.clear(),
+            Event::InitApply(object) | Event::Apply(object) => {
+                self.objects.insert(ObjectRef::from_obj(&object), object);
+            }
+            Event::Delete(object) => {
+                self.objects.remove(&ObjectRef::from_obj(&object));
+            }
+            Event::InitDone => self.whole = true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::ResourceExt;
+    use kube::runtime::reflector;
+    use kube::runtime::watcher::Event;
+
+    use super::Joined;
+    use crate::api::{ScrapeJob, ScrapeJobSpec};
+
+    fn job(namespace: &str, name: &str) -> ScrapeJob {
+        let mut job = ScrapeJob::new(name, ScrapeJobSpec::default());
+        job.metadata.namespace = Some(namespace.to_owned());
+        job
+    }
+
+    #[test]
+    fn a_list_of_one_namespace_leaves_the_others_alone() {
+        let (reader, mut writer) = reflector::store();
+        let mut joined = Joined::new(vec!["a".to_owned(), "b".to_owned()], reader.clone());
+        let mut tell = |at: usize, event: Event<ScrapeJob>| {
+            for told in joined.take(at, event) {
+                writer.apply_watcher_event(&told);
+            }
+            let mut names: Vec<String> = reader.state().iter().map(|job| job.name_any()).collect();
+            names.sort();
+            names.join(" ")
+        };
+        tell(0, Event::Init);
+        tell(1, Event::Init);
+        tell(0, Event::InitApply(job("a", "a1")));
+        tell(1, Event::InitApply(job("b", "b1")));
+        tell(0, Event::InitDone);
+        tell(0, Event::Apply(job("a", "a2")));
+        assert_eq!(tell(0, Event::Delete(job("a", "a1"))), "", "nothing before every namespace was listed");
+        assert_eq!(tell(1, Event::InitDone), "a2 b1");
+        assert_eq!(tell(1, Event::Apply(job("b", "b2"))), "a2 b1 b2");
+        tell(1, Event::Init);
+        tell(1, Event::InitApply(job("b", "b2")));
+        assert_eq!(tell(1, Event::InitApply(job("b", "b3"))), "a2 b1 b2 b3");
+        assert_eq!(tell(1, Event::InitDone), "a2 b2 b3", "b1 went while the watch was broken");
+        assert_eq!(tell(0, Event::Delete(job("a", "a2"))), "b2 b3");
+    }
+}

@@ -1,0 +1,58 @@
+//! The closed list of metric families: `docs/metrics.md` is made from it.
+
+/// What every name begins with.
+pub const PREFIX: &str = "spideriq_operator";
+
+/// One family.
+#[derive(Debug)]
+pub struct Described {
+    /// Its name, without the prefix and without what the format appends (`_total`, `_bucket`).
+    pub name: &'static str,
+    /// Counter, gauge or histogram.
+    pub kind: &'static str,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it tells, with its unit.
+    pub help: &'static str,
+}
+
+macro_rules! families {
+    ($($constant:ident: $kind:literal $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(pub(super) const $constant: Described =
+            Described { name: $name, kind: $kind, labels: &[$($label),*], help: $help };)*
+
+        /// Every family, in the order of the docs.
+        pub const ALL: &[Described] = &[$($constant),*];
+    };
+}
+
+families! {
+    RECONCILES: "counter" "reconciles" ["kind", "result"]
+        "Looks at an object: written (its status changed), unchanged, or retried (a write was lost or refused)";
+    RECONCILE_SECONDS: "histogram" "reconcile_duration_seconds" ["kind"]
+        "Seconds that a look at an object took, its one effect included";
+    REQUESTS: "counter" "requests" ["route", "code"]
+        "Requests to the service, by route and HTTP status; none where no answer came";
+    REQUEST_SECONDS: "histogram" "request_duration_seconds" ["route"]
+        "Seconds from sending a request to the service until the headers of its answer";
+    BUDGET_WAIT_SECONDS: "histogram" "budget_wait_seconds" ["lane"]
+        "Seconds that a request waited for its turn in the budget of its client";
+    SUBMITS: "counter" "submits" ["outcome"]
+        "Submits by their answer: accepted (a new job), cached (an earlier job), refused, or unknown";
+    ORPHANED: "counter" "orphaned_jobs" []
+        "Jobs that may still run and that nothing here follows any more; each has a Warning event Orphaned";
+    BUDGET_LEFT: "gauge" "budget_requests_left" ["namespace", "account"]
+        "Requests that could be sent at once; accounts of one client show the one budget that they share";
+    BUDGET_WAITING: "gauge" "budget_waiting" ["namespace", "account", "lane"]
+        "Requests that wait for their turn";
+    PAUSE_SECONDS: "gauge" "account_pause_seconds" ["namespace", "account"]
+        "Seconds until the account may send again, where the service asked it to wait or too much failed; else 0";
+    JOBS: "gauge" "jobs" ["namespace", "state"]
+        "ScrapeJobs by state";
+    HELD: "gauge" "held_jobs" ["namespace", "reason"]
+        "ScrapeJobs that wait for a person, by reason";
+    UNDECODABLE: "gauge" "undecodable_jobs" ["namespace"]
+        "ScrapeJobs that this release cannot read and leaves alone";
+    BUILD: "gauge" "build" ["version"]
+        "1 for the version that runs";
+}

@@ -1,0 +1,203 @@
+//! The page that a scrape reads, in the OpenMetrics text format. Gauges are read when it is made, so that they cost
+//! nothing in between.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::Metrics;
+use super::families::{
+    BUDGET_LEFT, BUDGET_WAIT_SECONDS, BUDGET_WAITING, BUILD, Described, HELD, JOBS, ORPHANED, PAUSE_SECONDS,
+    PREFIX, RECONCILE_SECONDS, RECONCILES, REQUEST_SECONDS, REQUESTS, SUBMITS, UNDECODABLE,
+};
+
+/// What is true at the moment of a scrape.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// The accounts in use.
+    pub accounts: Vec<AccountGauges>,
+    /// Jobs by namespace and state.
+    pub jobs: BTreeMap<(String, &'static str), u32>,
+    /// Held jobs by namespace and reason.
+    pub held: BTreeMap<(String, &'static str), u32>,
+    /// Jobs that cannot be decoded, by namespace.
+    pub undecodable: BTreeMap<String, u32>,
+}
+
+/// What is true of one account.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AccountGauges {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub account: String,
+    /// Requests that could be sent at once.
+    pub requests_left: u32,
+    /// Seconds until it may send again.
+    pub pause_seconds: f64,
+    /// How many requests wait, by lane.
+    pub waiting: Vec<(&'static str, usize)>,
+}
+
+/// The page of a scrape.
+#[derive(Debug)]
+pub struct Page {
+    registry: Registry,
+}
+
+impl Page {
+    /// The content type of the page.
+    pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+    /// A page of these counters, and of what `now` tells when it is read.
+    pub fn new(metrics: &Metrics, now: impl Fn() -> Snapshot + Send + Sync + 'static) -> Self {
+        let mut registry = Registry::with_prefix(PREFIX);
+        let mut add = |family: &Described, metric: Box<dyn Register>| metric.register(family, &mut registry);
+        add(&RECONCILES, Box::new(metrics.reconciles.clone()));
+        add(&RECONCILE_SECONDS, Box::new(metrics.reconcile_seconds.clone()));
+        add(&REQUESTS, Box::new(metrics.requests.clone()));
+        add(&REQUEST_SECONDS, Box::new(metrics.request_seconds.clone()));
+        add(&BUDGET_WAIT_SECONDS, Box::new(metrics.budget_wait_seconds.clone()));
+        add(&SUBMITS, Box::new(metrics.submits.clone()));
+        add(&ORPHANED, Box::new(metrics.orphaned.clone()));
+        registry.register_collector(Box::new(Gauges { now: Box::new(now) }));
+        Self { registry }
+    }
+
+    /// The page as it is now.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail; were it to, the page would lack its end, and the scrape be refused.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// Anything that a registry takes.
+trait Register {
+    fn register(self: Box<Self>, family: &Described, registry: &mut Registry);
+}
+
+impl<M: prometheus_client::registry::Metric> Register for M {
+    fn register(self: Box<Self>, family: &Described, registry: &mut Registry) {
+        registry.register(family.name, family.help, *self);
+    }
+}
+
+struct Gauges {
+    now: Box<dyn Fn() -> Snapshot + Send + Sync>,
+}
+
+impl fmt::Debug for Gauges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gauges")
+    }
+}
+
+impl Collector for Gauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Snapshot { accounts, jobs, held, undecodable } = (self.now)();
+        let mut put = |family: &Described, rows: Vec<(Vec<&str>, f64)>| -> fmt::Result {
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let help = format!("{}.", family.help);
+            let mut family_encoder =
+                encoder.encode_descriptor(family.name, &help, None, MetricType::Gauge)?;
+            for (values, number) in rows {
+                let labels: Vec<(&str, &str)> = family.labels.iter().copied().zip(values).collect();
+                ConstGauge::new(number).encode(family_encoder.encode_family(&labels)?)?;
+            }
+            Ok(())
+        };
+        let of_accounts = |number: &dyn Fn(&AccountGauges) -> f64| {
+            accounts
+                .iter()
+                .map(|account| (vec![account.namespace.as_str(), account.account.as_str()], number(account)))
+                .collect::<Vec<_>>()
+        };
+        put(&BUDGET_LEFT, of_accounts(&|account| f64::from(account.requests_left)))?;
+        put(&PAUSE_SECONDS, of_accounts(&|account| account.pause_seconds))?;
+        let waiting = accounts.iter().flat_map(|account| {
+            account.waiting.iter().map(|(lane, count)| {
+                let count = u32::try_from(*count).unwrap_or(u32::MAX);
+                (vec![account.namespace.as_str(), account.account.as_str(), *lane], f64::from(count))
+            })
+        });
+        put(&BUDGET_WAITING, waiting.collect())?;
+        let counted = |counts: &BTreeMap<(String, &'static str), u32>| {
+            counts
+                .iter()
+                .map(|((namespace, word), count)| {
+                    (vec![namespace.clone(), (*word).to_owned()], f64::from(*count))
+                })
+                .collect::<Vec<_>>()
+        };
+        for (family, counts) in [(&JOBS, counted(&jobs)), (&HELD, counted(&held))] {
+            let rows =
+                counts.iter().map(|(words, count)| (words.iter().map(String::as_str).collect(), *count));
+            put(family, rows.collect())?;
+        }
+        let odd = undecodable.iter().map(|(namespace, count)| (vec![namespace.as_str()], f64::from(*count)));
+        put(&UNDECODABLE, odd.collect())?;
+        put(&BUILD, vec![(vec![env!("CARGO_PKG_VERSION")], 1.0)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::super::{ALL, PREFIX};
+    use super::{AccountGauges, Metrics, Page, Snapshot};
+
+    #[test]
+    fn every_family_of_the_list_is_on_the_page_with_its_kind_its_labels_and_its_help() {
+        let metrics = Metrics::default();
+        metrics.reconciled("ScrapeJob", "written", Duration::from_millis(3));
+        metrics.requested("status", Some(200), Duration::from_millis(20));
+        metrics.requested("submit", None, Duration::from_secs(8));
+        metrics.waited("poll", Duration::from_secs(1));
+        metrics.submitted("accepted");
+        metrics.orphaned();
+        let count = |word| BTreeMap::from([(("team-a".to_owned(), word), 2)]);
+        let page = Page::new(&metrics, move || Snapshot {
+            accounts: vec![AccountGauges {
+                namespace: "team-a".to_owned(),
+                account: "default".to_owned(),
+                requests_left: 17,
+                pause_seconds: 0.0,
+                waiting: vec![("poll", 3)],
+            }],
+            jobs: count("Held"),
+            held: count("Refused"),
+            undecodable: BTreeMap::from([("team-a".to_owned(), 1)]),
+        });
+        let text = page.text();
+        for family in ALL {
+            let name = format!("{PREFIX}_{}", family.name);
+            assert!(text.contains(&format!("# TYPE {name} {}\n", family.kind)), "{name}: {text}");
+            assert!(text.contains(&format!("# HELP {name} {}.\n", family.help)), "{name}: {text}");
+            let sample = text.lines().find(|line| line.starts_with(&name)).expect(&name);
+            for label in family.labels {
+                assert!(sample.contains(&format!("{label}=\"")), "{sample} has no {label}");
+            }
+        }
+        assert!(
+            text.contains("spideriq_operator_requests_total{route=\"submit\",code=\"none\"} 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("budget_requests_left{namespace=\"team-a\",account=\"default\"} 17.0\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+}

@@ -1,0 +1,165 @@
+//! Starting where something is missing, upgrading and uninstalling: on a control plane of its own.
+
+use std::process::Command;
+use std::time::Duration;
+
+use testbed::{Options, Own};
+
+use super::support::World;
+
+/// Runs the operator until it gives up, and returns its last words.
+fn refusal(kubeconfig: &std::path::Path, namespace: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_spideriq-operator"))
+        .args(["run", "--http-listen", "127.0.0.1:0", "--watch-namespace", namespace])
+        .env("KUBECONFIG", kubeconfig)
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    words.lines().filter(|line| line.starts_with("error: ")).collect()
+}
+
+#[tokio::test]
+async fn what_is_missing_is_said_in_one_sentence_and_what_cannot_be_read_stops_nobody_else() {
+    let own = Own::start(Options { controller_manager: true }).unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+
+    let without_crds = refusal(&own.kubeconfig(), "default");
+    assert!(
+        without_crds.contains("install the CRDs with `spideriq-operator crds | kubectl apply"),
+        "{without_crds}"
+    );
+
+    own.kubectl(&["apply", "--server-side", "--filename", &format!("{root}/crds")]).unwrap();
+    own.kubectl(&["create", "serviceaccount", "nobody"]).unwrap();
+    let nobody = own.kubeconfig_of("default", "nobody").unwrap();
+    let without_rights = refusal(&nobody, "default");
+    assert!(without_rights.contains("no right to list scrapejobs.spideriq.ai"), "{without_rights}");
+    assert!(without_rights.contains("grant the rules of the chart's ClusterRole"), "{without_rights}");
+
+    own.run(
+        "kubectl",
+        &[
+            "config",
+            "set-cluster",
+            "testbed",
+            "--server=https://127.0.0.1:1",
+            "--kubeconfig",
+            nobody.to_str().unwrap(),
+        ],
+        "",
+    )
+    .unwrap();
+    let unreachable = refusal(&nobody, "default");
+    assert!(unreachable.contains("the API server cannot be reached; check KUBECONFIG"), "{unreachable}");
+
+    // An older or newer schema lets through what this release cannot read.
+    let relax = r#"[{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec", "value": {"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"suspend": {"type": "boolean"}}}}]"#;
+    let mut world = World::on((*own).clone(), "odd", &[], "jobs: [{queued: 0.1, processing: 0.1}]").await;
+    own.kubectl(&["patch", "crd", "scrapejobs.spideriq.ai", "--type=json", "--patch", relax]).unwrap();
+    world
+        .until_true("the relaxed schema holds", |world| {
+            world.try_apply(&super::support::job("odd", "type: [1]")).is_ok()
+        })
+        .await;
+    world.account("default", "");
+    world.start();
+    world.site("good", "");
+    world.until("good", "Completed").await;
+    assert!(world.logged().contains("cannot be decoded and is left alone"));
+    assert!(world.http("/metrics").await.contains("undecodable_jobs"), "{}", world.http("/metrics").await);
+    // It may be mended, and then goes on.
+    world.job("odd", "type: spiderSite, payload: {url: \"https://odd.example\"}");
+    world.until("odd", "Completed").await;
+}
+
+/// What the API server says a moment later.
+async fn soon<T>(look: impl Fn() -> Option<T>) -> T {
+    for _ in 0..150 {
+        if let Some(found) = look() {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("it never came");
+}
+
+#[tokio::test]
+async fn the_chart_grants_what_it_says_upgrades_its_crds_and_keeps_them() {
+    let own = Own::start(Options { controller_manager: true }).unwrap();
+    let chart = format!("{}/charts/spideriq-operator", env!("CARGO_MANIFEST_DIR"));
+    let helm = |arguments: &[&str]| own.run("helm", arguments, "");
+    helm(&["lint", "--strict", &chart]).unwrap();
+    for (wrong, words) in [
+        ("replicaCount=3", "replicaCount"),
+        ("allowedEndpoints={}", "allowedEndpoints"),
+        ("logFormat=xml", "logFormat"),
+        ("unknown=1", "unknown"),
+    ] {
+        let error = helm(&["template", "x", &chart, "--set", wrong]).unwrap_err().to_string();
+        assert!(error.contains(words), "{wrong}: {error}");
+    }
+    let install = ["--namespace", "spideriq-system", "--create-namespace", "--set", "replicaCount=0"];
+    helm(&[&["install", "spideriq-operator", &chart], &install[..]].concat()).unwrap();
+    own.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd/scrapejobs.spideriq.ai"])
+        .unwrap();
+    let explained = soon(|| own.kubectl(&["explain", "sj.spec.readyWhen"]).ok()).await;
+    assert!(explained.contains("What counts as healthy for Helm, Flux and Argo CD"), "{explained}");
+
+    // Exactly these rights, and no others.
+    let may = |user: &str, verb: &str, what: &str, namespace: &str| {
+        let (what, part) = what.split_once('/').unwrap_or((what, ""));
+        let part = format!("--subresource={part}");
+        own.kubectl(&["auth", "can-i", verb, what, &part, "--namespace", namespace, "--as", user]).is_ok()
+    };
+    let operator = "system:serviceaccount:spideriq-system:spideriq-operator";
+    own.kubectl(&["create", "rolebinding", "joe", "--clusterrole=edit", "--user=joe"]).unwrap();
+    own.kubectl(&["create", "rolebinding", "ann", "--clusterrole=view", "--user=ann"]).unwrap();
+    for (user, verb, what, allowed) in [
+        (operator, "patch", "scrapejobs.spideriq.ai", true),
+        (operator, "patch", "scrapejobs.spideriq.ai/status", true),
+        (operator, "patch", "scrapeaccounts.spideriq.ai/status", true),
+        (operator, "patch", "scrapeaccounts.spideriq.ai", false),
+        (operator, "create", "scrapejobs.spideriq.ai", false),
+        (operator, "delete", "scrapejobs.spideriq.ai", false),
+        (operator, "update", "secrets", false),
+        (operator, "create", "events.events.k8s.io", true),
+        (operator, "get", "pods", false),
+        (operator, "get", "configmaps", false),
+    ] {
+        assert_eq!(may(user, verb, what, "default"), allowed, "{user} {verb} {what}");
+    }
+    // The controller manager joins the aggregated roles a moment later.
+    let joined = || {
+        let edits = may("joe", "create", "scrapejobs.spideriq.ai", "default");
+        (edits && may("ann", "get", "scrapejobs.spideriq.ai", "default")).then_some(())
+    };
+    soon(joined).await;
+    for (user, verb, what) in [
+        ("joe", "patch", "scrapejobs.spideriq.ai/status"),
+        ("ann", "create", "scrapejobs.spideriq.ai"),
+        ("joe", "create", "scrapejobs.spideriq.ai"),
+    ] {
+        let there = if (user, verb) == ("joe", "create") { "kube-system" } else { "default" };
+        assert!(!may(user, verb, what, there), "{user} {verb} {what}");
+    }
+
+    // An upgrade brings the CRDs along, and an uninstall leaves them and the objects.
+    let crd = "crd/scrapejobs.spideriq.ai";
+    let drop = r#"[{"op": "remove", "path": "/spec/versions/0/additionalPrinterColumns/0"}]"#;
+    own.kubectl(&["patch", crd, "--type=json", "--patch", drop]).unwrap();
+    helm(
+        &[&["upgrade", "spideriq-operator", &chart, "--force-conflicts"], &install[..2], &install[3..]]
+            .concat(),
+    )
+    .unwrap();
+    let names = own
+        .kubectl(&["get", crd, "--output", "jsonpath={.spec.versions[0].additionalPrinterColumns[*].name}"])
+        .unwrap();
+    assert!(names.starts_with("Type State Reason"), "{names}");
+    let job = super::support::job("kept", &super::support::site("kept", ""));
+    own.run("kubectl", &["apply", "--filename", "-"], &job).unwrap();
+    helm(&["uninstall", "spideriq-operator", "--namespace", "spideriq-system"]).unwrap();
+    assert!(own.kubectl(&["get", "scrapejob", "kept"]).is_ok());
+    assert!(!may(operator, "get", "secrets", "default"));
+}
