@@ -66,3 +66,74 @@ fn the_crds_are_printed_ready_to_be_applied() {
     assert!(output.status.success());
     assert_eq!(said(&output).matches("kind: CustomResourceDefinition").count(), 2);
 }
+
+const ANSWER: &str = r#"{"success":true,"job_id":"abc","type":"spiderSite","status":"processing"}"#;
+
+/// Answers one HTTP request and returns its first line.
+fn answer_once(mut connection: impl std::io::Read + std::io::Write) -> String {
+    let mut request = Vec::new();
+    let mut chunk = [0; 1024];
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        let length = connection.read(&mut chunk).unwrap();
+        request.extend_from_slice(chunk.get(..length).unwrap());
+    }
+    write!(
+        connection,
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{ANSWER}",
+        ANSWER.len()
+    )
+    .unwrap();
+    connection.flush().unwrap();
+    String::from_utf8_lossy(&request).lines().next().unwrap().to_owned()
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_used() {
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let asked = std::thread::spawn(move || answer_once(proxy.accept().unwrap().0));
+    let arguments = ["job", "abc", "--format", "json", "--endpoint", "http://localhost:1/api/v1"];
+    let output = run(
+        &arguments,
+        &[("SPIDERIQ_TOKEN", DEMO_TOKEN), ("HTTP_PROXY", &address), ("http_proxy", &address)],
+    );
+    assert!(output.status.success() && said(&output).contains("processing"), "{}", said(&output));
+    assert_eq!(asked.join().unwrap(), "GET http://localhost:1/api/v1/jobs/abc/status HTTP/1.1");
+}
+
+#[test]
+fn a_certificate_is_trusted_only_if_the_environment_names_its_root() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let root = std::env::temp_dir().join(format!("spideriq-root-{}.pem", std::process::id()));
+    std::fs::write(&root, made.cert.pem()).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let config = std::sync::Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("https://localhost:{}/api/v1", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        while let Ok((socket, _)) = listener.accept() {
+            let connection = rustls::ServerConnection::new(std::sync::Arc::clone(&config)).unwrap();
+            // A client that does not trust us hangs up.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                answer_once(rustls::StreamOwned::new(connection, socket))
+            }));
+        }
+    });
+    let arguments = ["job", "abc", "--format", "json", "--endpoint", &endpoint];
+    let token = ("SPIDERIQ_TOKEN", DEMO_TOKEN);
+    let distrusted = run(&arguments, &[token]);
+    assert!(
+        !distrusted.status.success() && said(&distrusted).contains("certificate"),
+        "{}",
+        said(&distrusted)
+    );
+    let trusted = run(&arguments, &[token, ("SSL_CERT_FILE", root.to_str().unwrap())]);
+    assert!(trusted.status.success() && said(&trusted).contains("processing"), "{}", said(&trusted));
+    let _ = std::fs::remove_file(root);
+}

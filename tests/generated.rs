@@ -1,6 +1,7 @@
 //! What is generated is checked in, and fails here when it drifts. `make generate` writes it.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
@@ -35,20 +36,22 @@ fn the_crds_are_what_the_types_say() {
 fn the_pages_of_reasons_and_metrics_are_what_the_code_says() {
     let mut reasons = "# Reasons\n\nThe words in `.status.reason`, in conditions and in events: a closed list.\nMade by `make generate` from `src/api/reason.rs`.\n".to_owned();
     for reason in api::Reason::ALL {
-        reasons += &format!("\n## {}\n\n{}\n", reason.as_str(), sentences(reason.paragraph()));
+        write!(reasons, "\n## {}\n\n{}\n", reason.as_str(), sentences(reason.paragraph())).unwrap();
     }
     check("docs/reasons.md", &reasons);
     let mut metrics = "# Metrics\n\n`/metrics` serves these families in the OpenMetrics text format.\nMade by `make generate` from `src/telemetry/families.rs`; counters end in `_total`, histograms in `_bucket`, `_sum` and `_count`.\n\n| Family | Kind | Labels | What it tells |\n|---|---|---|---|\n".to_owned();
     for family in telemetry::ALL {
         let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
-        metrics += &format!(
-            "| `{}_{}` | {} | {} | {} |\n",
+        writeln!(
+            metrics,
+            "| `{}_{}` | {} | {} | {} |",
             telemetry::PREFIX,
             family.name,
             family.kind,
             labels.join(", "),
             family.help
-        );
+        )
+        .unwrap();
     }
     check("docs/metrics.md", &metrics);
 }
