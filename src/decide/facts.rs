@@ -146,12 +146,14 @@ impl AccountFacts {
 
 impl AccountUse {
     /// Whether these credentials are proven to be of the client that made this submission:
-    /// the same client at the same endpoint, or the very Secret that was used then.
+    /// the same client at the same endpoint, or, where one of the two is not known, the very Secret that was used then.
     pub fn proves(&self, submission: &SubmissionRecord) -> bool {
         let same_endpoint = submission.endpoint.as_deref() == Some(self.endpoint.as_str());
-        let same_client = submission.client_id.is_some() && submission.client_id == self.client_id;
-        let same_secret = submission.credential.as_ref() == Some(&self.credential);
-        same_endpoint && (same_client || same_secret)
+        let same_client = match (&submission.client_id, &self.client_id) {
+            (Some(theirs), Some(ours)) => theirs == ours,
+            (None, _) | (_, None) => submission.credential.as_ref() == Some(&self.credential),
+        };
+        same_endpoint && same_client
     }
 }
 

@@ -110,6 +110,9 @@ impl<'a> Settling<'a> {
         let again = self.again.unwrap_or_else(|| self.usual_pause());
         let freshness = if self.fresh {
             Freshness::Fresh
+        } else if self.o.recorded.finished {
+            // What is over is not looked at any more, whatever becomes of its account.
+            Freshness::Unchanged
         } else if self.o.recorded.job_id.is_some() || self.o.job.spec.job_id.is_some() {
             follow::freshness(self.o)
         } else {

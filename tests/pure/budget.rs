@@ -1,0 +1,208 @@
+//! Properties of the budget, whatever comes when.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use spideriq_operator::spideriq::budget::{Budget, Counted, Lane, Limits, Ticket, Verdict};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Enqueue(usize, u8, u8),
+    Wait(u64),
+    Answer(u8),
+    Withdraw,
+    Leave,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..4_usize, 0..3_u8, 0..6_u8).prop_map(|(lane, group, subject)| Step::Enqueue(lane, group, subject)),
+        3 => (0..20_000_u64).prop_map(Step::Wait),
+        3 => (0..8_u8).prop_map(Step::Answer),
+        1 => Just(Step::Withdraw),
+        1 => Just(Step::Leave),
+    ]
+}
+
+fn verdict(kind: u8, now: Timestamp) -> (Verdict, Counted) {
+    let none = Counted::default();
+    match kind {
+        0 => (Verdict::Failed, none),
+        1 => (Verdict::Throttled(None), none),
+        2 => (Verdict::Throttled(Some(now + Duration::from_secs(7))), none),
+        3 => (Verdict::Answered, Counted { remaining: Some(0), reset: Some(now + Duration::from_secs(5)) }),
+        4 => (Verdict::Answered, Counted { remaining: Some(3), reset: None }),
+        _ => (Verdict::Answered, none),
+    }
+}
+
+/// A budget with a record of what it granted.
+struct Ledger {
+    now: Timestamp,
+    budget: Budget,
+    waiting: Vec<Ticket>,
+    lanes: BTreeMap<Ticket, Lane>,
+    out: VecDeque<Ticket>,
+    sent: Vec<(Timestamp, Ticket)>,
+}
+
+impl Ledger {
+    fn new(limits: Limits) -> Self {
+        let now = Timestamp::UNIX_EPOCH;
+        Self {
+            now,
+            budget: Budget::new(limits, now),
+            waiting: Vec::new(),
+            lanes: BTreeMap::new(),
+            out: VecDeque::new(),
+            sent: Vec::new(),
+        }
+    }
+
+    fn enqueue(&mut self, lane: Lane, group: &str, subject: &str) -> Ticket {
+        let ticket = self.budget.enqueue(lane, group, subject);
+        self.waiting.push(ticket);
+        self.lanes.insert(ticket, lane);
+        ticket
+    }
+
+    fn grant(&mut self) -> Vec<Ticket> {
+        let granted = self.budget.grant(self.now);
+        for ticket in &granted {
+            self.waiting.retain(|waiting| waiting != ticket);
+            self.out.push_back(*ticket);
+            self.sent.push((self.now, *ticket));
+        }
+        granted
+    }
+
+    fn answer(&mut self, kind: u8) {
+        if let Some(ticket) = self.out.pop_front() {
+            let (verdict, counted) = verdict(kind, self.now);
+            self.budget.answered(self.now, ticket, verdict, counted, 0.5);
+        }
+    }
+
+    /// Most requests of a kind in any 60 s.
+    fn most(&self, counts: impl Fn(Lane) -> bool) -> usize {
+        let times: Vec<Timestamp> = self
+            .sent
+            .iter()
+            .filter(|(_, ticket)| self.lanes.get(ticket).is_some_and(|lane| counts(*lane)))
+            .map(|(at, _)| *at)
+            .collect();
+        let within = |from: &Timestamp| {
+            times.iter().filter(|at| *at >= from && **at < *from + Duration::from_secs(60)).count()
+        };
+        times.iter().map(within).max().unwrap_or(0)
+    }
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    (2..120_u32, 1..40_u32, 1..20_u32).prop_map(|(requests_per_minute, burst, submits_per_minute)| Limits {
+        requests_per_minute,
+        burst: burst.min(requests_per_minute - 1),
+        submits_per_minute,
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_minute_ever_holds_more_than_the_limits(limits in limits(), steps in prop::collection::vec(step(), 1..300)) {
+        let mut ledger = Ledger::new(limits);
+        for step in steps {
+            match step {
+                Step::Enqueue(lane, group, subject) => {
+                    let lane = Lane::ALL.into_iter().nth(lane).unwrap();
+                    ledger.enqueue(lane, &format!("group-{group}"), &format!("subject-{subject}"));
+                }
+                Step::Wait(milliseconds) => ledger.now += Duration::from_millis(milliseconds),
+                Step::Answer(kind) => ledger.answer(kind),
+                Step::Withdraw => {
+                    // A turn that was granted and not used is no request.
+                    if let Some(ticket) = ledger.out.pop_back() {
+                        ledger.sent.retain(|(_, sent)| *sent != ticket);
+                        ledger.budget.withdraw(ticket);
+                    }
+                }
+                Step::Leave => {
+                    if let Some(ticket) = ledger.waiting.pop() {
+                        ledger.budget.withdraw(ticket);
+                    }
+                }
+            }
+            ledger.grant();
+        }
+        prop_assert!(ledger.most(|_| true) <= limits.requests_per_minute as usize);
+        prop_assert!(ledger.most(|lane| lane == Lane::Submit) <= limits.submits_per_minute as usize);
+    }
+
+    /// After any past, everybody who waits gets a turn once the service answers again, and `next_change` leads there.
+    #[test]
+    fn nobody_starves_and_the_next_change_is_never_missed(limits in limits(), steps in prop::collection::vec(step(), 1..120)) {
+        let mut ledger = Ledger::new(limits);
+        for step in steps {
+            match step {
+                Step::Enqueue(lane, group, subject) => {
+                    let lane = Lane::ALL.into_iter().nth(lane).unwrap();
+                    ledger.enqueue(lane, &format!("group-{group}"), &format!("subject-{subject}"));
+                }
+                Step::Wait(milliseconds) => ledger.now += Duration::from_millis(milliseconds),
+                Step::Answer(kind) => ledger.answer(kind),
+                Step::Withdraw | Step::Leave => {}
+            }
+            ledger.grant();
+        }
+        let all = ledger.waiting.len() + ledger.out.len();
+        for _ in 0..20 * (all + 1) {
+            while !ledger.out.is_empty() {
+                ledger.answer(7);
+            }
+            if ledger.waiting.is_empty() {
+                break;
+            }
+            let next = ledger.budget.next_change(ledger.now);
+            prop_assert!(next.is_some(), "somebody waits and nothing is under way, so something must come");
+            ledger.now = ledger.now.max(next.unwrap());
+            ledger.grant();
+        }
+        prop_assert!(ledger.waiting.is_empty(), "{:?} still wait", ledger.waiting);
+    }
+
+    /// While the service asked for a pause, nothing goes out.
+    #[test]
+    fn a_pause_holds_the_whole_account(seconds in 1..100_000_u64, lane in 0..4_usize) {
+        let mut ledger = Ledger::new(Limits { requests_per_minute: 100, burst: 20, submits_per_minute: 10 });
+        ledger.now += Duration::from_secs(120);
+        let start = ledger.now;
+        let ticket = ledger.enqueue(Lane::Poll, "a", "x");
+        prop_assert_eq!(ledger.grant(), vec![ticket]);
+        let until = start + Duration::from_secs(seconds);
+        ledger.budget.answered(ledger.now, ticket, Verdict::Throttled(Some(until)), Counted::default(), 0.5);
+        ledger.enqueue(Lane::ALL.into_iter().nth(lane).unwrap(), "b", "y");
+        let end = until.min(start + Duration::from_secs(24 * 3600));
+        prop_assert!(ledger.grant().is_empty());
+        prop_assert_eq!(ledger.budget.next_change(ledger.now), Some(end));
+        ledger.now = end;
+        prop_assert_eq!(ledger.grant().len(), 1);
+    }
+}
+
+#[test]
+fn namespaces_share_fairly_and_higher_lanes_come_first() {
+    let mut ledger = Ledger::new(Limits { requests_per_minute: 6000, burst: 1000, submits_per_minute: 600 });
+    ledger.now += Duration::from_secs(60);
+    let many: Vec<Ticket> = (0..50).map(|n| ledger.enqueue(Lane::Poll, "many", &format!("m{n}"))).collect();
+    let few: Vec<Ticket> = (0..3).map(|n| ledger.enqueue(Lane::Poll, "few", &format!("f{n}"))).collect();
+    let cancel = ledger.enqueue(Lane::Cancel, "many", "c");
+    let granted = ledger.grant();
+    let place = |ticket: &Ticket| granted.iter().position(|granted| granted == ticket).unwrap();
+    assert_eq!(place(&cancel), 0);
+    assert!(
+        few.iter().all(|ticket| place(ticket) <= 6),
+        "three of a small namespace among fifty of a large one"
+    );
+    assert_eq!(place(many.last().unwrap()), granted.len() - 1);
+}

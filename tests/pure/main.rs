@@ -1,0 +1,13 @@
+//! What needs no cluster and no service: tables and properties of the pure places.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::semicolon_if_nothing_returned,
+    unreachable_pub,
+    reason = "a test"
+)]
+
+mod budget;
+mod conditions;
+mod decisions;
+mod situation;
