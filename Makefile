@@ -39,6 +39,12 @@ lint: $(TOOLS)/deny-$(DENY) ## Formatting, lints, licences and sources
 generate: ## Write what is generated: CRDs, and the pages of reasons and metrics
 	GENERATE=1 cargo test --locked --test generated
 
+.PHONY: bench
+bench: ## Measure what it costs, and write docs/benchmarks.md (about 10 minutes)
+	$(call timed,release build,cargo build --release --locked --bin spideriq-operator)
+	$(call timed,build,cargo build --workspace --bins --locked && cargo bench --locked --bench costs --no-run)
+	$(call timed,bench,OPERATOR="$$(realpath $(dir $(BIN))release/spideriq-operator)" $(BIN)/testbed run --with helm -- cargo bench --quiet --locked --bench costs | tee docs/benchmarks.md.new && mv docs/benchmarks.md.new docs/benchmarks.md)
+
 .PHONY: ci
 ci: lint test ## What has to pass before a change lands
 

@@ -188,9 +188,12 @@ async fn results_are_counted_as_they_stream_and_bounded() {
     assert!(matches!(client.results(&id).await.result, Err(Error::Malformed(_))));
     set("cut: 20");
     assert!(client.results(&id).await.result.is_err());
-    let chunk = "[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],".repeat(64);
-    set(&format!("reply: {{status: 200, body: '{{\"data\":[{chunk}', repeat: 20000}}"));
-    assert!(client.results(&id).await.result.is_err(), "more than 64 MiB");
+    service.clear_faults(None);
+    let rule = serde_json::from_value(serde_json::json!({"result": {"padding": 65 * 1024 * 1024}})).unwrap();
+    let spec = JobSpec { state: Some("completed".to_owned()), rule: Some(rule), ..JobSpec::default() };
+    let large = service.create_jobs(spec).unwrap().remove(0);
+    let refused = client.results(&large).await.result;
+    assert!(matches!(refused, Err(Error::TooLarge)), "{refused:?}");
 }
 
 #[tokio::test]

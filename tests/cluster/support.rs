@@ -28,6 +28,8 @@ pub struct World {
     pub log: PathBuf,
     /// Namespaces that are watched beside the first.
     others: Vec<String>,
+    /// The operator to run: the one that was built with the tests.
+    pub program: PathBuf,
     kubeconfig: PathBuf,
     operator: Option<Child>,
     client: kube::Client,
@@ -83,8 +85,9 @@ impl World {
         };
         let service = Emulator::start(config).await.unwrap();
         let client = admin(&bed).await;
+        let program = env!("CARGO_BIN_EXE_spideriq-operator").into();
         let log = std::env::temp_dir().join(format!("{namespace}.log"));
-        Self { bed, namespace, service, log, others, kubeconfig, operator: None, client }
+        Self { bed, namespace, service, log, others, program, kubeconfig, operator: None, client }
     }
 
     /// An account with its Secret; its limits let a test go fast, because the emulated service has none here.
@@ -136,7 +139,7 @@ impl World {
     /// Starts the operator as the chart's ServiceAccount.
     pub fn start(&mut self) {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_spideriq-operator"))
+        let child = Command::new(&self.program)
             .args(["run", "--http-listen", "127.0.0.1:0", "--watch-namespace", &self.namespace])
             .args(self.others.iter().map(|other| format!("--watch-namespace={other}")))
             .args(["--allowed-endpoint", &self.service.base_url()])
@@ -148,6 +151,11 @@ impl World {
             .spawn()
             .unwrap();
         self.operator = Some(child);
+    }
+
+    /// The process of the operator.
+    pub fn pid(&self) -> u32 {
+        self.operator.as_ref().unwrap().id()
     }
 
     /// Ends the operator as a crash would.
@@ -173,8 +181,8 @@ impl World {
 
     /// Asks the operator to end, and returns whether it ended well.
     pub async fn stop(&mut self) -> bool {
+        Command::new("kill").arg(self.pid().to_string()).status().unwrap();
         let mut operator = self.operator.take().unwrap();
-        Command::new("kill").arg(operator.id().to_string()).status().unwrap();
         for _ in 0..150 {
             if let Some(status) = operator.try_wait().unwrap() {
                 return status.success();
@@ -292,7 +300,8 @@ impl World {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn api(&self, kind: &str) -> Api<DynamicObject> {
+    /// The objects of a kind in the namespace, as the admin.
+    pub fn api(&self, kind: &str) -> Api<DynamicObject> {
         let gvk = GroupVersionKind::gvk("spideriq.ai", "v1alpha1", kind);
         Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::from_gvk(&gvk))
     }

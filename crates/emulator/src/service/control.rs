@@ -136,11 +136,13 @@ impl Control {
         ensure!(job_id.is_none() || count.is_none_or(|n| n == 1), "one id is for one job");
         let created_at =
             created_at.map(|text| text.parse::<jiff::Timestamp>()).transpose().context("created_at")?;
-        let stays = |state: String| JobRule {
-            steps: Some(vec![ScriptStep { state, lasts: None }]),
-            ..JobRule::default()
+        let rule = match state {
+            Some(state) => Some(JobRule {
+                steps: Some(vec![ScriptStep { state, lasts: None }]),
+                ..rule.unwrap_or_default()
+            }),
+            None => rule,
         };
-        let rule = state.map(stays).or(rule);
         Rules { jobs: rule.clone().map(|rule| vec![rule]), ..Rules::default() }.check()?;
         let mut make = || {
             world.create(Order {
