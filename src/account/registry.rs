@@ -91,6 +91,19 @@ pub struct Opening {
     pub limits: Limits,
 }
 
+impl State {
+    /// Takes an account's limits out of every gate but one, and forgets gates that no account is left of.
+    fn leave_gates(&mut self, key: &AccountKey, but: Option<&(Endpoint, String)>) {
+        self.gates.retain(|name, shared| {
+            if but == Some(name) {
+                return true;
+            }
+            shared.limits.remove(key);
+            !shared.limits.is_empty()
+        });
+    }
+}
+
 impl Accounts {
     /// An empty registry.
     pub fn new(clock: Clock, channels: Channels, metrics: Metrics) -> Self {
@@ -151,11 +164,7 @@ impl Accounts {
         let client = opening.client_id.clone().unwrap_or_else(|| opening.credentials.fingerprint());
         let mut state = self.lock();
         let mine = (opening.endpoint.clone(), client);
-        for (other, shared) in &mut state.gates {
-            if *other != mine {
-                shared.limits.remove(key);
-            }
-        }
+        state.leave_gates(key, Some(&mine));
         let shared = state.gates.entry(mine).or_insert_with(|| Shared {
             gate: Gate::new(
                 opening.limits,
@@ -194,9 +203,17 @@ impl Accounts {
         if let Some(Standing::Usable(session)) = state.standings.remove(key) {
             state.departed.insert(key.clone(), session);
         }
-        for shared in state.gates.values_mut() {
-            shared.limits.remove(key);
-        }
+        state.leave_gates(key, None);
+    }
+
+    /// Whether a session is kept for deletions although its account cannot be used.
+    pub fn keeps(&self, key: &AccountKey) -> bool {
+        self.lock().departed.contains_key(key)
+    }
+
+    /// Lets go of the session that was kept for deletions: no job of the account is left.
+    pub fn let_go(&self, key: &AccountKey) {
+        self.lock().departed.remove(key);
     }
 
     /// Every open session.

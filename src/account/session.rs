@@ -9,7 +9,7 @@ use super::registry::AccountKey;
 use crate::api::Credential;
 use crate::clock::Clock;
 use crate::poll::{Followed, Poller};
-use crate::spideriq::budget::{Gate, Lane, Permit, Verdict};
+use crate::spideriq::budget::{Gate, Lane, Permit, SPEND_CAP_PROBE, Verdict};
 use crate::spideriq::{Answer, Class, Client, Error, JobStatus, Signals, SubmitAnswer};
 
 /// One account in use. It lives as long as its endpoint, client and Secret stay the same.
@@ -177,7 +177,7 @@ impl Session {
     /// Takes over what an answer says of the budget and of the account as a whole.
     fn learn(&self, result: &Result<(), Error>, permit: Option<Permit>, signals: Signals) {
         if let Some(permit) = permit {
-            permit.settle(verdict(result), signals.counted);
+            permit.settle(verdict(result, self.clock.now()), signals.counted);
         }
         let now = self.clock.now();
         let before = self.health();
@@ -221,14 +221,18 @@ impl Session {
         }
     }
 
-    /// Forgets that the spend cap was reached, so that the next submit is the probe.
-    pub fn forget_spend_cap(&self) {
+    /// Forgets that the spend cap was reached: the next submit, and only that one, finds out whether it still is.
+    pub fn try_spend_cap(&self) {
         self.lock().health.spend_cap = None;
+        self.gate.probe_submits();
     }
 }
 
 /// What an answer means for the budget: a refusal is an answer like any other.
-fn verdict(result: &Result<(), Error>) -> Verdict {
+fn verdict(result: &Result<(), Error>, now: Timestamp) -> Verdict {
+    if let Err(Error::SpendCap(_)) = result {
+        return Verdict::Capped(now + SPEND_CAP_PROBE);
+    }
     match result.as_ref().map_err(Error::class) {
         Ok(()) | Err(Class::Stall | Class::Gone) => Verdict::Answered,
         Err(Class::WaitUntil(until)) => Verdict::Throttled(until),

@@ -22,7 +22,7 @@ use crate::api::{
     AccountJobs, ConditionStatus, Credential, Reason, ScrapeAccount, ScrapeAccountStatus, find,
 };
 use crate::decide;
-use crate::spideriq::budget::{Lane, Limits};
+use crate::spideriq::budget::{Lane, Limits, SPEND_CAP_PROBE};
 use crate::spideriq::{Endpoint, Whoami};
 use crate::status::{AccountFacts, AccountHealth, WriteError, account_status, patch_account_status};
 
@@ -30,8 +30,6 @@ use crate::status::{AccountFacts, AccountHealth, WriteError, account_status, pat
 const AT_ONCE: u16 = 8;
 /// How often an account that the service gave no clear word about is asked about again.
 const RETRY_UNKNOWN: Duration = Duration::from_secs(60);
-/// How often a reached spend cap is probed.
-const PROBE_SPEND_CAP: Duration = Duration::from_secs(3600);
 /// How often rejected credentials are tried again without a change of the Secret.
 const RETRY_REJECTED: Duration = Duration::from_secs(300);
 
@@ -72,6 +70,9 @@ fn watched(
             context.accounts.remove(&key);
             context.secrets.forget(&key);
             context.tallies.forget(&key);
+            if context.jobs_of(&key).is_empty() {
+                context.accounts.let_go(&key);
+            }
             context.wake_jobs(&key);
         }
     });
@@ -171,6 +172,7 @@ async fn open(context: &Context, key: &AccountKey, account: &ScrapeAccount) -> A
         context.accounts.client_of(key, &credential).or_else(|| credentials.client_id().map(str::to_owned));
     let mut opening =
         Opening { endpoint, credentials, credential, client_id: known, limits: limits(account) };
+    let now = context.clock.now();
     let settings =
         Settings { suspended: account.spec.suspend == Some(true), fingerprint: fingerprint.clone() };
     loop {
@@ -178,7 +180,11 @@ async fn open(context: &Context, key: &AccountKey, account: &ScrapeAccount) -> A
             Ok(session) => session,
             Err(error) => return close(Reason::AccountNotReady, error.to_string(), false, fingerprint),
         };
-        session.set(settings.clone());
+        // Somebody changed the account or its Secret, or an hour has passed: the next submit may try the cap again.
+        let capped = session.health().spend_cap;
+        if session.set(settings.clone()) || capped.is_some_and(|(since, _)| now >= since + SPEND_CAP_PROBE) {
+            session.try_spend_cap();
+        }
         if let Some(until) = account.status.as_ref().and_then(|status| status.retry_after.as_ref()) {
             session.gate.restore_pause(until.0);
         }
@@ -260,7 +266,7 @@ fn again(facts: &AccountFacts, now: Timestamp) -> Action {
     };
     match &facts.health {
         AccountHealth::Unusable { .. } | AccountHealth::Rejected { .. } => Action::requeue(RETRY_REJECTED),
-        AccountHealth::SpendCap { since, .. } => Action::requeue(left(*since, PROBE_SPEND_CAP)),
+        AccountHealth::SpendCap { since, .. } => Action::requeue(left(*since, SPEND_CAP_PROBE)),
         AccountHealth::Usable { authenticated, .. } => match facts.paused_until {
             // The end of the pause is a change that nothing else tells.
             Some(until) => Action::requeue(

@@ -82,7 +82,11 @@ fn forget(context: &Arc<Context>, job: &CachedJob) {
         session.polling(|poller| poller.unfollow(&key));
     }
     if let Ok(job) = &job.0 {
-        tally::changed(context, account_key(job));
+        let account = account_key(job);
+        if context.accounts.keeps(&account) && context.jobs_of(&account).is_empty() {
+            context.accounts.let_go(&account);
+        }
+        tally::changed(context, account);
     }
 }
 

@@ -88,14 +88,16 @@ impl Poller {
     /// Follows a job from now on; one that is followed already keeps what is known of it.
     pub fn follow(&self, job: Followed) {
         let mut state = self.shared.lock();
-        if state.jobs.get(&job.key).is_some_and(|tracked| tracked.followed == job) {
+        if let Some(tracked) = state.jobs.get_mut(&job.key)
+            && tracked.followed.job_id == job.job_id
+        {
+            // Its next look is queued or under way; another interval counts from the one after that.
+            tracked.followed = job;
             return;
         }
         let key = job.key.clone();
         let due = self.shared.clock.instant();
-        let known = state.jobs.remove(&key).filter(|tracked| tracked.followed.job_id == job.job_id);
-        let observation = known.map(|tracked| tracked.observation).unwrap_or_default();
-        state.jobs.insert(key.clone(), Tracked { followed: job, observation });
+        state.jobs.insert(key.clone(), Tracked { followed: job, observation: Observation::default() });
         state.queue.put(key, due);
         drop(state);
         self.shared.work.notify_one();

@@ -37,7 +37,15 @@ async fn a_reached_spend_cap_holds_what_is_not_accepted() {
             condition(account, "Stalled").1 == "SpendCapReached"
         })
         .await;
+    world.site("second", "");
+    world.until_because("second", "Held", "SpendCapReached").await;
     assert_eq!(world.requests("submit").len(), 1);
+    // The cap is raised, and a touch of the Secret says so before the hour is over.
+    world.service.clear_faults(None);
+    world.kubectl(&["label", "secret", "default", "cap=raised"]).unwrap();
+    world.until("acme", "Completed").await;
+    world.until("second", "Completed").await;
+    assert_eq!(world.requests("submit").len(), 3);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use spideriq_operator::spideriq::budget::{Budget, Counted, Lane, Limits, Ticket, Verdict};
+use spideriq_operator::spideriq::budget::{Budget, Counted, Lane, Limits, SPEND_CAP_PROBE, Ticket, Verdict};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -205,4 +205,43 @@ fn namespaces_share_fairly_and_higher_lanes_come_first() {
         "three of a small namespace among fifty of a large one"
     );
     assert_eq!(place(many.last().unwrap()), granted.len() - 1);
+}
+
+#[test]
+fn a_reached_spend_cap_is_tried_by_one_submit_an_hour() {
+    let mut ledger = Ledger::new(Limits { requests_per_minute: 100, burst: 20, submits_per_minute: 10 });
+    ledger.now += Duration::from_secs(60);
+    for n in 0..5 {
+        ledger.enqueue(Lane::Submit, "a", &format!("job-{n}"));
+    }
+    let first = ledger.grant().len();
+    while let Some(ticket) = ledger.out.pop_front() {
+        let until = ledger.now + SPEND_CAP_PROBE;
+        ledger.budget.answered(ledger.now, ticket, Verdict::Capped(until), Counted::default(), 0.5);
+    }
+    let poll = ledger.enqueue(Lane::Poll, "a", "job-9");
+    assert_eq!(ledger.grant(), [poll], "what runs is followed all the same");
+    ledger.answer(7);
+    for _ in 0..3 {
+        ledger.now += SPEND_CAP_PROBE;
+        let granted = ledger.grant();
+        assert_eq!(granted.len(), 1, "one tries");
+        let until = ledger.now + SPEND_CAP_PROBE;
+        ledger.out.clear();
+        ledger.budget.answered(
+            ledger.now,
+            *granted.first().unwrap(),
+            Verdict::Capped(until),
+            Counted::default(),
+            0.5,
+        );
+        assert!(ledger.grant().is_empty());
+        ledger.enqueue(Lane::Submit, "a", "job-again");
+    }
+    // Somebody changed the account: tried at once, again by one only.
+    ledger.budget.probe_submits(ledger.now);
+    assert_eq!(ledger.grant().len(), 1);
+    ledger.answer(7);
+    ledger.now += Duration::from_secs(60);
+    assert!(ledger.grant().len() > 1 && first > 0, "the cap is raised, and all go on");
 }

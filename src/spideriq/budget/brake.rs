@@ -67,6 +67,11 @@ impl Brake {
         self.pause(now, whole.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0));
     }
 
+    /// A pause ends now; what comes after it is still a single probe.
+    pub(super) fn ends(&mut self, now: Timestamp) {
+        self.until = self.until.map(|until| until.min(now));
+    }
+
     /// A pause that the service itself asked for; one in the past is none.
     pub(super) fn hold(&mut self, now: Timestamp, until: Timestamp) {
         if until > now {

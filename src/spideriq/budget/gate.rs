@@ -158,6 +158,12 @@ impl Gate {
         self.shared.turn();
     }
 
+    /// Lets a single submit out at once, where submits pause.
+    pub fn probe_submits(&self) {
+        self.shared.lock().budget.probe_submits(self.shared.clock.now());
+        self.shared.turn();
+    }
+
     /// Puts a pause back that an earlier process was asked for.
     pub fn restore_pause(&self, until: Timestamp) {
         self.shared.lock().budget.restore_pause(self.shared.clock.now(), until);

@@ -20,6 +20,8 @@ use queue::Queue;
 
 /// The longest that a wait asked for by the service is believed.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+/// How often a reached spend cap is tried again.
+pub const SPEND_CAP_PROBE: Duration = Duration::from_secs(3600);
 /// How many grants in a row may pass over a waiting lower lane: so much of the budget it gets at the least.
 const PASSED_OVER: u32 = 4;
 /// Objects whose own failures are remembered; past that the one that may go on first is forgotten.
@@ -96,6 +98,8 @@ pub enum Verdict {
     Throttled(Option<Timestamp>),
     /// It failed in a way that a pause may heal.
     Failed,
+    /// Nothing more may be spent: no submit until then, and then a single one that tries.
+    Capped(Timestamp),
 }
 
 /// What the service said of its own count, which beats ours: others may use the same client.
@@ -263,6 +267,10 @@ impl Budget {
                 self.asked = self.account.until;
             }
             Verdict::Throttled(None) => self.account.failed(now, jitter),
+            Verdict::Capped(until) => {
+                self.account.released();
+                self.lanes.entry(Lane::Submit).or_default().hold(now, until);
+            }
             Verdict::Failed => {
                 let probe = lane_brake.is_probe(ticket);
                 let other = lane_brake.last_failed.as_ref().is_some_and(|last| *last != subject);
@@ -301,6 +309,11 @@ impl Budget {
     /// Until when the whole account pauses.
     pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.account.until.filter(|until| *until > now)
+    }
+
+    /// Lets a single submit out at once, where submits pause.
+    pub fn probe_submits(&mut self, now: Timestamp) {
+        self.lanes.entry(Lane::Submit).or_default().ends(now);
     }
 
     /// Puts a pause back that an earlier process was asked for.
