@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::Command;
 use std::{env, fs};
 
 use spideriq_operator::{api, telemetry};
@@ -54,6 +55,24 @@ fn the_pages_of_reasons_and_metrics_are_what_the_code_says() {
         .unwrap();
     }
     check("docs/metrics.md", &metrics);
+}
+
+#[test]
+fn the_page_of_the_command_is_what_it_says_of_itself() {
+    let mut page = "# The command\n\nMade by `make generate` from what `--help` says.\n".to_owned();
+    for arguments in [&["--help"][..], &["run", "--help"], &["job", "--help"], &["crds", "--help"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_spideriq-operator"))
+            .args(arguments)
+            .env_clear()
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let lines: Vec<&str> = said.lines().map(str::trim_end).collect();
+        let name = arguments.split_last().unwrap().1.join(" ");
+        let title = format!("spideriq-operator {name}");
+        write!(page, "\n## `{}`\n\n```\n{}\n```\n", title.trim(), lines.join("\n")).unwrap();
+    }
+    check("docs/command.md", &page);
 }
 
 /// One sentence a line.

@@ -83,3 +83,27 @@ async fn a_stop_is_graceful_and_the_next_process_goes_on() {
     world.until("acme", "Completed").await;
     assert_eq!(world.made().len(), 1);
 }
+
+#[tokio::test]
+async fn what_nobody_knows_the_outcome_of_is_named_when_its_object_goes() {
+    let world = World::new("orphan", "jobs: [{queued: 0.1, end: processing}]").await;
+    world.faults("[{match: {route: submit, type: spiderPR}, drop: after}, {match: {route: submit, body: held.example}, reply: {status: 404}}]");
+    world.job("unknown", "type: spiderPR, payload: {title: News, body: Something happened}");
+    world.site("held", "");
+    world.until_because("unknown", "Held", "SubmissionAmbiguous").await;
+    world.until_because("held", "Held", "Refused").await;
+    let made = world.made().remove(0).job_id;
+    for name in ["unknown", "held"] {
+        delete(&world, name);
+        gone(&world, name).await;
+    }
+    let told = world.events("unknown").await;
+    assert!(
+        told.iter()
+            .any(|(kind, reason, note)| kind == "Warning" && reason == "Orphaned" && note.contains(&made)),
+        "{told:?}"
+    );
+    assert!(!world.events("held").await.iter().any(|(_, reason, _)| reason == "Orphaned"));
+    assert!(world.requests("cancel").is_empty(), "what is not known to be ours is not cancelled");
+    assert_eq!(world.requests("submit").len(), 2);
+}
