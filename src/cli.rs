@@ -140,7 +140,8 @@ fn operate(run: Run) -> anyhow::Result<()> {
     let allowed_endpoints = given.iter().map(|text| Endpoint::parse(text)).collect::<Result<_, _>>()?;
     let options = Options { allowed_endpoints, namespaces: run.watch_namespaces };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = run.operator_namespace, "starting");
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // Two threads are plenty, and a machine of 64 cores must not cost the memory of 64.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(crate::app::run(options, run.http_listen));
     // A thread that still reads results must not keep the process.
     runtime.shutdown_background();
@@ -148,12 +149,19 @@ fn operate(run: Run) -> anyhow::Result<()> {
 }
 
 fn log(format: LogFormat) {
-    use tracing_subscriber::EnvFilter;
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube_runtime=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+    let usual =
+        || Targets::new().with_default(LevelFilter::INFO).with_target("kube_runtime", LevelFilter::WARN);
+    let named = std::env::var("RUST_LOG").ok().and_then(|named| named.parse::<Targets>().ok());
+    let registry = tracing_subscriber::registry().with(named.unwrap_or_else(usual));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        LogFormat::Json => builder.json().init(),
+        LogFormat::Text => {
+            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            registry.with(lines.with_ansi(colours)).init();
+        }
+        LogFormat::Json => registry.with(lines.json()).init(),
     }
 }

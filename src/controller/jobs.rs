@@ -49,15 +49,14 @@ pub async fn run(context: Arc<Context>, writer: Writer<CachedJob>, keys: mpsc::U
         .await;
 }
 
-/// The jobs as they change, kept in the cache without what nobody reads.
+/// The jobs as they change, kept in the cache.
 fn watched(
     context: &Arc<Context>,
     writer: Writer<CachedJob>,
 ) -> impl futures::Stream<Item = Result<CachedJob, watcher::Error>> + Send + use<> {
-    let slim = watch::watch::<CachedJob>(context.apis(), context.jobs.clone())
-        .modify(|job| job.meta_mut().managed_fields = None);
+    let watched = watch::watch::<CachedJob>(context.apis(), context.jobs.clone());
     let context = Arc::clone(context);
-    let noted = slim.reflect(writer).inspect_ok(move |event| match event {
+    let noted = watched.reflect(writer).inspect_ok(move |event| match event {
         watcher::Event::Delete(job) => forget(&context, job),
         watcher::Event::InitDone => {
             let uids: HashSet<String> = context.jobs.state().iter().filter_map(|job| job.uid()).collect();

@@ -17,6 +17,18 @@ use serde::de::DeserializeOwned;
 
 type Changes<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
 
+/// Objects in one page of a list: what a page needs at once stays with the process.
+const PAGE: u32 = 100;
+
+/// Drops what nobody reads, so that it is not kept for every object.
+fn slim(object: &mut impl Resource) {
+    let meta = object.meta_mut();
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+}
+
 /// One stream of changes for a store. `store` is the reading end of that store.
 pub(super) fn watch<K>(apis: Vec<Api<K>>, store: Store<K>) -> Changes<K>
 where
@@ -26,7 +38,10 @@ where
         apis.iter().map(|api| api.namespace().unwrap_or_default().to_owned()).collect();
     let mut streams: Vec<Changes<K>> = apis
         .into_iter()
-        .map(|api| watcher(api, watcher::Config::default()).default_backoff().boxed())
+        .map(|api| {
+            let changes = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
+            changes.modify(slim).boxed()
+        })
         .collect();
     if streams.len() == 1
         && let Some(only) = streams.pop()
