@@ -40,6 +40,10 @@ lint: $(TOOLS)/deny-$(DENY) ## Formatting, lints, licences and sources
 generate: ## Write what is generated: CRDs, and the pages of reasons and metrics
 	GENERATE=1 cargo test --locked --test generated
 
+.PHONY: sim
+sim: ## Simulate crashes at every step, and random faults: SEEDS=2000
+	$(call timed,simulation,SIM_SEEDS=$(or $(SEEDS),2000) cargo test --locked --test sim -- --nocapture)
+
 .PHONY: bench
 bench: ## Measure what it costs, and write docs/benchmarks.md (about 10 minutes)
 	$(call timed,build,cargo build --workspace --bins --locked && cargo bench --locked --bench costs --no-run)

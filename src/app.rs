@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use kube::api::ListParams;
 use kube::client::ClientBuilder;
 use kube::runtime::reflector;
 use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tower::util::MapResponseLayer;
 
 use crate::account::{Accounts, Channels, SecretWatches};
@@ -17,6 +20,7 @@ use crate::api::{ScrapeAccount, ScrapeJob};
 use crate::clock::Clock;
 use crate::controller::{self, Options};
 use crate::serve;
+use crate::spideriq::Transport;
 use crate::telemetry::{Metrics, Page};
 
 /// How long running effects may take after a signal: the chart's grace period is longer.
@@ -43,55 +47,99 @@ pub async fn run(options: Options, listen: SocketAddr) -> anyhow::Result<()> {
     check::<ScrapeJob>(&client, &options, "scrapejobs").await?;
     check::<ScrapeAccount>(&client, &options, "scrapeaccounts").await?;
 
-    let clock = Clock::system();
-    let (objects, keys) = mpsc::unbounded_channel();
-    let (nudge, nudges) = mpsc::unbounded_channel();
-    let metrics = Metrics::default();
-    let channels = Channels { objects, accounts: nudge.clone() };
-    let accounts = Arc::new(Accounts::new(clock.clone(), channels, metrics.clone()));
-    let (stop, stopping) = watch::channel(false);
-    let (cache, writer) = reflector::store();
-    let (accounts_cache, accounts_writer) = reflector::store();
-    let secrets = SecretWatches::new(nudge);
-    let caches = (cache.clone(), accounts_cache.clone());
-    let context = Arc::new(controller::Context::new(
-        client,
-        clock,
-        accounts,
-        secrets,
-        (options, stopping, cache, metrics.clone()),
-    ));
-
-    let told = Arc::clone(&context);
-    let page = Page::new(&metrics, move || told.snapshot());
-    let ready = async move {
-        let (jobs, accounts) = caches;
-        jobs.wait_until_ready().await.is_ok() && accounts.wait_until_ready().await.is_ok()
-    };
-    let server = tokio::spawn(serve::run(listen, ready, page).await?);
-    let accounts = tokio::spawn(controller::run_accounts(
-        Arc::clone(&context),
-        (accounts_cache, accounts_writer),
-        nudges,
-    ));
-    let jobs = tokio::spawn(controller::run_jobs(context, writer, keys));
-    let aborts = [accounts.abort_handle(), jobs.abort_handle()];
-    let mut controllers = tokio::spawn(async { tokio::join!(accounts, jobs) });
-
-    tokio::select! {
-        () = signal() => tracing::info!("stopping: no new submit or cancel begins, running ones finish"),
-        ended = &mut controllers => bail!("a controller ended by itself: {ended:?}"),
-    }
-    // The receivers live as long as the controllers do.
-    let _ = stop.send(true);
-    if tokio::time::timeout(DRAIN, controllers).await.is_err() {
-        tracing::warn!(
-            "something was still under way after {DRAIN:?}; what it was is settled after the next start"
-        );
-    }
-    aborts.iter().for_each(tokio::task::AbortHandle::abort);
+    let mut operator = Operator::start(Parts { client, clock: Clock::system(), transport: None, options });
+    let server = tokio::spawn(serve::run(listen, operator.ready(), operator.page()).await?);
+    let ended = operator.until(signal()).await;
     server.abort();
-    Ok(())
+    ended
+}
+
+/// What an operator is made of.
+pub struct Parts {
+    /// The API server.
+    pub client: Client,
+    /// Time.
+    pub clock: Clock,
+    /// Where requests to the service go; `None` for the network.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// What was told on the command line.
+    pub options: Options,
+}
+
+/// A running operator: its controllers, and what a scrape or a probe asks it.
+pub struct Operator {
+    context: Arc<controller::Context>,
+    metrics: Metrics,
+    stop: watch::Sender<bool>,
+    controllers: [JoinHandle<()>; 2],
+    synced: BoxFuture<'static, bool>,
+}
+
+impl Operator {
+    /// Starts the controllers.
+    pub fn start(parts: Parts) -> Self {
+        let Parts { client, clock, transport, options } = parts;
+        let (objects, keys) = mpsc::unbounded_channel();
+        let (nudge, nudges) = mpsc::unbounded_channel();
+        let metrics = Metrics::default();
+        let channels = Channels { objects, accounts: nudge.clone() };
+        let accounts = Arc::new(Accounts::new(clock.clone(), channels, metrics.clone(), transport));
+        let (stop, stopping) = watch::channel(false);
+        let (jobs, jobs_writer) = reflector::store();
+        let (cached_accounts, accounts_writer) = reflector::store();
+        let caches = (jobs.clone(), cached_accounts.clone());
+        let secrets = SecretWatches::new(nudge);
+        let shared = (options, stopping, jobs, metrics.clone());
+        let context = Arc::new(controller::Context::new(client, clock, accounts, secrets, shared));
+        let accounts =
+            controller::run_accounts(Arc::clone(&context), (cached_accounts, accounts_writer), nudges);
+        let jobs = controller::run_jobs(Arc::clone(&context), jobs_writer, keys);
+        let controllers = [tokio::spawn(accounts), tokio::spawn(jobs)];
+        let synced = async move {
+            let (jobs, accounts) = caches;
+            jobs.wait_until_ready().await.is_ok() && accounts.wait_until_ready().await.is_ok()
+        };
+        Self { context, metrics, stop, controllers, synced: synced.boxed() }
+    }
+
+    /// Ends with true once the caches are synced.
+    pub fn ready(&mut self) -> BoxFuture<'static, bool> {
+        std::mem::replace(&mut self.synced, std::future::ready(false).boxed())
+    }
+
+    /// The page of a scrape.
+    pub fn page(&self) -> Page {
+        let context = Arc::clone(&self.context);
+        Page::new(&self.metrics, move || context.snapshot())
+    }
+
+    /// Runs until `signal` ends; then no new submit or cancel begins, and running ones have a bounded time to finish.
+    ///
+    /// # Errors
+    /// If a controller ends by itself.
+    pub async fn until(mut self, signal: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let [accounts, jobs] = &mut self.controllers;
+        tokio::select! {
+            () = signal => tracing::info!("stopping: no new submit or cancel begins, running ones finish"),
+            ended = accounts => bail!("the controller of accounts ended by itself: {ended:?}"),
+            ended = jobs => bail!("the controller of jobs ended by itself: {ended:?}"),
+        }
+        // The receivers live as long as the controllers do.
+        let _ = self.stop.send(true);
+        let [accounts, jobs] = &mut self.controllers;
+        if tokio::time::timeout(DRAIN, async { tokio::join!(accounts, jobs) }).await.is_err() {
+            tracing::warn!(
+                "something was still under way after {DRAIN:?}; what it was is settled after the next start"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.controllers.iter().for_each(JoinHandle::abort);
+    }
 }
 
 /// Asks for one object of a kind, so that what is missing is said in one sentence instead of a stream of errors.

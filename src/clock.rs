@@ -1,34 +1,45 @@
 //! The one place that reads time. Everywhere else time is an argument.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// Tells the time: the system's, or one that a test moves by hand.
+/// Tells the time: the system's, or a simulation's.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    fixed: Option<Arc<Mutex<Timestamp>>>,
+    simulated: Option<Arc<Simulated>>,
+}
+
+#[derive(Debug)]
+struct Simulated {
+    start: Timestamp,
+    begun: Instant,
+    /// Seconds by which this wall clock is wrong.
+    ahead: AtomicI64,
 }
 
 impl Clock {
     /// The system's clocks.
     pub const fn system() -> Self {
-        Self { fixed: None }
+        Self { simulated: None }
     }
 
-    /// A wall clock that stands still until it is advanced; the monotonic one stays tokio's.
-    pub fn fixed(at: Timestamp) -> Self {
-        Self { fixed: Some(Arc::new(Mutex::new(at))) }
+    /// A wall clock that shows `start` now and runs with tokio's monotonic one, which a test may pause.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads time")]
+    pub fn simulated(start: Timestamp) -> Self {
+        let simulated = Simulated { start, begun: Instant::now(), ahead: AtomicI64::new(0) };
+        Self { simulated: Some(Arc::new(simulated)) }
     }
 
     /// The wall clock, for what is stored and compared with other machines.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads time")]
     pub fn now(&self) -> Timestamp {
-        self.fixed
-            .as_ref()
-            .map_or_else(Timestamp::now, |at| *at.lock().unwrap_or_else(PoisonError::into_inner))
+        let Some(simulated) = &self.simulated else { return Timestamp::now() };
+        let ahead = SignedDuration::from_secs(simulated.ahead.load(Ordering::Relaxed));
+        let shown = simulated.start.saturating_add(simulated.begun.elapsed());
+        shown.and_then(|shown| shown.checked_add(ahead)).unwrap_or(simulated.start)
     }
 
     /// The monotonic clock, for waits.
@@ -37,11 +48,10 @@ impl Clock {
         Instant::now()
     }
 
-    /// Moves a fixed clock; the system's stays as it is.
-    pub fn advance(&self, by: Duration) {
-        if let Some(at) = &self.fixed {
-            let mut at = at.lock().unwrap_or_else(PoisonError::into_inner);
-            *at = at.saturating_add(by).unwrap_or(*at);
+    /// Makes a simulated wall clock wrong by so many seconds; the system's stays as it is.
+    pub fn jump(&self, ahead: i64) {
+        if let Some(simulated) = &self.simulated {
+            simulated.ahead.store(ahead, Ordering::Relaxed);
         }
     }
 }

@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("account", &["api", "spideriq", "poll", "clock", "telemetry"]),
     ("controller", &["api", "decide", "spideriq", "account", "poll", "status", "clock", "telemetry"]),
     ("serve", &["telemetry"]),
-    ("app", &["account", "api", "clock", "controller", "serve", "telemetry"]),
+    ("app", &["account", "api", "clock", "controller", "serve", "spideriq", "telemetry"]),
     ("cli", &["api", "app", "clock", "controller", "spideriq", "telemetry"]),
 ];
 
@@ -31,7 +31,7 @@ const GUARDED: &[(&str, &[&str])] =
 const PURE: &[&str] =
     &["decide", "status/conditions.rs", "status/flat.rs", "status/bounds.rs", "status/account.rs"];
 const IMPURE: &[&str] =
-    &["tokio", "kube", "reqwest", "HashMap", "HashSet", "getrandom", "SystemTime", "Instant"];
+    &["tokio", "kube", "reqwest", "HashMap", "HashSet", "fastrand", "SystemTime", "Instant"];
 
 /// Names that say nothing.
 const FORBIDDEN: &[&str] = &["utils", "util", "helpers", "common", "manager", "handler", "types", "misc"];

@@ -10,7 +10,7 @@ use super::session::{Parts, Session};
 use crate::api::{Credential, Reason};
 use crate::clock::Clock;
 use crate::spideriq::budget::{Gate, Limits};
-use crate::spideriq::{Client, Credentials, Endpoint, Error};
+use crate::spideriq::{Client, Credentials, Endpoint, Error, Transport};
 use crate::telemetry::Metrics;
 
 /// Names an account.
@@ -59,6 +59,8 @@ pub struct Accounts {
     clock: Clock,
     channels: Channels,
     metrics: Metrics,
+    /// Where requests go, if not over the network.
+    transport: Option<Arc<dyn Transport>>,
     state: Mutex<State>,
 }
 
@@ -106,8 +108,13 @@ impl State {
 
 impl Accounts {
     /// An empty registry.
-    pub fn new(clock: Clock, channels: Channels, metrics: Metrics) -> Self {
-        Self { clock, channels, metrics, state: Mutex::default() }
+    pub fn new(
+        clock: Clock,
+        channels: Channels,
+        metrics: Metrics,
+        transport: Option<Arc<dyn Transport>>,
+    ) -> Self {
+        Self { clock, channels, metrics, transport, state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -143,7 +150,11 @@ impl Accounts {
             return Ok(Arc::clone(session));
         }
         let (endpoint, credentials) = (opening.endpoint.clone(), opening.credentials.clone());
-        let client = Client::new(endpoint, credentials, self.clock.clone(), self.metrics.clone())?;
+        let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
+        let client = match &self.transport {
+            None => Client::new(endpoint, credentials, clock, metrics)?,
+            Some(transport) => Client::over(Arc::clone(transport), endpoint, credentials, (clock, metrics))?,
+        };
         let session = Session::start(Parts {
             key: key.clone(),
             client,

@@ -95,7 +95,9 @@ async fn reconcile(cached: Arc<CachedAccount>, context: Arc<Context>) -> Result<
     };
     let before = context.account_facts(&key);
     context.secrets.watch(&context.client, &key, &account.spec.secret_ref.name);
-    let facts = open(&context, &key, account).await;
+    let facts = open(&context, &key, account)
+        .await
+        .inspect_err(|_| context.metrics.reconciled("ScrapeAccount", "retried", begun.elapsed()))?;
     let now = context.clock.now();
     let recorded = account.status.clone().unwrap_or_default();
     let counted = tally::count(&context, &key);
@@ -120,15 +122,22 @@ async fn reconcile(cached: Arc<CachedAccount>, context: Arc<Context>) -> Result<
 }
 
 /// Opens the account as far as it can be, and tells how far that was.
-async fn open(context: &Context, key: &AccountKey, account: &ScrapeAccount) -> AccountFacts {
+///
+/// # Errors
+/// If the API server did not give the Secret: that says nothing of the account, so what is open stays open.
+async fn open(
+    context: &Context,
+    key: &AccountKey,
+    account: &ScrapeAccount,
+) -> Result<AccountFacts, WriteError> {
     let identity =
         format!("{}/{}", account.uid().unwrap_or_default(), account.metadata.generation.unwrap_or(0));
     let close = |reason: Reason, message: String, stalled: bool, fingerprint: String| {
         context.accounts.close(key, reason, message.clone(), fingerprint);
-        AccountFacts {
+        Ok(AccountFacts {
             health: AccountHealth::Unusable { reason, message, stalled },
             ..AccountFacts::default()
-        }
+        })
     };
     let endpoint = match Endpoint::parse(account.spec.endpoint()) {
         Ok(endpoint) => endpoint,
@@ -146,18 +155,12 @@ async fn open(context: &Context, key: &AccountKey, account: &ScrapeAccount) -> A
                 format!("Secret {name} does not exist in this namespace; create it with the key token");
             return close(Reason::CredentialsMissing, message, false, identity);
         }
-        Ok(Err(error)) => {
-            return close(
-                Reason::CredentialsMissing,
-                format!("Secret {name} cannot be read: {error}"),
-                false,
-                identity,
-            );
-        }
-        Err(_) => {
-            let message = format!("Secret {name} cannot be read: the API server did not answer in time");
+        Ok(Err(kube::Error::Api(refusal))) if refusal.code == 403 => {
+            let message = format!("Secret {name} may not be read by the operator: {}", refusal.message);
             return close(Reason::CredentialsMissing, message, false, identity);
         }
+        Ok(Err(error)) => return Err(WriteError::Unanswered(error.to_string())),
+        Err(_) => return Err(WriteError::Unanswered("the API server did not answer in time".to_owned())),
     };
     let credential = Credential {
         uid: secret.uid().unwrap_or_default(),
@@ -192,7 +195,7 @@ async fn open(context: &Context, key: &AccountKey, account: &ScrapeAccount) -> A
         match who.and_then(|who| who.client_id).filter(|_| opening.client_id.is_none()) {
             // The service says whose token it is: from here on the budget is that client's.
             Some(client_id) => opening.client_id = Some(client_id.chars().take(128).collect()),
-            None => return facts(&session, &opening),
+            None => return Ok(facts(&session, &opening)),
         }
     }
 }
@@ -279,6 +282,6 @@ fn again(facts: &AccountFacts, now: Timestamp) -> Action {
 }
 
 fn on_error(error: &WriteError) -> Action {
-    tracing::info!(%error, "the status of an account was not written; looking again");
+    tracing::info!(%error, "an account could not be looked at or written; looking again");
     Action::requeue(Duration::from_secs(2))
 }

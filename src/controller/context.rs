@@ -111,8 +111,11 @@ impl Context {
 
     /// Has every job of an account looked at.
     pub(super) fn wake_jobs(&self, account: &AccountKey) {
-        for job in self.jobs_of(account) {
-            self.accounts.tell(format!("{}/{}", account.namespace, job.name_any()));
+        let mut names: Vec<String> = self.jobs_of(account).iter().map(|job| job.name_any()).collect();
+        // The cache has no order; a simulation that is to be repeated needs one.
+        names.sort();
+        for name in names {
+            self.accounts.tell(format!("{}/{name}", account.namespace));
         }
     }
 

@@ -139,6 +139,8 @@ impl Shared {
             let due = self.lock().queue.next_due();
             let room = looks.len() < AT_ONCE;
             tokio::select! {
+                // In this order, so that a simulation can be repeated.
+                biased;
                 () = self.work.notified() => {}
                 Some(_) = looks.join_next(), if !looks.is_empty() => {}
                 () = sleep_until(due), if room && due.is_some() => {

@@ -1,12 +1,15 @@
 //! One client of the service: one endpoint, one token, one connection pool.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Request, Response, StatusCode};
 use tokio::sync::mpsc;
+
+use super::transport::{Failure, Network, Transport};
 
 use super::wire::{
     Accepted, CancelBody, Details, JobStatus, ListBody, ListRow, SubmitBody, Summary, SummaryState, Whoami,
@@ -16,10 +19,6 @@ use super::{Credentials, Endpoint, Error, Signals};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
-/// Time to connect, for TLS included.
-const CONNECT: Duration = Duration::from_secs(4);
-/// The longest silence within an answer.
-const SILENCE: Duration = Duration::from_secs(8);
 /// A request from its start to the end of its answer.
 const TOTAL: Duration = Duration::from_secs(10);
 /// The same for a submit: the bound that the protocol's waiting times are made from (`docs/adr/0003`).
@@ -70,15 +69,16 @@ pub enum SubmitAnswer {
 /// One client of the service. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    transport: Arc<dyn Transport>,
     endpoint: Endpoint,
     credentials: Credentials,
+    bearer: HeaderValue,
     clock: Clock,
     metrics: Metrics,
 }
 
 impl Client {
-    /// A client for this endpoint and token. Proxies and additional roots of trust come from the environment.
+    /// A client for this endpoint and token, over the network.
     ///
     /// # Errors
     /// If the platform's roots of trust cannot be loaded.
@@ -88,25 +88,24 @@ impl Client {
         clock: Clock,
         metrics: Metrics,
     ) -> Result<Self, Error> {
-        let setup =
-            |error: &dyn std::fmt::Display| Error::Connect(text(&error.to_string(), credentials.expose()));
+        let network = Network::new().map_err(|failure| transport_error(failure, &credentials))?;
+        Self::over(Arc::new(network), endpoint, credentials, (clock, metrics))
+    }
+
+    /// The same over another transport.
+    ///
+    /// # Errors
+    /// If the token cannot be a header, which [`Credentials`] rules out.
+    pub fn over(
+        transport: Arc<dyn Transport>,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        (clock, metrics): (Clock, Metrics),
+    ) -> Result<Self, Error> {
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", credentials.expose()))
-            .map_err(|error| setup(&error))?;
+            .map_err(|_| Error::Connect("the token cannot be a header".to_owned()))?;
         bearer.set_sensitive(true);
-        let http = reqwest::Client::builder()
-            .default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
-            .user_agent(concat!("spideriq-operator/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            .timeout(TOTAL)
-            .retry(reqwest::retry::never())
-            // A kept connection may be closed just as a request goes out, and then nobody knows whether it arrived.
-            // Requests are few and paced, so that a fresh connection each costs less than one unknown submit.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|error| setup(&error))?;
-        Ok(Self { http, endpoint, credentials, clock, metrics })
+        Ok(Self { transport, endpoint, credentials, bearer, clock, metrics })
     }
 
     /// Where it is.
@@ -120,11 +119,9 @@ impl Client {
             let error = Error::Invalid("the job type is not one plain word".to_owned());
             return Answer { result: Ok(SubmitAnswer::Refused(error)), signals: Signals::default() };
         }
-        let request = self
-            .request(Method::POST, &["jobs", type_, "submit"], &[])
-            .header(CONTENT_TYPE, "application/json")
-            .body(body.to_owned())
-            .timeout(SUBMIT_TOTAL);
+        let mut request = self.request(Method::POST, &["jobs", type_, "submit"], &[], SUBMIT_TOTAL);
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.body_mut() = Some(body.to_owned().into());
         let (response, mut signals) = match self.send("submit", request).await {
             Ok(sent) => sent,
             Err(error) => return Answer { result: Ok(self.unsent(error)), signals: Signals::default() },
@@ -150,13 +147,13 @@ impl Client {
         Answer { result: Ok(answer), signals }
     }
 
-    /// Whether a submit without an answer can be told not to have arrived: reqwest reports an error as `is_connect`
-    /// only while it makes the connection, which for this client is always a fresh one.
-    fn unsent(&self, error: reqwest::Error) -> SubmitAnswer {
-        if error.is_connect() || error.is_builder() {
-            SubmitAnswer::Refused(self.transport(error))
-        } else {
-            SubmitAnswer::Unknown { why: self.transport(error), without_id: false }
+    /// What a submit without an answer means: it was certainly not sent, or nobody can tell.
+    fn unsent(&self, failure: Failure) -> SubmitAnswer {
+        match failure {
+            Failure::NotSent(_) => SubmitAnswer::Refused(self.failed(failure)),
+            Failure::Timeout | Failure::Broken(_) => {
+                SubmitAnswer::Unknown { why: self.failed(failure), without_id: false }
+            }
         }
     }
 
@@ -189,7 +186,7 @@ impl Client {
 
     /// Reads a job's results as they stream by.
     pub async fn results(&self, id: &str) -> Answer<Summary> {
-        let request = self.request(Method::GET, &["jobs", id, "results"], &[]).timeout(RESULTS_TOTAL);
+        let request = self.request(Method::GET, &["jobs", id, "results"], &[], RESULTS_TOTAL);
         let (response, signals) = match self.checked("results", id, request).await {
             Ok(sent) => sent,
             Err(error) => return Answer { result: Err(error), signals: Signals::default() },
@@ -223,7 +220,7 @@ impl Client {
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    fault = Some(self.transport(error));
+                    fault = Some(self.failed(error.into()));
                     break;
                 }
             }
@@ -238,7 +235,7 @@ impl Client {
 
     /// Cancels a job.
     pub async fn cancel(&self, id: &str) -> Answer<()> {
-        let request = self.request(Method::DELETE, &["jobs", id], &[]);
+        let request = self.request(Method::DELETE, &["jobs", id], &[], TOTAL);
         let checked = self.checked("cancel", id, request).await;
         self.answer(checked, CancelBody::read).await
     }
@@ -246,15 +243,15 @@ impl Client {
     /// Reads the newest jobs of the client.
     pub async fn newest(&self) -> Answer<Vec<ListRow>> {
         let query = [("sort_by", "created_at"), ("sort_order", "desc"), ("page_size", "100")];
-        let sent = self.send("list", self.request(Method::GET, &["jobs", "list"], &query)).await;
-        let sent = sent.map_err(|error| self.transport(error));
+        let sent = self.send("list", self.request(Method::GET, &["jobs", "list"], &query, TOTAL)).await;
+        let sent = sent.map_err(|failure| self.failed(failure));
         self.answer(sent, |body| ListBody::read(body, self.credentials.expose())).await
     }
 
     /// Asks who the credentials belong to.
     pub async fn whoami(&self) -> Answer<Whoami> {
-        let sent = self.send("whoami", self.request(Method::GET, &["auth", "whoami"], &[])).await;
-        let sent = sent.map_err(|error| self.transport(error));
+        let sent = self.send("whoami", self.request(Method::GET, &["auth", "whoami"], &[], TOTAL)).await;
+        let sent = sent.map_err(|failure| self.failed(failure));
         self.answer(sent, |body| serde_json::from_slice(body).map_err(|error| error.to_string())).await
     }
 
@@ -264,7 +261,7 @@ impl Client {
         query: &[(&str, &str)],
         read: impl FnOnce(&[u8]) -> Result<T, String>,
     ) -> Answer<T> {
-        let request = self.request(Method::GET, &["jobs", id, "status"], query);
+        let request = self.request(Method::GET, &["jobs", id, "status"], query, TOTAL);
         let checked = self.checked("status", id, request).await;
         self.answer(checked, read).await
     }
@@ -295,31 +292,35 @@ impl Client {
         Answer { result: Err(error), signals }
     }
 
-    fn request(&self, method: Method, segments: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
-        self.http
-            .request(method, self.endpoint.route(segments, query))
-            .header(ACCEPT, "application/json, */*;q=0.5")
+    fn request(
+        &self,
+        method: Method,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Request {
+        let mut request = Request::new(method, self.endpoint.route(segments, query));
+        request.headers_mut().insert(AUTHORIZATION, self.bearer.clone());
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
+        *request.timeout_mut() = Some(timeout);
+        request
     }
 
     async fn checked(
         &self,
         route: &'static str,
         id: &str,
-        request: RequestBuilder,
+        request: Request,
     ) -> Result<(Response, Signals), Error> {
         if !is_job_id(id) {
             return Err(Error::Invalid("the job id is not one plain word".to_owned()));
         }
-        self.send(route, request).await.map_err(|error| self.transport(error))
+        self.send(route, request).await.map_err(|failure| self.failed(failure))
     }
 
-    async fn send(
-        &self,
-        route: &'static str,
-        request: RequestBuilder,
-    ) -> Result<(Response, Signals), reqwest::Error> {
+    async fn send(&self, route: &'static str, request: Request) -> Result<(Response, Signals), Failure> {
         let begun = self.clock.instant();
-        let sent = request.send().await;
+        let sent = self.transport.send(request).await;
         let code = sent.as_ref().ok().map(|response| response.status().as_u16());
         self.metrics.requested(route, code, begun.elapsed());
         let response = sent?;
@@ -330,7 +331,7 @@ impl Client {
     /// The body of an ordinary answer, decoded; more than a megabyte is refused while it comes.
     async fn small(&self, mut response: Response) -> Result<Bytes, Error> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.transport(error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error.into()))? {
             if body.len() + chunk.len() > SMALL {
                 return Err(Error::TooLarge);
             }
@@ -343,22 +344,16 @@ impl Client {
         Error::of_answer(code, body, signals.retry_at, self.clock.now(), self.credentials.expose())
     }
 
-    /// An error of the transport in words without the address, which is known, and with its causes, which help.
-    fn transport(&self, error: reqwest::Error) -> Error {
-        let (timeout, connect) = (error.is_timeout(), error.is_connect());
-        let error = error.without_url();
-        let mut words = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            words = format!("{words}: {inner}");
-            cause = inner.source();
-        }
-        let words = text(&words, self.credentials.expose());
-        match (connect, timeout) {
-            (true, _) => Error::Connect(words),
-            (false, true) => Error::Timeout,
-            (false, false) => Error::Interrupted(words),
-        }
+    fn failed(&self, failure: Failure) -> Error {
+        transport_error(failure, &self.credentials)
+    }
+}
+
+fn transport_error(failure: Failure, credentials: &Credentials) -> Error {
+    match failure {
+        Failure::NotSent(words) => Error::Connect(text(&words, credentials.expose())),
+        Failure::Timeout => Error::Timeout,
+        Failure::Broken(words) => Error::Interrupted(text(&words, credentials.expose())),
     }
 }
 

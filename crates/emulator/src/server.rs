@@ -84,6 +84,25 @@ impl Emulator {
     /// # Errors
     /// When the address cannot be bound, a token cannot be read, the speed is below 1, or the rules make no sense.
     pub async fn start(config: Config) -> anyhow::Result<Running> {
+        let listen = config.listen;
+        let control = Self::control(config)?;
+        let listener = TcpListener::bind(listen).await.context("cannot listen")?;
+        let addr = listener.local_addr()?;
+        let router = admin::router().fallback(api::serve).with_state(control.clone());
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(accept(listener, router, stopped));
+        Ok(Running { control, addr, stop: Some(stop), server })
+    }
+
+    /// The service without a network, for simulations; its time is tokio's, which they may pause.
+    ///
+    /// # Errors
+    /// As [`Emulator::start`], but for the address.
+    pub fn in_process(config: Config) -> anyhow::Result<InProcess> {
+        Ok(InProcess { control: Self::control(config)? })
+    }
+
+    fn control(config: Config) -> anyhow::Result<Control> {
         ensure!(config.speed >= 1.0 && config.speed.is_finite(), "speed must be at least 1");
         config.rules.check().context("rules")?;
         let mut tokens = Tokens::default();
@@ -99,13 +118,29 @@ impl Emulator {
         if config.no_limits {
             world.limits = Limits::off();
         }
-        let control = Control::new(world);
-        let listener = TcpListener::bind(config.listen).await.context("cannot listen")?;
-        let addr = listener.local_addr()?;
-        let router = admin::router().fallback(api::serve).with_state(control.clone());
-        let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(accept(listener, router, stopped));
-        Ok(Running { control, addr, stop: Some(stop), server })
+        Ok(Control::new(world))
+    }
+}
+
+/// The service without a network. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct InProcess {
+    control: Control,
+}
+
+impl InProcess {
+    /// Answers one request as over HTTP; `None` where the connection would be closed without a byte.
+    pub async fn call(&self, request: Request) -> Option<axum::response::Response> {
+        let response = api::serve(axum::extract::State(self.control.clone()), request).await;
+        response.extensions().get::<api::Severed>().is_none().then_some(response)
+    }
+}
+
+impl Deref for InProcess {
+    type Target = Control;
+
+    fn deref(&self) -> &Control {
+        &self.control
     }
 }
 

@@ -195,11 +195,7 @@ impl Permit {
     pub fn settle(mut self, verdict: Verdict, counted: Counted) {
         self.used = true;
         if let Some(gate) = self.gate.upgrade() {
-            let mut noise = [0_u8; 1];
-            // Without randomness the pauses are only less spread.
-            let _ = getrandom::fill(&mut noise);
-            let jitter = f64::from(noise[0]) / 255.0;
-            gate.lock().budget.answered(gate.clock.now(), self.ticket, verdict, counted, jitter);
+            gate.lock().budget.answered(gate.clock.now(), self.ticket, verdict, counted, fastrand::f64());
             gate.turn();
         }
     }

@@ -1,0 +1,76 @@
+//! Brings a request to the service and its answer back: over the network, or, in a simulation, wherever that wants.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use reqwest::{Request, Response, redirect};
+
+/// Time to connect, for TLS included.
+const CONNECT: Duration = Duration::from_secs(4);
+/// The longest silence within an answer.
+const SILENCE: Duration = Duration::from_secs(8);
+
+/// Where requests go. Nothing is sent twice, no redirect is followed, and each request ends within its own timeout.
+pub trait Transport: fmt::Debug + Send + Sync {
+    /// Sends one request; the answer is there with its headers.
+    fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, Failure>>;
+}
+
+/// Why there is no answer, in words without the request's address or headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Not a byte was sent.
+    NotSent(String),
+    /// It took too long; something may have been sent.
+    Timeout,
+    /// The connection broke after something may have been sent.
+    Broken(String),
+}
+
+/// The network.
+#[derive(Debug)]
+pub(super) struct Network(reqwest::Client);
+
+impl Network {
+    /// Proxies and additional roots of trust come from the environment.
+    pub(super) fn new() -> Result<Self, Failure> {
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("spideriq-operator/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .retry(reqwest::retry::never())
+            // A kept connection may be closed just as a request goes out, and then nobody knows whether it arrived.
+            // Requests are few and paced, so that a fresh connection each costs less than one unknown submit.
+            .pool_max_idle_per_host(0)
+            .build();
+        client.map(Self).map_err(Failure::from)
+    }
+}
+
+impl Transport for Network {
+    fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, Failure>> {
+        let answer = self.0.execute(request);
+        Box::pin(async { answer.await.map_err(Failure::from) })
+    }
+}
+
+impl From<reqwest::Error> for Failure {
+    /// reqwest reports an error as `is_connect` only while it makes the connection, which is always a fresh one here.
+    fn from(error: reqwest::Error) -> Self {
+        let (timeout, unsent) = (error.is_timeout(), error.is_connect() || error.is_builder());
+        let error = error.without_url();
+        let mut words = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(inner) = cause {
+            words = format!("{words}: {inner}");
+            cause = inner.source();
+        }
+        match (unsent, timeout) {
+            (true, _) => Self::NotSent(words),
+            (false, true) => Self::Timeout,
+            (false, false) => Self::Broken(words),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The simulated API server: what kube's client asks it over HTTP, answered from a store.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use futures::future::BoxFuture;
+use http::{Method, Request, Response};
+use jiff::Timestamp;
+use kube::client::Body as KubeBody;
+use serde_json::{Value, json};
+use spideriq_operator::clock::Clock;
+use tokio::sync::watch;
+
+use super::fate::Life;
+use super::store::{Change, Key, Refusal, Store};
+
+/// The one API server of a run.
+#[derive(Clone, Debug)]
+pub struct ApiServer {
+    store: Arc<Mutex<Store>>,
+    changed: Arc<watch::Sender<u64>>,
+    pub clock: Clock,
+}
+
+/// The API server as one life of the operator reaches it.
+#[derive(Clone, Debug)]
+pub struct Reached {
+    server: ApiServer,
+    life: Life,
+}
+
+/// A request, taken apart.
+struct Asked {
+    method: Method,
+    kind: &'static str,
+    namespace: Option<String>,
+    name: Option<String>,
+    status: bool,
+    query: Vec<(String, String)>,
+    metadata_only: bool,
+    body: Value,
+}
+
+impl ApiServer {
+    pub fn new(clock: Clock) -> Self {
+        Self { store: Arc::default(), changed: Arc::new(watch::channel(0).0), clock }
+    }
+
+    pub fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap()
+    }
+
+    /// Does something as a user would: at once, and never lost.
+    pub fn with<T>(&self, act: impl FnOnce(&mut Store, Timestamp) -> T) -> T {
+        let now = self.clock.now();
+        let (result, version) = {
+            let mut store = self.store();
+            let result = act(&mut store, now);
+            (result, store.version)
+        };
+        self.changed.send_replace(version);
+        result
+    }
+
+    /// A client of one life of the operator.
+    pub fn client(&self, life: &Life) -> kube::Client {
+        kube::Client::new(Reached { server: self.clone(), life: life.clone() }, "default")
+    }
+}
+
+impl tower::Service<Request<KubeBody>> for Reached {
+    type Response = Response<Body>;
+    type Error = std::io::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<KubeBody>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { this.answer(request).await })
+    }
+}
+
+impl Reached {
+    async fn answer(self, request: Request<KubeBody>) -> Result<Response<Body>, std::io::Error> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect_bytes().await.map_err(std::io::Error::other)?;
+        let asked = Asked::read(&parts, &body);
+        // An event's name is made of the machine's time.
+        let (path, _) = parts.uri.path().split_once("/events/").unwrap_or((parts.uri.path(), ""));
+        let what = format!("{} {path}", parts.method);
+        let broken = || std::io::Error::new(std::io::ErrorKind::ConnectionReset, "the connection broke");
+        if !self.life.message(false, &format!("api > {what}")).await {
+            return Err(broken());
+        }
+        if asked.method == Method::GET && asked.param("watch") == Some("true") {
+            return Ok(self.watch(&asked));
+        }
+        let answer = self.server.with(|store, now| respond(store, &asked, now));
+        if !self.life.message(false, &format!("api < {what}")).await {
+            return Err(broken());
+        }
+        let (code, value) = match answer {
+            Ok(value) => (if asked.method == Method::POST { 201 } else { 200 }, value),
+            Err((code, message)) => (code, refusal(code, &message)),
+        };
+        Ok(Response::builder().status(code).body(Body::from(value.to_string())).unwrap())
+    }
+
+    /// Changes as they reach this watch, late by what fate draws for each.
+    fn watch(self, asked: &Asked) -> Response<Body> {
+        let from: u64 = asked.param("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
+        let lasts: u64 =
+            asked.param("timeoutSeconds").and_then(|seconds| seconds.parse().ok()).unwrap_or(290);
+        let ends = self.server.clock.instant() + Duration::from_secs(lasts);
+        let (kind, namespace, metadata_only) = (asked.kind, asked.namespace.clone(), asked.metadata_only);
+        let named = asked.named();
+        let changed = self.server.changed.subscribe();
+        let lines = futures::stream::unfold((from, changed), move |(at, mut changed)| {
+            let (this, namespace, named) = (self.clone(), namespace.clone(), named.clone());
+            async move {
+                loop {
+                    this.life.check().await;
+                    changed.mark_unchanged();
+                    let fits = |change: &&Change| {
+                        change.version > at
+                            && change.key.kind == kind
+                            && namespace.as_ref().is_none_or(|namespace| change.key.namespace == *namespace)
+                            && named.as_ref().is_none_or(|name| change.key.name == *name)
+                    };
+                    let next = this.server.store().log.iter().find(fits).cloned();
+                    if let Some(change) = next {
+                        tokio::time::sleep(this.life.fate.watch_lag()).await;
+                        this.life.check().await;
+                        let object =
+                            if metadata_only { only_metadata(&change.object) } else { change.object };
+                        let line = format!("{}\n", json!({"type": change.how, "object": object}));
+                        return Some((Ok::<_, Infallible>(line), (change.version, changed)));
+                    }
+                    tokio::select! {
+                        biased;
+                        _ = changed.changed() => {}
+                        () = tokio::time::sleep_until(ends) => return None,
+                    }
+                }
+            }
+        });
+        Response::new(Body::from_stream(lines))
+    }
+}
+
+fn respond(store: &mut Store, asked: &Asked, now: Timestamp) -> Result<Value, Refusal> {
+    let key = || Key {
+        kind: asked.kind.to_owned(),
+        namespace: asked.namespace.clone().unwrap_or_default(),
+        name: asked
+            .name
+            .clone()
+            .or_else(|| asked.body.pointer("/metadata/name")?.as_str().map(str::to_owned))
+            .unwrap_or_default(),
+    };
+    match (&asked.method, &asked.name) {
+        (&Method::GET, Some(name)) => store.get(&key()).ok_or_else(|| (404, format!("{name} not found"))),
+        (&Method::GET, None) => {
+            let named = asked.named();
+            let mut items = store.list(asked.kind, asked.namespace.as_deref());
+            items.retain(|item| named.as_ref().is_none_or(|name| item["metadata"]["name"] == **name));
+            if asked.metadata_only {
+                items = items.iter().map(only_metadata).collect();
+            }
+            Ok(json!({
+                "apiVersion": "v1",
+                "kind": "List",
+                "metadata": {"resourceVersion": store.version.to_string()},
+                "items": items,
+            }))
+        }
+        (&Method::POST, None) => store.create(&key(), asked.body.clone(), now),
+        (&Method::PATCH, Some(_)) => store.patch(&key(), asked.status, &asked.body, "operator"),
+        (&Method::DELETE, Some(_)) => store.delete(&key(), now),
+        (method, name) => Err((405, format!("{method} of {name:?} is not simulated"))),
+    }
+}
+
+impl Asked {
+    /// `/apis/GROUP/VERSION/namespaces/NS/PLURAL/NAME/status`, and the same below `/api/v1`.
+    fn read(parts: &http::request::Parts, body: &[u8]) -> Self {
+        let segments: Vec<&str> = parts.uri.path().trim_matches('/').split('/').collect();
+        let skip = if segments.first() == Some(&"apis") { 3 } else { 2 };
+        let rest = segments.get(skip..).unwrap_or_default();
+        let (namespace, rest) = match rest {
+            ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some((*namespace).to_owned()), rest),
+            _ => (None, rest),
+        };
+        let kind = match rest.first() {
+            Some(&"scrapejobs") => "ScrapeJob",
+            Some(&"scrapeaccounts") => "ScrapeAccount",
+            Some(&"secrets") => "Secret",
+            Some(&"events") => "Event",
+            other => panic!("nobody simulates {other:?}"),
+        };
+        let query = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
+            .into_owned()
+            .collect();
+        let accept = parts.headers.get("accept").and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        Self {
+            method: parts.method.clone(),
+            kind,
+            namespace,
+            name: rest.get(1).map(|name| (*name).to_owned()),
+            status: rest.get(2) == Some(&"status"),
+            query,
+            metadata_only: accept.contains("PartialObjectMetadata"),
+            body: serde_json::from_slice(body).unwrap_or(Value::Null),
+        }
+    }
+
+    fn param(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The one name that a field selector asks for.
+    fn named(&self) -> Option<String> {
+        self.param("fieldSelector")?.strip_prefix("metadata.name=").map(str::to_owned)
+    }
+}
+
+fn only_metadata(object: &Value) -> Value {
+    json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": object["metadata"]})
+}
+
+fn refusal(code: u16, message: &str) -> Value {
+    let reason = match code {
+        404 => "NotFound",
+        409 => "Conflict",
+        422 => "Invalid",
+        _ => "InternalError",
+    };
+    json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "message": message, "reason": reason, "code": code})
+}

@@ -1,0 +1,19 @@
+//! The real controllers against an API server and a service inside of this process, on paused time.
+//!
+//! One seed decides everything: the same seed makes the same trace. `make sim SEEDS=n` runs many.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "a test"
+)]
+
+mod api_server;
+mod fate;
+mod oracle;
+mod run;
+mod scenario;
+mod service;
+mod store;

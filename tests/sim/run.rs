@@ -1,0 +1,149 @@
+//! Runs one scenario under one fate: the operator lives, dies and lives again, until everything has come to rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use emulator::rules::Rules;
+use emulator::{Config, Emulator, InProcess};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use spideriq_operator::app::{Operator, Parts};
+use spideriq_operator::clock::Clock;
+use spideriq_operator::controller::Options;
+use spideriq_operator::spideriq::Endpoint;
+
+use super::api_server::ApiServer;
+use super::fate::{Fate, Life, Plan};
+use super::scenario::{Deed, Scenario};
+use super::service::Way;
+use super::store::Key;
+
+pub const NAMESPACE: &str = "team-a";
+const ENDPOINT: &str = "http://127.0.0.1:8080/api/v1";
+const TOKEN: &str = "cli_sim:sk_sim:secret_sim";
+const NEXT_TOKEN: &str = "cli_sim:sk_sim:secret_next";
+
+/// What is left after a run.
+pub struct Ended {
+    pub api: ApiServer,
+    pub service: InProcess,
+    pub fate: Fate,
+    /// How often the operator died.
+    pub crashes: u32,
+}
+
+pub fn key(kind: &str, name: &str) -> Key {
+    Key { kind: kind.to_owned(), namespace: NAMESPACE.to_owned(), name: name.to_owned() }
+}
+
+/// Runs it on a runtime of its own, whose time is paused.
+pub fn run(scenario: &Scenario, seed: u64, plan: Plan) -> Ended {
+    // Before anything draws a number.
+    fastrand::seed(seed);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(live(scenario, Fate::new(seed, plan)))
+}
+
+async fn live(scenario: &Scenario, fate: Fate) -> Ended {
+    let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let clock = Clock::simulated(start);
+    let api = ApiServer::new(clock.clone());
+    let config = Config {
+        tokens: vec![TOKEN.to_owned(), NEXT_TOKEN.to_owned()],
+        rules: Rules::parse(scenario.rules).unwrap(),
+        epoch: Some(start),
+        seed: Some(1),
+        ..Config::default()
+    };
+    let service = Emulator::in_process(config).unwrap();
+    account(&api);
+    let mut deeds = scenario.deeds.iter();
+    let mut next = deeds.next();
+    let begun = clock.instant();
+    let end = begun + Duration::from_secs(scenario.lasts);
+    let mut crashes = 0;
+    loop {
+        let life = fate.life();
+        let operator = start_operator(&api, &service, &clock, &life);
+        let died = loop {
+            let deed_at = next.map_or(end, |(second, _)| begun + Duration::from_secs(*second));
+            tokio::select! {
+                biased;
+                () = fate.crash.notified() => break true,
+                () = tokio::time::sleep_until(deed_at) => match next {
+                    Some((_, deed)) => {
+                        fate.note(&format!("user: {deed:?}"));
+                        carry_out(&api, &service, deed);
+                        next = deeds.next();
+                    }
+                    None => break false,
+                },
+            }
+        };
+        life.end();
+        drop(operator);
+        if !died {
+            return Ended { api, service, fate, crashes };
+        }
+        crashes += 1;
+        fate.note("the operator died and starts again");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+fn start_operator(api: &ApiServer, service: &InProcess, clock: &Clock, life: &Life) -> Operator {
+    Operator::start(Parts {
+        client: api.client(life),
+        clock: clock.clone(),
+        transport: Some(Arc::new(Way { service: service.clone(), life: life.clone(), api: api.clone() })),
+        options: Options {
+            allowed_endpoints: vec![Endpoint::parse(ENDPOINT).unwrap()],
+            namespaces: vec![NAMESPACE.to_owned()],
+        },
+    })
+}
+
+fn account(api: &ApiServer) {
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "data": {"token": base64(TOKEN)}});
+    let account = json!({
+        "apiVersion": "spideriq.ai/v1alpha1",
+        "kind": "ScrapeAccount",
+        "metadata": {},
+        "spec": {"secretRef": {"name": "default"}, "endpoint": ENDPOINT},
+    });
+    api.with(|store, now| {
+        store.create(&key("Secret", "default"), secret, now).unwrap();
+        store.create(&key("ScrapeAccount", "default"), account, now).unwrap();
+    });
+}
+
+fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
+    api.with(|store, now| match deed {
+        Deed::Create(name, spec) => {
+            let job = json!({"apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {}, "spec": spec});
+            store.create(&key("ScrapeJob", name), job, now).unwrap();
+        }
+        Deed::Edit(name, spec) => {
+            // What is gone is not edited.
+            let _ = store.patch(&key("ScrapeJob", name), false, &json!({"spec": spec}), "user");
+        }
+        Deed::Delete(name) => {
+            let _ = store.delete(&key("ScrapeJob", name), now);
+        }
+        Deed::Token(token) => {
+            let data = json!({"data": {"token": base64(token)}});
+            store.patch(&key("Secret", "default"), false, &data, "user").unwrap();
+        }
+        Deed::Faults(faults) => {
+            service.clear_faults(None);
+            let rules = Rules::parse(&format!("faults: {faults}")).unwrap();
+            service.add_faults(rules.faults.unwrap_or_default()).unwrap();
+        }
+    });
+}
+
+fn base64(text: &str) -> Value {
+    serde_json::to_value(k8s_openapi::ByteString(text.as_bytes().to_vec())).unwrap()
+}
