@@ -8,6 +8,7 @@ use emulator::rules::Rules;
 use emulator::{Config, Emulator, JobSpec, Running};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures::StreamExt;
 use spideriq_operator::clock::Clock;
 use spideriq_operator::spideriq::{
     Class, Client, Credentials, Endpoint, Error, JobState, SubmitAnswer, SummaryState,
@@ -188,12 +189,22 @@ async fn results_are_counted_as_they_stream_and_bounded() {
     assert!(matches!(client.results(&id).await.result, Err(Error::Malformed(_))));
     set("cut: 20");
     assert!(client.results(&id).await.result.is_err());
-    service.clear_faults(None);
-    let rule = serde_json::from_value(serde_json::json!({"result": {"padding": 65 * 1024 * 1024}})).unwrap();
-    let spec = JobSpec { state: Some("completed".to_owned()), rule: Some(rule), ..JobSpec::default() };
-    let large = service.create_jobs(spec).unwrap().remove(0);
-    let refused = client.results(&large).await.result;
+    let refused = client_of(&endless().await).results("large").await.result;
     assert!(matches!(refused, Err(Error::TooLarge)), "{refused:?}");
+}
+
+/// A service whose result never ends.
+async fn endless() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = async || {
+        let start = futures::stream::iter([r#"{"success": true, "data": {"text": ""#.to_owned()]);
+        let more = futures::stream::repeat("x".repeat(256 * 1024));
+        let chunks = start.chain(more).map(Ok::<_, std::convert::Infallible>);
+        axum::body::Body::from_stream(chunks)
+    };
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+    format!("http://{address}/api/v1")
 }
 
 #[tokio::test]
