@@ -124,6 +124,11 @@ fn job_rules() -> Value {
             "has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
         )
     };
+    let of_a_run = |unchanged: &str| {
+        format!(
+            "(has(self.runID) != has(oldSelf.runID) || (has(self.runID) && self.runID != oldSelf.runID)) || ({unchanged})"
+        )
+    };
     json!([
         rule(
             "has(self.jobID) != has(self.type)",
@@ -138,10 +143,10 @@ fn job_rules() -> Value {
             "payload is required with type, for example payload: {url: \"https://example.com\"}",
         ),
         rule(
-            "!has(self.jobID) || !(has(self.payload) || has(self.priority) || has(self.submission))",
+            "!has(self.jobID) || !(has(self.payload) || has(self.priority) || has(self.runID) || has(self.submission))",
             "",
             "",
-            "payload, priority and submission describe a submit; remove them, or remove jobID",
+            "payload, priority, runID and submission describe a submit; remove them, or remove jobID",
         ),
         rule(
             &of_type("spiderSite", "has(self.payload.url)"),
@@ -184,12 +189,19 @@ fn job_rules() -> Value {
             "accountRef cannot be changed, added or removed; create another ScrapeJob",
         ),
         rule(
-            "has(self.payload) == has(oldSelf.payload) && (!has(self.payload) || (self.payload == oldSelf.payload && oldSelf.payload == self.payload))",
+            &of_a_run(
+                "has(self.payload) == has(oldSelf.payload) && (!has(self.payload) || (self.payload == oldSelf.payload && oldSelf.payload == self.payload))"
+            ),
             ".payload",
             "",
-            "payload cannot be changed; create another ScrapeJob",
+            "payload may change only together with runID; set a new runID to start (and be charged for) a new run",
         ),
-        rule(&unchanged("priority"), ".priority", "", "priority cannot be changed; create another ScrapeJob"),
+        rule(
+            &of_a_run(&unchanged("priority")),
+            ".priority",
+            "",
+            "priority may change only together with runID; set a new runID to start (and be charged for) a new run",
+        ),
     ])
 }
 

@@ -79,6 +79,13 @@ pub type Payload = serde_json::Map<String, serde_json::Value>;
         description = "The account that is used."
     ),
     printcolumn(
+        name = "Run",
+        type_ = "string",
+        json_path = ".status.runID",
+        priority = 1,
+        description = "The run that the status speaks of."
+    ),
+    printcolumn(
         name = "Worker",
         type_ = "string",
         json_path = ".status.remote.workerID",
@@ -126,9 +133,33 @@ pub struct ScrapeJobSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_ref: Option<AccountRef>,
 
+    /// Change it to run again in place: the run before is ended first, and only with it may payload and priority change. A runID is paid for once: one that was used before is never submitted again, so that a rollback costs nothing.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"))]
+    #[serde(rename = "runID", default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+
     /// Hold back the next submit. A job that the service has accepted is paid for and continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
+
+    /// Cancel the job at the service and keep the object, unless another object shares the job. Once the cancel is under way, setting this back stops nothing. Where nothing was submitted yet, nothing will be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<bool>,
+
+    /// Longest time in seconds from acceptance to the end of the job. After it the job is cancelled and the run has failed. A job that this object did not submit is not cancelled: only the object ends.
+    #[schemars(range(min = 1))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_deadline_seconds: Option<i64>,
+
+    /// Delete this object that many seconds after it finished, counted from status.finishTime.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_seconds_after_finished: Option<i32>,
+
+    // What `kubectl explain` shows is the description of the type.
+    #[allow(missing_docs, reason = "the type says it")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_policy: Option<TtlPolicy>,
 
     // What `kubectl explain` shows is the description of the type.
     #[allow(missing_docs, reason = "the type says it")]
@@ -203,6 +234,33 @@ pub struct Submission {
     #[allow(missing_docs, reason = "the type says it")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_ambiguous: Option<OnAmbiguous>,
+
+    // What `kubectl explain` shows is the description of the type.
+    #[allow(missing_docs, reason = "the type says it")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_cache_hit: Option<OnCacheHit>,
+}
+
+/// What to do if the service answers a first submit with its earlier job of an equal payload, which it does for 24 hours. Accept (default): take it as it is. AcceptIfCompleted: take it only if it is completed. Fail: never take it.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum OnCacheHit {
+    /// Take it as it is.
+    #[default]
+    Accept,
+    /// Take it only if it is completed.
+    AcceptIfCompleted,
+    /// Never take it.
+    Fail,
+}
+
+/// Whether ttlSecondsAfterFinished holds for an object that Argo CD, Flux or Helm owns. RespectGitOps (default): it is never deleted, because they would create it, and pay for it, again. Force: it is.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum TtlPolicy {
+    /// Such an object is never deleted.
+    #[default]
+    RespectGitOps,
+    /// Such an object is deleted like any other.
+    Force,
 }
 
 /// What to do if the outcome of a submit is unknown. Auto (default): repeat it where the service de-duplicates, else hold. Adopt: take the only matching job. Hold: wait for a person. Resubmit: submit once more, and perhaps pay twice.
@@ -238,6 +296,16 @@ impl ScrapeJobSpec {
     /// What to do about an unknown outcome, with the default applied.
     pub fn on_ambiguous(&self) -> OnAmbiguous {
         self.submission.as_ref().and_then(|submission| submission.on_ambiguous).unwrap_or_default()
+    }
+
+    /// What to do about an answer from the service's cache, with the default applied.
+    pub fn on_cache_hit(&self) -> OnCacheHit {
+        self.submission.as_ref().and_then(|submission| submission.on_cache_hit).unwrap_or_default()
+    }
+
+    /// The run that is wanted; a left-out runID is the run "".
+    pub fn run(&self) -> &str {
+        self.run_id.as_deref().unwrap_or_default()
     }
 
     /// Whether the next submit is held back.

@@ -38,6 +38,17 @@ pub struct ScrapeJobStatus {
     #[schemars(length(max = 128))]
     #[serde(rename = "jobID", skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
+    /// The run that this status speaks of; absent for the run without a runID.
+    #[schemars(length(max = 63))]
+    #[serde(rename = "runID", skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    // What `kubectl explain` shows is the description of the type.
+    #[allow(missing_docs, reason = "the type says it")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel_reason: Option<CancelReason>,
+    /// When that was decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel_time: Option<Time>,
     /// The submit, written before it is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub submission: Option<SubmissionRecord>,
@@ -59,14 +70,69 @@ pub struct ScrapeJobStatus {
     /// When something that waits will be tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Time>,
-    /// Fingerprint of what a held job waits to see changed: the Secret, the account, submission.onAmbiguous.
+    /// Fingerprint of what a held job waits to see changed: the Secret, the account, submission.onAmbiguous, a requested look.
     #[schemars(length(max = 64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_on: Option<String>,
+    /// Value of the annotation spideriq.ai/reconcile-requested-at (or Flux's reconcile.fluxcd.io/requestedAt) that was last obeyed.
+    #[schemars(length(max = 64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+    /// Earlier runs, the newest first; at most 10.
+    #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Run>,
+    /// Short hashes of the last 100 runIDs that were used, the newest first: none of them is submitted again.
+    #[schemars(schema_with = "schema::used_run_ids")]
+    #[serde(rename = "usedRunIDs", skip_serializing_if = "Vec::is_empty")]
+    pub used_run_ids: Vec<String>,
     /// Conditions, one of each type.
     #[schemars(schema_with = "schema::conditions")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// Why the run is being cancelled: written before the service is told, and the first one wins. CancelledAsRequested: spec.cancel. DeadlineExceeded: spec.activeDeadlineSeconds. Superseded: another spec.runID.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum CancelReason {
+    /// `spec.cancel` asks for it.
+    CancelledAsRequested,
+    /// `spec.activeDeadlineSeconds` are over.
+    DeadlineExceeded,
+    /// Another run is wanted.
+    Superseded,
+}
+
+/// An earlier run.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Run {
+    /// Its runID; absent for the run without one.
+    #[schemars(length(max = 63))]
+    #[serde(rename = "runID", skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// The job's id at the service, where one was accepted.
+    #[schemars(length(max = 128))]
+    #[serde(rename = "jobID", skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// Version and SHA-256 of the canonical request body.
+    #[schemars(length(max = 80))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_hash: Option<String>,
+    /// How it ended: Completed, Failed, Cancelled, Superseded (another run was wanted before it ended) or Unknown (nobody knows what came of its submit).
+    #[schemars(length(max = 32))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// Why, as one word of a closed list.
+    #[schemars(length(max = 64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When the service accepted the job, as the operator saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submit_time: Option<Time>,
+    /// When the run ended for this object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finish_time: Option<Time>,
 }
 
 /// The account of a run.
@@ -270,6 +336,11 @@ impl ScrapeJobStatus {
     /// Whether the operator has written this status; the schema's default has generation -1.
     pub fn is_written(&self) -> bool {
         self.observed_generation.is_some_and(|generation| generation >= 0)
+    }
+
+    /// The run that the status speaks of; a left-out runID is the run "".
+    pub fn run(&self) -> &str {
+        self.run_id.as_deref().unwrap_or_default()
     }
 
     /// The recorded state; Pending before the first look.

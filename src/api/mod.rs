@@ -26,11 +26,12 @@ pub use account::{
 pub use condition::{Condition, ConditionStatus, find};
 pub use crd::{crds, to_yaml};
 pub use job::{
-    AccountKind, AccountRef, DeletionPolicy, OnAmbiguous, Payload, Poll, ReadyWhen, ScrapeJob, ScrapeJobSpec,
-    Submission,
+    AccountKind, AccountRef, DeletionPolicy, OnAmbiguous, OnCacheHit, Payload, Poll, ReadyWhen, ScrapeJob,
+    ScrapeJobSpec, Submission, TtlPolicy,
 };
 pub use job_status::{
-    Credential, JobAccount, Origin, Remote, Results, ScrapeJobStatus, State, SubmissionRecord,
+    CancelReason, Credential, JobAccount, Origin, Remote, Results, Run, ScrapeJobStatus, State,
+    SubmissionRecord,
 };
 pub use reason::Reason;
 
@@ -40,6 +41,12 @@ pub const GROUP: &str = "spideriq.ai";
 pub const FINALIZER: &str = "spideriq.ai/job";
 /// The annotation that carries the intent of a submit (`docs/adr/0003`).
 pub const INTENT: &str = "spideriq.ai/submission";
+/// The annotations that ask for a look now; the first that is there counts, the second is Flux's.
+pub const RECONCILE: [&str; 2] = ["spideriq.ai/reconcile-requested-at", "reconcile.fluxcd.io/requestedAt"];
+/// The annotation that has an object left alone until it is deleted.
+pub const PAUSED: &str = "spideriq.ai/paused";
+/// The annotation that has a deletion wait for nothing.
+pub const FORCE_ORPHAN: &str = "spideriq.ai/force-orphan";
 /// The name of the account that a job without an `accountRef` uses.
 pub const DEFAULT_ACCOUNT: &str = "default";
 /// The endpoint of an account that names none (contract section 1).

@@ -38,6 +38,16 @@ pub(super) fn conditions(generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A bounded list of short hashes, replaced as a whole.
+pub(super) fn used_run_ids(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 100,
+        "x-kubernetes-list-type": "atomic",
+        "items": {"type": "string", "maxLength": 16},
+    })
+}
+
 /// The endpoint of an account. The controller checks it against its list once more.
 pub(super) fn endpoint(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

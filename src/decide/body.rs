@@ -10,6 +10,9 @@ use crate::api::Payload;
 /// older version's way: a change without a new version would make recorded submits look changed.
 const VERSION: &str = "v1:";
 
+/// The priorities that the schema admits.
+const PRIORITIES: std::ops::RangeInclusive<i32> = 0..=10;
+
 /// The body of a submit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Body {
@@ -19,8 +22,7 @@ pub struct Body {
     pub hash: String,
     /// The hash of the payload alone, for comparing jobs whose priority may differ.
     pub payload_hash: String,
-    /// Size of the canonical payload in bytes.
-    pub payload_bytes: usize,
+    payload_json: String,
 }
 
 impl Body {
@@ -28,13 +30,29 @@ impl Body {
     pub fn new(payload: &Payload, priority: Option<i32>) -> Self {
         let payload = canonical(&Value::Object(payload.clone()));
         let payload_json = payload.to_string();
-        let mut body = Payload::new();
-        body.insert("payload".to_owned(), payload);
-        if let Some(priority) = priority {
-            body.insert("priority".to_owned(), priority.into());
-        }
-        let json = Value::Object(body).to_string();
-        Self { hash: hash(&json), payload_hash: hash(&payload_json), payload_bytes: payload_json.len(), json }
+        let json = whole(&payload_json, priority);
+        Self { hash: hash(&json), payload_hash: hash(&payload_json), payload_json, json }
+    }
+
+    /// Whether a recorded body had the same payload, whatever its priority, by which the service does not compare.
+    pub fn has_payload_of(&self, recorded: Option<&str>) -> bool {
+        let priorities = PRIORITIES.map(Some).chain([None]);
+        recorded.is_some_and(|recorded| {
+            priorities.into_iter().any(|priority| hash(&whole(&self.payload_json, priority)) == recorded)
+        })
+    }
+
+    /// Size of the canonical payload in bytes.
+    pub fn payload_bytes(&self) -> usize {
+        self.payload_json.len()
+    }
+}
+
+/// The body around a canonical payload: `payload` sorts before `priority`.
+fn whole(payload: &str, priority: Option<i32>) -> String {
+    match priority {
+        Some(priority) => format!("{{\"payload\":{payload},\"priority\":{priority}}}"),
+        None => format!("{{\"payload\":{payload}}}"),
     }
 }
 
@@ -86,6 +104,12 @@ mod tests {
         assert_ne!(low.hash, high.hash);
         assert_eq!(low.payload_hash, high.payload_hash);
         assert_ne!(low.hash, body(json!({"a": 1}), None).hash, "a left-out priority is not zero");
+        let other = body(json!({"a": 2}), Some(9));
+        assert!(
+            low.has_payload_of(Some(&high.hash))
+                && high.has_payload_of(Some(&body(json!({"a": 1}), None).hash))
+        );
+        assert!(!low.has_payload_of(Some(&other.hash)) && !low.has_payload_of(None));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Body, Intent};
 use crate::api::{
-    Credential, DeletionPolicy, Origin, Reason, ScrapeJobSpec, ScrapeJobStatus, SubmissionRecord,
+    Credential, DeletionPolicy, Origin, Reason, ScrapeJobSpec, ScrapeJobStatus, SubmissionRecord, TtlPolicy,
 };
 
 /// Everything that is known about one object at one moment.
@@ -50,6 +50,14 @@ pub struct JobFacts {
     pub spec: ScrapeJobSpec,
     /// The request body that the spec makes; absent for a mirrored job.
     pub body: Option<Body>,
+    /// Value of the annotation that asks for a look now.
+    pub requested: Option<String>,
+    /// Whether an annotation has the object left alone until it is deleted.
+    pub paused: bool,
+    /// Whether an annotation has its deletion wait for nothing.
+    pub force_orphan: bool,
+    /// Whether Argo CD, Flux or Helm owns the object: they would create it again.
+    pub gitops: bool,
 }
 
 impl JobFacts {
@@ -62,10 +70,25 @@ impl JobFacts {
         }
     }
 
-    /// When deletion stops waiting for the service.
-    pub fn cancel_bound(&self) -> Option<Timestamp> {
+    /// When the end of a run, begun then, stops waiting for the service.
+    pub fn cancel_bound(&self, begun: Option<Timestamp>) -> Option<Timestamp> {
         let seconds = self.spec.cancel_timeout_seconds.unwrap_or(CANCEL_TIMEOUT_SECONDS).max(0);
-        self.deleted_at.map(|at| at + Duration::from_secs(seconds.unsigned_abs().into()))
+        begun.map(|at| at.saturating_add(Duration::from_secs(seconds.unsigned_abs().into())).unwrap_or(at))
+    }
+
+    /// When the object is to be deleted, if it finished then.
+    pub fn expires(&self, finished: Option<Timestamp>) -> Option<Timestamp> {
+        let seconds = self.spec.ttl_seconds_after_finished?.max(0).unsigned_abs();
+        let kept = self.gitops && self.spec.ttl_policy.unwrap_or_default() == TtlPolicy::RespectGitOps;
+        finished.filter(|_| !kept)?.checked_add(Duration::from_secs(seconds.into())).ok()
+    }
+}
+
+impl Observed {
+    /// The look that was asked for and is still owed.
+    pub fn owed_look(&self) -> Option<&str> {
+        let handled = self.recorded.last_handled_reconcile_at.as_deref();
+        self.job.requested.as_deref().filter(|requested| Some(*requested) != handled)
     }
 }
 

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::Intent;
+use super::body::knows_version;
+use super::ending::cancel::by_reason;
 use super::facts::{AccountFacts, Observed, RemoteState, Trouble};
 use super::plan::{Freshness, Plan, Standing};
 use super::submit::still_held;
-use crate::api::{Origin, Reason, ScrapeJobStatus, State};
+use crate::api::{CancelReason, Origin, Reason, ScrapeJobStatus, State};
 
 /// A job is gone only when the service says so twice, this far apart: one 404 may be a fault of the service.
 const VANISHED_AFTER: Duration = Duration::from_secs(60);
@@ -18,7 +20,7 @@ const STALE_INTERVALS: u32 = 5;
 const READS: u32 = 5;
 const READING: Duration = Duration::from_secs(600);
 /// How long the service answers an equal payload with the earlier job (contract section 3).
-const DEDUPLICATION: Duration = Duration::from_secs(24 * 3600);
+pub(super) const DEDUPLICATION: Duration = Duration::from_secs(24 * 3600);
 /// The poll interval of a job whose spec names none, in seconds: the status page says 2 to 5.
 const POLL_SECONDS: i32 = 3;
 
@@ -44,6 +46,7 @@ pub(super) fn next(o: &Observed) -> Plan {
             Some(RemoteState::Completed) if reads_left(o) => return Plan::Collect { details: true },
             Some(RemoteState::Failed) if reads_left(o) => return Plan::Collect { details: false },
             Some(state) => return Plan::Rest(ended(o, &state, &o.recorded, o.memory.failed_reads > 0)),
+            None if o.owed_look().is_some() => return Plan::Look,
             None => {}
         }
     }
@@ -105,6 +108,7 @@ pub(super) fn ended(
             Reason::CancelledAsRequested,
             "cancelled, because the object was deleted".to_owned(),
         ),
+        RemoteState::Cancelled if record.cancel_reason.is_some() => cancelled(record),
         RemoteState::Cancelled => Standing::Ended(
             State::Cancelled,
             Reason::CancelledRemotely,
@@ -115,6 +119,20 @@ pub(super) fn ended(
             Standing::Ended(State::Failed, Reason::RemoteFailed, format!("{message}{without}"))
         }
     }
+}
+
+/// How a run ended that was cancelled from here.
+pub(super) fn cancelled(record: &ScrapeJobStatus) -> Standing {
+    let (reason, message) = match record.cancel_reason {
+        Some(reason @ CancelReason::DeadlineExceeded) => {
+            (reason, "cancelled, because spec.activeDeadlineSeconds were over")
+        }
+        Some(reason @ CancelReason::Superseded) => (reason, "cancelled, because another run was wanted"),
+        Some(CancelReason::CancelledAsRequested) | None => {
+            (CancelReason::CancelledAsRequested, "cancelled, because spec.cancel asked for it")
+        }
+    };
+    by_reason(reason, message)
 }
 
 fn cached_failure(state: &RemoteState, record: &ScrapeJobStatus) -> String {
@@ -190,6 +208,16 @@ pub(super) fn freshness(o: &Observed) -> Freshness {
             Freshness::Stale(Reason::ServiceUnavailable, words.clone())
         }
     }
+}
+
+/// Whether the spec makes another body than the one that this run submitted. The schema forbids it but for a top-level
+/// key of the payload that it does not know, renamed.
+pub(super) fn payload_changed(o: &Observed, record: &ScrapeJobStatus) -> bool {
+    let submitted = record.submission.as_ref().and_then(|submission| submission.body_hash.as_deref());
+    let now = o.job.body.as_ref().map(|body| body.hash.as_str());
+    let same_run = record.run() == o.job.spec.run();
+    same_run
+        && submitted.zip(now).is_some_and(|(submitted, now)| knows_version(submitted) && submitted != now)
 }
 
 /// The age of the last good look from which an error makes the mirror stale.

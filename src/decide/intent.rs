@@ -55,7 +55,7 @@ impl Intent {
             object: format!("{}/{}", job.namespace, job.name),
             uid: job.uid.clone(),
             type_: job.spec.type_.clone()?,
-            run: String::new(),
+            run: job.spec.run().to_owned(),
             body_hash: job.body.as_ref()?.hash.clone(),
             nonce: nonce.to_owned(),
             time,

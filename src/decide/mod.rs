@@ -4,7 +4,7 @@
 //! It must never act; everything it says is data that can be printed, compared and tested.
 
 mod body;
-mod delete;
+mod ending;
 mod facts;
 mod follow;
 mod intent;
@@ -24,25 +24,43 @@ pub use plan::{
 };
 pub use settle::{REJECTED_GRACE, settle};
 
-use crate::api::Reason;
+use crate::api::{Reason, State};
 
 /// What should happen next.
 pub fn next(o: &Observed) -> Plan {
     if o.job.deleted_at.is_some() {
-        return delete::next(o);
+        return ending::delete::next(o);
+    }
+    if o.job.paused {
+        return Plan::Leave;
+    }
+    if let Some(plan) = ending::run::next(o) {
+        return plan;
     }
     let state = o.recorded.current_state();
     if state.is_terminal() && o.recorded.is_written() {
-        if o.job.protected {
-            return Plan::Release(None);
-        }
-        let reason = o.recorded.reason.as_deref().and_then(Reason::parse).unwrap_or(Reason::Completed);
-        return Plan::Rest(Standing::Ended(state, reason, o.recorded.message.clone().unwrap_or_default()));
+        return finished(o, state);
+    }
+    if let Some(plan) = ending::cancel::next(o) {
+        return plan;
     }
     if o.recorded.job_id.is_some() || o.job.spec.job_id.is_some() {
         return follow::next(o);
     }
     submit::next(o)
+}
+
+/// The next step of an object whose run is over: let go of it, and delete it when its time has come.
+fn finished(o: &Observed, state: State) -> Plan {
+    if o.job.protected {
+        return Plan::Release(None);
+    }
+    let finished = o.recorded.finish_time.as_ref().map(|time| time.0);
+    if o.job.expires(finished).is_some_and(|at| o.now >= at) {
+        return Plan::Expire;
+    }
+    let reason = o.recorded.reason.as_deref().and_then(Reason::parse).unwrap_or(Reason::Completed);
+    Plan::Rest(Standing::Ended(state, reason, o.recorded.message.clone().unwrap_or_default()))
 }
 
 /// How often the poller should look at this job, if it should be followed at all.

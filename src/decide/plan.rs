@@ -7,20 +7,24 @@ use serde::Serialize;
 
 use super::Intent;
 use super::facts::{Memory, RemoteJob, Trouble, Waiting};
-use crate::api::{Reason, ScrapeJobStatus, State, SubmissionRecord};
+use crate::api::{CancelReason, Reason, ScrapeJobStatus, State, SubmissionRecord};
 
 /// What should happen next. At most one effect, and only `Submit` and `Cancel` cannot be repeated.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Plan {
     /// Nothing but to tell how it stands.
     Rest(Standing),
+    /// Nothing at all, not even a word: somebody asked for the object to be left alone.
+    Leave,
     /// The chain of a submit: intent, status, request.
     Submit(Box<Attempt>),
     /// Take over this job, which is known to be ours.
     Adopt(String),
     /// Read the list of jobs for candidates of an unknown outcome.
     LookUp(LookUp),
-    /// Read the job's status now, without waiting for the poller.
+    /// Read the job's status now, because somebody asked for a look.
+    Look,
+    /// Read the job's status now, because it was cancelled.
     Confirm,
     /// Read the results of a job that is over and, for a completed one, its details.
     Collect {
@@ -29,8 +33,16 @@ pub enum Plan {
     },
     /// Put the finalizer on, and the intent back where it is gone.
     Protect(Option<Box<Intent>>),
+    /// Record why the run is going to be cancelled, before the service is told.
+    Latch(CancelReason),
     /// Cancel the job, unless another object shares it.
     Cancel,
+    /// End the run that is being cancelled as it is, and tell people what is left at the service.
+    Abandon(Event),
+    /// Begin the wanted run, after this event about the one before.
+    Begin(Option<Event>),
+    /// Delete the object: it finished long enough ago.
+    Expire,
     /// Take the finalizer off, after this event.
     Release(Option<Event>),
 }

@@ -38,15 +38,18 @@ pub(super) fn next(o: &Observed) -> Plan {
             "the annotation spideriq.ai/submission cannot be read, so an earlier submit cannot be ruled out; remove the annotation to submit",
         );
     }
-    if body.payload_bytes > PAYLOAD_MAX {
+    if body.payload_bytes() > PAYLOAD_MAX {
         let message = format!(
             "the payload has {} bytes and may have {PAYLOAD_MAX} (256 KiB); create another ScrapeJob with less",
-            body.payload_bytes
+            body.payload_bytes()
         );
         return Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, message));
     }
     if let Some(standing) = still_held(o) {
         return Plan::Rest(standing);
+    }
+    if super::settle::was_used(&o.recorded, o.job.spec.run()) {
+        return Plan::Rest(super::settle::reused(o.job.spec.run()));
     }
     if o.job.spec.suspended() {
         return Plan::Rest(Standing::Suspended);
@@ -99,7 +102,7 @@ fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
     }
 }
 
-/// A hold lasts until the Secret, the account or `onAmbiguous` changes.
+/// A hold lasts until the Secret, the account or `onAmbiguous` changes, or somebody asks for a look.
 pub(super) fn still_held(o: &Observed) -> Option<Standing> {
     let reason = o.recorded.reason.as_deref().and_then(Reason::parse)?;
     let same = o.recorded.held_on.as_deref() == Some(hold_key(o).as_str());
@@ -111,7 +114,8 @@ pub(super) fn still_held(o: &Observed) -> Option<Standing> {
 /// What a held job waits to see changed, as a short hash.
 pub(super) fn hold_key(o: &Observed) -> String {
     let body = o.job.body.as_ref().map_or("", |body| &body.hash);
-    let all = format!("{}/{:?}/{body}", o.account.fingerprint(), o.job.spec.on_ambiguous());
+    let requested = o.job.requested.as_deref().unwrap_or_default();
+    let all = format!("{}/{:?}/{body}/{requested}", o.account.fingerprint(), o.job.spec.on_ambiguous());
     hex::encode(Sha256::digest(all)).chars().take(16).collect()
 }
 
@@ -193,7 +197,7 @@ fn settle_unknown(o: &Observed, record: &SubmissionRecord) -> Plan {
     if let Some(standing) = still_held(o) {
         return Plan::Rest(standing);
     }
-    if !o.memory.ended_here && o.memory.nonce_seen_for < SETTLE {
+    if !is_settled(o, record) {
         return waiting(
             o,
             "the outcome of a submit is not known; waiting until no request can still be under way",
@@ -208,6 +212,13 @@ fn settle_unknown(o: &Observed, record: &SubmissionRecord) -> Plan {
         }
         OnAmbiguous::Auto | OnAmbiguous::Resubmit => repeat(o, record),
     }
+}
+
+/// Whether no request of the recorded attempt can still be under way: this process ended it, or has seen it for long
+/// enough. What is held was settled when it was.
+pub(super) fn is_settled(o: &Observed, record: &SubmissionRecord) -> bool {
+    let held = o.recorded.current_state() == State::Held && record.nonce.is_some();
+    held || o.memory.ended_here || o.memory.nonce_seen_for >= SETTLE
 }
 
 /// Sends the recorded body again, if it is still the recorded body, client and endpoint.
@@ -274,7 +285,7 @@ fn wait_before_repeat(o: &Observed, record: &SubmissionRecord) -> Option<&'stati
 }
 
 /// Whether sending the body again is only a look-up: the service de-duplicates the type, and still remembers.
-fn repeatable(o: &Observed, record: &SubmissionRecord) -> bool {
+pub(super) fn repeatable(o: &Observed, record: &SubmissionRecord) -> bool {
     let recorded = record.started_at.as_ref().map(|time| time.0);
     let intended = match &o.intent {
         IntentFacts::Found(intent) if Some(&intent.nonce) == record.nonce.as_ref() => Some(intent.time),

@@ -110,9 +110,11 @@ impl Poller {
         state.queue.remove(key);
     }
 
-    /// What is known of a job.
-    pub fn latest(&self, key: &str) -> Observation {
-        self.shared.lock().jobs.get(key).map(|tracked| tracked.observation.clone()).unwrap_or_default()
+    /// What is known of the job with this id; nothing where the object follows another one.
+    pub fn latest(&self, key: &str, job_id: &str) -> Observation {
+        let state = self.shared.lock();
+        let tracked = state.jobs.get(key).filter(|tracked| tracked.followed.job_id == job_id);
+        tracked.map(|tracked| tracked.observation.clone()).unwrap_or_default()
     }
 
     /// How many jobs are followed.

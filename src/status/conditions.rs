@@ -18,7 +18,9 @@ pub fn compute(
 ) -> Option<ScrapeJobStatus> {
     let standing = verdict.standing.as_ref()?;
     let words = flat(standing);
-    let before = if recorded.is_written() { recorded.conditions.as_slice() } else { &[] };
+    // What is terminal is final within a run; another run starts from nothing (R8).
+    let same_run = recorded.is_written() && recorded.run_id == verdict.record.run_id;
+    let before = if same_run { recorded.conditions.as_slice() } else { &[] };
     let mut list = List::new(before, generation, now);
 
     let remote = verdict.record.remote.as_ref();

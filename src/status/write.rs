@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -82,6 +82,21 @@ pub async fn patch_metadata(
     metadata.insert("resourceVersion".to_owned(), resource_version.into());
     let patch = json!({"metadata": metadata});
     answered(jobs.patch(name, &PatchParams::default(), &Patch::Merge(&patch))).await
+}
+
+/// Deletes a job, fenced by uid and resourceVersion.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn delete(
+    jobs: &Api<ScrapeJob>,
+    name: &str,
+    (uid, resource_version): (&str, &str),
+) -> Result<(), WriteError> {
+    let preconditions =
+        Preconditions { uid: Some(uid.to_owned()), resource_version: Some(resource_version.to_owned()) };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+    answered(jobs.delete(name, &params)).await.map(|_| ())
 }
 
 async fn answered<K>(request: impl Future<Output = Result<K, kube::Error>>) -> Result<K, WriteError> {

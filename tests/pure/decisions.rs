@@ -1,7 +1,7 @@
 //! What is done next: the tables of the protocol of submitting, of following and of deletion.
 
 use spideriq_operator::api::{
-    Credential, DeletionPolicy, OnAmbiguous, Origin, Reason, ScrapeJobStatus, State, Submission,
+    CancelReason, Credential, DeletionPolicy, OnAmbiguous, Origin, Reason, ScrapeJobStatus, State, Submission,
 };
 use spideriq_operator::decide::{
     AccountFacts, Intent, IntentFacts, Observed, Outcome, Refusal, Standing, SubmitAnswer, SubmitOutcome,
@@ -41,7 +41,7 @@ fn found(o: &mut Observed, change: impl FnOnce(&mut Intent)) {
 }
 
 fn on_ambiguous(o: &mut Observed, choice: OnAmbiguous) {
-    o.job.spec.submission = Some(Submission { on_ambiguous: Some(choice) });
+    o.job.spec.submission = Some(Submission { on_ambiguous: Some(choice), on_cache_hit: None });
 }
 
 #[test]
@@ -303,7 +303,8 @@ fn what_a_refusal_means_depends_on_whether_it_is_the_first_answer() {
         let plan = next(&o);
         let answer = SubmitAnswer::Refused(refusal);
         let verdict = settle(&o, &plan, &Outcome::Submit(Box::new(SubmitOutcome { record, answer })));
-        (shown(verdict.standing.clone().unwrap(), &o), verdict.record.submission.is_some())
+        let nonce = verdict.record.submission.as_ref().is_some_and(|record| record.nonce.is_some());
+        (shown(verdict.standing.clone().unwrap(), &o), nonce)
     };
     for (refusal, first) in refusals() {
         let (status, nonce) = after(1, refusal.clone());
@@ -405,17 +406,47 @@ fn deletion_cancels_what_is_ours_and_never_waits_beyond_its_bound() {
                 "rest Cancelling",
             ),
             ("finalizer gone", |o| o.job.protected = false, "rest Cancelling"),
+            ("told to go at once", |o| o.job.force_orphan = true, "release Orphaned"),
+            (
+                "over and told to go at once",
+                |o| {
+                    o.job.force_orphan = true;
+                    o.watched.latest = Some(remote("completed"));
+                },
+                "release",
+            ),
+            ("paused all the same", |o| o.job.paused = true, "cancel"),
+            (
+                "a cancel that the spec began goes on",
+                |o| {
+                    o.job.spec.deletion_policy = Some(DeletionPolicy::Orphan);
+                    o.recorded.cancel_reason = Some(CancelReason::CancelledAsRequested);
+                },
+                "cancel",
+            ),
         ],
     );
     let mut unknown = fresh(site());
     unknown.recorded =
         ScrapeJobStatus { submission: Some(attempted(&unknown, 60)), ..ScrapeJobStatus::default() };
     unknown.job.protected = true;
-    unknown.job.deleted_at = Some(ago(5));
+    unknown.job.deleted_at = Some(ago(30));
+    unknown.memory.nonce_seen_for = Duration::from_secs(18);
     check(
         &unknown,
         &[
             ("unknown outcome: one look", |_| {}, "look up ToRelease"),
+            (
+                "unknown outcome, a request may be under way",
+                |o| o.memory.nonce_seen_for = Duration::from_secs(17),
+                "rest Cancelling",
+            ),
+            ("told to go at once", |o| o.job.force_orphan = true, "release Orphaned"),
+            (
+                "credentials of another client",
+                |o| with_account(o, |a| a.client_id = Some("cli_b".into())),
+                "release Orphaned",
+            ),
             ("looked", |o| o.memory.candidates = Some(vec!["job-7".into()]), "release Orphaned"),
             ("too late to look", |o| o.job.deleted_at = Some(ago(120)), "release Orphaned"),
             ("never sent", |o| o.recorded.submission = None, "release"),

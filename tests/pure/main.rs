@@ -11,3 +11,4 @@ mod budget;
 mod conditions;
 mod decisions;
 mod situation;
+mod verbs;

@@ -182,7 +182,7 @@ fn respond(store: &mut Store, asked: &Asked, now: Timestamp) -> Result<Value, Re
         }
         (&Method::POST, None) => store.create(&key(), asked.body.clone(), now),
         (&Method::PATCH, Some(_)) => store.patch(&key(), asked.status, &asked.body, "operator"),
-        (&Method::DELETE, Some(_)) => store.delete(&key(), now),
+        (&Method::DELETE, Some(_)) => store.delete(&key(), &asked.body, now),
         (method, name) => Err((405, format!("{method} of {name:?} is not simulated"))),
     }
 }

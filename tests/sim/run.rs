@@ -129,8 +129,12 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
             // What is gone is not edited.
             let _ = store.patch(&key("ScrapeJob", name), false, &json!({"spec": spec}), "user");
         }
+        Deed::Annotate(name, annotation, value) => {
+            let annotations = json!({"metadata": {"annotations": {*annotation: value}}});
+            let _ = store.patch(&key("ScrapeJob", name), false, &annotations, "user");
+        }
         Deed::Delete(name) => {
-            let _ = store.delete(&key("ScrapeJob", name), now);
+            let _ = store.delete(&key("ScrapeJob", name), &Value::Null, now);
         }
         Deed::Token(token) => {
             let data = json!({"data": {"token": base64(token)}});

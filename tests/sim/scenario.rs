@@ -9,6 +9,8 @@ pub enum Deed {
     Create(&'static str, Value),
     /// Merges this into its spec.
     Edit(&'static str, Value),
+    /// Puts this annotation on it.
+    Annotate(&'static str, &'static str, &'static str),
     /// Deletes it.
     Delete(&'static str),
     /// Puts this token into the account's Secret.
@@ -33,9 +35,121 @@ fn site(name: &str) -> Value {
     json!({"type": "spiderSite", "payload": {"url": format!("https://{name}.example")}})
 }
 
+/// The same with more of a spec.
+fn with(name: &str, more: &Value) -> Value {
+    let mut spec = site(name);
+    for (field, value) in more.as_object().unwrap() {
+        spec[field] = value.clone();
+    }
+    spec
+}
+
+/// Another run of a job, for another page.
+fn run(id: &str, name: &str) -> Value {
+    json!({"runID": id, "payload": {"url": format!("https://{name}.example")}})
+}
+
+/// Jobs whose name has `fails` in it fail, those with `long` never end, all others are completed.
+const SHORT: &str = "jobs: [{match: {contains: fails}, queued: 2, processing: 3, end: failed}, {match: {contains: long}, queued: 2, end: processing}, {queued: 2, processing: 3}]";
+
 /// Every scenario.
 pub fn all() -> Vec<Scenario> {
-    let short = "jobs: [{match: {contains: fails}, queued: 2, processing: 3, end: failed}, {match: {contains: long}, queued: 2, end: processing}, {queued: 2, processing: 3}]";
+    [lives(), verbs()].concat()
+}
+
+impl Scenario {
+    /// Whether somebody changes their mind: then a fault may keep a job from ever being submitted.
+    pub fn is_fickle(&self) -> bool {
+        self.deeds.iter().any(|(_, deed)| match deed {
+            Deed::Delete(_) => true,
+            Deed::Edit(_, spec) => spec.get("runID").is_some() || spec.get("cancel").is_some(),
+            Deed::Create(..) | Deed::Annotate(..) | Deed::Token(_) | Deed::Faults(_) => false,
+        })
+    }
+}
+
+/// What users ask for in the spec of a job.
+fn verbs() -> Vec<Scenario> {
+    let scenario = |name, deeds, lasts| Scenario { name, rules: SHORT, deeds, lasts };
+    vec![
+        scenario(
+            "another run after the first",
+            vec![
+                (1, Deed::Create("again", with("first", &json!({"runID": "1"})))),
+                (30, Deed::Edit("again", run("2", "second"))),
+            ],
+            900,
+        ),
+        scenario(
+            "another run while the first runs",
+            vec![
+                (1, Deed::Create("again", with("long-first", &json!({"runID": "1"})))),
+                (30, Deed::Edit("again", run("2", "second"))),
+            ],
+            900,
+        ),
+        scenario(
+            "another run of an equal payload while the first runs",
+            vec![
+                (1, Deed::Create("again", with("long", &json!({"runID": "1"})))),
+                (30, Deed::Edit("again", run("2", "long"))),
+            ],
+            900,
+        ),
+        scenario(
+            "rolled back while the second run is under way",
+            vec![
+                (1, Deed::Create("again", with("first", &json!({"runID": "1"})))),
+                (40, Deed::Edit("again", run("2", "long-second"))),
+                (60, Deed::Edit("again", run("1", "first"))),
+            ],
+            1200,
+        ),
+        scenario(
+            "cancelled while it runs",
+            vec![(1, Deed::Create("stop", site("long"))), (30, Deed::Edit("stop", json!({"cancel": true})))],
+            900,
+        ),
+        scenario(
+            "cancelled just after it was made",
+            vec![(10, Deed::Create("stop", site("long"))), (10, Deed::Edit("stop", json!({"cancel": true})))],
+            900,
+        ),
+        scenario(
+            "cancelled by one of two that share a job",
+            vec![
+                (1, Deed::Create("one", site("long-shared"))),
+                (20, Deed::Create("two", site("long-shared"))),
+                (60, Deed::Edit("one", json!({"cancel": true}))),
+            ],
+            900,
+        ),
+        scenario(
+            "too slow for its deadline",
+            vec![(1, Deed::Create("slow", with("long", &json!({"activeDeadlineSeconds": 60}))))],
+            900,
+        ),
+        scenario(
+            "gone a minute after its end",
+            vec![(1, Deed::Create("brief", with("brief", &json!({"ttlSecondsAfterFinished": 60}))))],
+            900,
+        ),
+        scenario(
+            "looked at, paused, and let go",
+            vec![
+                (1, Deed::Create("look", site("look"))),
+                (2, Deed::Annotate("look", "spideriq.ai/paused", "true")),
+                (60, Deed::Annotate("look", "spideriq.ai/paused", "false")),
+                (61, Deed::Annotate("look", "spideriq.ai/reconcile-requested-at", "now")),
+            ],
+            900,
+        ),
+    ]
+}
+
+/// Jobs that come, run, and go.
+fn lives() -> Vec<Scenario> {
+    let short = SHORT;
     vec![
         Scenario {
             name: "one job",

@@ -71,11 +71,13 @@ fn check_cancel(service: &InProcess, life: &Life, api: &ApiServer, id: &str) {
         service.jobs().into_iter().find(|job| job.job_id == id).map(|job| job.payload["url"].clone());
     for object in api.store().list("ScrapeJob", None) {
         let (metadata, spec, status) = (&object["metadata"], &object["spec"], &object["status"]);
-        let stays = metadata["deletionTimestamp"].is_null();
+        // Who cancels it for itself has said so first.
+        let stays = metadata["deletionTimestamp"].is_null() && status["cancelReason"].is_null();
         let uses = status["jobID"] == id;
-        let may_receive = status["jobID"].is_null()
-            && status["finished"] != true
+        let next_run = status["observedGeneration"] != -1 && status["runID"] != spec["runID"];
+        let may_receive = (next_run || (status["jobID"].is_null() && status["finished"] != true))
             && spec["suspend"] != true
+            && spec["cancel"] != true
             && Some(&spec["payload"]["url"]) == payload.as_ref();
         if stays && (uses || may_receive) {
             life.fate.violated(&format!("S5: job {id} is cancelled, and {} uses it", metadata["name"]));

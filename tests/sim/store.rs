@@ -120,10 +120,16 @@ impl Store {
     }
 
     /// Deletes an object, or marks it while finalizers hold it.
-    pub fn delete(&mut self, key: &Key, now: Timestamp) -> Result<Value, Refusal> {
+    pub fn delete(&mut self, key: &Key, options: &Value, now: Timestamp) -> Result<Value, Refusal> {
         let Some(mut object) = self.objects.get(key).cloned() else {
             return Err((404, format!("{} not found", key.name)));
         };
+        for field in ["uid", "resourceVersion"] {
+            let asked = &options["preconditions"][field];
+            if !asked.is_null() && *asked != object["metadata"][field] {
+                return Err((409, format!("precondition failed: {field}")));
+            }
+        }
         if list(&object, "finalizers").next().is_none() {
             return Ok(self.put(key, object, "DELETED"));
         }

@@ -26,7 +26,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "spideriq-operator.rules" -}}
 - apiGroups: [spideriq.ai]
   resources: [scrapejobs]
-  verbs: [get, list, watch, patch]
+  # delete: what spec.ttlSecondsAfterFinished asks for.
+  verbs: [get, list, watch, patch, delete]
 - apiGroups: [spideriq.ai]
   resources: [scrapeaccounts]
   verbs: [get, list, watch]

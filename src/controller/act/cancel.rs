@@ -7,8 +7,8 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 
 use super::super::context::{CachedJob, Context};
-use super::super::observe::{account_key, facts, key};
-use super::{job_id, turn};
+use super::super::observe::{account_key, facts, job_id, key};
+use super::turn;
 use crate::account::{Session, Standing};
 use crate::api::ScrapeJob;
 use crate::decide::{Body, CancelOutcome, Outcome, Trouble};
@@ -72,13 +72,19 @@ fn shares(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &Sc
     if other.metadata.deletion_timestamp.is_some() || !same_client(context, session, other) {
         return false;
     }
-    let theirs =
-        other.status.as_ref().and_then(|status| status.job_id.as_deref()).or(other.spec.job_id.as_deref());
-    if let Some(theirs) = theirs {
-        return theirs == job_id(job);
+    let (has, finished) = (job_id(other), is_finished(other));
+    if has == job_id(job) {
+        return true;
     }
-    let over = other.status.as_ref().is_some_and(|status| status.finished);
-    !over && !other.spec.suspended() && type_of(other) == type_of(job) && payload_of(other) == payload_of(job)
+    // A run that is still to be submitted may receive the job as the answer to an equal payload.
+    let next_run = other.status.as_ref().is_some_and(|status| status.run() != other.spec.run());
+    let submits = next_run || (has.is_empty() && !finished);
+    let held_back = other.spec.suspended() || other.spec.cancel == Some(true);
+    submits && !held_back && type_of(other) == type_of(job) && payload_of(other) == payload_of(job)
+}
+
+fn is_finished(job: &ScrapeJob) -> bool {
+    job.status.as_ref().is_some_and(|status| status.finished)
 }
 
 /// Whether an object's account is of this client; one that is not known yet is taken to be.

@@ -11,12 +11,12 @@ use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
 use super::context::Context;
-use super::observe::{Seen, facts, key};
+use super::observe::{Seen, facts, job_id, key};
 use crate::account::Session;
 use crate::api::{FINALIZER, INTENT, ScrapeJob};
 use crate::decide::{Candidate, Collected, Details, Event, Intent, Outcome, Plan, Waiting};
 use crate::spideriq::budget::{Lane, Permit};
-use crate::status::{WriteError, patch_metadata};
+use crate::status::{WriteError, delete, patch_metadata};
 
 /// What came of a plan, and the object as our own writes left it.
 pub(in crate::controller) struct Acted {
@@ -39,7 +39,11 @@ pub(in crate::controller) async fn act(
 ) -> Acted {
     let session = seen.session.as_ref();
     match (plan, session) {
-        (Plan::Rest(_) | Plan::Adopt(_), _) => Outcome::Done.into(),
+        (
+            Plan::Rest(_) | Plan::Leave | Plan::Adopt(_) | Plan::Latch(_) | Plan::Abandon(_) | Plan::Begin(_),
+            _,
+        ) => Outcome::Done.into(),
+        (Plan::Expire, _) => expire(context, job).await,
         (Plan::Protect(intent), _) => protect(context, job, intent.as_deref()).await,
         (Plan::Release(event), _) => release(context, job, event.as_ref()).await,
         (Plan::Submit(attempt), Some(session)) => submit::submit(context, job, attempt, session).await,
@@ -47,21 +51,17 @@ pub(in crate::controller) async fn act(
             Ok(permit) => Outcome::Candidates(candidates(context, job, session, permit).await).into(),
             Err(waiting) => Outcome::NotYet(waiting).into(),
         },
-        (Plan::Confirm, Some(session)) => match turn(session, job, Lane::Cancel) {
-            Ok(permit) => {
-                let id = job_id(job);
-                let status = session.ask(permit, async |client| client.status(id).await).await;
-                Outcome::Status(status.as_ref().map(facts::job).map_err(facts::trouble)).into()
-            }
-            Err(waiting) => Outcome::NotYet(waiting).into(),
-        },
+        (Plan::Look, Some(session)) => look(job, session, Lane::Poll).await.into(),
+        (Plan::Confirm, Some(session)) => look(job, session, Lane::Cancel).await.into(),
         (Plan::Collect { details }, Some(session)) => collect(job, session, *details).await.into(),
         (Plan::Cancel, Some(session)) => cancel::cancel(context, job, session).await.into(),
         (Plan::LookUp(_), None) => {
             let why = "the account cannot be used".to_owned();
             Outcome::Candidates(Err(crate::decide::Trouble::Unavailable(why))).into()
         }
-        (Plan::Submit(_) | Plan::Confirm | Plan::Collect { .. } | Plan::Cancel, None) => Outcome::Lost.into(),
+        (Plan::Submit(_) | Plan::Look | Plan::Confirm | Plan::Collect { .. } | Plan::Cancel, None) => {
+            Outcome::Lost.into()
+        }
     }
 }
 
@@ -71,10 +71,32 @@ pub(in crate::controller) fn turn(session: &Session, job: &ScrapeJob, lane: Lane
     facts::permit(session.gate.reserve(&key, lane, &job.namespace().unwrap_or_default(), &key))
 }
 
-/// The id of the job at the service.
-pub(in crate::controller) fn job_id(job: &ScrapeJob) -> &str {
-    let recorded = job.status.as_ref().and_then(|status| status.job_id.as_deref());
-    recorded.or(job.spec.job_id.as_deref()).unwrap_or_default()
+/// Reads the job's status, at its turn in this lane.
+async fn look(job: &ScrapeJob, session: &Arc<Session>, lane: Lane) -> Outcome {
+    match turn(session, job, lane) {
+        Ok(permit) => {
+            let id = job_id(job);
+            let status = session.ask(permit, async |client| client.status(id).await).await;
+            Outcome::Status(status.as_ref().map(facts::job).map_err(facts::trouble))
+        }
+        Err(waiting) => Outcome::NotYet(waiting),
+    }
+}
+
+/// Deletes the object, if it is still the very one that was decided on.
+async fn expire(context: &Context, job: &ScrapeJob) -> Acted {
+    let jobs = context.jobs_in(&job.namespace().unwrap_or_default());
+    let (uid, version) = (job.uid().unwrap_or_default(), job.resource_version().unwrap_or_default());
+    match delete(&jobs, &job.name_any(), (&uid, &version)).await {
+        Ok(()) => {
+            tracing::info!(job = key(job), "deleted: spec.ttlSecondsAfterFinished are over");
+            Outcome::Done.into()
+        }
+        Err(error) => {
+            tracing::info!(job = key(job), %error, "an object was not deleted; looking again");
+            Outcome::Lost.into()
+        }
+    }
 }
 
 async fn collect(job: &ScrapeJob, session: &Arc<Session>, wants_details: bool) -> Outcome {
@@ -112,7 +134,10 @@ pub(in crate::controller) async fn candidates(
     let submission = job.status.as_ref().and_then(|status| status.submission.as_ref());
     let since = submission.and_then(|submission| submission.started_at.as_ref()).map(|time| time.0);
     let since = since.and_then(|at| at.checked_sub(std::time::Duration::from_secs(60)).ok());
-    let url = job.spec.payload.as_ref().and_then(|payload| payload.get("url")).and_then(Value::as_str);
+    // The spec of another run says nothing of the address that this one was submitted with.
+    let same_run = job.status.as_ref().is_none_or(|status| status.run() == job.spec.run());
+    let payload = job.spec.payload.as_ref().filter(|_| same_run);
+    let url = payload.and_then(|payload| payload.get("url")).and_then(Value::as_str);
     let claimed: std::collections::HashSet<String> = context
         .jobs
         .state()

@@ -153,6 +153,7 @@ fn submitting(
     let mut data = if recorded.is_written() { recorded.clone() } else { ScrapeJobStatus::default() };
     data.start_time.get_or_insert(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
     data.type_.clone_from(&job.spec.type_);
+    data.run_id.clone_from(&job.spec.run_id);
     data.submission = Some(record.clone());
     data.account = Some(crate::api::JobAccount {
         kind: crate::api::AccountKind::ScrapeAccount,

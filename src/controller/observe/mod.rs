@@ -10,8 +10,18 @@ use kube::ResourceExt;
 use super::context::Context;
 use super::memory::Remembered;
 use crate::account::{AccountKey, Session, Standing};
-use crate::api::{FINALIZER, INTENT, ScrapeJob};
+use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob};
 use crate::decide::{Body, Intent, JobFacts, Observed, Watched};
+
+/// Labels of what Argo CD (its own, and the one that it used by default before version 3) and Flux apply.
+const GITOPS_LABELS: [&str; 4] = [
+    "argocd.argoproj.io/instance",
+    "app.kubernetes.io/instance",
+    "kustomize.toolkit.fluxcd.io/name",
+    "helm.toolkit.fluxcd.io/name",
+];
+/// Annotations of what Argo CD and Helm apply.
+const GITOPS_ANNOTATIONS: [&str; 2] = ["argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name"];
 
 /// What is known, and the session to act with.
 pub(super) struct Seen {
@@ -22,6 +32,12 @@ pub(super) struct Seen {
 /// The key of an object in the queues and for the poller.
 pub(super) fn key(job: &ScrapeJob) -> String {
     format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any())
+}
+
+/// The id of the job at the service; empty where there is none.
+pub(super) fn job_id(job: &ScrapeJob) -> &str {
+    let recorded = job.status.as_ref().and_then(|status| status.job_id.as_deref());
+    recorded.or(job.spec.job_id.as_deref()).unwrap_or_default()
 }
 
 /// The account that a job uses: the recorded one for the life of the run.
@@ -47,7 +63,9 @@ pub(super) fn observe(context: &Context, job: &ScrapeJob, remembered: Remembered
         Some(session) if deleting => crate::decide::AccountFacts::Usable(facts::account_use(session)),
         Some(_) | None => facts::account(&account.name, standing),
     };
-    let watched = session.as_ref().and_then(|session| session.polling(|poller| poller.latest(&key(job))));
+    let job_id = job_id(job);
+    let watched =
+        session.as_ref().and_then(|session| session.polling(|poller| poller.latest(&key(job), job_id)));
     let now = context.clock.now();
     let observed = Observed {
         now,
@@ -72,8 +90,30 @@ fn job_facts(job: &ScrapeJob) -> JobFacts {
         deleted_at,
         protected: job.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
         body: job.spec.payload.as_ref().map(|payload| Body::new(payload, job.spec.priority)),
+        requested: requested(job),
+        paused: says_true(job, PAUSED),
+        force_orphan: says_true(job, FORCE_ORPHAN),
+        gitops: gitops(job),
         spec: job.spec.clone(),
     }
+}
+
+/// The look that an annotation asks for, as far as the status can echo it.
+fn requested(job: &ScrapeJob) -> Option<String> {
+    let asked = RECONCILE.iter().find_map(|annotation| job.annotations().get(*annotation))?;
+    let echoed: String = asked.chars().filter(char::is_ascii_graphic).take(64).collect();
+    Some(echoed).filter(|echoed| !echoed.is_empty())
+}
+
+fn says_true(job: &ScrapeJob, annotation: &str) -> bool {
+    job.annotations().get(annotation).is_some_and(|value| value == "true")
+}
+
+/// Whether Argo CD, Flux or Helm owns the object, by the marks that each leaves on what it applies.
+fn gitops(job: &ScrapeJob) -> bool {
+    let labelled = GITOPS_LABELS.iter().any(|label| job.labels().contains_key(*label));
+    let helm = job.labels().get("app.kubernetes.io/managed-by").is_some_and(|by| by == "Helm");
+    labelled || helm || GITOPS_ANNOTATIONS.iter().any(|mark| job.annotations().contains_key(*mark))
 }
 
 /// Keeps by the monotonic clock how long the recorded nonce has been seen without a job id.

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::super::ending::cancel::by_reason;
 use super::super::facts::{RemoteJob, Trouble};
 use super::super::follow;
-use super::super::plan::{Again, CancelOutcome, Standing};
+use super::super::plan::{Again, CancelOutcome, Event, Standing};
 use super::Settling;
-use crate::api::{Reason, State};
+use crate::api::CancelReason;
 
 impl Settling<'_> {
     pub(super) fn status(&mut self, status: &Result<RemoteJob, Trouble>) {
@@ -14,7 +17,6 @@ impl Settling<'_> {
             Ok(job) => {
                 self.fold(job);
                 self.fresh = true;
-                self.memory.tries = 0;
                 if job.state.is_terminal() {
                     self.standing = Some(follow::ended(self.o, &job.state, &self.record, false));
                 } else {
@@ -48,21 +50,37 @@ impl Settling<'_> {
         }
     }
 
+    /// Records why the run is going to be cancelled; the service is told next.
+    pub(super) fn latch(&mut self, reason: CancelReason) {
+        self.record.cancel_reason = Some(reason);
+        self.record.cancel_time = Some(Time(self.o.now));
+        let why = match reason {
+            CancelReason::CancelledAsRequested => "spec.cancel asks for it",
+            CancelReason::DeadlineExceeded => "spec.activeDeadlineSeconds are over",
+            CancelReason::Superseded => "spec.runID names another run",
+        };
+        self.standing = Some(Standing::Cancelling(format!("the job is being cancelled: {why}")));
+        self.leave(Again::After(Duration::ZERO));
+    }
+
+    /// Ends the run although something may still be running at the service, which people are told of.
+    pub(super) fn abandon(&mut self, event: &Event) {
+        let reason = self.record.cancel_reason.unwrap_or(CancelReason::CancelledAsRequested);
+        self.standing = Some(by_reason(reason, &event.note));
+        self.events.push(event.clone());
+    }
+
     /// The service does not know the job that should be cancelled: there is nothing left to cancel.
     fn gone(&mut self) {
-        self.standing = Some(Standing::Ended(
-            State::Cancelled,
-            Reason::CancelledAsRequested,
-            "the service no longer knows the job, so there is nothing left to cancel".to_owned(),
-        ));
+        let reason = self.record.cancel_reason.unwrap_or(CancelReason::CancelledAsRequested);
+        let message = "the service no longer knows the job, so there is nothing left to cancel";
+        self.standing = Some(by_reason(reason, message));
     }
 
     fn cancel_trouble(&mut self, trouble: &Trouble) {
         self.retry();
-        self.standing = Some(Standing::Cancelling(format!(
-            "the job could not be cancelled yet ({}); trying until spec.cancelTimeoutSeconds is over",
-            words(trouble)
-        )));
+        let message = format!("the job could not be cancelled yet ({}); it is tried again", words(trouble));
+        self.standing = Some(Standing::Cancelling(message));
     }
 }
 

@@ -2,23 +2,31 @@
 
 mod cancel;
 mod events;
+mod run;
 mod submit;
+
+pub(super) use run::{reused, was_used};
 
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+use super::ending::cancel::deadline as cancel_deadline;
 use super::facts::{AccountFacts, Memory, Observed, RemoteJob, Trouble, Waiting};
 use super::follow;
 use super::plan::{Again, Collected, Freshness, LookUp, Outcome, Plan, Standing, Verdict};
 use super::submit::{hold_key, unknown_submission};
-use crate::api::{JobAccount, Origin, Reason, Remote, Results, ScrapeJobStatus, SubmissionRecord};
+use crate::api::{JobAccount, Origin, Reason, Remote, Results, ScrapeJobStatus, SubmissionRecord, find};
 
 /// A wait for budget is told only after this long, so that a short one writes nothing (R12).
 const TELL_WAIT_AFTER: Duration = Duration::from_secs(5);
 /// The longest pause between two looks at something that waits and that nothing announces.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// The longest that a timer runs: a deadline may be years away.
+const LONGEST_TIMER: Duration = Duration::from_secs(24 * 3600);
+/// What is said where the spec does not describe the job any more.
+const PAYLOAD_CHANGED: &str = "spec.payload or spec.priority is not what was submitted, and spec.runID is still the same; put it back, or set a new runID to start (and be charged for) a new run";
 /// How long rejected credentials are only waited for, before the job is stalled (R3).
 pub const REJECTED_GRACE: Duration = Duration::from_secs(300);
 
@@ -32,11 +40,12 @@ pub fn settle(o: &Observed, plan: &Plan, outcome: &Outcome) -> Verdict {
         Outcome::NotYet(waiting) => s.not_yet(plan, waiting),
         Outcome::Submit(submit) => s.submitted(submit),
         Outcome::Candidates(found) => s.candidates(plan, found),
+        Outcome::Status(status) if *plan == Plan::Look => s.looked(status),
         Outcome::Status(status) => s.status(status),
         Outcome::Collected(collected) => s.collected(collected),
         Outcome::Cancel(cancel) => s.cancelled(cancel),
     }
-    s.finish()
+    s.finish(matches!(outcome, Outcome::NotYet(_) | Outcome::Lost | Outcome::Stopping))
 }
 
 /// A verdict in the making.
@@ -57,6 +66,9 @@ impl<'a> Settling<'a> {
         let mut record =
             if o.recorded.is_written() { o.recorded.clone() } else { ScrapeJobStatus::default() };
         record.start_time.get_or_insert(Time(o.now));
+        if !o.recorded.is_written() {
+            record.run_id.clone_from(&o.job.spec.run_id);
+        }
         if record.type_.is_none() {
             record.type_.clone_from(&o.job.spec.type_);
         }
@@ -90,7 +102,11 @@ impl<'a> Settling<'a> {
         this
     }
 
-    fn finish(mut self) -> Verdict {
+    /// `undone`: the plan's effect was not carried out.
+    fn finish(mut self, undone: bool) -> Verdict {
+        if !undone && self.standing.is_some() && self.o.job.requested.is_some() {
+            self.record.last_handled_reconcile_at.clone_from(&self.o.job.requested);
+        }
         if let Some(Standing::Held(..)) = &self.standing {
             self.record.held_on = Some(hold_key(self.o));
         } else if self.standing.is_some() {
@@ -107,17 +123,9 @@ impl<'a> Settling<'a> {
         }
         let mut events = events::of(self.o, self.standing.as_ref(), &self.record);
         events.append(&mut self.events);
-        let again = self.again.unwrap_or_else(|| self.usual_pause());
-        let freshness = if self.fresh {
-            Freshness::Fresh
-        } else if self.o.recorded.finished {
-            // What is over is not looked at any more, whatever becomes of its account.
-            Freshness::Unchanged
-        } else if self.o.recorded.job_id.is_some() || self.o.job.spec.job_id.is_some() {
-            follow::freshness(self.o)
-        } else {
-            Freshness::Unchanged
-        };
+        let usual = self.usual_pause();
+        let again = self.in_time(self.again.unwrap_or(usual));
+        let freshness = self.freshness();
         Verdict {
             record: self.record,
             standing: self.standing,
@@ -125,6 +133,41 @@ impl<'a> Settling<'a> {
             memory: self.memory,
             events,
             again,
+        }
+    }
+
+    fn freshness(&self) -> Freshness {
+        if follow::payload_changed(self.o, &self.record) {
+            return Freshness::Stale(Reason::PayloadChangedWithoutRunID, PAYLOAD_CHANGED.to_owned());
+        }
+        if self.fresh {
+            return Freshness::Fresh;
+        }
+        let same_run = self.record.run_id == self.o.recorded.run_id;
+        let followed = self.o.recorded.job_id.is_some() || self.o.job.spec.job_id.is_some();
+        // What is over is not looked at any more, whatever becomes of its account.
+        if same_run && followed && !self.o.recorded.finished {
+            return follow::freshness(self.o);
+        }
+        let was_changed = find(&self.o.recorded.conditions, "Synced")
+            .is_some_and(|synced| synced.reason == Reason::PayloadChangedWithoutRunID.as_str());
+        if same_run && was_changed { Freshness::Fresh } else { Freshness::Unchanged }
+    }
+
+    /// No later than the run's deadline, or the end of what is finished.
+    fn in_time(&self, again: Again) -> Again {
+        let finish = self.record.finish_time.as_ref().map(|time| time.0);
+        let at = match &self.standing {
+            Some(Standing::Ended(..)) => self.o.job.expires(finish),
+            Some(_) | None if self.record.cancel_reason.is_some() => None,
+            Some(_) | None => cancel_deadline(self.o, &self.record),
+        };
+        let Some(at) = at else { return again };
+        let left = Duration::try_from(at.duration_since(self.o.now)).unwrap_or_default().min(LONGEST_TIMER);
+        match again {
+            Again::Live => Again::Live,
+            Again::After(pause) => Again::After(pause.min(left)),
+            Again::OnChange => Again::After(left),
         }
     }
 
@@ -139,9 +182,17 @@ impl<'a> Settling<'a> {
             }
             Plan::Rest(standing) => self.standing = Some(standing.clone()),
             Plan::Adopt(job_id) => self.adopt(job_id),
+            Plan::Latch(reason) => self.latch(*reason),
+            Plan::Abandon(event) => self.abandon(event),
+            Plan::Begin(event) => self.begin_run(event.as_ref()),
             // The write that a finalizer needs is not a change of meaning: the status stays, and the watch wakes us.
-            Plan::Protect(_) | Plan::Release(_) => self.leave(Again::OnChange),
-            Plan::Submit(_) | Plan::LookUp(_) | Plan::Confirm | Plan::Collect { .. } | Plan::Cancel => {
+            Plan::Leave | Plan::Expire | Plan::Protect(_) | Plan::Release(_) => self.leave(Again::OnChange),
+            Plan::Submit(_)
+            | Plan::LookUp(_)
+            | Plan::Look
+            | Plan::Confirm
+            | Plan::Collect { .. }
+            | Plan::Cancel => {
                 self.leave(Again::After(Duration::from_secs(5)));
             }
         }
@@ -185,9 +236,17 @@ impl<'a> Settling<'a> {
                 Standing::Unknown("the outcome of a submit is not known; waiting for the account's request budget to look it up".to_owned())
             }
             Plan::Cancel | Plan::Confirm => Standing::Cancelling("waiting for the account's request budget to cancel the job".to_owned()),
-            Plan::Collect { .. } | Plan::Rest(_) | Plan::Adopt(_) | Plan::Protect(_) | Plan::Release(_) => {
-                follow::standing(self.o, &self.record)
-            }
+            Plan::Look
+            | Plan::Collect { .. }
+            | Plan::Rest(_)
+            | Plan::Leave
+            | Plan::Adopt(_)
+            | Plan::Protect(_)
+            | Plan::Latch(_)
+            | Plan::Abandon(_)
+            | Plan::Begin(_)
+            | Plan::Expire
+            | Plan::Release(_) => follow::standing(self.o, &self.record),
         });
     }
 
@@ -201,12 +260,18 @@ impl<'a> Settling<'a> {
         let wanted = match plan {
             Plan::LookUp(wanted) => *wanted,
             Plan::Rest(_)
+            | Plan::Leave
             | Plan::Submit(_)
             | Plan::Adopt(_)
+            | Plan::Look
             | Plan::Confirm
             | Plan::Collect { .. }
             | Plan::Protect(_)
+            | Plan::Latch(_)
             | Plan::Cancel
+            | Plan::Abandon(_)
+            | Plan::Begin(_)
+            | Plan::Expire
             | Plan::Release(_) => LookUp::ToHold,
         };
         if found.is_err() && (self.memory.tries < 3 || wanted == LookUp::ToRelease) {
@@ -319,6 +384,18 @@ impl<'a> Settling<'a> {
                 ..SubmissionRecord::default()
             });
         }
+    }
+
+    /// What a look that somebody asked for has found.
+    fn looked(&mut self, status: &Result<RemoteJob, Trouble>) {
+        if let Ok(job) = status {
+            self.fold(job);
+            self.fresh = true;
+            if job.state.is_terminal() {
+                self.leave(Again::After(Duration::ZERO));
+            }
+        }
+        self.standing = Some(follow::standing(self.o, &self.record));
     }
 
     fn retry(&mut self) {

@@ -7,10 +7,10 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::Settling;
 use super::cancel::words;
-use crate::api::{Origin, Reason, State, SubmissionRecord};
-use crate::decide::facts::{Observed, Trouble};
+use crate::api::{OnCacheHit, Origin, Reason, State, SubmissionRecord};
+use crate::decide::facts::{Observed, RemoteState, Trouble};
 use crate::decide::plan::{Accepted, Again, Refusal, Standing, SubmitAnswer, SubmitOutcome};
-use crate::decide::{delete::orphaned, follow};
+use crate::decide::{ending::orphaned, follow};
 
 /// How far the two clocks may differ when it is judged whether a job is older than our first attempt.
 const CLOCK_MARGIN: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ impl Settling<'_> {
         let first = outcome.record.attempt.unwrap_or(1) <= 1;
         match &outcome.answer {
             SubmitAnswer::Accepted(accepted) => self.accepted(&outcome.record, accepted, first),
-            SubmitAnswer::Refused(refusal) if first => self.refused(refusal),
+            SubmitAnswer::Refused(refusal) if first => self.refused(&outcome.record, refusal),
             SubmitAnswer::Refused(refusal) => self.repeat_refused(&outcome.record, refusal),
             SubmitAnswer::Unknown { why, without_id } => {
                 self.memory.unusable_answers =
@@ -40,7 +40,10 @@ impl Settling<'_> {
         self.fold(&accepted.job);
         self.fresh = true;
         self.memory = super::Memory::default();
-        self.standing = Some(follow::standing(self.o, &self.record));
+        self.standing = Some(match refused_hit(self.o, origin, accepted) {
+            Some(standing) if first => standing,
+            Some(_) | None => follow::standing(self.o, &self.record),
+        });
         for stray in accepted.strays.iter().filter(|stray| !stray.claimed) {
             self.events.push(orphaned(&format!(
                 "an earlier attempt of this submit may have made job {}, which nothing here follows; cancel it at the service if it is not wanted",
@@ -50,8 +53,10 @@ impl Settling<'_> {
     }
 
     /// The service certainly made no job: the one step back that states may take.
-    fn refused(&mut self, refusal: &Refusal) {
-        self.record.submission = None;
+    fn refused(&mut self, record: &SubmissionRecord, refusal: &Refusal) {
+        let body_hash = record.body_hash.clone().filter(|_| matches!(refusal, Refusal::Payload(_)));
+        self.record.submission =
+            body_hash.map(|hash| SubmissionRecord { body_hash: Some(hash), ..SubmissionRecord::default() });
         self.memory.ended_here = false;
         self.standing = Some(match refusal {
             Refusal::Payload(words) => Standing::Ended(
@@ -117,6 +122,29 @@ impl Settling<'_> {
 
 fn of_first(accepted: &Accepted) -> Origin {
     if accepted.from_cache == Some(true) { Origin::Cached } else { Origin::Submitted }
+}
+
+/// How a run ends whose spec does not take what the service answered from its cache.
+fn refused_hit(o: &Observed, origin: Origin, accepted: &Accepted) -> Option<Standing> {
+    let takes = match o.job.spec.on_cache_hit() {
+        OnCacheHit::Accept => true,
+        OnCacheHit::AcceptIfCompleted => accepted.job.state == RemoteState::Completed,
+        OnCacheHit::Fail => false,
+    };
+    if origin != Origin::Cached || takes {
+        return None;
+    }
+    let from = accepted
+        .job
+        .created_at
+        .and_then(|created| created.checked_add(follow::DEDUPLICATION).ok())
+        .map_or_else(|| "24 hours after that job was made".to_owned(), |time| time.to_string());
+    let message = format!(
+        "the service answered with its earlier job {} of an equal payload, which is {}, and spec.submission.onCacheHit does not take it; it runs an equal payload afresh from {from} on, a changed one at once",
+        accepted.job_id,
+        accepted.job.state.word()
+    );
+    Some(Standing::Ended(State::Failed, Reason::CachedFailure, message))
 }
 
 /// After a repeat, a job made at or after the first attempt is ours; an earlier one, or one of unknown time, is not.

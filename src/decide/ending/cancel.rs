@@ -1,0 +1,69 @@
+//! Decides about a run that the spec cancels, or whose time is over. The reason is latched in the status before the
+//! service is told, and the first one wins.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::{Ending, Terms, origin};
+use crate::api::{CancelReason, Origin, Reason, ScrapeJobStatus, State};
+use crate::decide::facts::Observed;
+use crate::decide::follow::{believed, terminal_state};
+use crate::decide::plan::{Plan, Standing};
+use crate::decide::submit::unknown_submission;
+
+/// The next step of a run that is to be cancelled; `None` for one that is not, or that is over at the service, which
+/// then says how it ended.
+pub(in crate::decide) fn next(o: &Observed) -> Option<Plan> {
+    let reason = o.recorded.cancel_reason.or_else(|| asked(o))?;
+    if believed(o) && terminal_state(o).is_some() {
+        return None;
+    }
+    let has_job = o.recorded.job_id.is_some() || o.job.spec.job_id.is_some();
+    if !has_job && unknown_submission(o).is_none() {
+        let message = "cancelled before anything was submitted".to_owned();
+        return Some(Plan::Rest(Standing::Ended(State::Cancelled, Reason::CancelledAsRequested, message)));
+    }
+    if reason == CancelReason::DeadlineExceeded && origin(o) != Some(Origin::Submitted) {
+        let message =
+            "spec.activeDeadlineSeconds are over; the job goes on, because this object did not submit it";
+        return Some(Plan::Rest(by_reason(reason, message)));
+    }
+    if o.recorded.cancel_reason.is_none() {
+        return Some(Plan::Latch(reason));
+    }
+    Some(match super::next(o, &Terms { left: None, bound: None }) {
+        Ending::Over(Some(event)) => Plan::Abandon(event),
+        Ending::Over(None) => Plan::Rest(by_reason(reason, "over at the service")),
+        Ending::First(plan) => plan,
+    })
+}
+
+/// Why the run should be cancelled now, if it should.
+fn asked(o: &Observed) -> Option<CancelReason> {
+    if o.job.spec.cancel == Some(true) {
+        return Some(CancelReason::CancelledAsRequested);
+    }
+    deadline(o, &o.recorded).filter(|at| o.now >= *at).map(|_| CancelReason::DeadlineExceeded)
+}
+
+/// When the run's time is over: counted from acceptance, for a mirrored job from the first look.
+pub(in crate::decide) fn deadline(o: &Observed, record: &ScrapeJobStatus) -> Option<Timestamp> {
+    let seconds = o.job.spec.active_deadline_seconds?.max(0).unsigned_abs();
+    let mirrored = record.start_time.as_ref().filter(|_| o.job.spec.job_id.is_some());
+    let accepted = record.submit_time.as_ref().filter(|_| record.job_id.is_some());
+    let from = accepted.or(mirrored)?.0;
+    from.checked_add(Duration::from_secs(seconds)).ok()
+}
+
+/// How a run ended that was cancelled for this reason.
+pub(in crate::decide) fn by_reason(reason: CancelReason, message: &str) -> Standing {
+    match reason {
+        CancelReason::CancelledAsRequested | CancelReason::Superseded => {
+            Standing::Ended(State::Cancelled, Reason::CancelledAsRequested, message.to_owned())
+        }
+        CancelReason::DeadlineExceeded => {
+            Standing::Ended(State::Failed, Reason::DeadlineExceeded, message.to_owned())
+        }
+    }
+}

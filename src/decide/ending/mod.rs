@@ -1,0 +1,122 @@
+//! Ends a run before the service has ended it: because the object goes, because the spec asks for it, because its time
+//! is over, or because another run is wanted. What has to be done at the service is the same for all four.
+//!
+//! Nothing is ever submitted here.
+
+pub(super) mod cancel;
+pub(super) mod delete;
+pub(super) mod run;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::facts::Observed;
+use super::follow::{believed, terminal_state};
+use super::plan::{Event, LookUp, Plan, Standing};
+use super::submit::{is_settled, unknown_submission};
+use crate::api::{Origin, Reason};
+
+/// What is left to do about a run that is to end.
+enum Ending {
+    /// Nothing at the service holds it any more; what people have to be told, if anything.
+    Over(Option<Event>),
+    /// This comes first.
+    First(Plan),
+}
+
+/// On what terms it ends.
+struct Terms {
+    /// Why the job is left running, if it is.
+    left: Option<String>,
+    /// From when on nothing is waited for any more.
+    bound: Option<Timestamp>,
+}
+
+/// The next step of a run that is to end.
+fn next(o: &Observed, terms: &Terms) -> Ending {
+    let late = terms.bound.is_some_and(|bound| o.now >= bound);
+    let Some(job_id) = o.recorded.job_id.as_deref().or(o.job.spec.job_id.as_deref()) else {
+        return without_id(o, late);
+    };
+    if o.recorded.current_state().is_terminal() || terminal_state(o).is_some() {
+        return Ending::Over(None);
+    }
+    let shared = o.memory.shared_with.as_ref().map(|other| format!("ScrapeJob {other} uses it, too"));
+    if let Some(why) = terms.left.clone().or(shared) {
+        let note = format!("job {job_id} is left running: {why}");
+        return Ending::Over(Some(Event { warning: false, reason: Reason::LeftRunning, note }));
+    }
+    if late {
+        return Ending::Over(Some(orphaned(&format!(
+            "job {job_id} could not be cancelled within spec.cancelTimeoutSeconds and may still be running; cancel it at the service if it is not wanted"
+        ))));
+    }
+    if !believed(o) {
+        return Ending::First(Plan::Rest(Standing::Cancelling(
+            "the account cannot be used to cancel the job; trying until it can".to_owned(),
+        )));
+    }
+    Ending::First(if o.memory.cancel_sent { Plan::Confirm } else { Plan::Cancel })
+}
+
+/// A run without a job: nothing was sent, or nobody knows what came of it. Then the list is looked at once, when no
+/// request can be under way any more.
+fn without_id(o: &Observed, late: bool) -> Ending {
+    let Some(record) = unknown_submission(o) else { return Ending::Over(None) };
+    if let Some(candidates) = &o.memory.candidates {
+        return Ending::Over(Some(orphaned(&unsettled(candidates))));
+    }
+    if o.account.usable().is_some_and(|account| !account.proves(&record)) {
+        return Ending::Over(Some(orphaned(
+            "the outcome of its submit is not known, and the account's credentials are not of the client that made it; look for it at the service",
+        )));
+    }
+    if late {
+        return Ending::Over(Some(orphaned(
+            "the outcome of its submit is not known, and the list of jobs could not be read in time; look for it at the service",
+        )));
+    }
+    Ending::First(if is_settled(o, &record) {
+        Plan::LookUp(LookUp::ToRelease)
+    } else {
+        Plan::Rest(Standing::Cancelling(
+            "the outcome of a submit is not known; waiting until no request can still be under way"
+                .to_owned(),
+        ))
+    })
+}
+
+/// Why deletion or another run leaves the job running, if the spec has it so: as written, else only a job that this
+/// object's submit made is cancelled. A cancel that has begun goes on.
+fn left(o: &Observed) -> Option<String> {
+    let origin = origin(o);
+    if o.recorded.cancel_reason.is_some() || o.job.cancels_on_delete(origin) {
+        return None;
+    }
+    let why = if o.job.spec.deletion_policy.is_some() {
+        "spec.deletionPolicy says so"
+    } else {
+        "this object did not submit it"
+    };
+    Some(why.to_owned())
+}
+
+fn origin(o: &Observed) -> Option<Origin> {
+    o.recorded.submission.as_ref().and_then(|record| record.origin)
+}
+
+/// What to tell about a submit whose outcome is not known when its run ends.
+fn unsettled(candidates: &[String]) -> String {
+    if candidates.is_empty() {
+        return "the outcome of its submit is not known; the list of jobs names none that it could have made"
+            .to_owned();
+    }
+    format!(
+        "the outcome of its submit is not known; it may have made one of these jobs, which may still be running: {}",
+        candidates.join(", ")
+    )
+}
+
+/// The warning that names what nothing here follows any more.
+pub(super) fn orphaned(note: &str) -> Event {
+    Event { warning: true, reason: Reason::Orphaned, note: note.to_owned() }
+}

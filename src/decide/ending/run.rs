@@ -1,0 +1,36 @@
+//! Decides about an object that wants another run than the one that its status speaks of.
+
+use super::{Ending, Terms, left};
+use crate::api::CancelReason;
+use crate::decide::facts::Observed;
+use crate::decide::follow::terminal_state;
+use crate::decide::plan::Plan;
+use crate::decide::submit::{repeatable, unknown_submission};
+
+/// The next step towards the wanted run; `None` while the status speaks of it. The run before is ended first, exactly
+/// as deletion would end it.
+pub(in crate::decide) fn next(o: &Observed) -> Option<Plan> {
+    if !o.recorded.is_written() || o.job.spec.job_id.is_some() || o.recorded.run() == o.job.spec.run() {
+        return None;
+    }
+    let over = o.recorded.current_state().is_terminal() || terminal_state(o).is_some();
+    let running = o.recorded.job_id.is_some() && !over;
+    let left = left(o).or_else(|| taken_over(o));
+    if running && left.is_none() && o.recorded.cancel_reason.is_none() {
+        return Some(Plan::Latch(CancelReason::Superseded));
+    }
+    let since = o.recorded.cancel_time.as_ref().map(|time| time.0);
+    Some(match super::next(o, &Terms { left, bound: o.job.cancel_bound(since) }) {
+        Ending::Over(event) => Plan::Begin(event),
+        Ending::First(plan) => plan,
+    })
+}
+
+/// Whether the service would answer the wanted run's submit with this very job: then cancelling it would spoil both.
+fn taken_over(o: &Observed) -> Option<String> {
+    let record = o.recorded.submission.as_ref()?;
+    let equal = o.job.body.as_ref().is_some_and(|body| body.has_payload_of(record.body_hash.as_deref()));
+    let begins = !o.job.spec.suspended() && o.job.spec.cancel != Some(true);
+    (equal && begins && unknown_submission(o).is_none() && repeatable(o, record))
+        .then(|| "the next run has an equal payload, for which the service answers with this job".to_owned())
+}

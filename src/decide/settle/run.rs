@@ -1,0 +1,143 @@
+//! Leaves one run and begins the next: the history, the used runIDs, and what a known runID shows.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use sha2::{Digest, Sha256};
+
+use super::Settling;
+use crate::api::{CancelReason, Reason, Run, ScrapeJobStatus, State};
+use crate::decide::facts::{Memory, Observed, RemoteState};
+use crate::decide::plan::{Again, Event, Standing};
+
+/// Earlier runs that are kept.
+const HISTORY: usize = 10;
+/// Used runIDs that are kept: as many rollbacks deep nothing is paid for twice.
+const USED: usize = 100;
+/// The outcome of a run that ended because another was wanted.
+const SUPERSEDED: &str = "Superseded";
+/// The outcome of a run whose submit nobody knows the outcome of.
+const UNKNOWN: &str = "Unknown";
+
+impl Settling<'_> {
+    /// Puts the run that the status speaks of into the history, and begins the wanted one: afresh, or, where its runID
+    /// is known, with its recorded outcome.
+    pub(super) fn begin_run(&mut self, event: Option<&Event>) {
+        let mut before = std::mem::take(&mut self.record);
+        let (mut history, mut used) =
+            (std::mem::take(&mut before.history), std::mem::take(&mut before.used_run_ids));
+        if is_known(&before) {
+            history.retain(|run| run.run_id != before.run_id);
+            history.insert(0, run_of(&before, self.o));
+            history.truncate(HISTORY);
+            let hash = short_hash(before.run());
+            used.retain(|known| *known != hash);
+            used.insert(0, hash);
+            used.truncate(USED);
+        }
+        let wanted = self.o.job.spec.run_id.clone();
+        self.record = ScrapeJobStatus {
+            type_: before.type_,
+            run_id: wanted.clone(),
+            start_time: Some(Time(self.o.now)),
+            last_handled_reconcile_at: before.last_handled_reconcile_at,
+            history,
+            used_run_ids: used,
+            ..ScrapeJobStatus::default()
+        };
+        self.memory = Memory::default();
+        self.events.extend(event.cloned());
+        let run = self.o.job.spec.run();
+        if !was_used(&self.record, run) {
+            let message = format!("run {} begins", shown(run));
+            self.standing = Some(Standing::Waiting(Reason::WaitingForController, message));
+            return self.leave(Again::After(Duration::ZERO));
+        }
+        let hash = self.o.job.body.as_ref().map(|body| body.hash.as_str());
+        let known = self.record.history.iter().find(|known| known.run_id == wanted).cloned();
+        let recalled = known.filter(|known| known.body_hash.is_some() && known.body_hash.as_deref() == hash);
+        self.standing = Some(recalled.and_then(|known| self.recall(known)).unwrap_or_else(|| reused(run)));
+    }
+
+    /// Shows how a known run ended; it is never submitted again.
+    fn recall(&mut self, known: Run) -> Option<Standing> {
+        let outcome = known.outcome.as_deref()?;
+        let (state, usual) = match State::parse(outcome) {
+            Some(State::Completed) => (State::Completed, Reason::Completed),
+            Some(State::Failed) => (State::Failed, Reason::RemoteFailed),
+            Some(State::Cancelled) => (State::Cancelled, Reason::CancelledAsRequested),
+            None if outcome == SUPERSEDED => (State::Cancelled, Reason::CancelledAsRequested),
+            Some(_) | None => return None,
+        };
+        let reason = known.reason.as_deref().and_then(Reason::parse).unwrap_or(usual);
+        let run = shown(known.run_id.as_deref().unwrap_or_default());
+        let message = match (state, outcome) {
+            (State::Cancelled, SUPERSEDED) => {
+                format!("run {run} ended earlier, because another run was wanted; a runID is paid for once")
+            }
+            _ => format!("run {run} ended earlier; a runID is paid for once"),
+        };
+        self.record.job_id = known.job_id;
+        self.record.submit_time = known.submit_time;
+        self.record.finish_time = known.finish_time;
+        self.record.submission = known.body_hash.map(|hash| crate::api::SubmissionRecord {
+            body_hash: Some(hash),
+            ..crate::api::SubmissionRecord::default()
+        });
+        Some(Standing::Ended(state, reason, message))
+    }
+}
+
+/// Whether a run may have cost something or came to an end: only then is its runID used up.
+fn is_known(status: &ScrapeJobStatus) -> bool {
+    let sent = status.submission.as_ref().is_some_and(|record| record.nonce.is_some());
+    sent || status.job_id.is_some() || status.current_state().is_terminal()
+}
+
+/// The run that a status speaks of, as the history keeps it.
+fn run_of(status: &ScrapeJobStatus, o: &Observed) -> Run {
+    let state = status.current_state();
+    let remote = status.remote.as_ref().and_then(|remote| remote.state.as_deref()).map(RemoteState::parse);
+    let superseded = status.cancel_reason == Some(CancelReason::Superseded) && state == State::Cancelled;
+    let (outcome, reason) = match remote {
+        _ if state.is_terminal() && !superseded => (state.as_str(), status.reason.clone()),
+        Some(RemoteState::Completed) => (State::Completed.as_str(), None),
+        Some(RemoteState::Failed) => (State::Failed.as_str(), None),
+        Some(_) | None if status.job_id.is_some() || superseded => (SUPERSEDED, None),
+        Some(_) | None => (UNKNOWN, Some(Reason::SubmissionAmbiguous.as_str().to_owned())),
+    };
+    Run {
+        run_id: status.run_id.clone(),
+        job_id: status.job_id.clone(),
+        body_hash: status.submission.as_ref().and_then(|record| record.body_hash.clone()),
+        outcome: Some(outcome.to_owned()),
+        reason,
+        submit_time: status.submit_time.clone(),
+        finish_time: Some(status.finish_time.clone().unwrap_or(Time(o.now))),
+    }
+}
+
+/// Whether a run of this name was used before.
+pub(in crate::decide) fn was_used(status: &ScrapeJobStatus, run: &str) -> bool {
+    status.used_run_ids.contains(&short_hash(run))
+}
+
+/// A used runID waits for a person: what is paid for once is not submitted again.
+pub(in crate::decide) fn reused(run: &str) -> Standing {
+    Standing::Held(
+        Reason::RunIDReused,
+        format!(
+            "run {} was used before, with another payload or with an outcome that is no longer known; set spec.runID to one that was never used",
+            shown(run)
+        ),
+    )
+}
+
+fn shown(run: &str) -> String {
+    if run.is_empty() { "without a runID".to_owned() } else { format!("{run:?}") }
+}
+
+/// 48 bits: among a hundred used runIDs a false match is one in a million million, and costs a new runID.
+fn short_hash(run: &str) -> String {
+    hex::encode(Sha256::digest(run)).chars().take(12).collect()
+}
