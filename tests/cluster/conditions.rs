@@ -17,10 +17,10 @@ async fn every_tool_reads_every_situation_rightly() {
     judge(&world, "not-looked-at", "InProgress", &[]).await;
     world.kubectl(&["delete", "scrapejob", "not-looked-at"]).unwrap();
     world.start();
-    world.faults("[{match: {route: submit, body: refused.example}, reply: {status: 422}}, {match: {route: submit, body: held.example}, reply: {status: 404}}, {match: {route: cancel}, reply: {status: 503}}]");
+    world.faults("[{match: {route: submit, body: refused.example}, reply: {status: 422}}, {match: {route: submit, body: held.example}, reply: {status: 404}}, {match: {route: submit, body: unknown.example}, drop: before}, {match: {route: cancel}, reply: {status: 503}}]");
 
     // name, more of the spec, state, what kstatus says, which waits are met
-    let rows: [(&str, &str, &str, &str, &[&str]); 11] = [
+    let rows: [(&str, &str, &str, &str, &[&str]); 14] = [
         ("no-account", ", accountRef: {name: none}", "Pending", "InProgress", &[]),
         ("suspended", ", suspend: true", "Suspended", "Current", &["Ready", "Suspended"]),
         ("stay-queued", "", "Queued", "InProgress", &["Queued"]),
@@ -30,6 +30,16 @@ async fn every_tool_reads_every_situation_rightly() {
         ("fails", "", "Failed", "Failed", &["Failed", "Finished"]),
         ("fails-finished", ", readyWhen: Finished", "Failed", "Current", &["Ready", "Failed", "Finished"]),
         ("fails-accepted", ", readyWhen: Accepted", "Failed", "Current", &["Ready", "Failed", "Finished"]),
+        (
+            "cancelled",
+            ", suspend: true, cancel: true",
+            "Cancelled",
+            "Current",
+            &["Ready", "Cancelled", "Finished"],
+        ),
+        // The cancel that follows is refused for now.
+        ("stay-processing-late", ", activeDeadlineSeconds: 5", "Cancelling", "InProgress", &["Processing"]),
+        ("unknown", ", submission: {onAmbiguous: Auto}", "Submitting", "InProgress", &[]),
         ("held", "", "Held", "Failed", &[]),
         ("refused", "", "Failed", "Failed", &["Failed", "Finished"]),
     ];
@@ -41,7 +51,13 @@ async fn every_tool_reads_every_situation_rightly() {
         judge(&world, name, kstatus, met).await;
     }
 
+    world.service.clear_faults(None);
+    world.until_because("stay-processing-late", "Failed", "DeadlineExceeded").await;
+    judge(&world, "stay-processing-late", "Failed", &["Failed", "Finished"]).await;
+    world.until("unknown", "Completed").await;
+
     let id = world.get("ScrapeJob", "stay-processing").await["status"]["jobID"].as_str().unwrap().to_owned();
+    world.faults("[{match: {route: cancel}, reply: {status: 503}}]");
     world.kubectl(&["delete", "scrapejob", "stay-queued", "--wait=false"]).unwrap();
     judge(&world, "stay-queued", "Terminating", &[]).await;
     world.service.set_state(&id, "cancelled", None, None);

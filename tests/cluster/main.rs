@@ -10,4 +10,5 @@ mod life;
 mod starting;
 mod support;
 mod telemetry;
+mod verbs;
 mod waiting;

@@ -21,6 +21,11 @@ async fn a_wrong_manifest_is_refused_with_what_to_write_instead() {
         ),
         (site("a", ", priority: 11"), "less than or equal to 10"),
         (site("a", ", prioritty: 1"), "unknown field"),
+        (site("a", ", runID: \"a b\""), "runID"),
+        (site("a", ", activeDeadlineSeconds: 0"), "greater than or equal to 1"),
+        (site("a", ", ttlPolicy: Never"), "RespectGitOps"),
+        (site("a", ", submission: {onCacheHit: Perhaps}"), "AcceptIfCompleted"),
+        (format!("jobID: {id}, runID: again"), "remove them, or remove jobID"),
         ("jobID: a/b".to_owned(), "jobID"),
         ("{}".trim_matches(['{', '}']).to_owned(), "type"),
     ];
@@ -30,8 +35,8 @@ async fn a_wrong_manifest_is_refused_with_what_to_write_instead() {
     }
     world.site("right", "");
     for (spec, words) in [
-        (site("other", ""), "payload cannot be changed; create another ScrapeJob"),
-        (site("right", ", priority: 3"), "priority cannot be changed; create another ScrapeJob"),
+        (site("other", ""), "payload may change only together with runID"),
+        (site("right", ", priority: 3"), "priority may change only together with runID"),
         (site("right", ", accountRef: {name: other}"), "accountRef cannot be changed"),
     ] {
         let error = world.try_apply(&super::support::job("right", &spec)).unwrap_err().to_string();
