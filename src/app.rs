@@ -13,6 +13,7 @@ use kube::runtime::reflector;
 use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tower::util::MapResponseLayer;
 
 use crate::account::{Accounts, Channels, SecretWatches};
@@ -70,7 +71,7 @@ pub struct Parts {
 pub struct Operator {
     context: Arc<controller::Context>,
     metrics: Metrics,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Option<Instant>>,
     controllers: [JoinHandle<()>; 2],
     synced: BoxFuture<'static, bool>,
 }
@@ -84,7 +85,7 @@ impl Operator {
         let metrics = Metrics::default();
         let channels = Channels { objects, accounts: nudge.clone() };
         let accounts = Arc::new(Accounts::new(clock.clone(), channels, metrics.clone(), transport));
-        let (stop, stopping) = watch::channel(false);
+        let (stop, stopping) = watch::channel(None);
         let (jobs, jobs_writer) = reflector::store();
         let (cached_accounts, accounts_writer) = reflector::store();
         let caches = (jobs.clone(), cached_accounts.clone());
@@ -125,7 +126,7 @@ impl Operator {
             ended = jobs => bail!("the controller of jobs ended by itself: {ended:?}"),
         }
         // The receivers live as long as the controllers do.
-        let _ = self.stop.send(true);
+        let _ = self.stop.send(Some(self.context.clock.instant() + DRAIN));
         let [accounts, jobs] = &mut self.controllers;
         if tokio::time::timeout(DRAIN, async { tokio::join!(accounts, jobs) }).await.is_err() {
             tracing::warn!(

@@ -143,7 +143,8 @@ async fn hostile_answers_are_errors_within_bounds() {
             format!("reply: {{status: 307, headers: {{location: '{}/jobs/list'}}}}", elsewhere.base_url()),
             "redirects",
         ),
-        (format!("reply: {{status: 500, body: 'oops {TOKEN} secret_canary'}}"), "[redacted]"),
+        (format!("reply: {{status: 500, body: 'oops {TOKEN} secret_canary'}}"), "failed with 500"),
+        (format!("reply: {{status: 422, body: {{detail: 'oops {TOKEN} secret_canary'}}}}"), "[redacted]"),
     ];
     for (fault, words) in rows {
         service.clear_faults(None);

@@ -88,17 +88,22 @@ fn answer_once(mut connection: impl std::io::Read + std::io::Write) -> String {
 }
 
 #[test]
-fn a_proxy_of_the_environment_is_used() {
+fn a_proxy_of_the_environment_is_used_but_never_for_what_is_not_encrypted() {
     let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", proxy.local_addr().unwrap());
     let asked = std::thread::spawn(move || answer_once(proxy.accept().unwrap().0));
-    let arguments = ["job", "abc", "--format", "json", "--endpoint", "http://localhost:1/api/v1"];
-    let output = run(
-        &arguments,
-        &[("SPIDERIQ_TOKEN", DEMO_TOKEN), ("HTTP_PROXY", &address), ("http_proxy", &address)],
-    );
-    assert!(output.status.success() && said(&output).contains("processing"), "{}", said(&output));
-    assert_eq!(asked.join().unwrap(), "GET http://localhost:1/api/v1/jobs/abc/status HTTP/1.1");
+    let ask = |endpoint: &str| {
+        let arguments = ["job", "abc", "--format", "json", "--endpoint", endpoint];
+        let proxies =
+            ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"].map(|name| (name, address.as_str()));
+        run(&arguments, &[proxies.as_slice(), &[("SPIDERIQ_TOKEN", DEMO_TOKEN)]].concat())
+    };
+    // Plain http goes to loopback itself, where nobody listens.
+    let direct = ask("http://localhost:1/api/v1");
+    assert!(!direct.status.success() && said(&direct).contains("no connection"), "{}", said(&direct));
+    // What the proxy lets through here is no TLS.
+    assert!(!ask("https://localhost:1/api/v1").status.success());
+    assert_eq!(asked.join().unwrap(), "CONNECT localhost:1 HTTP/1.1");
 }
 
 #[test]

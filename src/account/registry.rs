@@ -203,6 +203,7 @@ impl Accounts {
         };
         let standing = Standing::Unusable { reason, message, fingerprint };
         if let Some(Standing::Usable(session)) = state.standings.insert(key.clone(), standing) {
+            session.stop_following();
             state.departed.insert(key.clone(), session);
         }
         other
@@ -212,6 +213,7 @@ impl Accounts {
     pub fn remove(&self, key: &AccountKey) {
         let mut state = self.lock();
         if let Some(Standing::Usable(session)) = state.standings.remove(key) {
+            session.stop_following();
             state.departed.insert(key.clone(), session);
         }
         state.leave_gates(key, None);

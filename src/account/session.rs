@@ -1,6 +1,7 @@
 //! One account in use: its client, its budget, its poller, and what the service lately said of it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -10,7 +11,7 @@ use crate::api::Credential;
 use crate::clock::Clock;
 use crate::poll::{Followed, Poller};
 use crate::spideriq::budget::{Gate, Lane, Permit, SPEND_CAP_PROBE, Verdict};
-use crate::spideriq::{Answer, Class, Client, Error, JobStatus, Signals, SubmitAnswer};
+use crate::spideriq::{Answer, Class, Client, Error, JobStatus, Signals, SubmitAnswer, Whoami};
 
 /// One account in use. It lives as long as its endpoint, client and Secret stay the same.
 #[derive(Debug)]
@@ -58,6 +59,20 @@ pub struct Health {
     pub redirected: Option<(Timestamp, String)>,
     /// Since when it accepts the credentials.
     pub accepted: Option<Timestamp>,
+    /// Where it accepts the credentials and refuses the work all the same (403): when work is tried again.
+    pub refused_until: Option<Timestamp>,
+}
+
+/// How long refused work is left alone before it is tried again.
+const RETRY_REFUSED: Duration = Duration::from_secs(300);
+
+/// What was asked of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// Whose credentials these are.
+    Who,
+    /// Anything about jobs.
+    Work,
 }
 
 /// What a session is made of.
@@ -123,6 +138,27 @@ impl Session {
         self.lock().health.clone()
     }
 
+    /// Since when the credentials are rejected, and the service's words, while nothing is to be tried with them.
+    pub fn rejected(&self) -> Option<(Timestamp, String)> {
+        let health = self.health();
+        let tries = health.refused_until.is_some_and(|until| self.clock.now() >= until);
+        health.rejected.filter(|_| !tries)
+    }
+
+    /// Follows nothing any more: the account cannot be used, and only deletions still cancel with it.
+    pub fn stop_following(&self) {
+        self.poller.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Asks the service whose credentials these are.
+    ///
+    /// # Errors
+    /// As the client says.
+    pub async fn whoami(&self, permit: Permit) -> Result<Whoami, Error> {
+        let answer = self.client.whoami().await;
+        self.settle(permit, answer, Asked::Who)
+    }
+
     /// Runs something with the poller.
     pub fn polling<T>(&self, with: impl FnOnce(&Poller) -> T) -> Option<T> {
         self.poller.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(with)
@@ -135,7 +171,7 @@ impl Session {
     pub async fn status(&self, lane: Lane, group: &str, key: &str, id: &str) -> Result<JobStatus, Error> {
         let permit = self.gate.acquire(lane, group, key).await;
         let answer = self.client.status(id).await;
-        self.settle(permit, answer)
+        self.settle(permit, answer, Asked::Work)
     }
 
     /// Submits a job with a turn that was reserved for it.
@@ -148,7 +184,7 @@ impl Session {
                 Err(error.clone())
             }
         };
-        self.learn(&judged, Some(permit), signals);
+        self.learn(&judged, permit, (signals, Asked::Work));
         match answer.result {
             Ok(submit) => (submit, signals),
             Err(why) => (SubmitAnswer::Unknown { why, without_id: false }, signals),
@@ -165,32 +201,37 @@ impl Session {
         request: impl AsyncFnOnce(&Client) -> Answer<T>,
     ) -> Result<T, Error> {
         let answer = request(&self.client).await;
-        self.settle(permit, answer)
+        self.settle(permit, answer, Asked::Work)
     }
 
-    fn settle<T>(&self, permit: Permit, answer: Answer<T>) -> Result<T, Error> {
+    fn settle<T>(&self, permit: Permit, answer: Answer<T>, asked: Asked) -> Result<T, Error> {
         let judged = answer.result.as_ref().map(|_| ()).map_err(Clone::clone);
-        self.learn(&judged, Some(permit), answer.signals);
+        self.learn(&judged, permit, (answer.signals, asked));
         answer.result
     }
 
     /// Takes over what an answer says of the budget and of the account as a whole.
-    fn learn(&self, result: &Result<(), Error>, permit: Option<Permit>, signals: Signals) {
-        if let Some(permit) = permit {
-            permit.settle(verdict(result, self.clock.now()), signals.counted);
-        }
+    fn learn(&self, result: &Result<(), Error>, permit: Permit, (signals, asked): (Signals, Asked)) {
+        permit.settle(verdict(result, self.clock.now()), signals.counted);
         let now = self.clock.now();
         let before = self.health();
         let mut health = before.clone();
         match result {
             Ok(()) => {
                 health.accepted.get_or_insert(now);
-                health.rejected = None;
                 health.redirected = None;
+                // Good credentials are no proof that the work is not refused.
+                if asked == Asked::Work || health.refused_until.is_none() {
+                    health.rejected = None;
+                    health.refused_until = None;
+                }
             }
             Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
                 health.accepted = None;
                 health.rejected.get_or_insert_with(|| (now, error.to_string()));
+                if asked == Asked::Work && matches!(error, Error::Forbidden(_)) {
+                    health.refused_until = now.checked_add(RETRY_REFUSED).ok();
+                }
             }
             Err(error @ Error::SpendCap(_)) => {
                 health.spend_cap.get_or_insert_with(|| (now, error.to_string()));

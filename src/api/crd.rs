@@ -14,7 +14,7 @@ use super::{ScrapeAccount, ScrapeJob};
 /// If a derived CRD does not have the shape that Kubernetes prescribes, which a test rules out.
 pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
     [
-        assemble(&ScrapeJob::crd(), job_rules(), job_default()),
+        assemble(&ScrapeJob::crd(), [job_rules(), job_changes()].concat().into(), job_default()),
         assemble(&ScrapeAccount::crd(), Value::Null, account_default()),
     ]
     .into_iter()
@@ -98,19 +98,7 @@ fn strict(value: &mut Value) {
 
 /// Rules across the fields of a job. Optional comparisons are written with `has(a) == has(b)`:
 /// the `?.` form of the same rule costs 100 times the API server's budget and is refused.
-fn job_rules() -> Value {
-    let rule = |rule: &str, path: &str, reason: &str, message: &str| {
-        let mut entry = json!({"rule": rule, "message": message});
-        if let Some(entry) = entry.as_object_mut() {
-            if !path.is_empty() {
-                entry.insert("fieldPath".to_owned(), json!(path));
-            }
-            if !reason.is_empty() {
-                entry.insert("reason".to_owned(), json!(reason));
-            }
-        }
-        entry
-    };
+fn job_rules() -> Vec<Value> {
     let of_type = |kind: &str, then: &str| {
         format!("!has(self.type) || self.type != '{kind}' || !has(self.payload) || {then}")
     };
@@ -119,17 +107,7 @@ fn job_rules() -> Value {
             "!has(self.payload.{field}) || (self.payload.{field} >= {low} && self.payload.{field} <= {high})"
         )
     };
-    let unchanged = |field: &str| {
-        format!(
-            "has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
-        )
-    };
-    let of_a_run = |unchanged: &str| {
-        format!(
-            "(has(self.runID) != has(oldSelf.runID) || (has(self.runID) && self.runID != oldSelf.runID)) || ({unchanged})"
-        )
-    };
-    json!([
+    vec![
         rule(
             "has(self.jobID) != has(self.type)",
             "",
@@ -175,11 +153,41 @@ fn job_rules() -> Value {
             "",
             "max_results of a spiderMaps job is 1 to 100",
         ),
+    ]
+}
+
+/// One rule; without a path it is about the spec, without a reason about its value.
+fn rule(rule: &str, path: &str, reason: &str, message: &str) -> Value {
+    let mut entry = json!({"rule": rule, "message": message});
+    if let Some(entry) = entry.as_object_mut() {
+        if !path.is_empty() {
+            entry.insert("fieldPath".to_owned(), json!(path));
+        }
+        if !reason.is_empty() {
+            entry.insert("reason".to_owned(), json!(reason));
+        }
+    }
+    entry
+}
+
+/// Rules about what may change. Payload and priority belong to a run, and change only with it.
+fn job_changes() -> Vec<Value> {
+    let unchanged = |field: &str| {
+        format!(
+            "has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+        )
+    };
+    let of_a_run = |unchanged: &str| {
+        format!(
+            "(has(self.runID) != has(oldSelf.runID) || (has(self.runID) && self.runID != oldSelf.runID)) || ({unchanged})"
+        )
+    };
+    vec![
         rule(
             &unchanged("jobID"),
             ".jobID",
             "",
-            "jobID cannot be changed, added or removed; create another ScrapeJob"
+            "jobID cannot be changed, added or removed; create another ScrapeJob",
         ),
         rule(&unchanged("type"), ".type", "", "type cannot be changed; create another ScrapeJob"),
         rule(
@@ -190,7 +198,7 @@ fn job_rules() -> Value {
         ),
         rule(
             &of_a_run(
-                "has(self.payload) == has(oldSelf.payload) && (!has(self.payload) || (self.payload == oldSelf.payload && oldSelf.payload == self.payload))"
+                "has(self.payload) == has(oldSelf.payload) && (!has(self.payload) || (self.payload == oldSelf.payload && oldSelf.payload == self.payload))",
             ),
             ".payload",
             "",
@@ -202,7 +210,7 @@ fn job_rules() -> Value {
             "",
             "priority may change only together with runID; set a new runID to start (and be charged for) a new run",
         ),
-    ])
+    ]
 }
 
 /// Without a default status Helm 4 and Flux call a brand-new object finished.

@@ -46,7 +46,7 @@ pub async fn run(
     let mut stopping = context.stopping.clone();
     let stopped = async move {
         // An error means that the sender is gone, which is a stop as well.
-        let _ = stopping.wait_for(|stopping| *stopping).await;
+        let _ = stopping.wait_for(Option::is_some).await;
     };
     Controller::for_stream(watched, reader)
         .with_config(Config::default().concurrency(AT_ONCE))
@@ -210,7 +210,7 @@ async fn who(session: &Arc<Session>) -> Option<Whoami> {
     let subject = format!("account {}", session.key);
     let wait = session.gate.acquire(Lane::Cancel, "", &subject);
     let permit = tokio::time::timeout(Duration::from_secs(5), wait).await.ok()?;
-    session.ask(permit, async |client| client.whoami().await).await.ok()
+    session.whoami(permit).await.ok()
 }
 
 fn facts(session: &Arc<Session>, opening: &Opening) -> AccountFacts {

@@ -8,6 +8,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::reflector::Store;
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::memory::Memories;
 use super::tally::Tallies;
@@ -44,15 +45,14 @@ pub struct Context {
     pub secrets: SecretWatches,
     /// What was told on the command line.
     pub options: Options,
-    /// Whether the process is about to stop: nothing that cannot be repeated begins any more.
-    pub stopping: watch::Receiver<bool>,
+    /// When the process ends, once it is about to stop: nothing that cannot be repeated begins any more.
+    pub stopping: watch::Receiver<Option<Instant>>,
     /// What is counted.
     pub metrics: Metrics,
     pub(super) jobs: Store<CachedJob>,
     pub(super) memories: Memories,
     pub(super) exclusive: Exclusive,
     pub(super) tallies: Tallies,
-    recorder: Recorder,
 }
 
 impl Context {
@@ -62,10 +62,13 @@ impl Context {
         clock: Clock,
         accounts: Arc<Accounts>,
         secrets: SecretWatches,
-        (options, stopping, jobs, metrics): (Options, watch::Receiver<bool>, Store<CachedJob>, Metrics),
+        (options, stopping, jobs, metrics): (
+            Options,
+            watch::Receiver<Option<Instant>>,
+            Store<CachedJob>,
+            Metrics,
+        ),
     ) -> Self {
-        let reporter = Reporter { controller: "spideriq-operator".to_owned(), instance: None };
-        let recorder = Recorder::new(client.clone(), reporter);
         Self {
             client,
             clock,
@@ -78,13 +81,18 @@ impl Context {
             memories: Memories::default(),
             exclusive: Exclusive::default(),
             tallies: Tallies::default(),
-            recorder,
         }
     }
 
     /// Whether the process is about to stop.
     pub(super) fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
+        self.stopping.borrow().is_some()
+    }
+
+    /// Whether the process may end before something of this length does.
+    pub(super) fn stops_within(&self, length: std::time::Duration) -> bool {
+        let at = *self.stopping.borrow();
+        at.is_some_and(|at| self.clock.instant() + length > at)
     }
 
     /// The jobs of a namespace.
@@ -177,10 +185,44 @@ impl Context {
             };
             let name = reference.name.as_deref().unwrap_or_default();
             tracing::info!(object = name, reason = event.reason.as_str(), note, "event");
-            if let Err(error) = self.recorder.publish(&published, reference).await {
-                tracing::warn!(object = name, %error, "an event could not be published");
+            let mut result = self.record(&published, reference).await;
+            if let (Err(Some(kube::Error::Api(refusal))), Some(namespace)) = (&result, &reference.namespace)
+                && refusal.code == 403
+                && event.warning
+            {
+                // Nothing can be created in a namespace that is going; what costs money is said beside it.
+                let told = format!("{name}: {note}");
+                let beside = Event { note: Some(cut(&told)), ..published };
+                result = self.record(&beside, &about_namespace(namespace)).await;
+            }
+            if let Err(error) = result {
+                let error = error.map_or_else(|| "no answer in time".to_owned(), |error| error.to_string());
+                tracing::warn!(object = name, error, "an event could not be published");
             }
         }
+    }
+
+    /// Publishes one event, or gives up: nothing waits for long because people cannot be told. The recorder is a new
+    /// one, which remembers nothing: else a second event of the same reason would be a mere count of the first, and its
+    /// words, which may name another job, would be lost.
+    async fn record(&self, event: &Event, about: &ObjectReference) -> Result<(), Option<kube::Error>> {
+        let reporter = Reporter { controller: "spideriq-operator".to_owned(), instance: None };
+        let recorder = Recorder::new(self.client.clone(), reporter);
+        let published = tokio::time::timeout(TOLD_WITHIN, recorder.publish(event, about)).await;
+        published.map_err(|_| None)?.map_err(Some)
+    }
+}
+
+/// How long the API server may take to take an event.
+const TOLD_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Events about a namespace are kept in the namespace `default`.
+fn about_namespace(name: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Namespace".to_owned()),
+        name: Some(name.to_owned()),
+        ..ObjectReference::default()
     }
 }
 

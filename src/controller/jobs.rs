@@ -9,7 +9,7 @@ use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -25,8 +25,13 @@ use crate::status::{WriteError, compute, patch_status, same_meaning};
 
 /// How many objects are worked on at once; what waits for the budget does not count.
 const AT_ONCE: u16 = 64;
-/// How long after our own write a cache that does not show it yet is read around.
-const CATCH_UP: Duration = Duration::from_secs(2);
+/// How long the API server may take to answer a live read.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// The first pause before a write that was lost is decided on anew; each further one in a row is twice as long.
+const RETRY: Duration = Duration::from_millis(200);
+/// The longest such pause: a full or absent API server is not asked more often for each object.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// Runs until the process stops: every change of a job, and every key that arrives on `keys`, is looked at.
 pub async fn run(context: Arc<Context>, writer: Writer<CachedJob>, keys: mpsc::UnboundedReceiver<String>) {
@@ -38,7 +43,7 @@ pub async fn run(context: Arc<Context>, writer: Writer<CachedJob>, keys: mpsc::U
     let mut stopping = context.stopping.clone();
     let stopped = async move {
         // An error means that the sender is gone, which is a stop as well.
-        let _ = stopping.wait_for(|stopping| *stopping).await;
+        let _ = stopping.wait_for(Option::is_some).await;
     };
     Controller::for_stream(watched, context.jobs.clone())
         .with_config(Config::default().concurrency(AT_ONCE))
@@ -61,6 +66,11 @@ fn watched(
         watcher::Event::InitDone => {
             let uids: HashSet<String> = context.jobs.state().iter().filter_map(|job| job.uid()).collect();
             context.memories.keep(&uids);
+            // What went while the watch was broken was told by nobody.
+            let keys: HashSet<String> = context.jobs.state().iter().map(|job| key_of(job)).collect();
+            for session in context.accounts.sessions() {
+                session.polling(|poller| poller.keep(|key| keys.contains(key)));
+            }
         }
         watcher::Event::Apply(job) => {
             if let Ok(job) = &job.0 {
@@ -72,10 +82,14 @@ fn watched(
     noted.touched_objects()
 }
 
+fn key_of(job: &CachedJob) -> String {
+    format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any())
+}
+
 /// Forgets what this process holds for an object that is gone.
 fn forget(context: &Arc<Context>, job: &CachedJob) {
     context.memories.forget(&job.uid().unwrap_or_default());
-    let key = format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any());
+    let key = key_of(job);
     for session in context.accounts.sessions() {
         session.gate.forget(&key);
         session.polling(|poller| poller.unfollow(&key));
@@ -117,7 +131,11 @@ async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Acti
         follow(&seen, &job, &verdict);
         context.publish(&job.object_ref(&()), &verdict.events).await;
     }
-    context.memories.set(&uid, |remembered| remembered.live = again == Again::Live);
+    let failures = context.memories.set(&uid, |remembered| {
+        remembered.live = again == Again::Live;
+        remembered.failures = if written.is_ok() { 0 } else { remembered.failures.saturating_add(1) };
+        remembered.failures
+    });
     let result = match &written {
         Ok(after) if after.resource_version() != current.resource_version() => "written",
         Ok(_) => "unchanged",
@@ -125,7 +143,7 @@ async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Acti
     };
     context.metrics.reconciled("ScrapeJob", result, begun.elapsed());
     Ok(match again {
-        Again::Live => Action::requeue(Duration::from_millis(200)),
+        Again::Live => Action::requeue(RETRY.saturating_mul(1 << failures.min(8)).min(LONGEST_RETRY)),
         Again::After(pause) => Action::requeue(pause),
         Again::OnChange => Action::await_change(),
     })
@@ -138,12 +156,7 @@ async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<ScrapeJob
     let version: Option<u64> = cached.resource_version().and_then(|version| version.parse().ok());
     let stale = remembered.written.is_some_and(|written| version.is_none_or(|version| version < written));
     if stale || remembered.live {
-        let read = tokio::time::timeout(CATCH_UP * 5, context.jobs_in(&namespace).get_opt(&name)).await;
-        return match read {
-            Ok(Ok(job)) => Ok(job),
-            Ok(Err(error)) => Err(WriteError::Unanswered(error.to_string())),
-            Err(_) => Err(WriteError::Unanswered("a live read took too long".to_owned())),
-        };
+        return read(&context.jobs_in(&namespace), &name).await;
     }
     match &cached.0 {
         Ok(job) => Ok(Some(job.clone())),
@@ -151,6 +164,15 @@ async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<ScrapeJob
             tracing::error!(job = format!("{namespace}/{name}"), %error, "a ScrapeJob cannot be decoded and is left alone");
             Ok(None)
         }
+    }
+}
+
+/// Reads an object live, within a time.
+async fn read(jobs: &Api<ScrapeJob>, name: &str) -> Result<Option<ScrapeJob>, WriteError> {
+    match tokio::time::timeout(ANSWER_WITHIN, jobs.get_opt(name)).await {
+        Ok(Ok(job)) => Ok(job),
+        Ok(Err(error)) => Err(WriteError::Unanswered(error.to_string())),
+        Err(_) => Err(WriteError::Unanswered("a live read took too long".to_owned())),
     }
 }
 
@@ -185,7 +207,7 @@ async fn write(
         tracing::warn!(job = key(&base), job_id, %error, "an accepted job is not recorded yet; trying until it is");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(10));
-        match jobs.get_opt(&name).await {
+        match read(&jobs, &name).await {
             Ok(Some(live)) if live.uid() == base.uid() => {
                 match live.status.as_ref().and_then(|status| status.job_id.as_deref()) {
                     Some(theirs) if theirs == job_id => return Ok(live),
@@ -253,5 +275,5 @@ fn follow(seen: &Seen, job: &ScrapeJob, verdict: &Verdict) {
 
 fn on_error(job: &CachedJob, error: &WriteError) -> Action {
     tracing::warn!(job = job.name_any(), %error, "looking again");
-    Action::requeue(CATCH_UP)
+    Action::requeue(RETRY * 10)
 }

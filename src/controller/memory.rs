@@ -26,6 +26,8 @@ pub(super) struct Remembered {
     pub(super) written: Option<u64>,
     /// Whether the next look must be live.
     pub(super) live: bool,
+    /// Writes in a row that were not carried out.
+    pub(super) failures: u32,
 }
 
 impl Memories {
@@ -37,8 +39,8 @@ impl Memories {
         self.lock().get(uid).cloned().unwrap_or_default()
     }
 
-    pub(super) fn set(&self, uid: &str, with: impl FnOnce(&mut Remembered)) {
-        with(self.lock().entry(uid.to_owned()).or_default());
+    pub(super) fn set<T>(&self, uid: &str, with: impl FnOnce(&mut Remembered) -> T) -> T {
+        with(self.lock().entry(uid.to_owned()).or_default())
     }
 
     pub(super) fn forget(&self, uid: &str) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
+use super::plan::Details;
 use super::{Body, Intent};
 use crate::api::{
     Credential, DeletionPolicy, Origin, Reason, ScrapeJobSpec, ScrapeJobStatus, SubmissionRecord, TtlPolicy,
@@ -50,6 +51,13 @@ pub struct JobFacts {
     pub spec: ScrapeJobSpec,
     /// The request body that the spec makes; absent for a mirrored job.
     pub body: Option<Body>,
+    /// What its annotations and labels say.
+    pub marks: Marks,
+}
+
+/// What the annotations and labels of an object say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Marks {
     /// Value of the annotation that asks for a look now.
     pub requested: Option<String>,
     /// Whether an annotation has the object left alone until it is deleted.
@@ -79,7 +87,7 @@ impl JobFacts {
     /// When the object is to be deleted, if it finished then.
     pub fn expires(&self, finished: Option<Timestamp>) -> Option<Timestamp> {
         let seconds = self.spec.ttl_seconds_after_finished?.max(0).unsigned_abs();
-        let kept = self.gitops && self.spec.ttl_policy.unwrap_or_default() == TtlPolicy::RespectGitOps;
+        let kept = self.marks.gitops && self.spec.ttl_policy.unwrap_or_default() == TtlPolicy::RespectGitOps;
         finished.filter(|_| !kept)?.checked_add(Duration::from_secs(seconds.into())).ok()
     }
 }
@@ -88,7 +96,7 @@ impl Observed {
     /// The look that was asked for and is still owed.
     pub fn owed_look(&self) -> Option<&str> {
         let handled = self.recorded.last_handled_reconcile_at.as_deref();
-        self.job.requested.as_deref().filter(|requested| Some(*requested) != handled)
+        self.job.marks.requested.as_deref().filter(|requested| Some(*requested) != handled)
     }
 }
 
@@ -297,14 +305,16 @@ pub struct Memory {
     pub unusable_answers: u32,
     /// When the last attempt of a submit ended.
     pub attempted_at: Option<Timestamp>,
+    /// The details of a job that is over, once they are read.
+    pub details: Option<Details>,
     /// How many reads at the end of the job failed.
     pub failed_reads: u32,
     /// When the first of them did.
     pub first_failed_read: Option<Timestamp>,
     /// Whether the service took a cancel.
     pub cancel_sent: bool,
-    /// The object that shares the job, where one was found when it should have been cancelled.
-    pub shared_with: Option<String>,
+    /// Why the job is left running, where that was found when it should have been cancelled.
+    pub left: Option<String>,
     /// Jobs that the submit may have made, named once they were looked for during deletion.
     pub candidates: Option<Vec<String>>,
     /// How many tries of the step at hand failed, or found nothing to do.

@@ -8,7 +8,7 @@ use super::ending::cancel::by_reason;
 use super::facts::{AccountFacts, Observed, RemoteState, Trouble};
 use super::plan::{Freshness, Plan, Standing};
 use super::submit::still_held;
-use crate::api::{CancelReason, Origin, Reason, ScrapeJobStatus, State};
+use crate::api::{CancelReason, Origin, Reason, ScrapeJobStatus, State, find};
 
 /// A job is gone only when the service says so twice, this far apart: one 404 may be a fault of the service.
 const VANISHED_AFTER: Duration = Duration::from_secs(60);
@@ -43,8 +43,10 @@ pub(super) fn next(o: &Observed) -> Plan {
             }
         }
         match terminal_state(o) {
-            Some(RemoteState::Completed) if reads_left(o) => return Plan::Collect { details: true },
-            Some(RemoteState::Failed) if reads_left(o) => return Plan::Collect { details: false },
+            Some(RemoteState::Completed) if reads_left(o) && o.memory.details.is_none() => {
+                return Plan::Detail;
+            }
+            Some(RemoteState::Completed | RemoteState::Failed) if reads_left(o) => return Plan::Collect,
             Some(state) => return Plan::Rest(ended(o, &state, &o.recorded, o.memory.failed_reads > 0)),
             None if o.owed_look().is_some() => return Plan::Look,
             None => {}
@@ -56,6 +58,9 @@ pub(super) fn next(o: &Observed) -> Plan {
 /// How an accepted job stands, from what is recorded and what was seen.
 pub(super) fn standing(o: &Observed, record: &ScrapeJobStatus) -> Standing {
     let state = record.remote.as_ref().and_then(|remote| remote.state.as_deref()).map(RemoteState::parse);
+    if state.is_none() && o.job.spec.job_id.is_some() {
+        return unseen(o);
+    }
     let worker = record.remote.as_ref().and_then(|remote| remote.worker_id.as_deref());
     let reached =
         if o.recorded.current_state() == State::Processing { State::Processing } else { State::Queued };
@@ -83,6 +88,23 @@ pub(super) fn standing(o: &Observed, record: &ScrapeJobStatus) -> Standing {
     }
 }
 
+/// How a mirrored job stands that the service has not told anything of yet.
+fn unseen(o: &Observed) -> Standing {
+    let (reason, message) = match freshness(o) {
+        Freshness::Stale(reason, message) => (reason, message),
+        Freshness::Fresh | Freshness::Unchanged => {
+            (Reason::WaitingForController, "waiting for the first look at the job".to_owned())
+        }
+    };
+    Standing::Waiting(reason, message)
+}
+
+/// How a finished run ended, as it is recorded.
+pub(super) fn recorded_end(o: &Observed, state: State) -> Standing {
+    let reason = o.recorded.reason.as_deref().and_then(Reason::parse).unwrap_or(Reason::Completed);
+    Standing::Ended(state, reason, o.recorded.message.clone().unwrap_or_default())
+}
+
 /// How a run ended, as the service told it.
 pub(super) fn ended(
     o: &Observed,
@@ -90,7 +112,10 @@ pub(super) fn ended(
     record: &ScrapeJobStatus,
     reads_failed: bool,
 ) -> Standing {
-    let cached = record.submission.as_ref().and_then(|submission| submission.origin) == Some(Origin::Cached);
+    // A job from the cache that was seen at work ended like any other; one that was over already is an old failure.
+    let at_work = ["Queued", "Processing"].iter().any(|type_| find(&record.conditions, type_).is_some());
+    let origin = record.submission.as_ref().and_then(|submission| submission.origin);
+    let cached = origin == Some(Origin::Cached) && !at_work;
     let words = record.remote.as_ref().and_then(|remote| remote.error_message.clone());
     let without = if reads_failed { "; its details or results could not be read in time" } else { "" };
     match state {

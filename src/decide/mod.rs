@@ -14,24 +14,24 @@ mod submit;
 
 pub use body::Body;
 pub use facts::{
-    AccountFacts, AccountUse, IntentFacts, JobFacts, Memory, Observed, RemoteJob, RemoteState, Trouble,
-    Waiting, Watched,
+    AccountFacts, AccountUse, IntentFacts, JobFacts, Marks, Memory, Observed, RemoteJob, RemoteState,
+    Trouble, Waiting, Watched,
 };
 pub use intent::Intent;
 pub use plan::{
-    Accepted, Again, Attempt, CancelOutcome, Candidate, Collected, Details, Event, Freshness, LookUp,
-    Outcome, Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome, Summary, Verdict,
+    Accepted, Again, Attempt, CancelOutcome, Candidate, Details, Event, Freshness, LookUp, Outcome, Plan,
+    Refusal, Standing, SubmitAnswer, SubmitOutcome, Summary, Verdict,
 };
 pub use settle::{REJECTED_GRACE, settle};
 
-use crate::api::{Reason, State};
+use crate::api::State;
 
 /// What should happen next.
 pub fn next(o: &Observed) -> Plan {
     if o.job.deleted_at.is_some() {
         return ending::delete::next(o);
     }
-    if o.job.paused {
+    if o.job.marks.paused {
         return Plan::Leave;
     }
     if let Some(plan) = ending::run::next(o) {
@@ -59,8 +59,7 @@ fn finished(o: &Observed, state: State) -> Plan {
     if o.job.expires(finished).is_some_and(|at| o.now >= at) {
         return Plan::Expire;
     }
-    let reason = o.recorded.reason.as_deref().and_then(Reason::parse).unwrap_or(Reason::Completed);
-    Plan::Rest(Standing::Ended(state, reason, o.recorded.message.clone().unwrap_or_default()))
+    Plan::Rest(follow::recorded_end(o, state))
 }
 
 /// How often the poller should look at this job, if it should be followed at all.

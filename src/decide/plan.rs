@@ -26,11 +26,10 @@ pub enum Plan {
     Look,
     /// Read the job's status now, because it was cancelled.
     Confirm,
-    /// Read the results of a job that is over and, for a completed one, its details.
-    Collect {
-        /// Whether the details are wanted.
-        details: bool,
-    },
+    /// Read the details of a completed job.
+    Detail,
+    /// Read the summary of the results of a job that is over.
+    Collect,
     /// Put the finalizer on, and the intent back where it is gone.
     Protect(Option<Box<Intent>>),
     /// Record why the run is going to be cancelled, before the service is told.
@@ -54,6 +53,8 @@ pub struct Attempt {
     pub intent: Intent,
     /// The record to be written before the request goes out.
     pub record: SubmissionRecord,
+    /// The record of the attempt before it, if there was one.
+    pub before: Option<Box<SubmissionRecord>>,
     /// Job type.
     pub type_: String,
     /// The canonical body.
@@ -89,6 +90,9 @@ pub enum Outcome {
     Lost,
     /// The process is about to stop, and the effect was not begun.
     Stopping,
+    /// The process is about to stop: the record of an attempt was written and its request was not sent. What was
+    /// recorded before that attempt holds again.
+    Unsent(Option<Box<SubmissionRecord>>),
     /// The effect is not begun: it is not its turn yet.
     NotYet(Waiting),
     /// Of a submit.
@@ -97,8 +101,10 @@ pub enum Outcome {
     Candidates(Result<Vec<Candidate>, Trouble>),
     /// Of a look at the job.
     Status(Result<RemoteJob, Trouble>),
-    /// Of the reads at the end.
-    Collected(Collected),
+    /// Of a look at the details.
+    Details(Result<Details, Trouble>),
+    /// Of a look at the results.
+    Summary(Result<Summary, Trouble>),
     /// Of a cancel.
     Cancel(CancelOutcome),
 }
@@ -139,8 +145,9 @@ pub struct Accepted {
     pub from_cache: Option<bool>,
     /// The service's clock when it answered.
     pub server_date: Option<Timestamp>,
-    /// Jobs that an earlier attempt may have made, seen after a repeat that the service did not de-duplicate.
-    pub strays: Vec<Candidate>,
+    /// Jobs that an earlier attempt may have made, looked for after a repeat that the service did not de-duplicate;
+    /// `None` where the list could not be read.
+    pub strays: Option<Vec<Candidate>>,
 }
 
 /// A refused submit.
@@ -163,15 +170,8 @@ pub struct Candidate {
     pub created_at: Option<Timestamp>,
     /// Whether another object already has it.
     pub claimed: bool,
-}
-
-/// The reads at the end of a job.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Collected {
-    /// What only the status in YAML says.
-    pub details: Result<Details, Trouble>,
-    /// The summary of the results.
-    pub summary: Result<Summary, Trouble>,
+    /// Whether an unknown submit of another object may have made it as well.
+    pub contested: bool,
 }
 
 /// What only the status in YAML says (contract section 5.1).
@@ -209,8 +209,8 @@ pub enum CancelOutcome {
     AlreadyOver,
     /// The service does not know the job.
     NotFound,
-    /// Another object shares the job: it was not sent.
-    Shared(String),
+    /// It was not sent, and never will be, for this reason.
+    Left(String),
     /// It failed.
     Failed(Trouble),
 }

@@ -114,8 +114,13 @@ pub(super) fn still_held(o: &Observed) -> Option<Standing> {
 /// What a held job waits to see changed, as a short hash.
 pub(super) fn hold_key(o: &Observed) -> String {
     let body = o.job.body.as_ref().map_or("", |body| &body.hash);
-    let requested = o.job.requested.as_deref().unwrap_or_default();
-    let all = format!("{}/{:?}/{body}/{requested}", o.account.fingerprint(), o.job.spec.on_ambiguous());
+    let requested = o.job.marks.requested.as_deref().unwrap_or_default();
+    let unreadable = o.intent == IntentFacts::Unreadable;
+    let all = format!(
+        "{}/{:?}/{body}/{requested}/{unreadable}",
+        o.account.fingerprint(),
+        o.job.spec.on_ambiguous()
+    );
     hex::encode(Sha256::digest(all)).chars().take(16).collect()
 }
 
@@ -161,11 +166,11 @@ pub(super) fn unknown_submission(o: &Observed) -> Option<SubmissionRecord> {
 }
 
 fn first_attempt(o: &Observed, account: &AccountUse) -> Plan {
-    attempt(o, account, &SubmissionRecord::default())
+    attempt(o, account, &SubmissionRecord::default(), None)
 }
 
 /// The next attempt after `before`: one more try, a fresh nonce, everything else as it was.
-fn attempt(o: &Observed, account: &AccountUse, before: &SubmissionRecord) -> Plan {
+fn attempt(o: &Observed, account: &AccountUse, before: &SubmissionRecord, resubmitted: Option<bool>) -> Plan {
     let started_at = before.started_at.as_ref().map_or(o.now, |time| time.0);
     let (Some(intent), Some(type_), Some(body)) =
         (Intent::new(&o.job, account, &o.nonce, started_at), o.job.spec.type_.clone(), &o.job.body)
@@ -181,11 +186,13 @@ fn attempt(o: &Observed, account: &AccountUse, before: &SubmissionRecord) -> Pla
         endpoint: Some(account.endpoint.clone()),
         client_id: account.client_id.clone(),
         credential: Some(account.credential.clone()),
-        resubmitted: before.resubmitted,
+        resubmitted,
     };
+    let unsent = before.nonce.is_none();
     Plan::Submit(Box::new(Attempt {
         intent,
         record,
+        before: (!unsent).then(|| Box::new(before.clone())),
         type_,
         body: body.json.clone(),
         payload_hash: body.payload_hash.clone(),
@@ -243,12 +250,8 @@ fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
         if let Some(wait) = wait_before_repeat(o, record) {
             return waiting(o, wait);
         }
-        let resubmits = !repeatable(o, record);
-        let before = SubmissionRecord {
-            resubmitted: resubmits.then_some(true).or(record.resubmitted),
-            ..record.clone()
-        };
-        attempt(o, account, &before)
+        let resubmits = (!repeatable(o, record)).then_some(true);
+        attempt(o, account, record, resubmits.or(record.resubmitted))
     })
 }
 

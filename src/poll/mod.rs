@@ -21,6 +21,9 @@ use queue::Queue;
 /// How many looks may be under way at once: enough that one that hangs until its timeout delays nobody else.
 const AT_ONCE: usize = 4;
 
+/// The longest pause between two looks at a job that cannot be read.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
 /// One look at one job, paid from the account's budget by whoever gives this function.
 pub type Look = Arc<dyn Fn(Followed) -> BoxFuture<'static, Result<JobStatus, Error>> + Send + Sync>;
 
@@ -75,6 +78,8 @@ struct State {
 struct Tracked {
     followed: Followed,
     observation: Observation,
+    /// Looks in a row that failed.
+    failures: u32,
 }
 
 impl Poller {
@@ -97,7 +102,9 @@ impl Poller {
         }
         let key = job.key.clone();
         let due = self.shared.clock.instant();
-        state.jobs.insert(key.clone(), Tracked { followed: job, observation: Observation::default() });
+        state
+            .jobs
+            .insert(key.clone(), Tracked { followed: job, observation: Observation::default(), failures: 0 });
         state.queue.put(key, due);
         drop(state);
         self.shared.work.notify_one();
@@ -115,6 +122,14 @@ impl Poller {
         let state = self.shared.lock();
         let tracked = state.jobs.get(key).filter(|tracked| tracked.followed.job_id == job_id);
         tracked.map(|tracked| tracked.observation.clone()).unwrap_or_default()
+    }
+
+    /// Stops following whatever is not in this list.
+    pub fn keep(&self, keep: impl Fn(&str) -> bool) {
+        let gone: Vec<String> = self.shared.lock().jobs.keys().filter(|key| !keep(key)).cloned().collect();
+        for key in gone {
+            self.unfollow(&key);
+        }
     }
 
     /// How many jobs are followed.
@@ -168,11 +183,12 @@ impl Shared {
             if tracked.followed.job_id != followed.job_id {
                 return;
             }
+            tracked.failures = if result.is_ok() { 0 } else { tracked.failures.saturating_add(1) };
             let told = tracked.observation.take(result, now);
             let over = tracked.observation.latest.as_ref().is_some_and(|job| job.state.is_terminal());
             if !over {
-                let interval = tracked.followed.interval;
-                state.queue.put(followed.key.clone(), self.clock.instant() + interval);
+                let pause = pause(tracked.followed.interval, tracked.failures);
+                state.queue.put(followed.key.clone(), self.clock.instant() + pause);
             }
             (told, over)
         };
@@ -202,6 +218,13 @@ impl Observation {
             }
         }
     }
+}
+
+/// The pause until the next look: after the second failure in a row twice as long each time, so that a job that always
+/// fails leaves the turns to the others. A job that the service does not know at once is asked about again soon.
+fn pause(interval: Duration, failures: u32) -> Duration {
+    let longest = LONGEST_PAUSE.max(interval);
+    interval.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest)
 }
 
 async fn sleep_until(due: Option<tokio::time::Instant>) {

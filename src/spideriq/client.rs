@@ -88,7 +88,7 @@ impl Client {
         clock: Clock,
         metrics: Metrics,
     ) -> Result<Self, Error> {
-        let network = Network::new().map_err(|failure| transport_error(failure, &credentials))?;
+        let network = Network::new(&endpoint).map_err(|failure| transport_error(failure, &credentials))?;
         Self::over(Arc::new(network), endpoint, credentials, (clock, metrics))
     }
 

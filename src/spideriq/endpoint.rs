@@ -57,6 +57,11 @@ impl Endpoint {
         Ok(Self { url })
     }
 
+    /// Whether what is sent there is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
     /// Checks the address against the list: scheme, host and port must be equal, and the path below an allowed one.
     ///
     /// # Errors

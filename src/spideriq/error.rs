@@ -45,8 +45,8 @@ pub enum Error {
         /// Its words.
         message: String,
     },
-    /// 429.
-    #[error("the service asks to wait: {message}")]
+    /// 429. Its words stay out of what is shown: they may count seconds.
+    #[error("the service asks to wait")]
     Throttled {
         /// Until when, if it says.
         until: Option<Timestamp>,
@@ -55,8 +55,8 @@ pub enum Error {
         /// Its words.
         message: String,
     },
-    /// 5xx.
-    #[error("the service failed with {code}: {message}")]
+    /// 5xx. Its words stay out of what is shown: they may differ from answer to answer.
+    #[error("the service failed with {code}")]
     Server {
         /// HTTP status.
         code: u16,

@@ -6,6 +6,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use reqwest::{Request, Response, redirect};
 
+use super::Endpoint;
+
 /// Time to connect, for TLS included.
 const CONNECT: Duration = Duration::from_secs(4);
 /// The longest silence within an answer.
@@ -33,9 +35,12 @@ pub enum Failure {
 pub(super) struct Network(reqwest::Client);
 
 impl Network {
-    /// Proxies and additional roots of trust come from the environment.
-    pub(super) fn new() -> Result<Self, Failure> {
-        let client = reqwest::Client::builder()
+    /// Proxies and additional roots of trust come from the environment. What is not encrypted stays on the machine:
+    /// a proxy of the environment would read the token.
+    pub(super) fn new(endpoint: &Endpoint) -> Result<Self, Failure> {
+        let builder = reqwest::Client::builder();
+        let builder = if endpoint.is_encrypted() { builder } else { builder.no_proxy() };
+        let client = builder
             .user_agent(concat!("spideriq-operator/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT)

@@ -149,3 +149,41 @@ async fn an_intent_written_by_hand_neither_stops_nor_doubles_a_job() {
     made.dedup();
     assert_eq!(made.len(), all);
 }
+
+#[tokio::test]
+async fn refused_work_is_left_alone_although_the_token_is_good() {
+    let world = World::new("forbidden", "jobs: [{queued: 0.1, end: processing}]").await;
+    world.site("runs", "");
+    world.until("runs", "Processing").await;
+    world.faults(
+        "[{match: {route: submit}, reply: {status: 403}}, {match: {route: status}, reply: {status: 403}}]",
+    );
+    let asked = world.requests("whoami").len();
+    world.site("refused", "");
+    world.until_because("refused", "Pending", "CredentialsRejected").await;
+    // The account is looked at, and its token found good; that alone is no reason to try the work again.
+    world.until_true("the account was asked about", |world| world.requests("whoami").len() > asked).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let refused = world.requests("submit").iter().filter(|request| request.status == Some(403)).count();
+    assert_eq!(refused, 1);
+}
+
+#[tokio::test]
+async fn nothing_is_followed_with_credentials_that_were_taken_away() {
+    let world = World::new("taken", "jobs: [{queued: 0.1, end: processing}]").await;
+    world.site("acme", "");
+    world.until("acme", "Processing").await;
+    world.kubectl(&["delete", "secret", "default"]).unwrap();
+    world
+        .until_of("ScrapeAccount", "default", "without a Secret", |account| {
+            condition(account, "Ready").1 == "CredentialsMissing"
+        })
+        .await;
+    // A look may be under way just now.
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let looks = world.requests("status").len();
+    tokio::time::sleep(std::time::Duration::from_secs(8)).await;
+    assert_eq!(world.requests("status").len(), looks);
+    world.secret("default", TOKEN);
+    world.until_true("it is followed again", |world| world.requests("status").len() > looks).await;
+}

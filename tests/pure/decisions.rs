@@ -1,11 +1,12 @@
 //! What is done next: the tables of the protocol of submitting, of following and of deletion.
 
 use spideriq_operator::api::{
-    CancelReason, Credential, DeletionPolicy, OnAmbiguous, Origin, Reason, ScrapeJobStatus, State, Submission,
+    CancelReason, Credential, DeletionPolicy, OnAmbiguous, Origin, Reason, Remote, ScrapeJobStatus, State,
+    Submission,
 };
 use spideriq_operator::decide::{
-    AccountFacts, Intent, IntentFacts, Observed, Outcome, Refusal, Standing, SubmitAnswer, SubmitOutcome,
-    Trouble, next, settle,
+    AccountFacts, Intent, IntentFacts, Observed, Outcome, Plan, Refusal, Standing, SubmitAnswer,
+    SubmitOutcome, Trouble, next, settle,
 };
 use std::time::Duration;
 
@@ -325,7 +326,7 @@ fn a_job_with_an_id_is_followed_believed_and_finished() {
         &accepted("processing"),
         &[
             ("running", |_| {}, "rest Processing"),
-            ("completed", |o| o.watched.latest = Some(remote("completed")), "collect"),
+            ("completed", |o| o.watched.latest = Some(remote("completed")), "detail"),
             ("failed", |o| o.watched.latest = Some(remote("failed")), "collect"),
             ("cancelled", |o| o.watched.latest = Some(remote("cancelled")), "rest CancelledRemotely"),
             ("missing once", |o| o.watched.missing = Some((ago(59), ago(0))), "rest Processing"),
@@ -356,7 +357,17 @@ fn a_job_with_an_id_is_followed_believed_and_finished() {
     check(
         &fresh(serde_json::json!({"jobID": "job-1"})),
         &[
-            ("mirrored", |o| o.watched.latest = Some(remote("processing")), "rest Queued"),
+            ("mirrored", |_| {}, "rest WaitingForController"),
+            (
+                "mirrored and seen",
+                |o| o.recorded.remote = Some(Remote { state: Some("queued".into()), ..Remote::default() }),
+                "rest Queued",
+            ),
+            (
+                "mirrored without an account",
+                |o| o.account = AccountFacts::Missing { name: "default".into() },
+                "rest AccountNotFound",
+            ),
             ("mirrored and never seen", |o| o.watched.missing = Some((ago(1), ago(1))), "rest JobNotFound"),
         ],
     );
@@ -372,7 +383,7 @@ fn deletion_cancels_what_is_ours_and_never_waits_beyond_its_bound() {
             ("running", |_| {}, "cancel"),
             ("cancel sent", |o| o.memory.cancel_sent = true, "confirm"),
             ("over", |o| o.watched.latest = Some(remote("completed")), "release"),
-            ("shared", |o| o.memory.shared_with = Some("team-a/other".into()), "release LeftRunning"),
+            ("shared", |o| o.memory.left = Some("shared".into()), "release LeftRunning"),
             (
                 "policy says leave",
                 |o| o.job.spec.deletion_policy = Some(DeletionPolicy::Orphan),
@@ -406,16 +417,25 @@ fn deletion_cancels_what_is_ours_and_never_waits_beyond_its_bound() {
                 "rest Cancelling",
             ),
             ("finalizer gone", |o| o.job.protected = false, "rest Cancelling"),
-            ("told to go at once", |o| o.job.force_orphan = true, "release Orphaned"),
+            (
+                "over, and held by somebody else's finalizer",
+                |o| {
+                    o.job.protected = false;
+                    let ended = Standing::Ended(State::Completed, Reason::Completed, String::new());
+                    o.recorded = shown(ended, o);
+                },
+                "rest Completed",
+            ),
+            ("told to go at once", |o| o.job.marks.force_orphan = true, "release Orphaned"),
             (
                 "over and told to go at once",
                 |o| {
-                    o.job.force_orphan = true;
+                    o.job.marks.force_orphan = true;
                     o.watched.latest = Some(remote("completed"));
                 },
                 "release",
             ),
-            ("paused all the same", |o| o.job.paused = true, "cancel"),
+            ("paused all the same", |o| o.job.marks.paused = true, "cancel"),
             (
                 "a cancel that the spec began goes on",
                 |o| {
@@ -441,7 +461,7 @@ fn deletion_cancels_what_is_ours_and_never_waits_beyond_its_bound() {
                 |o| o.memory.nonce_seen_for = Duration::from_secs(17),
                 "rest Cancelling",
             ),
-            ("told to go at once", |o| o.job.force_orphan = true, "release Orphaned"),
+            ("told to go at once", |o| o.job.marks.force_orphan = true, "release Orphaned"),
             (
                 "credentials of another client",
                 |o| with_account(o, |a| a.client_id = Some("cli_b".into())),
@@ -519,4 +539,85 @@ fn a_wait_for_a_repeat_writes_nothing() {
     o.memory.attempted_at = Some(ago(1));
     assert_eq!(rest(&o).standing, Some(Standing::Unknown("the reply was lost".into())));
     assert!(!writes(&o));
+}
+
+#[test]
+fn a_hold_is_left_by_what_its_message_names() {
+    let mut o = fresh(site());
+    o.intent = IntentFacts::Unreadable;
+    o.recorded = shown(rest(&o).standing.unwrap(), &o);
+    o.recorded.held_on = rest(&o).record.held_on;
+    check(
+        &o,
+        &[
+            ("nothing changed", |_| {}, "rest SubmissionAmbiguous"),
+            ("the annotation is removed", |o| o.intent = IntentFacts::None, "submit 1"),
+        ],
+    );
+    let mut o = fresh(site());
+    let refused = SubmitAnswer::Refused(Refusal::Pointless("no such type".into()));
+    let outcome = Outcome::Submit(Box::new(SubmitOutcome { record: attempted(&o, 0), answer: refused }));
+    let verdict = settle(&o, &next(&o), &outcome);
+    o.recorded = super::situation::status_of(&verdict, &o);
+    // Our own intent is on the object by then.
+    found(&mut o, |_| {});
+    check(
+        &o,
+        &[
+            ("nothing changed", |_| {}, "rest Refused"),
+            ("another Secret", |o| with_account(o, |a| a.fingerprint = "account-2".into()), "submit 1"),
+            ("another onAmbiguous", |o| on_ambiguous(o, OnAmbiguous::Hold), "submit 1"),
+            ("somebody asks for a look", |o| o.job.marks.requested = Some("now".into()), "submit 1"),
+        ],
+    );
+}
+
+/// What an attempt that certainly was not carried out, or not sent, leaves behind.
+#[test]
+fn an_attempt_that_did_not_happen_uses_nothing_up() {
+    let mut o = fresh(site());
+    o.job.spec.type_ = Some("spiderPR".into());
+    on_ambiguous(&mut o, OnAmbiguous::Resubmit);
+    o.recorded.submission = Some(attempted(&o, 60));
+    o.memory.ended_here = true;
+    let plan = next(&o);
+    let Plan::Submit(attempt) = &plan else { panic!("{plan:?}") };
+    assert_eq!(attempt.record.resubmitted, Some(true));
+    let refused = SubmitAnswer::Refused(Refusal::Trouble(Trouble::Throttled(None, "later".into())));
+    let outcome = SubmitOutcome { record: attempt.record.clone(), answer: refused };
+    let verdict = settle(&o, &plan, &Outcome::Submit(Box::new(outcome)));
+    assert_eq!(verdict.record.submission.unwrap().resubmitted, None);
+
+    let verdict = settle(&o, &plan, &Outcome::Unsent(attempt.before.clone()));
+    assert_eq!(verdict.record.submission, o.recorded.submission, "still unknown, as before");
+    let first = fresh(site());
+    let plan = next(&first);
+    let Plan::Submit(attempt) = &plan else { panic!("{plan:?}") };
+    let verdict = settle(&first, &plan, &Outcome::Unsent(attempt.before.clone()));
+    assert_eq!(verdict.record.submission, None, "certainly not sent");
+}
+
+#[test]
+fn a_job_from_the_cache_that_was_seen_at_work_ends_like_any_other() {
+    for (state, expected) in [("failed", "RemoteFailed"), ("cancelled", "CancelledRemotely")] {
+        let mut o = accepted("processing");
+        o.recorded.submission.as_mut().unwrap().origin = Some(Origin::Cached);
+        o.recorded = shown(rest(&o).standing.unwrap(), &o);
+        o.watched.latest = Some(remote(state));
+        o.memory.failed_reads = 9;
+        assert_eq!(word(&next(&o)), format!("rest {expected}"));
+        o.recorded.conditions.clear();
+        assert_eq!(word(&next(&o)), "rest CachedFailure", "it was over when the service answered with it");
+    }
+}
+
+#[test]
+fn older_news_is_none() {
+    let mut o = accepted("processing");
+    o.recorded.remote.as_mut().unwrap().updated_at =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(ago(59)));
+    let mut seen = remote("queued");
+    seen.updated_at = Some(ago(60));
+    o.watched.latest = Some(seen);
+    assert_eq!(rest(&o).record.remote.unwrap().state.as_deref(), Some("processing"));
 }

@@ -8,7 +8,7 @@ use spideriq_operator::api::{
     Credential, Origin, Reason, Remote, ScrapeJobSpec, ScrapeJobStatus, State, SubmissionRecord,
 };
 use spideriq_operator::decide::{
-    AccountFacts, AccountUse, Body, Freshness, IntentFacts, JobFacts, Memory, Observed, Outcome, Plan,
+    AccountFacts, AccountUse, Body, Freshness, IntentFacts, JobFacts, Marks, Memory, Observed, Outcome, Plan,
     RemoteJob, RemoteState, Standing, Verdict, Watched, next, settle,
 };
 use spideriq_operator::status::{compute, same_meaning};
@@ -38,10 +38,7 @@ pub fn fresh(spec: serde_json::Value) -> Observed {
             protected: false,
             spec,
             body,
-            requested: None,
-            paused: false,
-            force_orphan: false,
-            gitops: false,
+            marks: Marks::default(),
         },
         recorded: ScrapeJobStatus::default(),
         intent: IntentFacts::None,
@@ -211,7 +208,8 @@ pub fn word(plan: &Plan) -> String {
         Plan::Begin(Some(event)) => format!("begin {:?}", event.reason),
         Plan::Expire => "expire".to_owned(),
         Plan::Confirm => "confirm".to_owned(),
-        Plan::Collect { .. } => "collect".to_owned(),
+        Plan::Detail => "detail".to_owned(),
+        Plan::Collect => "collect".to_owned(),
         Plan::Protect(_) => "protect".to_owned(),
         Plan::Cancel => "cancel".to_owned(),
         Plan::Release(None) => "release".to_owned(),

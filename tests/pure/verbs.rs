@@ -46,7 +46,7 @@ fn submit(o: &mut Observed, job_id: &str, state: &str, from_cache: Option<bool>)
         job: remote(state),
         from_cache,
         server_date: Some(now()),
-        strays: Vec::new(),
+        strays: Some(Vec::new()),
     };
     let answer = SubmitAnswer::Accepted(accepted);
     let outcome = Outcome::Submit(Box::new(SubmitOutcome { record: attempted(o, 0), answer }));
@@ -133,7 +133,7 @@ fn a_used_run_id_with_another_payload_waits_for_a_person() {
     step(&mut o, "begin", &Outcome::Done);
     assert_eq!(told(&o.recorded), "\"1\" Held RunIDReused");
     assert_eq!(word(&next(&o)), "rest RunIDReused");
-    o.job.requested = Some("now".to_owned());
+    o.job.marks.requested = Some("now".to_owned());
     step(&mut o, "rest RunIDReused", &Outcome::Done);
     assert_eq!(o.recorded.last_handled_reconcile_at.as_deref(), Some("now"));
     let kept = o.recorded.history.len();
@@ -235,10 +235,10 @@ fn a_cancel_is_latched_before_the_service_is_told_and_ends_the_run() {
     latch(&mut o, CancelReason::CancelledAsRequested, 9999);
     assert_eq!(word(&next(&o)), "cancel", "a cancel has no bound: the object stays");
     o.watched.latest = Some(remote("completed"));
-    assert_eq!(word(&next(&o)), "collect", "completed wins");
+    assert_eq!(word(&next(&o)), "detail", "completed wins");
     let mut o = accepted("processing");
     latch(&mut o, CancelReason::CancelledAsRequested, 1);
-    step(&mut o, "cancel", &Outcome::Cancel(CancelOutcome::Shared("team-a/other".to_owned())));
+    step(&mut o, "cancel", &Outcome::Cancel(CancelOutcome::Left("shared".to_owned())));
     let verdict = step(&mut o, "abandon LeftRunning", &Outcome::Done);
     assert_eq!(told(&o.recorded), "\"\" Cancelled CancelledAsRequested");
     assert_eq!(verdict.events.iter().filter(|event| event.reason.as_str() == "LeftRunning").count(), 1);
@@ -258,7 +258,8 @@ fn a_cancelled_run_with_nothing_sent_ends_and_one_with_an_unknown_outcome_is_loo
     o.job.spec.cancel = Some(true);
     step(&mut o, "latch CancelledAsRequested", &Outcome::Done);
     o.memory.ended_here = true;
-    let found = Candidate { job_id: "job-7".to_owned(), created_at: Some(ago(50)), claimed: false };
+    let found =
+        Candidate { job_id: "job-7".to_owned(), created_at: Some(ago(50)), claimed: false, contested: false };
     step(&mut o, "look up ToRelease", &Outcome::Candidates(Ok(vec![found])));
     let verdict = step(&mut o, "abandon Orphaned", &Outcome::Done);
     assert!(verdict.events.iter().any(|event| event.note.contains("job-7")));
@@ -296,7 +297,7 @@ fn r16_what_finished_long_enough_ago_is_deleted_unless_gitops_owns_it() {
     assert_eq!(rest(&o).again, Again::After(std::time::Duration::from_secs(1)));
     o.job.spec.ttl_seconds_after_finished = Some(10);
     assert_eq!(word(&next(&o)), "expire");
-    o.job.gitops = true;
+    o.job.marks.gitops = true;
     assert_eq!(word(&next(&o)), "rest Completed");
     assert_eq!(rest(&o).again, Again::OnChange);
     o.job.spec.ttl_policy = Some(TtlPolicy::Force);
@@ -304,7 +305,7 @@ fn r16_what_finished_long_enough_ago_is_deleted_unless_gitops_owns_it() {
     o.job.protected = true;
     assert_eq!(word(&next(&o)), "release", "let go of first");
     o.job.protected = false;
-    o.job.paused = true;
+    o.job.marks.paused = true;
     assert_eq!(word(&next(&o)), "leave");
 }
 
@@ -336,12 +337,12 @@ fn an_answer_from_the_cache_is_taken_as_the_spec_says() {
 #[test]
 fn a_requested_look_is_taken_once_and_echoed() {
     let mut o = accepted("processing");
-    o.job.requested = Some("2026-01-01T12:00:00Z".to_owned());
+    o.job.marks.requested = Some("2026-01-01T12:00:00Z".to_owned());
     step(&mut o, "look", &Outcome::Status(Ok(remote("processing"))));
     assert_eq!(o.recorded.last_handled_reconcile_at.as_deref(), Some("2026-01-01T12:00:00Z"));
     assert_eq!(word(&next(&o)), "rest Processing");
     let mut o = completed();
-    o.job.requested = Some("again".to_owned());
+    o.job.marks.requested = Some("again".to_owned());
     step(&mut o, "rest Completed", &Outcome::Done);
     assert_eq!(o.recorded.last_handled_reconcile_at.as_deref(), Some("again"));
 }
@@ -367,7 +368,7 @@ fn another_payload_under_the_same_run_is_said_and_submits_nothing() {
 #[test]
 fn a_paused_object_is_left_alone() {
     let mut o = fresh(site());
-    o.job.paused = true;
+    o.job.marks.paused = true;
     let verdict = rest(&o);
     assert_eq!(
         (word(&next(&o)), verdict.standing, verdict.again),

@@ -165,7 +165,10 @@ fn respond(store: &mut Store, asked: &Asked, now: Timestamp) -> Result<Value, Re
             .unwrap_or_default(),
     };
     match (&asked.method, &asked.name) {
-        (&Method::GET, Some(name)) => store.get(&key()).ok_or_else(|| (404, format!("{name} not found"))),
+        (&Method::GET, Some(name)) => {
+            let object = store.get(&key()).ok_or_else(|| (404, format!("{name} not found")))?;
+            Ok(if asked.metadata_only { only_metadata(&object) } else { object })
+        }
         (&Method::GET, None) => {
             let named = asked.named();
             let mut items = store.list(asked.kind, asked.namespace.as_deref());
@@ -202,6 +205,7 @@ impl Asked {
             Some(&"scrapeaccounts") => "ScrapeAccount",
             Some(&"secrets") => "Secret",
             Some(&"events") => "Event",
+            Some(&"customresourcedefinitions") => "CustomResourceDefinition",
             other => panic!("nobody simulates {other:?}"),
         };
         let query = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())

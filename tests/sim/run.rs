@@ -36,6 +36,12 @@ pub fn key(kind: &str, name: &str) -> Key {
     Key { kind: kind.to_owned(), namespace: NAMESPACE.to_owned(), name: name.to_owned() }
 }
 
+/// The CRD of jobs.
+fn kind() -> Key {
+    let name = "scrapejobs.spideriq.ai".to_owned();
+    Key { kind: "CustomResourceDefinition".to_owned(), namespace: String::new(), name }
+}
+
 /// Runs it on a runtime of its own, whose time is paused.
 pub fn run(scenario: &Scenario, seed: u64, plan: Plan) -> Ended {
     // Before anything draws a number.
@@ -113,7 +119,10 @@ fn account(api: &ApiServer) {
         "metadata": {},
         "spec": {"secretRef": {"name": "default"}, "endpoint": ENDPOINT},
     });
+    // Something holds it while it goes, as the API server's own finalizer does.
+    let crd = json!({"metadata": {"finalizers": ["customresourcecleanup.apiextensions.k8s.io"]}});
     api.with(|store, now| {
+        store.create(&kind(), crd, now).unwrap();
         store.create(&key("Secret", "default"), secret, now).unwrap();
         store.create(&key("ScrapeAccount", "default"), account, now).unwrap();
     });
@@ -135,6 +144,13 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
         }
         Deed::Delete(name) => {
             let _ = store.delete(&key("ScrapeJob", name), &Value::Null, now);
+        }
+        Deed::DeleteKind => {
+            store.delete(&kind(), &Value::Null, now).unwrap();
+            for job in store.list("ScrapeJob", None) {
+                let name = job["metadata"]["name"].as_str().unwrap();
+                store.delete(&key("ScrapeJob", name), &Value::Null, now).unwrap();
+            }
         }
         Deed::Token(token) => {
             let data = json!({"data": {"token": base64(token)}});

@@ -13,6 +13,8 @@ pub enum Deed {
     Annotate(&'static str, &'static str, &'static str),
     /// Deletes it.
     Delete(&'static str),
+    /// Deletes the kind itself, and so every job.
+    DeleteKind,
     /// Puts this token into the account's Secret.
     Token(&'static str),
     /// What goes wrong at the service from here on, as the emulator's rules have it.
@@ -52,16 +54,19 @@ fn run(id: &str, name: &str) -> Value {
 /// Jobs whose name has `fails` in it fail, those with `long` never end, all others are completed.
 const SHORT: &str = "jobs: [{match: {contains: fails}, queued: 2, processing: 3, end: failed}, {match: {contains: long}, queued: 2, end: processing}, {queued: 2, processing: 3}]";
 
-/// Every scenario.
+/// Every scenario; `SIM_SCENARIO` leaves those whose name has these words in it.
 pub fn all() -> Vec<Scenario> {
-    [lives(), verbs()].concat()
+    let wanted = std::env::var("SIM_SCENARIO").unwrap_or_default();
+    let mut all = [lives(), verbs()].concat();
+    all.retain(|scenario| scenario.name.contains(&wanted));
+    all
 }
 
 impl Scenario {
     /// Whether somebody changes their mind: then a fault may keep a job from ever being submitted.
     pub fn is_fickle(&self) -> bool {
         self.deeds.iter().any(|(_, deed)| match deed {
-            Deed::Delete(_) => true,
+            Deed::Delete(_) | Deed::DeleteKind => true,
             Deed::Edit(_, spec) => spec.get("runID").is_some() || spec.get("cancel").is_some(),
             Deed::Create(..) | Deed::Annotate(..) | Deed::Token(_) | Deed::Faults(_) => false,
         })
@@ -94,7 +99,7 @@ fn verbs() -> Vec<Scenario> {
                 (1, Deed::Create("again", with("long", &json!({"runID": "1"})))),
                 (30, Deed::Edit("again", run("2", "long"))),
             ],
-            900,
+            150,
         ),
         scenario(
             "rolled back while the second run is under way",
@@ -122,6 +127,11 @@ fn verbs() -> Vec<Scenario> {
                 (20, Deed::Create("two", site("long-shared"))),
                 (60, Deed::Edit("one", json!({"cancel": true}))),
             ],
+            200,
+        ),
+        scenario(
+            "the kind is deleted while a job runs",
+            vec![(1, Deed::Create("long", site("long"))), (30, Deed::DeleteKind)],
             900,
         ),
         scenario(

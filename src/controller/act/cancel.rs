@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::ResourceExt;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::ListParams;
+use kube::{Api, CustomResourceExt, ResourceExt};
 
 use super::super::context::{CachedJob, Context};
 use super::super::observe::{account_key, facts, job_id, key};
@@ -34,8 +35,14 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
             let why = format!("the jobs of the cluster could not be listed: {error}");
             return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why)));
         }
-        Ok(Some(other)) => return Outcome::Cancel(CancelOutcome::Shared(other)),
+        Ok(Some(other)) => {
+            return Outcome::Cancel(CancelOutcome::Left(format!("ScrapeJob {other} uses it, too")));
+        }
         Ok(None) => {}
+    }
+    if job.metadata.deletion_timestamp.is_some() && kind_is_going(context).await {
+        let why = "the kind ScrapeJob itself is being deleted, which cancels nothing".to_owned();
+        return Outcome::Cancel(CancelOutcome::Left(why));
     }
     let id = job_id(job);
     tracing::info!(job = key(job), job_id = id, "cancelling");
@@ -47,6 +54,17 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
         Err(Error::NotFound(_)) => CancelOutcome::NotFound,
         Err(error) => CancelOutcome::Failed(facts::trouble(&error)),
     })
+}
+
+/// Whether the CRD is being deleted, which deletes every job in every namespace: nobody means to cancel all of them.
+/// Without the right to read it nobody knows, and each deletion counts as meant.
+async fn kind_is_going(context: &Context) -> bool {
+    let crds: Api<CustomResourceDefinition> = Api::all(context.client.clone());
+    let name = ScrapeJob::crd_name();
+    match tokio::time::timeout(Duration::from_secs(5), crds.get_metadata(name)).await {
+        Ok(Ok(crd)) => crd.metadata.deletion_timestamp.is_some(),
+        Ok(Err(_)) | Err(_) => false,
+    }
 }
 
 /// Another live object of the same client that has this job, or may be about to receive it.
@@ -87,20 +105,24 @@ fn is_finished(job: &ScrapeJob) -> bool {
     job.status.as_ref().is_some_and(|status| status.finished)
 }
 
-/// Whether an object's account is of this client; one that is not known yet is taken to be.
+/// Whether an object's account is of this client; where one of the two is not known, it is taken to be.
 fn same_client(context: &Context, session: &Arc<Session>, other: &ScrapeJob) -> bool {
+    let ours = (session.endpoint.as_str(), session.client_id.as_deref());
     match context.accounts.standing(&account_key(other)) {
-        Some(Standing::Usable(theirs)) => {
-            theirs.endpoint == session.endpoint && theirs.client_id == session.client_id
-        }
+        Some(Standing::Usable(theirs)) => may_be_one(ours, (&theirs.endpoint, theirs.client_id.as_deref())),
         Some(Standing::Unusable { .. }) | None => {
             let recorded = other.status.as_ref().and_then(|status| status.submission.as_ref());
             recorded.is_none_or(|record| {
-                record.endpoint.as_deref() == Some(session.endpoint.as_str())
-                    && record.client_id == session.client_id
+                let endpoint = record.endpoint.as_deref().unwrap_or(ours.0);
+                may_be_one(ours, (endpoint, record.client_id.as_deref()))
             })
         }
     }
+}
+
+/// Whether two clients may be one and the same.
+fn may_be_one(ours: (&str, Option<&str>), theirs: (&str, Option<&str>)) -> bool {
+    ours.0 == theirs.0 && ours.1.zip(theirs.1).is_none_or(|(ours, theirs)| ours == theirs)
 }
 
 fn type_of(job: &ScrapeJob) -> &str {
@@ -110,4 +132,22 @@ fn type_of(job: &ScrapeJob) -> &str {
 /// The payload without the priority, which is probably not part of what the service compares.
 fn payload_of(job: &ScrapeJob) -> String {
     job.spec.payload.as_ref().map(|payload| Body::new(payload, None).payload_hash).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_be_one;
+
+    #[test]
+    fn a_client_that_is_not_known_may_be_any() {
+        let (a, b) = (("https://a", Some("cli_a")), ("https://a", Some("cli_b")));
+        let unknown = ("https://a", None);
+        assert!(
+            may_be_one(a, a)
+                && may_be_one(a, unknown)
+                && may_be_one(unknown, b)
+                && may_be_one(unknown, unknown)
+        );
+        assert!(!may_be_one(a, b) && !may_be_one(a, ("https://b", Some("cli_a"))));
+    }
 }

@@ -5,6 +5,7 @@ mod submit;
 
 pub(super) use submit::nonce;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use kube::ResourceExt;
@@ -14,7 +15,7 @@ use super::context::Context;
 use super::observe::{Seen, facts, job_id, key};
 use crate::account::Session;
 use crate::api::{FINALIZER, INTENT, ScrapeJob};
-use crate::decide::{Candidate, Collected, Details, Event, Intent, Outcome, Plan, Waiting};
+use crate::decide::{Candidate, Event, Intent, Outcome, Plan, Waiting};
 use crate::spideriq::budget::{Lane, Permit};
 use crate::status::{WriteError, delete, patch_metadata};
 
@@ -53,15 +54,16 @@ pub(in crate::controller) async fn act(
         },
         (Plan::Look, Some(session)) => look(job, session, Lane::Poll).await.into(),
         (Plan::Confirm, Some(session)) => look(job, session, Lane::Cancel).await.into(),
-        (Plan::Collect { details }, Some(session)) => collect(job, session, *details).await.into(),
+        (Plan::Detail | Plan::Collect, Some(session)) => collect(job, session, plan).await.into(),
         (Plan::Cancel, Some(session)) => cancel::cancel(context, job, session).await.into(),
         (Plan::LookUp(_), None) => {
             let why = "the account cannot be used".to_owned();
             Outcome::Candidates(Err(crate::decide::Trouble::Unavailable(why))).into()
         }
-        (Plan::Submit(_) | Plan::Look | Plan::Confirm | Plan::Collect { .. } | Plan::Cancel, None) => {
-            Outcome::Lost.into()
-        }
+        (
+            Plan::Submit(_) | Plan::Look | Plan::Confirm | Plan::Detail | Plan::Collect | Plan::Cancel,
+            None,
+        ) => Outcome::Lost.into(),
     }
 }
 
@@ -99,24 +101,19 @@ async fn expire(context: &Context, job: &ScrapeJob) -> Acted {
     }
 }
 
-async fn collect(job: &ScrapeJob, session: &Arc<Session>, wants_details: bool) -> Outcome {
+/// Reads the details or the summary of a job that is over: one request a turn, so that nobody waits in here.
+async fn collect(job: &ScrapeJob, session: &Arc<Session>, plan: &Plan) -> Outcome {
     let id = job_id(job);
     let permit = match turn(session, job, Lane::Results) {
         Ok(permit) => permit,
         Err(waiting) => return Outcome::NotYet(waiting),
     };
+    if *plan == Plan::Detail {
+        let details = session.ask(permit, async |client| client.details(id).await).await;
+        return Outcome::Details(details.map(facts::details).map_err(|error| facts::trouble(&error)));
+    }
     let summary = session.ask(permit, async |client| client.results(id).await).await;
-    let details = if wants_details {
-        let group = job.namespace().unwrap_or_default();
-        let permit = session.gate.acquire(Lane::Results, &group, &key(job)).await;
-        session.ask(permit, async |client| client.details(id).await).await.map(facts::details)
-    } else {
-        Ok(Details::default())
-    };
-    Outcome::Collected(Collected {
-        details: details.map_err(|error| facts::trouble(&error)),
-        summary: summary.map(facts::summary).map_err(|error| facts::trouble(&error)),
-    })
+    Outcome::Summary(summary.map_err(|error| facts::trouble(&error)).and_then(facts::summary))
 }
 
 /// Jobs of the list that an unknown submit of this object may have made: the same type and, where the list names
@@ -138,12 +135,18 @@ pub(in crate::controller) async fn candidates(
     let same_run = job.status.as_ref().is_none_or(|status| status.run() == job.spec.run());
     let payload = job.spec.payload.as_ref().filter(|_| same_run);
     let url = payload.and_then(|payload| payload.get("url")).and_then(Value::as_str);
-    let claimed: std::collections::HashSet<String> = context
-        .jobs
-        .state()
-        .iter()
-        .filter_map(|job| job.0.as_ref().ok()?.status.as_ref()?.job_id.clone())
-        .collect();
+    let cached = context.jobs.state();
+    let others = || cached.iter().filter_map(|job| job.0.as_ref().ok());
+    let claimed: HashSet<&str> =
+        others().filter_map(|other| other.status.as_ref()?.job_id.as_deref()).collect();
+    // Two unknown submits of one type may each take the same job for its own.
+    let contested = others().any(|other| {
+        let unknown = other.status.as_ref().is_some_and(|status| {
+            let sent = status.submission.as_ref().is_some_and(|record| record.nonce.is_some());
+            sent && status.job_id.is_none()
+        });
+        unknown && other.uid() != job.uid() && other.spec.type_ == job.spec.type_
+    });
     let fits = |row: &crate::spideriq::ListRow| row.type_.is_none() || row.type_ == job.spec.type_;
     let near = |row: &crate::spideriq::ListRow| {
         let later = row.created_at.zip(since).is_none_or(|(created, since)| created >= since);
@@ -154,7 +157,8 @@ pub(in crate::controller) async fn candidates(
         .into_iter()
         .filter(|row| fits(row) && near(row))
         .map(|row| Candidate {
-            claimed: claimed.contains(&row.job_id),
+            claimed: claimed.contains(row.job_id.as_str()),
+            contested,
             job_id: row.job_id,
             created_at: row.created_at,
         })

@@ -26,6 +26,8 @@ use crate::status::{WriteError, compute, patch_status};
 /// The request goes out within this time of sending the write before it, or not at all: whoever waits for an unknown
 /// outcome to settle relies on it.
 const BEGIN_WITHIN: Duration = Duration::from_secs(5);
+/// A request and the write after it take so long at the most; a process that ends earlier does not begin one.
+const SUBMIT_TIME: Duration = Duration::from_secs(9);
 /// How often the second write is made again before the object is left to the next look.
 const RECORDINGS: u32 = 3;
 
@@ -54,10 +56,17 @@ pub(super) async fn submit(
     let shared =
         format!("{}|{:?}|{}|{}", session.endpoint, session.client_id, attempt.type_, attempt.payload_hash);
     let _exclusive = context.exclusive.hold(&shared).await;
+    if context.is_stopping() {
+        return Outcome::Stopping.into();
+    }
     let (recorded, record) = match record(context, &intended, attempt).await {
         Ok(recorded) => recorded,
         Err(error) => return lost(job, &error),
     };
+    if context.stops_within(SUBMIT_TIME) {
+        let before = attempt.before.clone();
+        return Acted { outcome: Outcome::Unsent(before), job: Some(recorded) };
+    }
     tracing::info!(job = key(job), attempt = record.attempt, nonce = record.nonce, "submitting");
     let (said, signals) = session.submit(permit, &attempt.type_, &attempt.body).await;
     context.metrics.submitted(outcome_word(&said));
@@ -189,13 +198,16 @@ async fn answer(
         Said::Refused(error) => SubmitAnswer::Refused(facts::refusal(&error)),
         Said::Unknown { why, without_id } => SubmitAnswer::Unknown { why: why.to_string(), without_id },
         Said::Accepted(accepted) => {
-            let mut strays = Vec::new();
+            let mut strays = Some(Vec::new());
             if attempt.number() > 1 && accepted.from_cache == Some(false) {
                 let (group, subject) = (job.namespace().unwrap_or_default(), key(job));
                 let wait = session.gate.acquire(Lane::Poll, &group, &subject);
                 let permit: Option<Permit> = tokio::time::timeout(Duration::from_secs(2), wait).await.ok();
-                if let Some(permit) = permit {
-                    strays = candidates(context, job, session, permit).await.unwrap_or_default();
+                strays = match permit {
+                    Some(permit) => candidates(context, job, session, permit).await.ok(),
+                    None => None,
+                };
+                if let Some(strays) = &mut strays {
                     strays.retain(|stray| stray.job_id != accepted.job_id);
                 }
             }

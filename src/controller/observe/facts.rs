@@ -36,7 +36,7 @@ pub(in crate::controller) fn account_use(session: &Arc<Session>) -> AccountUse {
         client_id: session.client_id.clone(),
         credential: session.credential.clone(),
         suspended: settings.suspended,
-        rejected: health.rejected,
+        rejected: session.rejected(),
         spend_cap: health.spend_cap.is_some(),
         fingerprint: settings.fingerprint,
     }
@@ -75,13 +75,20 @@ pub(in crate::controller) fn details(details: spideriq::Details) -> Details {
     Details { started_at, completed_at, processing_time_seconds, pages_crawled, priority }
 }
 
-pub(in crate::controller) fn summary(summary: spideriq::Summary) -> Summary {
-    let ready = summary.state == spideriq::SummaryState::Ready;
-    Summary {
+/// A summary that is still being made is one that could not be read yet.
+pub(in crate::controller) fn summary(summary: spideriq::Summary) -> Result<Summary, Trouble> {
+    let ready = match summary.state {
+        spideriq::SummaryState::Ready => true,
+        spideriq::SummaryState::Gone => false,
+        spideriq::SummaryState::Pending => {
+            return Err(Trouble::Unavailable("the results are not ready yet".to_owned()));
+        }
+    };
+    Ok(Summary {
         count: summary.count,
         bytes: ready.then(|| i64::try_from(summary.bytes).unwrap_or(i64::MAX)),
         error_message: summary.error_message,
-    }
+    })
 }
 
 pub(in crate::controller) fn trouble(error: &Error) -> Trouble {

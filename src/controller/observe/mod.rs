@@ -11,7 +11,7 @@ use super::context::Context;
 use super::memory::Remembered;
 use crate::account::{AccountKey, Session, Standing};
 use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob};
-use crate::decide::{Body, Intent, JobFacts, Observed, Watched};
+use crate::decide::{Body, Intent, JobFacts, Marks, Observed, Watched};
 
 /// Labels of what Argo CD (its own, and the one that it used by default before version 3) and Flux apply.
 const GITOPS_LABELS: [&str; 4] = [
@@ -90,10 +90,12 @@ fn job_facts(job: &ScrapeJob) -> JobFacts {
         deleted_at,
         protected: job.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
         body: job.spec.payload.as_ref().map(|payload| Body::new(payload, job.spec.priority)),
-        requested: requested(job),
-        paused: says_true(job, PAUSED),
-        force_orphan: says_true(job, FORCE_ORPHAN),
-        gitops: gitops(job),
+        marks: Marks {
+            requested: requested(job),
+            paused: says_true(job, PAUSED),
+            force_orphan: says_true(job, FORCE_ORPHAN),
+            gitops: gitops(job),
+        },
         spec: job.spec.clone(),
     }
 }

@@ -2,17 +2,22 @@
 
 use super::{Ending, Terms, left, orphaned};
 use crate::decide::facts::Observed;
-use crate::decide::follow::terminal_state;
+use crate::decide::follow::{recorded_end, terminal_state};
 use crate::decide::plan::{Event, Plan, Standing};
 
 /// The next step of an object that is being deleted.
 pub(in crate::decide) fn next(o: &Observed) -> Plan {
+    let state = o.recorded.current_state();
+    if !o.job.protected && state.is_terminal() && o.recorded.is_written() {
+        // Somebody else's finalizer holds it; what is terminal stays so (R8).
+        return Plan::Rest(recorded_end(o, state));
+    }
     if !o.job.protected {
         return Plan::Rest(Standing::Cancelling(
             "the object is being deleted; nothing at the service holds it back".to_owned(),
         ));
     }
-    if o.job.force_orphan {
+    if o.job.marks.force_orphan {
         return Plan::Release(abandoned(o));
     }
     match super::next(o, &Terms { left: left(o), bound: o.job.cancel_bound(o.job.deleted_at) }) {

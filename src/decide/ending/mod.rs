@@ -40,8 +40,7 @@ fn next(o: &Observed, terms: &Terms) -> Ending {
     if o.recorded.current_state().is_terminal() || terminal_state(o).is_some() {
         return Ending::Over(None);
     }
-    let shared = o.memory.shared_with.as_ref().map(|other| format!("ScrapeJob {other} uses it, too"));
-    if let Some(why) = terms.left.clone().or(shared) {
+    if let Some(why) = terms.left.as_ref().or(o.memory.left.as_ref()) {
         let note = format!("job {job_id} is left running: {why}");
         return Ending::Over(Some(Event { warning: false, reason: Reason::LeftRunning, note }));
     }

@@ -42,8 +42,8 @@ impl Settling<'_> {
                 self.leave(Again::After(Duration::ZERO));
             }
             CancelOutcome::NotFound => self.gone(),
-            CancelOutcome::Shared(other) => {
-                self.memory.shared_with = Some(other.clone());
+            CancelOutcome::Left(why) => {
+                self.memory.left = Some(why.clone());
                 self.leave(Again::After(Duration::ZERO));
             }
             CancelOutcome::Failed(trouble) => self.cancel_trouble(trouble),

@@ -2,6 +2,8 @@
 
 mod cancel;
 mod events;
+mod look_up;
+mod reads;
 mod run;
 mod submit;
 
@@ -15,9 +17,9 @@ use k8s_openapi::jiff::Timestamp;
 use super::ending::cancel::deadline as cancel_deadline;
 use super::facts::{AccountFacts, Memory, Observed, RemoteJob, Trouble, Waiting};
 use super::follow;
-use super::plan::{Again, Collected, Freshness, LookUp, Outcome, Plan, Standing, Verdict};
+use super::plan::{Again, Freshness, Outcome, Plan, Standing, Verdict};
 use super::submit::{hold_key, unknown_submission};
-use crate::api::{JobAccount, Origin, Reason, Remote, Results, ScrapeJobStatus, SubmissionRecord, find};
+use crate::api::{CancelReason, JobAccount, Origin, Reason, Remote, ScrapeJobStatus, SubmissionRecord, find};
 
 /// A wait for budget is told only after this long, so that a short one writes nothing (R12).
 const TELL_WAIT_AFTER: Duration = Duration::from_secs(5);
@@ -37,12 +39,14 @@ pub fn settle(o: &Observed, plan: &Plan, outcome: &Outcome) -> Verdict {
         Outcome::Done => s.done(plan),
         Outcome::Lost => s.leave(Again::Live),
         Outcome::Stopping => s.leave(Again::OnChange),
+        Outcome::Unsent(before) => s.unsent(before.as_deref()),
         Outcome::NotYet(waiting) => s.not_yet(plan, waiting),
         Outcome::Submit(submit) => s.submitted(submit),
         Outcome::Candidates(found) => s.candidates(plan, found),
         Outcome::Status(status) if *plan == Plan::Look => s.looked(status),
         Outcome::Status(status) => s.status(status),
-        Outcome::Collected(collected) => s.collected(collected),
+        Outcome::Details(details) => s.detailed(details),
+        Outcome::Summary(summary) => s.summarised(summary),
         Outcome::Cancel(cancel) => s.cancelled(cancel),
     }
     s.finish(matches!(outcome, Outcome::NotYet(_) | Outcome::Lost | Outcome::Stopping))
@@ -104,8 +108,8 @@ impl<'a> Settling<'a> {
 
     /// `undone`: the plan's effect was not carried out.
     fn finish(mut self, undone: bool) -> Verdict {
-        if !undone && self.standing.is_some() && self.o.job.requested.is_some() {
-            self.record.last_handled_reconcile_at.clone_from(&self.o.job.requested);
+        if !undone && self.standing.is_some() && self.o.job.marks.requested.is_some() {
+            self.record.last_handled_reconcile_at.clone_from(&self.o.job.marks.requested);
         }
         if let Some(Standing::Held(..)) = &self.standing {
             self.record.held_on = Some(hold_key(self.o));
@@ -154,14 +158,22 @@ impl<'a> Settling<'a> {
         if same_run && was_changed { Freshness::Fresh } else { Freshness::Unchanged }
     }
 
-    /// No later than the run's deadline, or the end of what is finished.
+    /// No later than the run's deadline, the bound of its end, or the end of what is finished.
     fn in_time(&self, again: Again) -> Again {
         let finish = self.record.finish_time.as_ref().map(|time| time.0);
         let at = match &self.standing {
             Some(Standing::Ended(..)) => self.o.job.expires(finish),
+            Some(_) | None if self.o.job.deleted_at.is_some() => {
+                self.o.job.cancel_bound(self.o.job.deleted_at)
+            }
+            Some(_) | None if self.record.cancel_reason == Some(CancelReason::Superseded) => {
+                self.o.job.cancel_bound(self.record.cancel_time.as_ref().map(|time| time.0))
+            }
             Some(_) | None if self.record.cancel_reason.is_some() => None,
             Some(_) | None => cancel_deadline(self.o, &self.record),
         };
+        // What is past has had its effect, or does not hold any more.
+        let at = at.filter(|at| *at > self.o.now || matches!(self.standing, Some(Standing::Ended(..))));
         let Some(at) = at else { return again };
         let left = Duration::try_from(at.duration_since(self.o.now)).unwrap_or_default().min(LONGEST_TIMER);
         match again {
@@ -191,11 +203,22 @@ impl<'a> Settling<'a> {
             | Plan::LookUp(_)
             | Plan::Look
             | Plan::Confirm
-            | Plan::Collect { .. }
+            | Plan::Detail
+            | Plan::Collect
             | Plan::Cancel => {
                 self.leave(Again::After(Duration::from_secs(5)));
             }
         }
+    }
+
+    /// The nonce goes again: nothing was sent with it.
+    fn unsent(&mut self, before: Option<&SubmissionRecord>) {
+        self.record.submission = before.cloned();
+        let message = "the operator stops; the submit goes out after the next start".to_owned();
+        self.standing = Some(match before {
+            Some(_) => Standing::Unknown(message),
+            None => Standing::Waiting(Reason::WaitingForController, message),
+        });
     }
 
     fn adopt(&mut self, job_id: &str) {
@@ -237,7 +260,8 @@ impl<'a> Settling<'a> {
             }
             Plan::Cancel | Plan::Confirm => Standing::Cancelling("waiting for the account's request budget to cancel the job".to_owned()),
             Plan::Look
-            | Plan::Collect { .. }
+            | Plan::Detail
+            | Plan::Collect
             | Plan::Rest(_)
             | Plan::Leave
             | Plan::Adopt(_)
@@ -250,119 +274,17 @@ impl<'a> Settling<'a> {
         });
     }
 
-    fn candidates(&mut self, plan: &Plan, found: &Result<Vec<super::Candidate>, Trouble>) {
-        let free: Vec<String> = found
-            .iter()
-            .flatten()
-            .filter(|candidate| !candidate.claimed)
-            .map(|candidate| candidate.job_id.clone())
-            .collect();
-        let wanted = match plan {
-            Plan::LookUp(wanted) => *wanted,
-            Plan::Rest(_)
-            | Plan::Leave
-            | Plan::Submit(_)
-            | Plan::Adopt(_)
-            | Plan::Look
-            | Plan::Confirm
-            | Plan::Collect { .. }
-            | Plan::Protect(_)
-            | Plan::Latch(_)
-            | Plan::Cancel
-            | Plan::Abandon(_)
-            | Plan::Begin(_)
-            | Plan::Expire
-            | Plan::Release(_) => LookUp::ToHold,
-        };
-        if found.is_err() && (self.memory.tries < 3 || wanted == LookUp::ToRelease) {
-            self.retry();
-            self.standing = Some(Standing::Unknown(
-                "the outcome of a submit is not known, and the list of jobs cannot be read yet".to_owned(),
-            ));
-            return;
-        }
-        self.memory.tries = 0;
-        match (wanted, free.as_slice()) {
-            (LookUp::ToRelease, _) => {
-                self.memory.candidates = Some(free);
-                self.leave(Again::After(Duration::ZERO));
-            }
-            (LookUp::ToAdopt, [only]) => self.adopt(only),
-            (LookUp::ToAdopt | LookUp::ToHold, _) => self.hold_ambiguous(&free, found.is_err()),
-        }
-    }
-
-    fn hold_ambiguous(&mut self, candidates: &[String], unread: bool) {
-        let named = if unread {
-            "the list of jobs could not be read".to_owned()
-        } else if candidates.is_empty() {
-            "the list of jobs names none that it could have made".to_owned()
-        } else {
-            let more = if candidates.len() > 5 { ", …" } else { "" };
-            format!(
-                "it may have made {}{more}",
-                candidates.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
-            )
-        };
-        // A restored intent is the only record of the submit: from here on the status carries it.
-        self.record.submission = unknown_submission(self.o);
-        self.standing = Some(Standing::Held(
-            Reason::SubmissionAmbiguous,
-            format!(
-                "a submit was sent and its outcome is not known; {named}; set spec.submission.onAmbiguous to Adopt to take the only such job, or to Resubmit to submit again and perhaps pay twice"
-            ),
-        ));
-    }
-
-    fn collected(&mut self, collected: &Collected) {
-        let mut failed = None;
-        match &collected.details {
-            Ok(details) => {
-                let remote = self.record.remote.get_or_insert_with(Remote::default);
-                remote.started_at = past(details.started_at, self.o.now).or(remote.started_at.take());
-                remote.completed_at = past(details.completed_at, self.o.now).or(remote.completed_at.take());
-                remote.processing_time_seconds.clone_from(&details.processing_time_seconds);
-                remote.pages_crawled = details.pages_crawled.or(remote.pages_crawled);
-                remote.priority = details.priority.or(remote.priority);
-            }
-            Err(trouble) => failed = Some(trouble),
-        }
-        match &collected.summary {
-            Ok(summary) => {
-                if let Some(bytes) = summary.bytes {
-                    self.record.results = Some(Results { count: summary.count, bytes: Some(bytes) });
-                }
-                if summary.error_message.is_some() {
-                    self.record
-                        .remote
-                        .get_or_insert_with(Remote::default)
-                        .error_message
-                        .clone_from(&summary.error_message);
-                }
-            }
-            Err(trouble) => failed = Some(trouble),
-        }
-        if failed.is_some() {
-            self.memory.failed_reads += 1;
-            self.memory.first_failed_read.get_or_insert(self.o.now);
-        }
-        let after = Observed { memory: self.memory.clone(), ..self.o.clone() };
-        match follow::terminal_state(self.o) {
-            Some(state) if failed.is_none() || !follow::reads_left(&after) => {
-                self.standing = Some(follow::ended(self.o, &state, &self.record, failed.is_some()));
-            }
-            Some(_) | None => {
-                self.again = Some(Again::After(pause(self.memory.failed_reads)));
-                self.standing = Some(follow::standing(self.o, &self.record));
-            }
-        }
-    }
-
     /// Takes over what the service says of the job, but never lets it fall back (R14).
     fn fold(&mut self, job: &RemoteJob) {
         let remote = self.record.remote.get_or_insert_with(Remote::default);
         let known = remote.state.as_deref().map(super::RemoteState::parse);
         if known.as_ref().is_some_and(super::RemoteState::is_terminal) && !job.state.is_terminal() {
+            return;
+        }
+        // Two looks may be answered by two copies of the service: the older news is none.
+        let recorded = remote.updated_at.as_ref().map(|time| time.0);
+        let older = job.updated_at.zip(recorded).is_some_and(|(seen, recorded)| seen < recorded);
+        if older && !job.state.is_terminal() {
             return;
         }
         remote.state = Some(job.state.word().to_owned());

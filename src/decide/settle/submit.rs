@@ -44,7 +44,10 @@ impl Settling<'_> {
             Some(standing) if first => standing,
             Some(_) | None => follow::standing(self.o, &self.record),
         });
-        for stray in accepted.strays.iter().filter(|stray| !stray.claimed) {
+        if accepted.strays.is_none() {
+            self.events.push(orphaned("an earlier attempt of this submit may have made a job, too, and the list of jobs could not be read in time; look for it at the service"));
+        }
+        for stray in accepted.strays.iter().flatten().filter(|stray| !stray.claimed) {
             self.events.push(orphaned(&format!(
                 "an earlier attempt of this submit may have made job {}, which nothing here follows; cancel it at the service if it is not wanted",
                 stray.job_id
@@ -100,7 +103,12 @@ impl Settling<'_> {
     /// A refusal of a repeat says nothing about the attempts before it: the outcome stays unknown.
     fn repeat_refused(&mut self, record: &SubmissionRecord, refusal: &Refusal) {
         match refusal {
-            Refusal::Trouble(trouble) => self.still_unknown(record, words(trouble)),
+            // It was certainly not carried out, so what it was allowed by is not used up.
+            Refusal::Trouble(trouble) => {
+                let before = self.o.recorded.submission.as_ref().and_then(|record| record.resubmitted);
+                let record = SubmissionRecord { resubmitted: before, ..record.clone() };
+                self.still_unknown(&record, words(trouble));
+            }
             Refusal::Payload(words) | Refusal::Pointless(words) => {
                 self.record.submission = Some(record.clone());
                 self.standing = Some(Standing::Held(

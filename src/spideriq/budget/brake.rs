@@ -55,9 +55,12 @@ impl Brake {
         }
     }
 
-    /// Things are well again.
-    pub(super) fn released(&mut self) {
-        *self = Self::default();
+    /// A request was answered well. A pause is over only when its probe says so: what was under way when it began
+    /// says nothing about it.
+    pub(super) fn answered(&mut self, ticket: Ticket, now: Timestamp) {
+        if self.until.is_none_or(|until| until <= now && self.is_probe(ticket)) {
+            *self = Self::default();
+        }
     }
 
     /// One more failure: twice the pause, spread between half and all of it.

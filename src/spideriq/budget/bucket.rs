@@ -16,10 +16,16 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// An empty bucket.
-    pub(super) fn spent(per_minute: u32, burst: u32, now: Timestamp) -> Self {
+    /// A full bucket.
+    pub(super) fn full(per_minute: u32, burst: u32, now: Timestamp) -> Self {
         let mut bucket = Self { each: None, burst: 0, full_at: now };
         bucket.resize(per_minute, burst, now);
+        bucket
+    }
+
+    /// An empty bucket.
+    pub(super) fn spent(per_minute: u32, burst: u32, now: Timestamp) -> Self {
+        let mut bucket = Self::full(per_minute, burst, now);
         bucket.full_at = bucket.span(bucket.burst).and_then(|span| now.checked_add(span).ok()).unwrap_or(now);
         bucket
     }

@@ -115,12 +115,14 @@ pub struct Counted {
 #[derive(Debug, PartialEq)]
 pub struct Budget {
     requests: Bucket,
+    /// The same without the guess that the burst is spent, until the service has said how many requests are left.
+    unguessed: Option<Bucket>,
     submits: Bucket,
     account: Brake,
     /// The end of the pause that the service itself asked for last.
     asked: Option<Timestamp>,
     lanes: BTreeMap<Lane, Brake>,
-    subjects: BTreeMap<String, Brake>,
+    subjects: BTreeMap<(Lane, String), Brake>,
     queue: Queue,
     out: BTreeMap<Ticket, (Lane, String)>,
     passed_over: u32,
@@ -132,6 +134,7 @@ impl Budget {
     pub fn new(limits: Limits, now: Timestamp) -> Self {
         Self {
             requests: Bucket::spent(limits.requests_per_minute, limits.burst, now),
+            unguessed: Some(Bucket::full(limits.requests_per_minute, limits.burst, now)),
             submits: Bucket::spent(limits.submits_per_minute, (limits.submits_per_minute / 5).max(1), now),
             account: Brake::default(),
             asked: None,
@@ -146,8 +149,14 @@ impl Budget {
 
     /// Other limits from now on; what was spent stays spent.
     pub fn set_limits(&mut self, limits: Limits, now: Timestamp) {
-        self.requests.resize(limits.requests_per_minute, limits.burst, now);
+        for bucket in self.buckets() {
+            bucket.resize(limits.requests_per_minute, limits.burst, now);
+        }
         self.submits.resize(limits.submits_per_minute, (limits.submits_per_minute / 5).max(1), now);
+    }
+
+    fn buckets(&mut self) -> impl Iterator<Item = &mut Bucket> {
+        std::iter::once(&mut self.requests).chain(&mut self.unguessed)
     }
 
     /// Takes a place in the queue. The group shares fairly (a namespace); the subject fails alone (an object).
@@ -162,7 +171,7 @@ impl Budget {
     pub fn withdraw(&mut self, ticket: Ticket) {
         self.queue.remove(ticket);
         let Some((lane, subject)) = self.out.remove(&ticket) else { return };
-        self.requests.give_back();
+        self.buckets().for_each(Bucket::give_back);
         if lane == Lane::Submit {
             self.submits.give_back();
         }
@@ -184,13 +193,16 @@ impl Budget {
         }
         let open: Vec<Lane> = Lane::ALL.into_iter().filter(|lane| self.lane_open(*lane, now)).collect();
         let subjects = &self.subjects;
-        let free = |subject: &str| subjects.get(subject).is_none_or(|brake| brake.lets_pass(now));
-        let waiting: Vec<Lane> = open.into_iter().filter(|lane| self.queue.has(*lane, free)).collect();
+        let free = |lane: Lane, subject: &str| {
+            subjects.get(&(lane, subject.to_owned())).is_none_or(|brake| brake.lets_pass(now))
+        };
+        let waiting: Vec<Lane> =
+            open.into_iter().filter(|lane| self.queue.has(*lane, |subject| free(*lane, subject))).collect();
         // The highest lane that waits, but every so often the lowest: nothing starves.
         let lane = if self.passed_over >= PASSED_OVER { *waiting.last()? } else { *waiting.first()? };
         self.passed_over = if waiting.last() == Some(&lane) { 0 } else { self.passed_over + 1 };
-        let (ticket, subject) = self.queue.pop(lane, free)?;
-        self.requests.take(now);
+        let (ticket, subject) = self.queue.pop(lane, |subject| free(lane, subject))?;
+        self.buckets().for_each(|bucket| bucket.take(now));
         if lane == Lane::Submit {
             self.submits.take(now);
         }
@@ -198,7 +210,7 @@ impl Budget {
         if let Some(brake) = self.lanes.get_mut(&lane) {
             brake.passed(ticket);
         }
-        if let Some(brake) = self.subjects.get_mut(&subject) {
+        if let Some(brake) = self.subjects.get_mut(&(lane, subject.clone())) {
             brake.passed(ticket);
         }
         self.out.insert(ticket, (lane, subject));
@@ -219,11 +231,9 @@ impl Budget {
             .filter_map(|lane| {
                 let opens = self.lanes.get(&lane).and_then(Brake::opens)?;
                 let submits = if lane == Lane::Submit { self.submits.next(now) } else { now };
-                let subject =
-                    self.queue.subjects(lane).filter_map(|subject| match self.subjects.get(subject) {
-                        None => Some(Timestamp::MIN),
-                        Some(brake) => brake.opens(),
-                    });
+                let subject = self.queue.subjects(lane).filter_map(|subject| {
+                    self.subjects.get(&(lane, subject.to_owned())).map_or(Some(Timestamp::MIN), Brake::opens)
+                });
                 Some(account.max(opens).max(submits).max(subject.min()?))
             })
             .min()
@@ -247,20 +257,12 @@ impl Budget {
         jitter: f64,
     ) {
         let Some((lane, subject)) = self.out.remove(&ticket) else { return };
-        if let Some(remaining) = counted.remaining {
-            self.requests.at_most(remaining, now);
-            if remaining == 0
-                && let Some(reset) = counted.reset
-            {
-                self.account.hold(now, reset);
-            }
-        }
         let lane_brake = self.lanes.entry(lane).or_default();
         match verdict {
             Verdict::Answered => {
-                self.account.released();
-                lane_brake.released();
-                self.subjects.remove(&subject);
+                self.account.answered(ticket, now);
+                lane_brake.answered(ticket, now);
+                self.subjects.remove(&(lane, subject.clone()));
             }
             Verdict::Throttled(Some(until)) => {
                 self.account.hold(now, until);
@@ -268,7 +270,7 @@ impl Budget {
             }
             Verdict::Throttled(None) => self.account.failed(now, jitter),
             Verdict::Capped(until) => {
-                self.account.released();
+                self.account.answered(ticket, now);
                 self.lanes.entry(Lane::Submit).or_default().hold(now, until);
             }
             Verdict::Failed => {
@@ -279,11 +281,30 @@ impl Budget {
                     lane_brake.failed(now, jitter);
                 }
                 lane_brake.last_failed = Some(subject.clone());
-                self.subjects.entry(subject.clone()).or_default().failed(now, jitter);
-                self.forget_subjects();
+                // Who polls and who cancels spaces out its own failures; a poll that fails must not delay a cancel.
+                if lane != Lane::Poll && lane != Lane::Cancel {
+                    self.subjects.entry((lane, subject.clone())).or_default().failed(now, jitter);
+                    self.forget_subjects();
+                }
             }
         }
+        self.counted(now, counted);
         self.probe_over(ticket, lane, &subject);
+    }
+
+    /// Believes what the service counts where that is less than ours. The first time it replaces the guess that ours
+    /// began with.
+    fn counted(&mut self, now: Timestamp, counted: Counted) {
+        let Some(remaining) = counted.remaining else { return };
+        if let Some(own) = self.unguessed.take() {
+            self.requests = own;
+        }
+        self.requests.at_most(remaining, now);
+        if remaining == 0
+            && let Some(reset) = counted.reset
+        {
+            self.account.hold(now, reset);
+        }
     }
 
     /// Every brake that waited for this probe may send another one.
@@ -292,7 +313,7 @@ impl Budget {
         if let Some(brake) = self.lanes.get_mut(&lane) {
             brake.probe_withdrawn(ticket);
         }
-        if let Some(brake) = self.subjects.get_mut(subject) {
+        if let Some(brake) = self.subjects.get_mut(&(lane, subject.to_owned())) {
             brake.probe_withdrawn(ticket);
         }
     }
@@ -351,7 +372,7 @@ mod tests {
         for verdict in
             [Verdict::Failed, Verdict::Failed, Verdict::Throttled(None), Verdict::Failed, Verdict::Answered]
         {
-            let ticket = budget.enqueue(Lane::Poll, "default", "poison");
+            let ticket = budget.enqueue(Lane::Results, "default", "poison");
             for _ in 0..10 {
                 now = budget.next_change(now).expect("somebody waits, so something must come").max(now);
                 if budget.grant(now) == [ticket] {
@@ -362,6 +383,58 @@ mod tests {
             budget.answered(now, ticket, verdict, Counted::default(), 1.0);
         }
         assert!(budget.subjects.is_empty());
+    }
+
+    #[test]
+    fn a_pause_ends_by_its_probe_and_not_by_an_answer_that_was_under_way() {
+        let mut now = Timestamp::UNIX_EPOCH;
+        let mut budget = Budget::new(Limits::default(), now);
+        now += Duration::from_secs(60);
+        let tickets = ["a", "b"].map(|subject| budget.enqueue(Lane::Poll, "default", subject));
+        assert_eq!(budget.grant(now), tickets);
+        let until = now + Duration::from_secs(3600);
+        budget.answered(now, tickets[0], Verdict::Throttled(Some(until)), Counted::default(), 1.0);
+        budget.answered(now, tickets[1], Verdict::Answered, Counted::default(), 1.0);
+        assert_eq!(budget.paused_until(now), Some(until));
+        let probe = budget.enqueue(Lane::Poll, "default", "a");
+        assert!(budget.grant(now).is_empty());
+        assert_eq!(budget.grant(until), [probe]);
+        // The probe is answered well, and says that nothing is left until a minute later.
+        let reset = until + Duration::from_secs(60);
+        let counted = Counted { remaining: Some(0), reset: Some(reset) };
+        budget.answered(until, probe, Verdict::Answered, counted, 1.0);
+        assert_eq!(budget.paused_until(until), Some(reset));
+    }
+
+    #[test]
+    fn a_poll_that_fails_again_and_again_does_not_delay_the_cancel_of_its_job() {
+        let mut now = Timestamp::UNIX_EPOCH;
+        let mut budget = Budget::new(Limits::default(), now);
+        for _ in 0..8 {
+            let ticket = budget.enqueue(Lane::Results, "default", "poison");
+            now = budget.next_change(now).expect("it is probed").max(now);
+            assert_eq!(budget.grant(now), [ticket]);
+            budget.answered(now, ticket, Verdict::Failed, Counted::default(), 1.0);
+        }
+        now += Duration::from_secs(5);
+        let cancel = budget.enqueue(Lane::Cancel, "default", "poison");
+        assert_eq!(budget.grant(now), [cancel]);
+    }
+
+    #[test]
+    fn the_first_count_of_the_service_is_believed_whatever_it_is() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut budget = Budget::new(Limits::default(), now);
+        let first = budget.enqueue(Lane::Cancel, "default", "a");
+        let later = budget.next_change(now).expect("the burst is spent");
+        assert!(later > now && budget.grant(later) == [first]);
+        let counted = |remaining| Counted { remaining: Some(remaining), reset: None };
+        budget.answered(later, first, Verdict::Answered, counted(15), 1.0);
+        assert_eq!(budget.available(later), 15);
+        let second = budget.enqueue(Lane::Cancel, "default", "a");
+        assert_eq!(budget.grant(later), [second]);
+        budget.answered(later, second, Verdict::Answered, counted(20), 1.0);
+        assert_eq!(budget.available(later), 14, "from then on only what is less");
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub enum JobState {
     Queued,
     /// A worker has it.
     Processing,
-    /// Ended well.
+    /// Ended well; `partial` counts as this: the contract calls it terminal, and what there is can be read.
     Completed,
     /// Ended badly.
     Failed,
@@ -24,14 +24,14 @@ pub enum JobState {
 }
 
 impl JobState {
-    fn read(word: &str) -> Self {
+    fn read(word: &str, secret: &str) -> Self {
         match word.trim().to_ascii_lowercase().as_str() {
             "queued" => Self::Queued,
             "processing" => Self::Processing,
-            "completed" => Self::Completed,
+            "completed" | "partial" => Self::Completed,
             "failed" => Self::Failed,
             "cancelled" => Self::Cancelled,
-            _ => Self::Other(text(word, "").chars().take(64).collect()),
+            _ => Self::Other(text(word, secret).chars().take(64).collect()),
         }
     }
 
@@ -153,7 +153,7 @@ impl JobStatus {
             return Err(format!("it is about another job: {}", text(other, secret)));
         }
         let state = fields.status.as_str().ok_or("it has no status")?;
-        Ok(fields.job(JobState::read(state), secret))
+        Ok(fields.job(JobState::read(state, secret), secret))
     }
 }
 
@@ -167,7 +167,7 @@ impl SubmitBody {
         if !is_job_id(id) {
             return Err("its job_id is not one plain word".to_owned());
         }
-        let state = fields.status.as_str().map_or(JobState::Queued, JobState::read);
+        let state = fields.status.as_str().map_or(JobState::Queued, |word| JobState::read(word, secret));
         Ok(Accepted {
             job_id: id.to_owned(),
             job: fields.job(state, secret),

@@ -1,0 +1,77 @@
+//! What came of a look at the list of jobs, for a submit whose outcome is not known.
+
+use std::time::Duration;
+
+use super::Settling;
+use crate::api::Reason;
+use crate::decide::facts::Trouble;
+use crate::decide::plan::{Again, Candidate, LookUp, Plan, Standing};
+use crate::decide::submit::unknown_submission;
+
+impl Settling<'_> {
+    pub(super) fn candidates(&mut self, plan: &Plan, found: &Result<Vec<Candidate>, Trouble>) {
+        let free: Vec<String> = found
+            .iter()
+            .flatten()
+            .filter(|candidate| !candidate.claimed)
+            .map(|candidate| candidate.job_id.clone())
+            .collect();
+        let contested = found.iter().flatten().any(|candidate| candidate.contested);
+        let wanted = match plan {
+            Plan::LookUp(wanted) => *wanted,
+            Plan::Rest(_)
+            | Plan::Leave
+            | Plan::Submit(_)
+            | Plan::Adopt(_)
+            | Plan::Look
+            | Plan::Confirm
+            | Plan::Detail
+            | Plan::Collect
+            | Plan::Protect(_)
+            | Plan::Latch(_)
+            | Plan::Cancel
+            | Plan::Abandon(_)
+            | Plan::Begin(_)
+            | Plan::Expire
+            | Plan::Release(_) => LookUp::ToHold,
+        };
+        if found.is_err() && (self.memory.tries < 3 || wanted == LookUp::ToRelease) {
+            self.retry();
+            self.standing = Some(Standing::Unknown(
+                "the outcome of a submit is not known, and the list of jobs cannot be read yet".to_owned(),
+            ));
+            return;
+        }
+        self.memory.tries = 0;
+        match (wanted, free.as_slice()) {
+            (LookUp::ToRelease, _) => {
+                self.memory.candidates = Some(free);
+                self.leave(Again::After(Duration::ZERO));
+            }
+            (LookUp::ToAdopt, [only]) if !contested => self.adopt(only),
+            (LookUp::ToAdopt | LookUp::ToHold, _) => self.hold_ambiguous(&free, found.is_err()),
+        }
+    }
+
+    fn hold_ambiguous(&mut self, candidates: &[String], unread: bool) {
+        let named = if unread {
+            "the list of jobs could not be read".to_owned()
+        } else if candidates.is_empty() {
+            "the list of jobs names none that it could have made".to_owned()
+        } else {
+            let more = if candidates.len() > 5 { ", …" } else { "" };
+            format!(
+                "it may have made {}{more}",
+                candidates.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
+            )
+        };
+        // A restored intent is the only record of the submit: from here on the status carries it.
+        self.record.submission = unknown_submission(self.o);
+        self.standing = Some(Standing::Held(
+            Reason::SubmissionAmbiguous,
+            format!(
+                "a submit was sent and its outcome is not known; {named}; set spec.submission.onAmbiguous to Adopt to take the only such job, or to Resubmit to submit again and perhaps pay twice"
+            ),
+        ));
+    }
+}
