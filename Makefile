@@ -37,8 +37,8 @@ lint: $(TOOLS)/deny-$(DENY) ## Formatting, lints, licences and sources
 	$(call timed,licences and sources,cargo deny --locked check --hide-inclusion-graph bans licenses sources)
 
 .PHONY: generate
-generate: ## Write what is generated: CRDs, and the pages of reasons and metrics
-	GENERATE=1 cargo test --locked --test generated
+generate: ## Write what is generated: CRDs, pages of reasons and metrics, what tests/plans say
+	GENERATE=1 cargo test --locked --test generated --test plans
 
 .PHONY: sim
 sim: ## Simulate crashes at every step, and random faults: SEEDS=2000

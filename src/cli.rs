@@ -1,13 +1,15 @@
 //! The command line: arguments in, exit code out.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
+use serde::de::DeserializeOwned;
 
-use crate::api::{DEFAULT_ENDPOINT, crds, to_yaml};
+use crate::api::{DEFAULT_ENDPOINT, ScrapeJob, crds, to_yaml};
 use crate::clock::Clock;
-use crate::controller::Options;
+use crate::controller::{self, Facts, Options};
 use crate::spideriq::{Client, Credentials, Endpoint, Format};
 use crate::telemetry::Metrics;
 
@@ -25,8 +27,20 @@ enum Command {
     Run(Run),
     /// Print the CRDs, ready for kubectl apply.
     Crds,
+    /// Say what the operator would do with a job in a situation, and why; offline.
+    Plan(Plan),
     /// Ask the service itself about a job; the token comes from the environment variable SPIDERIQ_TOKEN.
     Job(Job),
+}
+
+#[derive(Debug, clap::Args)]
+struct Plan {
+    /// The ScrapeJob, as written or as kubectl get --output yaml shows it.
+    #[arg(short, long, value_name = "FILE")]
+    filename: PathBuf,
+    /// What else is known: now, and where it matters account, watched, memory and outcome.
+    #[arg(long, value_name = "FILE")]
+    facts: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -99,6 +113,7 @@ pub fn run() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Crds => print_crds(),
         Command::Run(run) => operate(run),
+        Command::Plan(plan) => show_plan(&plan),
         Command::Job(job) => show_job(&job),
     }
 }
@@ -110,6 +125,20 @@ fn print_crds() -> anyhow::Result<()> {
         writeln!(out, "---\n{}", to_yaml(&crd)?.trim_end())?;
     }
     Ok(())
+}
+
+fn show_plan(plan: &Plan) -> anyhow::Result<()> {
+    use std::io::Write;
+    let job: ScrapeJob = read(&plan.filename)?;
+    let facts: Facts = read(&plan.facts)?;
+    let planned = serde_saphyr::to_string(&controller::plan(&job, &facts))?;
+    writeln!(std::io::stdout().lock(), "{}", planned.trim_end())?;
+    Ok(())
+}
+
+fn read<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_saphyr::from_str(&text).with_context(|| format!("{} is not what is expected", file.display()))
 }
 
 fn show_job(job: &Job) -> anyhow::Result<()> {

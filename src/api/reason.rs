@@ -1,12 +1,12 @@
 //! The closed list of reasons: one word each, with the paragraph that the docs show for it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Declares the enum, its words and their paragraphs in one place, so that none can be forgotten.
 macro_rules! reasons {
     ($($name:ident: $paragraph:literal,)*) => {
         /// Why a condition is as it is, or what an event tells.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum Reason {
             $(#[doc = $paragraph] $name,)*
         }

@@ -261,8 +261,10 @@ fn remember(context: &Context, uid: &str, verdict: &Verdict, outcome: &Outcome, 
 fn follow(seen: &Seen, job: &ScrapeJob, verdict: &Verdict) {
     let Some(session) = &seen.session else { return };
     let key = key(job);
-    let running = matches!(verdict.standing, Some(decide::Standing::Following(..)))
-        || (verdict.standing.is_none() && seen.observed.recorded.current_state() < State::Held);
+    // A mirrored job that was not seen yet waits for its first look.
+    let running =
+        matches!(verdict.standing, Some(decide::Standing::Following(..) | decide::Standing::Waiting(..)))
+            || (verdict.standing.is_none() && seen.observed.recorded.current_state() < State::Held);
     let id = verdict.record.job_id.clone().filter(|_| running && job.metadata.deletion_timestamp.is_none());
     session.polling(|poller| match id {
         Some(job_id) => {

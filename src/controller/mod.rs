@@ -14,3 +14,4 @@ mod watch;
 pub use accounts::run as run_accounts;
 pub use context::{Context, Options};
 pub use jobs::run as run_jobs;
+pub use observe::{Facts, Planned, Then, plan};

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::plan::Details;
 use super::{Body, Intent};
 use crate::api::{
-    Credential, DeletionPolicy, Origin, Reason, ScrapeJobSpec, ScrapeJobStatus, SubmissionRecord, TtlPolicy,
+    Credential, DEFAULT_ACCOUNT, DEFAULT_ENDPOINT, DeletionPolicy, Origin, Reason, ScrapeJobSpec,
+    ScrapeJobStatus, SubmissionRecord, TtlPolicy,
 };
 
 /// Everything that is known about one object at one moment.
@@ -115,7 +116,8 @@ pub enum IntentFacts {
 }
 
 /// The account of a job.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum AccountFacts {
     /// It does not exist.
     Missing {
@@ -136,13 +138,15 @@ pub enum AccountFacts {
 }
 
 /// An account that requests can be sent with.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct AccountUse {
     /// Its name.
     pub name: String,
     /// Base address of the service.
     pub endpoint: String,
     /// The client at the service, where it is known.
+    #[serde(rename = "clientID")]
     pub client_id: Option<String>,
     /// The Secret in use.
     pub credential: Credential,
@@ -154,6 +158,22 @@ pub struct AccountUse {
     pub spend_cap: bool,
     /// Changes whenever the account or its Secret does.
     pub fingerprint: String,
+}
+
+impl Default for AccountUse {
+    /// An account of that name at the service's own endpoint, of which nothing else is known.
+    fn default() -> Self {
+        Self {
+            name: DEFAULT_ACCOUNT.to_owned(),
+            endpoint: DEFAULT_ENDPOINT.to_owned(),
+            client_id: None,
+            credential: Credential { uid: String::new(), resource_version: String::new() },
+            suspended: false,
+            rejected: None,
+            spend_cap: false,
+            fingerprint: String::new(),
+        }
+    }
 }
 
 impl AccountFacts {
@@ -189,7 +209,8 @@ impl AccountUse {
 }
 
 /// What polling knows of the remote job.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Watched {
     /// The newest good look.
     pub latest: Option<RemoteJob>,
@@ -202,11 +223,13 @@ pub struct Watched {
 }
 
 /// A job as the service tells it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RemoteJob {
     /// Its state.
     pub state: RemoteState,
     /// Its type.
+    #[serde(rename = "type")]
     pub type_: Option<String>,
     /// When it was made.
     pub created_at: Option<Timestamp>,
@@ -219,7 +242,8 @@ pub struct RemoteJob {
 }
 
 /// The service's states.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum RemoteState {
     /// Waiting for a worker.
     Queued,
@@ -267,7 +291,8 @@ impl RemoteState {
 }
 
 /// What went wrong with a request, as far as decisions differ.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Trouble {
     /// 401 or 403.
     Rejected(String),
@@ -284,7 +309,8 @@ pub enum Trouble {
 }
 
 /// A place in the queue for the account's budget.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Waiting {
     /// Since when.
     pub since: Timestamp,
@@ -295,9 +321,12 @@ pub struct Waiting {
 }
 
 /// What this process remembers of an object. A restart forgets it, and every decision must bear that.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Memory {
-    /// How long this process has seen the recorded nonce without a job id, by its monotonic clock.
+    /// How long this process has seen the recorded nonce without a job id, by its monotonic clock; in seconds where it
+    /// is written.
+    #[serde(with = "seconds")]
     pub nonce_seen_for: Duration,
     /// Whether this process itself ended the request of the recorded nonce.
     pub ended_here: bool,
@@ -319,4 +348,19 @@ pub struct Memory {
     pub candidates: Option<Vec<String>>,
     /// How many tries of the step at hand failed, or found nothing to do.
     pub tries: u32,
+}
+
+/// A duration as whole seconds.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(duration.as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_secs)
+    }
 }

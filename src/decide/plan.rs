@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Intent;
 use super::facts::{Memory, RemoteJob, Trouble, Waiting};
@@ -82,7 +82,8 @@ pub enum LookUp {
 }
 
 /// What came of a plan's effect.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Outcome {
     /// There was none to carry out, or it needs no word.
     Done,
@@ -110,7 +111,8 @@ pub enum Outcome {
 }
 
 /// What came of a submit.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SubmitOutcome {
     /// The record as it was last written before the request: nonce and try may have been renewed.
     pub record: SubmissionRecord,
@@ -119,7 +121,8 @@ pub struct SubmitOutcome {
 }
 
 /// What the service said to a submit (`docs/adr/0003`).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum SubmitAnswer {
     /// It made, or found, this job.
     Accepted(Accepted),
@@ -135,9 +138,11 @@ pub enum SubmitAnswer {
 }
 
 /// An accepted submit.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Accepted {
     /// The job's id.
+    #[serde(rename = "jobID")]
     pub job_id: String,
     /// The job as the answer tells it.
     pub job: RemoteJob,
@@ -151,7 +156,8 @@ pub struct Accepted {
 }
 
 /// A refused submit.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Refusal {
     /// 400, 422: the payload.
     Payload(String),
@@ -162,9 +168,11 @@ pub enum Refusal {
 }
 
 /// A job that may be what an unknown submit made.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Candidate {
     /// Its id.
+    #[serde(rename = "jobID")]
     pub job_id: String,
     /// When it was made.
     pub created_at: Option<Timestamp>,
@@ -175,7 +183,8 @@ pub struct Candidate {
 }
 
 /// What only the status in YAML says (contract section 5.1).
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Details {
     /// When a worker began.
     pub started_at: Option<Timestamp>,
@@ -190,7 +199,8 @@ pub struct Details {
 }
 
 /// The summary of the results.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Summary {
     /// Number of records, if the service says one.
     pub count: Option<i64>,
@@ -201,7 +211,8 @@ pub struct Summary {
 }
 
 /// What came of a cancel.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum CancelOutcome {
     /// The service took it: the status decides what came of it.
     Sent,

@@ -10,4 +10,6 @@ mod write;
 
 pub use account::{AccountFacts, AccountHealth, account_status};
 pub use conditions::compute;
-pub use write::{WriteError, delete, patch_account_status, patch_metadata, patch_status, same_meaning};
+pub use write::{
+    WriteError, delete, difference, patch_account_status, patch_metadata, patch_status, same_meaning,
+};

@@ -37,11 +37,9 @@ pub async fn patch_status(
     recorded: &ScrapeJobStatus,
     status: &ScrapeJobStatus,
 ) -> Result<ScrapeJob, WriteError> {
-    // A status that is only the schema's default is not stored: against it everything has to be written.
-    let before = if recorded.is_written() { to_value(recorded) } else { json!({}) };
     let patch = json!({
         "metadata": {"resourceVersion": resource_version},
-        "status": difference(&before, &to_value(status)),
+        "status": difference(recorded, status),
     });
     let params = PatchParams::default();
     answered(jobs.patch_status(name, &params, &Patch::Merge(&patch))).await
@@ -62,7 +60,7 @@ pub async fn patch_account_status(
     let before = if written { to_value(recorded) } else { json!({}) };
     let patch = json!({
         "metadata": {"resourceVersion": resource_version},
-        "status": difference(&before, &to_value(status)),
+        "status": merge_patch(&before, &to_value(status)),
     });
     let params = PatchParams::default();
     answered(accounts.patch_status(name, &params, &Patch::Merge(&patch))).await
@@ -137,15 +135,22 @@ pub fn same_meaning(first: &ScrapeJobStatus, second: &ScrapeJobStatus) -> bool {
     essence(first) == essence(second)
 }
 
+/// What is written to turn the recorded status into the other.
+pub fn difference(recorded: &ScrapeJobStatus, status: &ScrapeJobStatus) -> Value {
+    // A status that is only the schema's default is not stored: against it everything has to be written.
+    let before = if recorded.is_written() { to_value(recorded) } else { json!({}) };
+    merge_patch(&before, &to_value(status))
+}
+
 /// The merge patch that turns one value into the other: what is gone becomes null.
-fn difference(before: &Value, after: &Value) -> Value {
+fn merge_patch(before: &Value, after: &Value) -> Value {
     let (Value::Object(before), Value::Object(after)) = (before, after) else { return after.clone() };
     let mut patch = Map::new();
     for (key, value) in after {
         match before.get(key) {
             Some(old) if old == value => {}
             Some(old @ Value::Object(_)) if value.is_object() => {
-                patch.insert(key.clone(), difference(old, value));
+                patch.insert(key.clone(), merge_patch(old, value));
             }
             Some(_) | None => {
                 patch.insert(key.clone(), value.clone());
@@ -167,7 +172,7 @@ fn to_value(status: &impl Serialize) -> Value {
 mod tests {
     use serde_json::json;
 
-    use super::{difference, same_meaning};
+    use super::{merge_patch, same_meaning};
     use crate::api::{Remote, ScrapeJobStatus};
 
     #[test]
@@ -184,7 +189,7 @@ mod tests {
             (json!({"a": 1}), json!({"a": 1}), json!({})),
         ];
         for (before, after, expected) in cases {
-            assert_eq!(difference(&before, &after), expected, "{before} to {after}");
+            assert_eq!(merge_patch(&before, &after), expected, "{before} to {after}");
         }
     }
 

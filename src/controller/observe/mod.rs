@@ -1,6 +1,9 @@
 //! Gathers what is known about one object. Reads only.
 
 pub(super) mod facts;
+mod offline;
+
+pub use offline::{Facts, Planned, Then, plan};
 
 use std::sync::Arc;
 

@@ -28,7 +28,7 @@ pub(super) fn of(o: &Observed, standing: Option<&Standing>, record: &ScrapeJobSt
     match standing {
         Some(Standing::Ended(state, reason, message)) if before != *state => {
             events.push(Event {
-                warning: *state != State::Completed,
+                warning: *state != State::Completed && *reason != Reason::CancelledAsRequested,
                 reason: *reason,
                 note: message.clone(),
             });

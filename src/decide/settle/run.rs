@@ -79,7 +79,6 @@ impl Settling<'_> {
         };
         self.record.job_id = known.job_id;
         self.record.submit_time = known.submit_time;
-        self.record.finish_time = known.finish_time;
         self.record.submission = known.body_hash.map(|hash| crate::api::SubmissionRecord {
             body_hash: Some(hash),
             ..crate::api::SubmissionRecord::default()

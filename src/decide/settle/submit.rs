@@ -82,12 +82,9 @@ impl Settling<'_> {
                 Reason::SpendCapReached,
                 format!("the account's monthly spend cap is reached: {words}"),
             ),
-            Trouble::Throttled(until, words) => {
+            Trouble::Throttled(until, _) => {
                 self.record.retry_after = until.map(Time);
-                Standing::Waiting(
-                    Reason::RateLimited,
-                    format!("the service asked the account to wait: {words}"),
-                )
+                Standing::Waiting(Reason::RateLimited, "the service asked the account to wait".to_owned())
             }
             Trouble::NotFound(words) | Trouble::Unavailable(words) => Standing::Waiting(
                 Reason::ServiceUnavailable,
