@@ -18,10 +18,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("poll", &["spideriq", "clock"]),
     ("status", &["api", "decide"]),
     ("account", &["api", "spideriq", "poll", "clock", "telemetry"]),
-    ("controller", &["api", "decide", "spideriq", "account", "poll", "status", "clock", "telemetry"]),
+    (
+        "controller",
+        &["api", "decide", "spideriq", "leader", "account", "poll", "status", "clock", "telemetry"],
+    ),
     ("serve", &["telemetry"]),
-    ("app", &["account", "api", "clock", "controller", "serve", "spideriq", "telemetry"]),
-    ("cli", &["api", "app", "clock", "controller", "spideriq", "telemetry"]),
+    ("app", &["account", "api", "clock", "controller", "leader", "serve", "spideriq", "telemetry"]),
+    ("cli", &["api", "app", "clock", "controller", "leader", "spideriq", "telemetry"]),
 ];
 
 /// Crates that only these rooms may name.

@@ -14,6 +14,7 @@ use super::tally::Tallies;
 use crate::account::{AccountKey, Accounts, SecretWatches};
 use crate::api::{MESSAGE_MAX, Reason, ScrapeAccount, ScrapeJob, State};
 use crate::clock::Clock;
+use crate::leader::Leadership;
 use crate::spideriq::Endpoint;
 use crate::spideriq::budget::Lane;
 use crate::telemetry::{AccountGauges, Metrics, Snapshot};
@@ -32,6 +33,15 @@ pub struct Options {
     pub namespaces: Vec<String>,
 }
 
+/// What ends the beginning of effects.
+#[derive(Clone, Debug)]
+pub struct Stopping {
+    /// The process was told to stop.
+    pub told: watch::Receiver<bool>,
+    /// It may lose the lease.
+    pub leadership: Leadership,
+}
+
 /// What every reconciliation shares.
 pub struct Context {
     /// The API server.
@@ -46,6 +56,8 @@ pub struct Context {
     pub options: Options,
     /// Whether the process is about to stop: nothing that cannot be repeated begins any more.
     pub stopping: watch::Receiver<bool>,
+    /// Whether it leads; where it does not, nothing that cannot be repeated begins either.
+    leadership: Leadership,
     /// What is counted.
     pub metrics: Metrics,
     pub(super) jobs: Store<CachedJob>,
@@ -62,8 +74,9 @@ impl Context {
         clock: Clock,
         accounts: Arc<Accounts>,
         secrets: SecretWatches,
-        (options, stopping, jobs, metrics): (Options, watch::Receiver<bool>, Store<CachedJob>, Metrics),
+        (options, stopping, jobs, metrics): (Options, Stopping, Store<CachedJob>, Metrics),
     ) -> Self {
+        let Stopping { told: stopping, leadership } = stopping;
         let reporter = Reporter { controller: "spideriq-operator".to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
         Self {
@@ -73,6 +86,7 @@ impl Context {
             secrets,
             options,
             stopping,
+            leadership,
             metrics,
             jobs,
             memories: Memories::default(),
@@ -82,9 +96,10 @@ impl Context {
         }
     }
 
-    /// Whether the process is about to stop.
+    /// Whether the process is about to stop, told to or because it leads no more: asked right before the first step of
+    /// what cannot be repeated.
     pub(super) fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
+        *self.stopping.borrow() || !self.leadership.is_held()
     }
 
     /// The jobs of a namespace.
@@ -141,7 +156,8 @@ impl Context {
                 waiting: Lane::ALL.map(|lane| (lane.as_str(), session.gate.waiting(lane))).to_vec(),
             }
         });
-        let mut snapshot = Snapshot { accounts: accounts.collect(), ..Snapshot::default() };
+        let leading = self.leadership.is_held();
+        let mut snapshot = Snapshot { accounts: accounts.collect(), leading, ..Snapshot::default() };
         for job in self.jobs.state() {
             let namespace = job.namespace().unwrap_or_default();
             let Ok(job) = &job.0 else {

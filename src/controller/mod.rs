@@ -12,5 +12,5 @@ mod tally;
 mod watch;
 
 pub use accounts::run as run_accounts;
-pub use context::{Context, Options};
+pub use context::{Context, Options, Stopping};
 pub use jobs::run as run_jobs;

@@ -37,6 +37,10 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
         Ok(Some(other)) => return Outcome::Cancel(CancelOutcome::Shared(other)),
         Ok(None) => {}
     }
+    // The list may have taken longer than this process leads; by what it showed nobody else would cancel.
+    if context.is_stopping() {
+        return Outcome::Stopping;
+    }
     let id = job_id(job);
     tracing::info!(job = key(job), job_id = id, "cancelling");
     let cancelled = session.ask(permit, async |client| client.cancel(id).await).await;
