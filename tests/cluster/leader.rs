@@ -163,6 +163,12 @@ async fn a_leader_frozen_for_longer_than_the_lease_begins_nothing_and_ends() {
     second.until(&world, "leading").await;
     // Frozen as well, so that whatever is submitted now the first has submitted.
     second.signal("STOP");
+    // Nor can the first learn from the API server that another leads: it has to know by itself.
+    let binding = format!("rolebinding/{}-lease", world.lease());
+    let rights = world.kubectl(&["get", &binding, "--output", "yaml"]).unwrap();
+    world.kubectl(&["delete", &binding]).unwrap();
+    let may = ["auth", "can-i", "update", &format!("leases/{}", world.lease()), "--as", &world.user()];
+    world.until_true("the rights are gone", |world| world.kubectl(&may).is_err()).await;
     twenty(&world);
     let before = first.logged().matches("submitting").count();
     first.signal("CONT");
@@ -173,6 +179,9 @@ async fn a_leader_frozen_for_longer_than_the_lease_begins_nothing_and_ends() {
     assert_eq!(log.matches("submitting").count(), before, "{log}");
     assert_eq!(world.requests("submit").len(), 1);
     // Whether the second was frozen for too long as well or not: somebody finishes.
+    let rights = rights.lines().filter(|line| !line.contains("resourceVersion: ") && !line.contains("uid: "));
+    world.apply(&rights.collect::<Vec<_>>().join("\n"));
+    world.until_true("the rights are back", |world| world.kubectl(&may).is_ok()).await;
     second.signal("CONT");
     let _third = Replica::start(&world, "third");
     for n in 0..20 {
