@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared};
+use futures::future::BoxFuture;
 use kube::api::ListParams;
 use kube::client::ClientBuilder;
 use kube::runtime::reflector;
@@ -30,6 +30,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// How long the API server may take to answer the first question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// How often the caches are asked whether they are synced, until they are.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Runs the operator: at once, or as one of several that stand in an election.
 ///
@@ -65,8 +68,8 @@ pub async fn run(options: Options, listen: SocketAddr, election: Option<Election
 
 /// Runs an operator until `signal` ends. Returns whether everything that was under way has ended, too.
 async fn operate(parts: Parts, seen: &Seen, signal: impl Future<Output = ()>) -> anyhow::Result<bool> {
-    let operator = Operator::start(parts);
-    seen.operator(&operator);
+    let mut operator = Operator::start(parts);
+    seen.operator(&mut operator);
     operator.until(signal).await
 }
 
@@ -120,13 +123,17 @@ impl Seen {
         move || context.get().map(|context| context.snapshot()).unwrap_or_default()
     }
 
-    fn operator(&self, operator: &Operator) {
+    fn operator(&self, operator: &mut Operator) {
         // There is one operator in the life of a process.
         let _ = self.context.set(Arc::clone(&operator.context));
-        let (synced, ready) = (operator.synced.clone(), self.ready.clone());
+        let (mut synced, ready) = (operator.ready(), self.ready.clone());
         tokio::spawn(async move {
-            if synced.await {
-                ready.send_replace(true);
+            // A cache wakes only the last who asked, and that may be its controller: so it is asked again.
+            loop {
+                if let Ok(synced) = tokio::time::timeout(LOOK_EVERY, &mut synced).await {
+                    ready.send_if_modified(|ready| !std::mem::replace(ready, *ready || synced));
+                    return;
+                }
             }
         });
     }
@@ -162,8 +169,7 @@ pub struct Operator {
     context: Arc<controller::Context>,
     stop: watch::Sender<bool>,
     controllers: [JoinHandle<()>; 2],
-    /// Ends with true once the caches are synced.
-    synced: Shared<BoxFuture<'static, bool>>,
+    synced: BoxFuture<'static, bool>,
 }
 
 impl Operator {
@@ -190,7 +196,12 @@ impl Operator {
             let (jobs, accounts) = caches;
             jobs.wait_until_ready().await.is_ok() && accounts.wait_until_ready().await.is_ok()
         };
-        Self { context, stop, controllers, synced: synced.boxed().shared() }
+        Self { context, stop, controllers, synced: synced.boxed() }
+    }
+
+    /// Ends with true once the caches are synced.
+    pub fn ready(&mut self) -> BoxFuture<'static, bool> {
+        std::mem::replace(&mut self.synced, std::future::ready(false).boxed())
     }
 
     /// Runs until `signal` ends; then no new submit or cancel begins, and running ones have a bounded time to finish.

@@ -103,6 +103,11 @@ async fn the_chart_grants_what_it_says_upgrades_its_crds_and_keeps_them() {
     helm(&[&["install", "spideriq-operator", &chart], &install[..]].concat()).unwrap();
     own.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd/scrapejobs.spideriq.ai"])
         .unwrap();
+    // What runs by default is taken by the API server, too, though nothing here runs pods.
+    let whole = helm(&["template", "spideriq-operator", &chart, "--namespace", "spideriq-system"]).unwrap();
+    assert!(whole.contains("replicas: 2") && whole.contains("kind: PodDisruptionBudget"), "{whole}");
+    let apply = ["apply", "--dry-run=server", "--server-side", "--force-conflicts", "--filename", "-"];
+    own.run("kubectl", &apply, &whole).unwrap();
     let explained = soon(|| own.kubectl(&["explain", "sj.spec.readyWhen"]).ok()).await;
     assert!(explained.contains("What counts as healthy for Helm, Flux and Argo CD"), "{explained}");
 
