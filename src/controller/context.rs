@@ -99,7 +99,12 @@ impl Context {
     /// Whether the process is about to stop, told to or because it leads no more: asked right before the first step of
     /// what cannot be repeated.
     pub(super) fn is_stopping(&self) -> bool {
-        *self.stopping.borrow() || !self.leadership.is_held()
+        *self.stopping.borrow() || !self.leads()
+    }
+
+    /// Whether this process still leads, or works without a lease.
+    pub(super) fn leads(&self) -> bool {
+        self.leadership.is_held()
     }
 
     /// The jobs of a namespace.
@@ -156,7 +161,7 @@ impl Context {
                 waiting: Lane::ALL.map(|lane| (lane.as_str(), session.gate.waiting(lane))).to_vec(),
             }
         });
-        let leading = self.leadership.is_held();
+        let leading = self.leads();
         let mut snapshot = Snapshot { accounts: accounts.collect(), leading, ..Snapshot::default() };
         for job in self.jobs.state() {
             let namespace = job.namespace().unwrap_or_default();

@@ -101,7 +101,7 @@ async fn record(
     let mut last = WriteError::Unanswered("the API server was too slow".to_owned());
     for _ in 0..RECORDINGS {
         // The tries before may have taken longer than this process leads.
-        if context.is_stopping() {
+        if !context.leads() {
             break;
         }
         let recorded = base.status.clone().unwrap_or_default();
