@@ -1,7 +1,8 @@
 //! Builds everything, runs it until a signal, and lets running effects finish.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -19,10 +20,11 @@ use tower::util::MapResponseLayer;
 use crate::account::{Accounts, Channels, SecretWatches};
 use crate::api::{ScrapeAccount, ScrapeJob};
 use crate::clock::Clock;
-use crate::controller::{self, Options};
+use crate::controller::{self, Options, Stopping};
+use crate::leader::{Candidate, Election, Leadership, Standing};
 use crate::serve;
 use crate::spideriq::Transport;
-use crate::telemetry::{Metrics, Page};
+use crate::telemetry::{Metrics, Page, Snapshot};
 
 /// How long running effects may take after a signal: the chart's grace period is longer.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -30,11 +32,14 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How long the API server may take to answer the first question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
-/// Runs the operator.
+/// How often the caches are asked whether they are synced, until they are.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Runs the operator: at once, or as one of several that stand in an election.
 ///
 /// # Errors
-/// One sentence that says what to do: no kubeconfig, no API server, no CRDs, no rights.
-pub async fn run(options: Options, listen: SocketAddr) -> anyhow::Result<()> {
+/// One sentence that says what to do: no kubeconfig, no API server, no CRDs, no rights; or that the lease was lost.
+pub async fn run(options: Options, listen: SocketAddr, election: Option<Election>) -> anyhow::Result<()> {
     let mut config = kube::Config::infer().await.context(
         "no cluster to talk to: run inside of one, or set KUBECONFIG to a kubeconfig that names one",
     )?;
@@ -48,11 +53,100 @@ pub async fn run(options: Options, listen: SocketAddr) -> anyhow::Result<()> {
     check::<ScrapeJob>(&client, &options, "scrapejobs").await?;
     check::<ScrapeAccount>(&client, &options, "scrapeaccounts").await?;
 
-    let mut operator = Operator::start(Parts { client, clock: Clock::system(), transport: None, options });
-    let server = tokio::spawn(serve::run(listen, operator.ready(), operator.page()).await?);
-    let ended = operator.until(signal()).await;
+    let metrics = Metrics::default();
+    let seen = Seen::default();
+    let page = Page::new(&metrics, seen.snapshot());
+    let server = tokio::spawn(serve::run(listen, seen.ready(), page).await?);
+    let leadership = Leadership::without_election();
+    let parts = Parts { client, clock: Clock::system(), transport: None, options, metrics, leadership };
+    let ended = match election {
+        None => operate(parts, &seen, signal()).await.map(drop),
+        Some(election) => contend(parts, &seen, election).await,
+    };
     server.abort();
     ended
+}
+
+/// Runs an operator until `signal` ends. Returns whether everything that was under way has ended, too.
+async fn operate(parts: Parts, seen: &Seen, signal: impl Future<Output = ()>) -> anyhow::Result<bool> {
+    let mut operator = Operator::start(parts);
+    seen.operator(&mut operator);
+    operator.until(signal).await
+}
+
+/// Waits for the lease, and runs an operator for as long as it is held: it lets the next begin at the end, or ends
+/// the process because it was lost.
+async fn contend(parts: Parts, seen: &Seen, election: Election) -> anyhow::Result<()> {
+    let mut signal = pin!(signal());
+    let mut candidate = Candidate::start(parts.client.clone(), parts.clock.clone(), election);
+    seen.follower(candidate.standing());
+    tokio::select! {
+        () = &mut signal => {
+            candidate.retire().await;
+            return Ok(());
+        }
+        won = candidate.won() => won?,
+    }
+    let leadership = candidate.leadership();
+    let mut lost = None;
+    let stop = async {
+        tokio::select! {
+            () = signal => {}
+            why = candidate.lost() => lost = Some(why),
+        }
+    };
+    let drained = operate(Parts { leadership, ..parts }, seen, stop).await?;
+    if let Some(why) = lost {
+        return Err(why.into());
+    }
+    if drained {
+        candidate.retire().await;
+    }
+    Ok(())
+}
+
+/// What probes and scrapes see of the process, before and while an operator runs.
+#[derive(Default)]
+struct Seen {
+    context: Arc<OnceLock<Arc<controller::Context>>>,
+    ready: watch::Sender<bool>,
+}
+
+impl Seen {
+    /// Ends with true once the caches are synced, or another process works and this one could take over.
+    fn ready(&self) -> impl Future<Output = bool> + Send + use<> {
+        let mut ready = self.ready.subscribe();
+        async move { ready.wait_for(|ready| *ready).await.is_ok() }
+    }
+
+    fn snapshot(&self) -> impl Fn() -> Snapshot + Send + Sync + use<> {
+        let context = Arc::clone(&self.context);
+        move || context.get().map(|context| context.snapshot()).unwrap_or_default()
+    }
+
+    fn operator(&self, operator: &mut Operator) {
+        // There is one operator in the life of a process.
+        let _ = self.context.set(Arc::clone(&operator.context));
+        let (mut synced, ready) = (operator.ready(), self.ready.clone());
+        tokio::spawn(async move {
+            // A cache wakes only the last who asked, and that may be its controller: so it is asked again.
+            loop {
+                if let Ok(synced) = tokio::time::timeout(LOOK_EVERY, &mut synced).await {
+                    ready.send_if_modified(|ready| !std::mem::replace(ready, *ready || synced));
+                    return;
+                }
+            }
+        });
+    }
+
+    fn follower(&self, mut standing: watch::Receiver<Standing>) {
+        let ready = self.ready.clone();
+        tokio::spawn(async move {
+            if standing.wait_for(|standing| *standing == Standing::Following).await.is_ok() {
+                ready.send_replace(true);
+            }
+        });
+    }
 }
 
 /// What an operator is made of.
@@ -65,12 +159,15 @@ pub struct Parts {
     pub transport: Option<Arc<dyn Transport>>,
     /// What was told on the command line.
     pub options: Options,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Whether effects may begin.
+    pub leadership: Leadership,
 }
 
 /// A running operator: its controllers, and what a scrape or a probe asks it.
 pub struct Operator {
     context: Arc<controller::Context>,
-    metrics: Metrics,
     stop: watch::Sender<Option<Instant>>,
     controllers: [JoinHandle<()>; 2],
     synced: BoxFuture<'static, bool>,
@@ -79,10 +176,9 @@ pub struct Operator {
 impl Operator {
     /// Starts the controllers.
     pub fn start(parts: Parts) -> Self {
-        let Parts { client, clock, transport, options } = parts;
+        let Parts { client, clock, transport, options, metrics, leadership } = parts;
         let (objects, keys) = mpsc::unbounded_channel();
         let (nudge, nudges) = mpsc::unbounded_channel();
-        let metrics = Metrics::default();
         let channels = Channels { objects, accounts: nudge.clone() };
         let accounts = Arc::new(Accounts::new(clock.clone(), channels, metrics.clone(), transport));
         let (stop, stopping) = watch::channel(None);
@@ -90,7 +186,8 @@ impl Operator {
         let (cached_accounts, accounts_writer) = reflector::store();
         let caches = (jobs.clone(), cached_accounts.clone());
         let secrets = SecretWatches::new(nudge);
-        let shared = (options, stopping, jobs, metrics.clone());
+        let stopping = Stopping { told: stopping, leadership };
+        let shared = (options, stopping, jobs, metrics);
         let context = Arc::new(controller::Context::new(client, clock, accounts, secrets, shared));
         let accounts =
             controller::run_accounts(Arc::clone(&context), (cached_accounts, accounts_writer), nudges);
@@ -100,7 +197,7 @@ impl Operator {
             let (jobs, accounts) = caches;
             jobs.wait_until_ready().await.is_ok() && accounts.wait_until_ready().await.is_ok()
         };
-        Self { context, metrics, stop, controllers, synced: synced.boxed() }
+        Self { context, stop, controllers, synced: synced.boxed() }
     }
 
     /// Ends with true once the caches are synced.
@@ -108,17 +205,12 @@ impl Operator {
         std::mem::replace(&mut self.synced, std::future::ready(false).boxed())
     }
 
-    /// The page of a scrape.
-    pub fn page(&self) -> Page {
-        let context = Arc::clone(&self.context);
-        Page::new(&self.metrics, move || context.snapshot())
-    }
-
     /// Runs until `signal` ends; then no new submit or cancel begins, and running ones have a bounded time to finish.
+    /// Returns whether they did.
     ///
     /// # Errors
     /// If a controller ends by itself.
-    pub async fn until(mut self, signal: impl Future<Output = ()>) -> anyhow::Result<()> {
+    pub async fn until(mut self, signal: impl Future<Output = ()>) -> anyhow::Result<bool> {
         let [accounts, jobs] = &mut self.controllers;
         tokio::select! {
             () = signal => tracing::info!("stopping: no new submit or cancel begins, running ones finish"),
@@ -128,12 +220,13 @@ impl Operator {
         // The receivers live as long as the controllers do.
         let _ = self.stop.send(Some(self.context.clock.instant() + DRAIN));
         let [accounts, jobs] = &mut self.controllers;
-        if tokio::time::timeout(DRAIN, async { tokio::join!(accounts, jobs) }).await.is_err() {
+        let drained = tokio::time::timeout(DRAIN, async { tokio::join!(accounts, jobs) }).await.is_ok();
+        if !drained {
             tracing::warn!(
                 "something was still under way after {DRAIN:?}; what it was is settled after the next start"
             );
         }
-        Ok(())
+        Ok(drained)
     }
 }
 

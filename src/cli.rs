@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::api::{DEFAULT_ENDPOINT, ScrapeJob, crds, to_yaml};
 use crate::clock::Clock;
 use crate::controller::{self, Facts, Options};
+use crate::leader::Election;
 use crate::spideriq::{Client, Credentials, Endpoint, Format};
 use crate::telemetry::Metrics;
 
@@ -89,6 +90,21 @@ struct Run {
     /// Namespace that the operator runs in.
     #[arg(long, env = "SPIDERIQ_OPERATOR_NAMESPACE", default_value = "spideriq-system", value_name = "NS")]
     operator_namespace: String,
+    /// Contend for a lease, so that of several replicas one works and the others stand by.
+    #[arg(
+        long,
+        env = "SPIDERIQ_LEADER_ELECT",
+        default_value_t = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    leader_elect: bool,
+    /// Name of the lease, in the operator's namespace: one for each release of the chart.
+    #[arg(long, env = "SPIDERIQ_LEASE_NAME", default_value = "spideriq-operator", value_name = "NAME")]
+    lease_name: String,
     /// Address of the probes and metrics; port 0 takes a free one.
     #[arg(long, env = "SPIDERIQ_HTTP_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     http_listen: SocketAddr,
@@ -169,12 +185,24 @@ fn operate(run: Run) -> anyhow::Result<()> {
     let allowed_endpoints = given.iter().map(|text| Endpoint::parse(text)).collect::<Result<_, _>>()?;
     let options = Options { allowed_endpoints, namespaces: run.watch_namespaces };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = run.operator_namespace, "starting");
+    let election = run.leader_elect.then(|| Election {
+        namespace: run.operator_namespace,
+        lease: run.lease_name,
+        identity: identity(),
+    });
     // Two threads are plenty, and a machine of 64 cores must not cost the memory of 64.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let result = runtime.block_on(crate::app::run(options, run.http_listen));
+    let result = runtime.block_on(crate::app::run(options, run.http_listen, election));
     // A thread that still reads results must not keep the process.
     runtime.shutdown_background();
     result
+}
+
+/// The host's name, which in a pod is the pod's, and a random word: a process that was restarted is another one.
+fn identity() -> String {
+    let told = std::env::var("HOSTNAME").or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"));
+    let host = told.unwrap_or_default();
+    format!("{}_{:016x}", host.trim(), fastrand::u64(..))
 }
 
 fn log(format: LogFormat) {

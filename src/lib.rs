@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod decide;
+pub mod leader;
 pub mod poll;
 pub mod serve;
 pub mod spideriq;

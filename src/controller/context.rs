@@ -15,6 +15,7 @@ use super::tally::Tallies;
 use crate::account::{AccountKey, Accounts, SecretWatches};
 use crate::api::{MESSAGE_MAX, Reason, ScrapeAccount, ScrapeJob, State};
 use crate::clock::Clock;
+use crate::leader::Leadership;
 use crate::spideriq::Endpoint;
 use crate::spideriq::budget::Lane;
 use crate::telemetry::{AccountGauges, Metrics, Snapshot};
@@ -33,6 +34,15 @@ pub struct Options {
     pub namespaces: Vec<String>,
 }
 
+/// What ends the beginning of effects.
+#[derive(Clone, Debug)]
+pub struct Stopping {
+    /// The process was told to stop: when it ends.
+    pub told: watch::Receiver<Option<Instant>>,
+    /// It may lose the lease.
+    pub leadership: Leadership,
+}
+
 /// What every reconciliation shares.
 pub struct Context {
     /// The API server.
@@ -47,6 +57,8 @@ pub struct Context {
     pub options: Options,
     /// When the process ends, once it is about to stop: nothing that cannot be repeated begins any more.
     pub stopping: watch::Receiver<Option<Instant>>,
+    /// Whether it leads; where it does not, nothing that cannot be repeated begins either.
+    leadership: Leadership,
     /// What is counted.
     pub metrics: Metrics,
     pub(super) jobs: Store<CachedJob>,
@@ -62,13 +74,9 @@ impl Context {
         clock: Clock,
         accounts: Arc<Accounts>,
         secrets: SecretWatches,
-        (options, stopping, jobs, metrics): (
-            Options,
-            watch::Receiver<Option<Instant>>,
-            Store<CachedJob>,
-            Metrics,
-        ),
+        (options, stopping, jobs, metrics): (Options, Stopping, Store<CachedJob>, Metrics),
     ) -> Self {
+        let Stopping { told: stopping, leadership } = stopping;
         Self {
             client,
             clock,
@@ -76,6 +84,7 @@ impl Context {
             secrets,
             options,
             stopping,
+            leadership,
             metrics,
             jobs,
             memories: Memories::default(),
@@ -84,9 +93,15 @@ impl Context {
         }
     }
 
-    /// Whether the process is about to stop.
+    /// Whether the process is about to stop, told to or because it leads no more: asked right before the first step of
+    /// what cannot be repeated.
     pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.borrow().is_some()
+        self.stopping.borrow().is_some() || !self.leads()
+    }
+
+    /// Whether this process still leads, or works without a lease.
+    pub(super) fn leads(&self) -> bool {
+        self.leadership.is_held()
     }
 
     /// Whether the process may end before something of this length does.
@@ -149,7 +164,8 @@ impl Context {
                 waiting: Lane::ALL.map(|lane| (lane.as_str(), session.gate.waiting(lane))).to_vec(),
             }
         });
-        let mut snapshot = Snapshot { accounts: accounts.collect(), ..Snapshot::default() };
+        let leading = self.leads();
+        let mut snapshot = Snapshot { accounts: accounts.collect(), leading, ..Snapshot::default() };
         for job in self.jobs.state() {
             let namespace = job.namespace().unwrap_or_default();
             let Ok(job) = &job.0 else {

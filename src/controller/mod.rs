@@ -12,6 +12,6 @@ mod tally;
 mod watch;
 
 pub use accounts::run as run_accounts;
-pub use context::{Context, Options};
+pub use context::{Context, Options, Stopping};
 pub use jobs::run as run_jobs;
 pub use observe::{Facts, Planned, Then, plan};

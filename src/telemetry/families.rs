@@ -53,6 +53,8 @@ families! {
         "ScrapeJobs that wait for a person, by reason";
     UNDECODABLE: "gauge" "undecodable_jobs" ["namespace"]
         "ScrapeJobs that this release cannot read and leaves alone";
+    LEADER: "gauge" "leader" []
+        "1 while this process works, 0 while it stands by; the sum over all replicas is 1, or 0 during a take-over";
     BUILD: "gauge" "build" ["version"]
         "1 for the version that runs";
 }

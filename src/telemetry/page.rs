@@ -13,8 +13,8 @@ use prometheus_client::registry::Registry;
 
 use super::Metrics;
 use super::families::{
-    BUDGET_LEFT, BUDGET_WAIT_SECONDS, BUDGET_WAITING, BUILD, Described, HELD, JOBS, ORPHANED, PAUSE_SECONDS,
-    PREFIX, RECONCILE_SECONDS, RECONCILES, REQUEST_SECONDS, REQUESTS, SUBMITS, UNDECODABLE,
+    BUDGET_LEFT, BUDGET_WAIT_SECONDS, BUDGET_WAITING, BUILD, Described, HELD, JOBS, LEADER, ORPHANED,
+    PAUSE_SECONDS, PREFIX, RECONCILE_SECONDS, RECONCILES, REQUEST_SECONDS, REQUESTS, SUBMITS, UNDECODABLE,
 };
 
 /// What is true at the moment of a scrape.
@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub held: BTreeMap<(String, &'static str), u32>,
     /// Jobs that cannot be decoded, by namespace.
     pub undecodable: BTreeMap<String, u32>,
+    /// Whether this process is the one that works.
+    pub leading: bool,
 }
 
 /// What is true of one account.
@@ -102,7 +104,7 @@ impl fmt::Debug for Gauges {
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Snapshot { accounts, jobs, held, undecodable } = (self.now)();
+        let Snapshot { accounts, jobs, held, undecodable, leading } = (self.now)();
         let mut put = |family: &Described, rows: Vec<(Vec<&str>, f64)>| -> fmt::Result {
             if rows.is_empty() {
                 return Ok(());
@@ -112,6 +114,9 @@ impl Collector for Gauges {
                 encoder.encode_descriptor(family.name, &help, None, MetricType::Gauge)?;
             for (values, number) in rows {
                 let labels: Vec<(&str, &str)> = family.labels.iter().copied().zip(values).collect();
+                if labels.is_empty() {
+                    return ConstGauge::new(number).encode(family_encoder);
+                }
                 ConstGauge::new(number).encode(family_encoder.encode_family(&labels)?)?;
             }
             Ok(())
@@ -146,6 +151,7 @@ impl Collector for Gauges {
         }
         let odd = undecodable.iter().map(|(namespace, count)| (vec![namespace.as_str()], f64::from(*count)));
         put(&UNDECODABLE, odd.collect())?;
+        put(&LEADER, vec![(Vec::new(), f64::from(u8::from(leading)))])?;
         put(&BUILD, vec![(vec![env!("CARGO_PKG_VERSION")], 1.0)])
     }
 }
@@ -179,6 +185,7 @@ mod tests {
             jobs: count("Held"),
             held: count("Refused"),
             undecodable: BTreeMap::from([("team-a".to_owned(), 1)]),
+            leading: true,
         });
         let text = page.text();
         for family in ALL {
@@ -198,6 +205,7 @@ mod tests {
             text.contains("budget_requests_left{namespace=\"team-a\",account=\"default\"} 17.0\n"),
             "{text}"
         );
+        assert!(text.contains("\nspideriq_operator_leader 1.0\n"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
     }
 }

@@ -32,6 +32,8 @@ async fn an_idle_minute_with_200_finished_objects_costs_nothing() {
         .into_iter()
         .filter(|entry| entry.user == world.user() && entry.verb != "watch")
         .collect();
+    let (leases, asked): (Vec<_>, Vec<_>) = asked.into_iter().partition(|entry| entry.resource == "leases");
     assert!(asked.is_empty(), "{asked:#?}");
+    assert!(leases.iter().all(|entry| entry.verb == "update") && leases.len() <= 13, "{leases:#?}");
     assert!(world.service.journal(last).entries.is_empty());
 }

@@ -6,6 +6,7 @@ mod conditions;
 mod costs;
 mod crashes;
 mod deletion;
+mod leader;
 mod life;
 mod starting;
 mod support;

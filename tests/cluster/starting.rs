@@ -91,7 +91,7 @@ async fn the_chart_grants_what_it_says_upgrades_its_crds_and_keeps_them() {
     let helm = |arguments: &[&str]| own.run("helm", arguments, "");
     helm(&["lint", "--strict", &chart]).unwrap();
     for (wrong, words) in [
-        ("replicaCount=3", "replicaCount"),
+        ("replicaCount=9", "replicaCount"),
         ("allowedEndpoints={}", "allowedEndpoints"),
         ("logFormat=xml", "logFormat"),
         ("unknown=1", "unknown"),
@@ -103,6 +103,11 @@ async fn the_chart_grants_what_it_says_upgrades_its_crds_and_keeps_them() {
     helm(&[&["install", "spideriq-operator", &chart], &install[..]].concat()).unwrap();
     own.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd/scrapejobs.spideriq.ai"])
         .unwrap();
+    // What runs by default is taken by the API server, too, though nothing here runs pods.
+    let whole = helm(&["template", "spideriq-operator", &chart, "--namespace", "spideriq-system"]).unwrap();
+    assert!(whole.contains("replicas: 2") && whole.contains("kind: PodDisruptionBudget"), "{whole}");
+    let apply = ["apply", "--dry-run=server", "--server-side", "--force-conflicts", "--filename", "-"];
+    own.run("kubectl", &apply, &whole).unwrap();
     let explained = soon(|| own.kubectl(&["explain", "sj.spec.readyWhen"]).ok()).await;
     assert!(explained.contains("What counts as healthy for Helm, Flux and Argo CD"), "{explained}");
 
@@ -130,6 +135,18 @@ async fn the_chart_grants_what_it_says_upgrades_its_crds_and_keeps_them() {
         (operator, "get", "configmaps", false),
     ] {
         assert_eq!(may(user, verb, what, "default"), allowed, "{user} {verb} {what}");
+    }
+    for (verb, what, namespace, allowed) in [
+        ("create", "leases.coordination.k8s.io", "spideriq-system", true),
+        ("update", "leases.coordination.k8s.io/spideriq-operator", "spideriq-system", true),
+        ("watch", "leases.coordination.k8s.io/spideriq-operator", "spideriq-system", true),
+        ("update", "leases.coordination.k8s.io/another", "spideriq-system", false),
+        ("list", "leases.coordination.k8s.io", "spideriq-system", false),
+        ("delete", "leases.coordination.k8s.io/spideriq-operator", "spideriq-system", false),
+        ("create", "leases.coordination.k8s.io", "default", false),
+    ] {
+        let asked = ["auth", "can-i", verb, what, "--namespace", namespace, "--as", operator];
+        assert_eq!(own.kubectl(&asked).is_ok(), allowed, "{verb} {what} in {namespace}");
     }
     // The controller manager joins the aggregated roles a moment later.
     let joined = || {

@@ -1,7 +1,7 @@
 //! One namespace with a chart of its own, an operator process that runs as the chart's ServiceAccount, and a service.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub struct World {
     others: Vec<String>,
     /// The operator to run: the one that was built with the tests.
     pub program: PathBuf,
+    /// More arguments for it.
+    pub arguments: Vec<String>,
     kubeconfig: PathBuf,
     operator: Option<Child>,
     client: kube::Client,
@@ -87,7 +89,8 @@ impl World {
         let client = admin(&bed).await;
         let program = env!("CARGO_BIN_EXE_spideriq-operator").into();
         let log = std::env::temp_dir().join(format!("{namespace}.log"));
-        Self { bed, namespace, service, log, others, program, kubeconfig, operator: None, client }
+        let arguments = Vec::new();
+        Self { bed, namespace, service, log, others, program, arguments, kubeconfig, operator: None, client }
     }
 
     /// An account with its Secret; its limits let a test go fast, because the emulated service has none here.
@@ -138,19 +141,30 @@ impl World {
 
     /// Starts the operator as the chart's ServiceAccount.
     pub fn start(&mut self) {
-        let log = File::options().create(true).append(true).open(&self.log).unwrap();
-        let child = Command::new(&self.program)
+        self.operator = Some(self.replica(&self.log));
+    }
+
+    /// Starts one more of it, which logs there and lives as long as its test lets it.
+    pub fn replica(&self, log: &Path) -> Child {
+        let log = File::options().create(true).append(true).open(log).unwrap();
+        Command::new(&self.program)
             .args(["run", "--http-listen", "127.0.0.1:0", "--watch-namespace", &self.namespace])
             .args(self.others.iter().map(|other| format!("--watch-namespace={other}")))
             .args(["--allowed-endpoint", &self.service.base_url()])
+            .args(["--operator-namespace", &self.namespace, "--lease-name", &self.lease()])
+            .args(&self.arguments)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("RUST_LOG", "info,spideriq_operator=debug")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .unwrap();
-        self.operator = Some(child);
+            .unwrap()
+    }
+
+    /// The name of the lease, as the chart gives it.
+    pub fn lease(&self) -> String {
+        format!("{}-spideriq-operator", self.namespace)
     }
 
     /// The process of the operator.
@@ -167,16 +181,7 @@ impl World {
 
     /// What the operator answers on a path of its own port; empty while it does not listen.
     pub async fn http(&self, path: &str) -> String {
-        let log = self.logged();
-        let Some((_, address)) = log.rsplit_once("/readyz and /metrics address=") else {
-            return String::new();
-        };
-        let address = address.split_whitespace().next().unwrap();
-        let answer = reqwest::get(format!("http://{address}{path}")).await;
-        match answer {
-            Ok(answer) => answer.text().await.unwrap_or_default(),
-            Err(_) => String::new(),
-        }
+        http(&self.logged(), path).await
     }
 
     /// Asks the operator to end, and returns whether it ended well.
@@ -322,6 +327,18 @@ impl Drop for World {
             );
         }
         let _ = fs::remove_file(&self.log);
+    }
+}
+
+/// What the operator of this log answers on a path of its own port; empty while it does not listen.
+pub async fn http(log: &str, path: &str) -> String {
+    let Some((_, address)) = log.rsplit_once("/readyz and /metrics address=") else {
+        return String::new();
+    };
+    let address = address.split_whitespace().next().unwrap();
+    match reqwest::get(format!("http://{address}{path}")).await {
+        Ok(answer) => answer.text().await.unwrap_or_default(),
+        Err(_) => String::new(),
     }
 }
 

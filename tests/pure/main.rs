@@ -1,6 +1,7 @@
 //! What needs no cluster and no service: tables and properties of the pure places.
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::semicolon_if_nothing_returned,
     unreachable_pub,
@@ -10,5 +11,6 @@
 mod budget;
 mod conditions;
 mod decisions;
+mod lease;
 mod situation;
 mod verbs;

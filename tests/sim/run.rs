@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use spideriq_operator::app::{Operator, Parts};
 use spideriq_operator::clock::Clock;
 use spideriq_operator::controller::Options;
+use spideriq_operator::leader::Leadership;
 use spideriq_operator::spideriq::Endpoint;
+use spideriq_operator::telemetry::Metrics;
 
 use super::api_server::ApiServer;
 use super::fate::{Fate, Life, Plan};
@@ -107,6 +109,8 @@ fn start_operator(api: &ApiServer, service: &InProcess, clock: &Clock, life: &Li
             allowed_endpoints: vec![Endpoint::parse(ENDPOINT).unwrap()],
             namespaces: vec![NAMESPACE.to_owned()],
         },
+        metrics: Metrics::default(),
+        leadership: Leadership::without_election(),
     })
 }
 

@@ -44,6 +44,10 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
         let why = "the kind ScrapeJob itself is being deleted, which cancels nothing".to_owned();
         return Outcome::Cancel(CancelOutcome::Left(why));
     }
+    // The list may have taken longer than this process leads; by what it showed nobody else would cancel.
+    if context.is_stopping() {
+        return Outcome::Stopping;
+    }
     let id = job_id(job);
     tracing::info!(job = key(job), job_id = id, "cancelling");
     let cancelled = session.ask(permit, async |client| client.cancel(id).await).await;

@@ -49,13 +49,11 @@ pub(super) async fn submit(
         Ok(intended) => intended,
         Err(error) => return lost(job, &error),
     };
-    if context.is_stopping() {
-        return Outcome::Stopping.into();
-    }
     // A check-then-cancel of an equal submit must not run between our record and the service's answer.
     let shared =
         format!("{}|{:?}|{}|{}", session.endpoint, session.client_id, attempt.type_, attempt.payload_hash);
     let _exclusive = context.exclusive.hold(&shared).await;
+    // After the last wait without a bound: from here the request goes out within `BEGIN_WITHIN`, or not at all.
     if context.is_stopping() {
         return Outcome::Stopping.into();
     }
@@ -108,6 +106,10 @@ async fn record(
     let mut ours = vec![record.nonce.clone()];
     let mut last = WriteError::Unanswered("the API server was too slow".to_owned());
     for _ in 0..RECORDINGS {
+        // The tries before may have taken longer than this process leads.
+        if !context.leads() {
+            break;
+        }
         let recorded = base.status.clone().unwrap_or_default();
         let status = submitting(context, &base, &recorded, &record);
         let sent_at = context.clock.instant();

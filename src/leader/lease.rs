@@ -1,0 +1,149 @@
+//! The one place that touches the Lease. Every write is preconditioned on the resourceVersion of what it replaces, so
+//! that of two that both believe it theirs one loses.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ObjectMeta, PostParams};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::watch_object;
+use kube::{Api, Client, ResourceExt};
+
+use super::Election;
+use super::verdict::{LEASE, Record};
+use crate::clock::Clock;
+
+/// How long the API server may take to answer: two tries fit between a renewal's being due and its being too late.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Why the lease was not read or written, or why this process leads no more.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody else wrote it first.
+    #[error("the lease changed meanwhile")]
+    Changed,
+    /// Nobody knows whether it was carried out.
+    #[error("no answer from the API server about the lease: {0}")]
+    Unanswered(String),
+    /// Time alone will not help.
+    #[error(
+        "the lease {0} cannot be used ({1}): name the chart's namespace with --operator-namespace and grant the rules of its Role, or run one replica with --leader-elect=false"
+    )]
+    Refused(String, String),
+    /// This process has led, and has stopped.
+    #[error("{0}; no effect begins here any more, and the process ends to start again as a follower")]
+    Lost(String),
+}
+
+/// The lease as it was read or written last, whole, so that what others keep in it stays.
+#[derive(Clone, Debug)]
+pub(super) struct Stored(Lease);
+
+impl Stored {
+    /// What the verdict needs of it.
+    pub(super) fn record(&self) -> Record {
+        let spec = self.0.spec.as_ref();
+        let seconds = spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
+        Record {
+            holder: spec.and_then(|spec| spec.holder_identity.clone()).filter(|holder| !holder.is_empty()),
+            version: self.0.resource_version().unwrap_or_default(),
+            lasts: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
+        }
+    }
+}
+
+/// The Lease of an election.
+pub(super) struct Leases {
+    api: Api<Lease>,
+    clock: Clock,
+    election: Election,
+}
+
+impl Leases {
+    pub(super) fn new(client: Client, clock: Clock, election: Election) -> Self {
+        Self { api: Api::namespaced(client, &election.namespace), clock, election }
+    }
+
+    /// It as it is; none if there is none.
+    pub(super) async fn read(&self) -> Result<Option<Stored>, Error> {
+        Ok(self.answered(self.api.get_opt(&self.election.lease)).await?.map(Stored))
+    }
+
+    /// Writes us in as its holder.
+    pub(super) async fn hold(&self, over: Option<&Stored>) -> Result<Stored, Error> {
+        let now = Some(MicroTime(self.clock.now()));
+        let before = over.and_then(|stored| stored.0.spec.clone()).unwrap_or_default();
+        let ours = before.holder_identity.as_deref() == Some(self.election.identity.as_str());
+        let spec = LeaseSpec {
+            holder_identity: Some(self.election.identity.clone()),
+            lease_duration_seconds: i32::try_from(LEASE.as_secs()).ok(),
+            renew_time: now.clone(),
+            acquire_time: if ours { before.acquire_time } else { now },
+            lease_transitions: Some(before.lease_transitions.unwrap_or_default() + i32::from(!ours)),
+            ..before
+        };
+        self.write(over, spec).await
+    }
+
+    /// Gives it up: whoever waits for it may take it at once.
+    pub(super) async fn release(&self, ours: &Stored) -> Result<Stored, Error> {
+        let before = ours.0.spec.clone().unwrap_or_default();
+        // Nobody holds it; the second is for those who read the duration alone.
+        let spec = LeaseSpec {
+            holder_identity: None,
+            lease_duration_seconds: Some(1),
+            renew_time: Some(MicroTime(self.clock.now())),
+            ..before
+        };
+        self.write(Some(ours), spec).await
+    }
+
+    /// It, each time that it changes. A stream that is behind, or silent, only delays: the writes are the fence.
+    pub(super) fn changes(&self) -> impl Stream<Item = Option<Stored>> + Send + use<> {
+        watch_object(self.api.clone(), &self.election.lease).default_backoff().filter_map(|seen| async {
+            match seen {
+                Ok(lease) => Some(lease.map(Stored)),
+                Err(error) => {
+                    tracing::debug!(%error, "the watch of the lease begins again");
+                    None
+                }
+            }
+        })
+    }
+
+    async fn write(&self, over: Option<&Stored>, spec: LeaseSpec) -> Result<Stored, Error> {
+        let params = PostParams::default();
+        let written = if let Some(Stored(before)) = over {
+            let lease = Lease { metadata: before.metadata.clone(), spec: Some(spec) };
+            self.answered(self.api.replace(&self.election.lease, &params, &lease)).await
+        } else {
+            let metadata = ObjectMeta { name: Some(self.election.lease.clone()), ..ObjectMeta::default() };
+            let lease = Lease { metadata, spec: Some(spec) };
+            self.answered(self.api.create(&params, &lease)).await
+        };
+        written.map(Stored)
+    }
+
+    async fn answered<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Error> {
+        let Election { namespace, lease, .. } = &self.election;
+        match tokio::time::timeout(ANSWER_WITHIN, request).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(kube::Error::Api(status))) => Err(match status.code {
+                409 => Error::Changed,
+                // A lease that went while it was replaced; about a namespace that is not there nobody but people can
+                // do anything.
+                404 if status.details.as_ref().is_some_and(|details| details.kind != "namespaces") => {
+                    Error::Changed
+                }
+                401 | 403 | 404 | 422 => {
+                    Error::Refused(format!("{namespace}/{lease}"), status.message.clone())
+                }
+                _ => Error::Unanswered(status.message.clone()),
+            }),
+            Ok(Err(error)) => Err(Error::Unanswered(error.to_string())),
+            Err(_) => Err(Error::Unanswered("it took too long".to_owned())),
+        }
+    }
+}
