@@ -186,7 +186,8 @@ impl Context {
     }
 
     /// Publishes events; one that cannot be published is logged, because the status carries the truth.
-    pub(super) async fn publish(&self, reference: &ObjectReference, events: &[crate::decide::Event]) {
+    pub(super) async fn publish(&self, reference: &ObjectReference, events: &[crate::decide::Event]) -> bool {
+        let mut told = true;
         for event in events {
             let note: String = cut(&event.note);
             if event.reason == Reason::Orphaned {
@@ -202,8 +203,7 @@ impl Context {
             let name = reference.name.as_deref().unwrap_or_default();
             tracing::info!(object = name, reason = event.reason.as_str(), note, "event");
             let mut result = self.record(&published, reference).await;
-            if let (Err(Some(kube::Error::Api(refusal))), Some(namespace)) = (&result, &reference.namespace)
-                && refusal.code == 403
+            if let (Told::Refused, Some(namespace)) = (&result, &reference.namespace)
                 && event.warning
             {
                 // Nothing can be created in a namespace that is going; what costs money is said beside it.
@@ -211,23 +211,49 @@ impl Context {
                 let beside = Event { note: Some(cut(&told)), ..published };
                 result = self.record(&beside, &about_namespace(namespace)).await;
             }
-            if let Err(error) = result {
-                let error = error.map_or_else(|| "no answer in time".to_owned(), |error| error.to_string());
-                tracing::warn!(object = name, error, "an event could not be published");
-            }
+            told &= result != Told::Unanswered;
         }
+        told
     }
 
-    /// Publishes one event, or gives up: nothing waits for long because people cannot be told. The recorder is a new
-    /// one, which remembers nothing: else a second event of the same reason would be a mere count of the first, and its
-    /// words, which may name another job, would be lost.
-    async fn record(&self, event: &Event, about: &ObjectReference) -> Result<(), Option<kube::Error>> {
+    /// Publishes one event, with a few tries. The recorder is a new one each time, which remembers nothing: else a
+    /// second event of the same reason would be a mere count of the first, and its words, which may name another job,
+    /// would be lost.
+    async fn record(&self, event: &Event, about: &ObjectReference) -> Told {
         let reporter = Reporter { controller: "spideriq-operator".to_owned(), instance: None };
-        let recorder = Recorder::new(self.client.clone(), reporter);
-        let published = tokio::time::timeout(TOLD_WITHIN, recorder.publish(event, about)).await;
-        published.map_err(|_| None)?.map_err(Some)
+        let name = about.name.as_deref().unwrap_or_default();
+        for pause in TOLD_AGAIN {
+            tokio::time::sleep(pause).await;
+            let recorder = Recorder::new(self.client.clone(), reporter.clone());
+            let error = match tokio::time::timeout(TOLD_WITHIN, recorder.publish(event, about)).await {
+                Ok(Ok(())) => return Told::Yes,
+                Ok(Err(kube::Error::Api(refusal))) if refusal.is_forbidden() => {
+                    tracing::warn!(object = name, reason = refusal.message, "an event may not be published");
+                    return Told::Refused;
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            tracing::warn!(object = name, error, "an event could not be published");
+        }
+        Told::Unanswered
     }
 }
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// The API server has it.
+    Yes,
+    /// It does not want it, now or later.
+    Refused,
+    /// Nobody knows.
+    Unanswered,
+}
+
+/// The pauses before each try to publish an event.
+const TOLD_AGAIN: [std::time::Duration; 3] =
+    [std::time::Duration::ZERO, std::time::Duration::from_millis(500), std::time::Duration::from_secs(2)];
 
 /// How long the API server may take to take an event.
 const TOLD_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);

@@ -133,7 +133,8 @@ async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Acti
     }
     let failures = context.memories.set(&uid, |remembered| {
         remembered.live = again == Again::Live;
-        remembered.failures = if written.is_ok() { 0 } else { remembered.failures.saturating_add(1) };
+        let well = written.is_ok() && outcome != Outcome::Lost;
+        remembered.failures = if well { 0 } else { remembered.failures.saturating_add(1) };
         remembered.failures
     });
     let result = match &written {

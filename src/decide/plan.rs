@@ -36,7 +36,7 @@ pub enum Plan {
     Latch(CancelReason),
     /// Cancel the job, unless another object shares it.
     Cancel,
-    /// End the run that is being cancelled as it is, and tell people what is left at the service.
+    /// Tell people what is left at the service, and end the run that is being cancelled as it is.
     Abandon(Event),
     /// Begin the wanted run, after this event about the one before.
     Begin(Option<Event>),

@@ -85,7 +85,11 @@ fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<Strin
     let (objects, events) = (store.list("ScrapeJob", None), store.list("Event", None));
     for job in ended.service.jobs() {
         let id = job.job_id.as_str();
-        let followed = objects.iter().any(|object| object["status"]["jobID"] == id);
+        let named = |object: &Value| {
+            let history = object["status"]["history"].as_array().into_iter().flatten();
+            object["status"]["jobID"] == id || history.into_iter().any(|run| run["jobID"] == id)
+        };
+        let followed = objects.iter().any(named);
         let over = ["completed", "failed", "cancelled"].contains(&job.state.as_str());
         let left = events.iter().any(|event| {
             ["Orphaned", "LeftRunning"].contains(&event["reason"].as_str().unwrap_or_default())

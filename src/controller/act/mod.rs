@@ -8,14 +8,14 @@ pub(super) use submit::nonce;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::observe::{Seen, facts, job_id, key};
 use crate::account::Session;
 use crate::api::{FINALIZER, INTENT, ScrapeJob};
-use crate::decide::{Candidate, Event, Intent, Outcome, Plan, Waiting};
+use crate::decide::{Candidate, Event, Intent, Observed, Outcome, Plan, Waiting};
 use crate::spideriq::budget::{Lane, Permit};
 use crate::status::{WriteError, delete, patch_metadata};
 
@@ -40,13 +40,19 @@ pub(in crate::controller) async fn act(
 ) -> Acted {
     let session = seen.session.as_ref();
     match (plan, session) {
-        (
-            Plan::Rest(_) | Plan::Leave | Plan::Adopt(_) | Plan::Latch(_) | Plan::Abandon(_) | Plan::Begin(_),
-            _,
-        ) => Outcome::Done.into(),
+        (Plan::Rest(_) | Plan::Leave | Plan::Adopt(_) | Plan::Latch(_) | Plan::Begin(None), _) => {
+            Outcome::Done.into()
+        }
+        (Plan::Begin(Some(event)) | Plan::Abandon(event), _) => {
+            if tell(context, job, event).await {
+                Outcome::Done.into()
+            } else {
+                Outcome::Lost.into()
+            }
+        }
         (Plan::Expire, _) => expire(context, job).await,
         (Plan::Protect(intent), _) => protect(context, job, intent.as_deref()).await,
-        (Plan::Release(event), _) => release(context, job, event.as_ref()).await,
+        (Plan::Release(event), _) => release(context, job, (event.as_ref(), &seen.observed)).await,
         (Plan::Submit(attempt), Some(session)) => submit::submit(context, job, attempt, session).await,
         (Plan::LookUp(_), Some(session)) => match turn(session, job, Lane::Poll) {
             Ok(permit) => Outcome::Candidates(candidates(context, job, session, permit).await).into(),
@@ -180,10 +186,20 @@ async fn protect(context: &Context, job: &ScrapeJob, intent: Option<&Intent>) ->
     written(fenced(context, job, metadata).await)
 }
 
-async fn release(context: &Context, job: &ScrapeJob, event: Option<&Event>) -> Acted {
-    if let Some(event) = event {
-        use kube::Resource;
-        context.publish(&job.object_ref(&()), std::slice::from_ref(event)).await;
+/// Tells people what a run leaves behind at the service, before anything here forgets it: says whether they could be
+/// told, or whether the API server will never have it.
+async fn tell(context: &Context, job: &ScrapeJob, event: &Event) -> bool {
+    context.publish(&job.object_ref(&()), std::slice::from_ref(event)).await
+}
+
+async fn release(context: &Context, job: &ScrapeJob, (event, o): (Option<&Event>, &Observed)) -> Acted {
+    // A deletion waits for that no longer than for the service.
+    let late = o.job.cancel_bound(o.job.deleted_at).is_some_and(|bound| o.now >= bound);
+    if let Some(event) = event
+        && !tell(context, job, event).await
+        && !late
+    {
+        return Outcome::Lost.into();
     }
     let mut metadata = Map::from_iter([("finalizers".to_owned(), finalizers(job, false))]);
     // The intent outlives the status in a backup, so from here on it says what came of it.

@@ -67,7 +67,6 @@ impl Settling<'_> {
     pub(super) fn abandon(&mut self, event: &Event) {
         let reason = self.record.cancel_reason.unwrap_or(CancelReason::CancelledAsRequested);
         self.standing = Some(by_reason(reason, &event.note));
-        self.events.push(event.clone());
     }
 
     /// The service does not know the job that should be cancelled: there is nothing left to cancel.

@@ -196,7 +196,7 @@ impl<'a> Settling<'a> {
             Plan::Adopt(job_id) => self.adopt(job_id),
             Plan::Latch(reason) => self.latch(*reason),
             Plan::Abandon(event) => self.abandon(event),
-            Plan::Begin(event) => self.begin_run(event.as_ref()),
+            Plan::Begin(_) => self.begin_run(),
             // The write that a finalizer needs is not a change of meaning: the status stays, and the watch wakes us.
             Plan::Leave | Plan::Expire | Plan::Protect(_) | Plan::Release(_) => self.leave(Again::OnChange),
             Plan::Submit(_)

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::Settling;
 use crate::api::{CancelReason, Reason, Run, ScrapeJobStatus, State};
 use crate::decide::facts::{Memory, Observed, RemoteState};
-use crate::decide::plan::{Again, Event, Standing};
+use crate::decide::plan::{Again, Standing};
 
 /// Earlier runs that are kept.
 const HISTORY: usize = 10;
@@ -22,7 +22,7 @@ const UNKNOWN: &str = "Unknown";
 impl Settling<'_> {
     /// Puts the run that the status speaks of into the history, and begins the wanted one: afresh, or, where its runID
     /// is known, with its recorded outcome.
-    pub(super) fn begin_run(&mut self, event: Option<&Event>) {
+    pub(super) fn begin_run(&mut self) {
         let mut before = std::mem::take(&mut self.record);
         let (mut history, mut used) =
             (std::mem::take(&mut before.history), std::mem::take(&mut before.used_run_ids));
@@ -46,7 +46,6 @@ impl Settling<'_> {
             ..ScrapeJobStatus::default()
         };
         self.memory = Memory::default();
-        self.events.extend(event.cloned());
         let run = self.o.job.spec.run();
         if !was_used(&self.record, run) {
             let message = format!("run {} begins", shown(run));
