@@ -16,7 +16,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use super::act::nonce;
 use super::act::{Acted, act};
 use super::context::{CachedJob, Context};
-use super::observe::{Seen, account_key, key, observe};
+use super::observe::{Seen, key, observe};
 use super::{tally, watch};
 use crate::api::{ScrapeJob, ScrapeJobStatus, State};
 use crate::decide::{self, Again, Outcome, SubmitAnswer, Verdict};
@@ -64,7 +64,7 @@ fn watched(
         }
         watcher::Event::Apply(job) => {
             if let Ok(job) = &job.0 {
-                tally::changed(&context, account_key(job));
+                tally::changed(&context, context.account_of(job));
             }
         }
         watcher::Event::Init | watcher::Event::InitApply(_) => {}
@@ -81,7 +81,7 @@ fn forget(context: &Arc<Context>, job: &CachedJob) {
         session.polling(|poller| poller.unfollow(&key));
     }
     if let Ok(job) = &job.0 {
-        let account = account_key(job);
+        let account = context.account_of(job);
         if context.accounts.keeps(&account) && context.jobs_of(&account).is_empty() {
             context.accounts.let_go(&account);
         }
@@ -95,7 +95,7 @@ async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Acti
     let Some(job) = fresh(&context, &cached).await? else { return Ok(Action::await_change()) };
     let uid = job.uid().unwrap_or_default();
     // IO, reads only
-    let seen = observe(&context, &job, context.memories.get(&uid), nonce());
+    let seen = observe(&context, &job, context.memories.get(&uid), nonce()).await?;
     // pure
     let plan = decide::next(&seen.observed);
     // IO, at most one effect

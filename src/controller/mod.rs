@@ -12,5 +12,6 @@ mod tally;
 mod watch;
 
 pub use accounts::run as run_accounts;
+pub use accounts::{AccountWriters, Known, account_caches};
 pub use context::{Context, Options};
 pub use jobs::run as run_jobs;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Body, Intent};
 use crate::api::{
-    Credential, DeletionPolicy, Origin, Reason, ScrapeJobSpec, ScrapeJobStatus, SubmissionRecord,
+    AccountKind, Credential, DeletionPolicy, Origin, Reason, ScrapeJobSpec, ScrapeJobStatus, SubmissionRecord,
 };
 
 /// Everything that is known about one object at one moment.
@@ -88,10 +88,12 @@ pub enum IntentFacts {
 pub enum AccountFacts {
     /// It does not exist.
     Missing {
+        /// The kind that was looked for.
+        kind: AccountKind,
         /// The name that was looked for.
         name: String,
     },
-    /// It exists, and nothing can be sent with it.
+    /// It exists, and nothing can be sent with it for this job.
     Unusable {
         /// Why.
         reason: Reason,
@@ -107,6 +109,8 @@ pub enum AccountFacts {
 /// An account that requests can be sent with.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AccountUse {
+    /// Its kind.
+    pub kind: AccountKind,
     /// Its name.
     pub name: String,
     /// Base address of the service.
@@ -117,6 +121,8 @@ pub struct AccountUse {
     pub credential: Credential,
     /// Whether submits are held back for the whole account.
     pub suspended: bool,
+    /// Why this job may not be submitted with it, if it may not: what was begun with it goes on all the same.
+    pub barred: Option<(Reason, String)>,
     /// Since when the service rejects the credentials, and its words.
     pub rejected: Option<(Timestamp, String)>,
     /// Whether the monthly spend cap is reached.
@@ -145,6 +151,11 @@ impl AccountFacts {
 }
 
 impl AccountUse {
+    /// Kind and name, for people.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.kind.as_str(), self.name)
+    }
+
     /// Whether these credentials are proven to be of the client that made this submission:
     /// the same client at the same endpoint, or, where one of the two is not known, the very Secret that was used then.
     pub fn proves(&self, submission: &SubmissionRecord) -> bool {

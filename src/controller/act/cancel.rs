@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 
 use super::super::context::{CachedJob, Context};
-use super::super::observe::{account_key, facts, key};
+use super::super::observe::{facts, key};
 use super::{job_id, turn};
 use crate::account::{Session, Standing};
 use crate::api::ScrapeJob;
@@ -83,7 +83,7 @@ fn shares(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &Sc
 
 /// Whether an object's account is of this client; one that is not known yet is taken to be.
 fn same_client(context: &Context, session: &Arc<Session>, other: &ScrapeJob) -> bool {
-    match context.accounts.standing(&account_key(other)) {
+    match context.accounts.standing(&context.account_of(other)) {
         Some(Standing::Usable(theirs)) => {
             theirs.endpoint == session.endpoint && theirs.client_id == session.client_id
         }

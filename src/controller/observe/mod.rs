@@ -1,5 +1,6 @@
 //! Gathers what is known about one object. Reads only.
 
+mod account;
 pub(super) mod facts;
 
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use kube::ResourceExt;
 
 use super::context::Context;
 use super::memory::Remembered;
-use crate::account::{AccountKey, Session, Standing};
+use crate::account::Session;
 use crate::api::{FINALIZER, INTENT, ScrapeJob};
 use crate::decide::{Body, Intent, JobFacts, Observed, Watched};
+use crate::status::WriteError;
 
 /// What is known, and the session to act with.
 pub(super) struct Seen {
@@ -24,29 +26,18 @@ pub(super) fn key(job: &ScrapeJob) -> String {
     format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any())
 }
 
-/// The account that a job uses: the recorded one for the life of the run.
-pub(super) fn account_key(job: &ScrapeJob) -> AccountKey {
-    let recorded =
-        job.status.as_ref().and_then(|status| status.account.as_ref()).map(|account| account.name.as_str());
-    let name = recorded.unwrap_or_else(|| job.spec.account_name()).to_owned();
-    AccountKey { namespace: job.namespace().unwrap_or_default(), name }
-}
-
 /// Everything that a decision about this object may look at.
-pub(super) fn observe(context: &Context, job: &ScrapeJob, remembered: Remembered, nonce: String) -> Seen {
-    let account = account_key(job);
-    let standing = context.accounts.standing(&account);
-    let deleting = job.metadata.deletion_timestamp.is_some();
-    let session = match &standing {
-        Some(Standing::Usable(session)) => Some(Arc::clone(session)),
-        // `kubectl delete -f` removes the Secret seconds before the job: its last session still cancels.
-        Some(Standing::Unusable { .. }) | None if deleting => context.accounts.last_session(&account),
-        Some(Standing::Unusable { .. }) | None => None,
-    };
-    let facts_of_account = match &session {
-        Some(session) if deleting => crate::decide::AccountFacts::Usable(facts::account_use(session)),
-        Some(_) | None => facts::account(&account.name, standing),
-    };
+///
+/// # Errors
+/// If the API server did not say what the decision hangs on.
+pub(super) async fn observe(
+    context: &Context,
+    job: &ScrapeJob,
+    remembered: Remembered,
+    nonce: String,
+) -> Result<Seen, WriteError> {
+    let account = account::of(context, job, &remembered).await?;
+    let (facts_of_account, session) = account::facts(context, job, &account)?;
     let watched = session.as_ref().and_then(|session| session.polling(|poller| poller.latest(&key(job))));
     let now = context.clock.now();
     let observed = Observed {
@@ -59,7 +50,7 @@ pub(super) fn observe(context: &Context, job: &ScrapeJob, remembered: Remembered
         memory: with_nonce_age(context, job, remembered),
         nonce,
     };
-    Seen { observed, session }
+    Ok(Seen { observed, session })
 }
 
 fn job_facts(job: &ScrapeJob) -> JobFacts {
