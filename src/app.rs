@@ -111,7 +111,13 @@ impl Operator {
         let synced = async move {
             let (jobs, known) = caches;
             known.synced().await;
-            jobs.wait_until_ready().await.is_ok()
+            // A store wakes only one of those who wait for it, and the controller does, too.
+            loop {
+                if let Ok(ready) = tokio::time::timeout(Duration::from_secs(1), jobs.wait_until_ready()).await
+                {
+                    break ready.is_ok();
+                }
+            }
         };
         Self { context, metrics, stop, controllers, synced: synced.boxed() }
     }
