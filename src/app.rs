@@ -8,8 +8,10 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use kube::client::ClientBuilder;
+use kube::core::PartialObjectMeta;
 use kube::runtime::reflector;
 use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
@@ -18,7 +20,7 @@ use tokio::time::Instant;
 use tower::util::MapResponseLayer;
 
 use crate::account::{Accounts, Channels, SecretWatches};
-use crate::api::{ScrapeAccount, ScrapeJob};
+use crate::api::{ClusterScrapeAccount, ScrapeAccount, ScrapeJob};
 use crate::clock::Clock;
 use crate::controller::{self, Options, Stopping};
 use crate::leader::{Candidate, Election, Leadership, Standing};
@@ -50,8 +52,16 @@ pub async fn run(options: Options, listen: SocketAddr, election: Option<Election
         .context("the kubeconfig cannot be used")?
         .with_layer(&MapResponseLayer::new(log_warnings))
         .build();
-    check::<ScrapeJob>(&client, &options, "scrapejobs").await?;
-    check::<ScrapeAccount>(&client, &options, "scrapeaccounts").await?;
+    check::<ScrapeJob>(&client, &options, "scrapejobs.spideriq.ai").await?;
+    check::<ScrapeAccount>(&client, &options, "scrapeaccounts.spideriq.ai").await?;
+    if options.namespaces.is_empty() {
+        ask(
+            Api::<PartialObjectMeta<ClusterScrapeAccount>>::all(client.clone()),
+            "clusterscrapeaccounts.spideriq.ai",
+        )
+        .await?;
+        ask(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), "namespaces").await?;
+    }
 
     let metrics = Metrics::default();
     let seen = Seen::default();
@@ -183,19 +193,29 @@ impl Operator {
         let accounts = Arc::new(Accounts::new(clock.clone(), channels, metrics.clone(), transport));
         let (stop, stopping) = watch::channel(None);
         let (jobs, jobs_writer) = reflector::store();
-        let (cached_accounts, accounts_writer) = reflector::store();
-        let caches = (jobs.clone(), cached_accounts.clone());
+        let (known, account_writers) = controller::account_caches(&options.namespaces);
+        if !known.cluster_accounts() {
+            tracing::info!("cluster accounts are off, because of --watch-namespace");
+        }
+        let caches = (jobs.clone(), known.clone());
         let secrets = SecretWatches::new(nudge);
         let stopping = Stopping { told: stopping, leadership };
-        let shared = (options, stopping, jobs, metrics);
-        let context = Arc::new(controller::Context::new(client, clock, accounts, secrets, shared));
-        let accounts =
-            controller::run_accounts(Arc::clone(&context), (cached_accounts, accounts_writer), nudges);
+        let told = (options, stopping, metrics.clone());
+        let caches_of = (jobs, known);
+        let context = Arc::new(controller::Context::new(client, clock, (accounts, secrets), told, caches_of));
+        let accounts = controller::run_accounts(Arc::clone(&context), account_writers, nudges);
         let jobs = controller::run_jobs(Arc::clone(&context), jobs_writer, keys);
         let controllers = [tokio::spawn(accounts), tokio::spawn(jobs)];
         let synced = async move {
-            let (jobs, accounts) = caches;
-            jobs.wait_until_ready().await.is_ok() && accounts.wait_until_ready().await.is_ok()
+            let (jobs, known) = caches;
+            known.synced().await;
+            // A store wakes only one of those who wait for it, and the controller does, too.
+            loop {
+                if let Ok(ready) = tokio::time::timeout(Duration::from_secs(1), jobs.wait_until_ready()).await
+                {
+                    break ready.is_ok();
+                }
+            }
         };
         Self { context, stop, controllers, synced: synced.boxed() }
     }
@@ -245,19 +265,26 @@ where
         + serde::de::DeserializeOwned,
     K::DynamicType: Default,
 {
-    let apis: Vec<Api<kube::core::PartialObjectMeta<K>>> = if options.namespaces.is_empty() {
+    let apis: Vec<Api<PartialObjectMeta<K>>> = if options.namespaces.is_empty() {
         vec![Api::all(client.clone())]
     } else {
         options.namespaces.iter().map(|name| Api::namespaced(client.clone(), name)).collect()
     };
-    let one = ListParams::default().limit(1);
     for api in apis {
-        let answer = tokio::time::timeout(ANSWER_WITHIN, api.list_metadata(&one))
-            .await
-            .context("the API server did not answer in time; check KUBECONFIG and the network")?;
-        said(plural, answer)?;
+        ask(api, plural).await?;
     }
     Ok(())
+}
+
+async fn ask<K>(api: Api<PartialObjectMeta<K>>, plural: &str) -> anyhow::Result<()>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    K::DynamicType: Default,
+{
+    let answer = tokio::time::timeout(ANSWER_WITHIN, api.list_metadata(&ListParams::default().limit(1)))
+        .await
+        .context("the API server did not answer in time; check KUBECONFIG and the network")?;
+    said(plural, answer)
 }
 
 /// What an answer to that means, in one sentence.
@@ -266,12 +293,12 @@ fn said<T>(plural: &str, answer: Result<T, kube::Error>) -> anyhow::Result<()> {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => {
             bail!(
-                "the API server does not know {plural}.spideriq.ai: install the CRDs with `spideriq-operator crds | kubectl apply --server-side -f -`"
+                "the API server does not know {plural}: install the CRDs with `spideriq-operator crds | kubectl apply --server-side -f -`"
             )
         }
         Err(kube::Error::Api(status)) if status.code == 403 || status.code == 401 => {
             bail!(
-                "no right to list {plural}.spideriq.ai ({}): grant the rules of the chart's ClusterRole",
+                "no right to list {plural} ({}): grant the rules of the chart's ClusterRole",
                 status.message
             )
         }

@@ -79,7 +79,7 @@ struct Run {
         value_name = "URL"
     )]
     allowed_endpoints: Vec<String>,
-    /// Namespace to watch; repeat it for more. Left out, all are watched.
+    /// Namespace to watch; repeat it for more, and cluster accounts are off. Left out, all are watched.
     #[arg(
         long = "watch-namespace",
         env = "SPIDERIQ_WATCH_NAMESPACES",
@@ -87,7 +87,7 @@ struct Run {
         value_name = "NS"
     )]
     watch_namespaces: Vec<String>,
-    /// Namespace that the operator runs in.
+    /// Namespace that the operator runs in; the Secrets of cluster accounts are read from it.
     #[arg(long, env = "SPIDERIQ_OPERATOR_NAMESPACE", default_value = "spideriq-system", value_name = "NS")]
     operator_namespace: String,
     /// Contend for a lease, so that of several replicas one works and the others stand by.
@@ -183,13 +183,14 @@ fn operate(run: Run) -> anyhow::Result<()> {
         run.allowed_endpoints
     };
     let allowed_endpoints = given.iter().map(|text| Endpoint::parse(text)).collect::<Result<_, _>>()?;
-    let options = Options { allowed_endpoints, namespaces: run.watch_namespaces };
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = run.operator_namespace, "starting");
+    let operator_namespace = run.operator_namespace;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = operator_namespace, "starting");
     let election = run.leader_elect.then(|| Election {
-        namespace: run.operator_namespace,
+        namespace: operator_namespace.clone(),
         lease: run.lease_name,
         identity: identity(),
     });
+    let options = Options { allowed_endpoints, namespaces: run.watch_namespaces, operator_namespace };
     // Two threads are plenty, and a machine of 64 cores must not cost the memory of 64.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(crate::app::run(options, run.http_listen, election));

@@ -64,7 +64,7 @@ fn what_is_missing_is_one_sentence() {
 fn the_crds_are_printed_ready_to_be_applied() {
     let output = run(&["crds"], &[]);
     assert!(output.status.success());
-    assert_eq!(said(&output).matches("kind: CustomResourceDefinition").count(), 2);
+    assert_eq!(said(&output).matches("kind: CustomResourceDefinition").count(), 3);
 }
 
 const ANSWER: &str = r#"{"success":true,"job_id":"abc","type":"spiderSite","status":"processing"}"#;

@@ -26,13 +26,13 @@ impl SecretWatches {
         Self { accounts, watches: Mutex::default() }
     }
 
-    /// Watches the Secret that this account names, instead of the one that it named before.
-    pub fn watch(&self, client: &Client, account: &AccountKey, secret: &str) {
+    /// Watches the Secret that this account names, by namespace and name, instead of the one that it named before.
+    pub fn watch(&self, client: &Client, account: &AccountKey, (namespace, secret): (&str, &str)) {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         if watches.get(account).is_some_and(|(name, _)| name == secret) {
             return;
         }
-        let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), &account.namespace);
+        let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), namespace);
         let config = watcher::Config::default().fields(&format!("metadata.name={secret}"));
         let (key, accounts) = (account.clone(), self.accounts.clone());
         let task = tokio::spawn(async move {

@@ -1,4 +1,5 @@
-//! `ScrapeAccount`: one client of the service, with its credentials and budgets.
+//! `ScrapeAccount`: one client of the service, with its credentials and budgets. Both kinds of accounts share what is
+//! declared here.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
@@ -52,7 +53,7 @@ use super::{Condition, schema};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ScrapeAccountSpec {
-    /// Secret of this namespace with the key token, or the keys clientID, apiKey and apiSecret.
+    /// Secret with the key token, or the keys clientID, apiKey and apiSecret. It is read from the account's own namespace; that of a ClusterScrapeAccount from the operator's namespace.
     pub secret_ref: SecretRef,
 
     /// Base address of the service. It must be on the operator's list of allowed endpoints. Default `https://spideriq.ai/api/v1`.
@@ -69,7 +70,7 @@ pub struct ScrapeAccountSpec {
     pub limits: Option<Limits>,
 }
 
-/// Names a Secret of the same namespace.
+/// Names a Secret.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 pub struct SecretRef {
     /// Name of the Secret.

@@ -6,19 +6,30 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use super::{ScrapeAccount, ScrapeJob};
+use super::{ClusterScrapeAccount, ScrapeAccount, ScrapeJob};
 
 /// The CRDs of this release, in the order in which they are installed.
 ///
 /// # Errors
 /// If a derived CRD does not have the shape that Kubernetes prescribes, which a test rules out.
 pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
+    let account = ScrapeAccount::crd();
+    let mut cluster_account = ClusterScrapeAccount::crd();
+    columns(&account, &mut cluster_account);
     [
         assemble(&ScrapeJob::crd(), [job_rules(), job_changes()].concat().into(), job_default()),
-        assemble(&ScrapeAccount::crd(), Value::Null, account_default()),
+        assemble(&account, Value::Null, account_default()),
+        assemble(&cluster_account, Value::Null, account_default()),
     ]
     .into_iter()
     .collect()
+}
+
+/// Shows one kind with the columns of another.
+fn columns(from: &CustomResourceDefinition, to: &mut CustomResourceDefinition) {
+    for (from, to) in from.spec.versions.iter().zip(&mut to.spec.versions) {
+        to.additional_printer_columns.clone_from(&from.additional_printer_columns);
+    }
 }
 
 /// One CRD as YAML, as it stands in `crds/` and in the chart.

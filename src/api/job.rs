@@ -129,7 +129,7 @@ pub struct ScrapeJobSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
 
-    /// Account to use. Left out, the ScrapeAccount named default of this namespace is used. Immutable.
+    /// Account to use. Left out, the ScrapeAccount named default of this namespace is used, and where there is none, the ClusterScrapeAccount named default. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_ref: Option<AccountRef>,
 
@@ -197,12 +197,24 @@ pub struct AccountRef {
     pub name: String,
 }
 
-/// Kind of the account. ScrapeAccount (default): one of the job's own namespace.
+/// Kind of the account. ScrapeAccount (default): one of the job's own namespace. ClusterScrapeAccount: one that is offered to many namespaces.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub enum AccountKind {
     /// An account of the job's own namespace.
     #[default]
     ScrapeAccount,
+    /// An account that is offered to the namespaces that its selector admits.
+    ClusterScrapeAccount,
+}
+
+impl AccountKind {
+    /// The word as it stands in a manifest.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ScrapeAccount => "ScrapeAccount",
+            Self::ClusterScrapeAccount => "ClusterScrapeAccount",
+        }
+    }
 }
 
 /// What deletion of this object does to a job that is still running. Cancel: it is cancelled, unless another object shares it. Orphan: it is left running. Left out, a job that this object submitted is cancelled and any other is left running.
@@ -288,11 +300,6 @@ pub struct Poll {
 }
 
 impl ScrapeJobSpec {
-    /// The namespace-local name of the account, with the default applied.
-    pub fn account_name(&self) -> &str {
-        self.account_ref.as_ref().map_or(super::DEFAULT_ACCOUNT, |account| &account.name)
-    }
-
     /// What to do about an unknown outcome, with the default applied.
     pub fn on_ambiguous(&self) -> OnAmbiguous {
         self.submission.as_ref().and_then(|submission| submission.on_ambiguous).unwrap_or_default()

@@ -8,6 +8,11 @@
     reason = "the derived schema module hides from the lint that these items are exported"
 )]
 mod account;
+#[allow(
+    unreachable_pub,
+    reason = "the derived schema module hides from the lint that these items are exported"
+)]
+mod cluster_account;
 mod condition;
 mod crd;
 #[allow(
@@ -23,6 +28,7 @@ pub use account::{
     AccountConditionType, AccountJobs, Limits, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus,
     SecretRef, StatusCredential,
 };
+pub use cluster_account::{ClusterScrapeAccount, ClusterScrapeAccountSpec};
 pub use condition::{Condition, ConditionStatus, find};
 pub use crd::{crds, to_yaml};
 pub use job::{

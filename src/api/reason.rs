@@ -35,8 +35,9 @@ macro_rules! reasons {
 
 reasons! {
     WaitingForController: "The operator has not looked at the object yet. If this stays, the operator is not running or does not watch this namespace.",
-    AccountNotFound: "The ScrapeAccount that the job names, or the one named default, does not exist in this namespace. Create it.",
-    AccountNotReady: "The account exists and cannot be used yet; its own conditions say why.",
+    AccountNotFound: "The account that the job names does not exist; or the job names none, and there is neither a ScrapeAccount named default in its namespace nor a ClusterScrapeAccount named default. Create it.",
+    AccountNotReady: "The account exists and cannot be used yet; its own conditions say why. Cluster accounts are off where the operator runs with --watch-namespace.",
+    NamespaceNotAllowed: "The namespaceSelector of the ClusterScrapeAccount does not admit this namespace, so that nothing is submitted; what was accepted before goes on. Label the namespace as the selector asks, widen the selector, or create a ScrapeAccount named default in the namespace. The job goes on by itself.",
     CredentialsMissing: "The Secret that the account names, or a key in it, is missing. Create it with the key token, or with clientID, apiKey and apiSecret.",
     CredentialsRejected: "The service rejected the token, or the client is inactive. Put a valid token into the account's Secret; it is used at once.",
     TenantChanged: "The account's credentials belong to another client than the one that submitted this job, so what the service says about the job cannot be believed. Put back credentials of the recorded client.",

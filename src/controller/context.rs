@@ -10,10 +10,11 @@ use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::accounts::{Known, takes_default};
 use super::memory::Memories;
 use super::tally::Tallies;
 use crate::account::{AccountKey, Accounts, SecretWatches};
-use crate::api::{MESSAGE_MAX, Reason, ScrapeAccount, ScrapeJob, State};
+use crate::api::{AccountKind, DEFAULT_ACCOUNT, MESSAGE_MAX, Reason, ScrapeJob, State};
 use crate::clock::Clock;
 use crate::leader::Leadership;
 use crate::spideriq::Endpoint;
@@ -22,8 +23,6 @@ use crate::telemetry::{AccountGauges, Metrics, Snapshot};
 
 /// A job as the cache has it: one that cannot be decoded stops nobody else.
 pub(super) type CachedJob = kube::core::DeserializeGuard<ScrapeJob>;
-/// An account as the cache has it.
-pub(super) type CachedAccount = kube::core::DeserializeGuard<ScrapeAccount>;
 
 /// What the operator was told to do.
 #[derive(Clone, Debug)]
@@ -32,6 +31,8 @@ pub struct Options {
     pub allowed_endpoints: Vec<Endpoint>,
     /// Namespaces to watch; none means all.
     pub namespaces: Vec<String>,
+    /// Namespace that the operator runs in: the Secrets of cluster accounts are read from it, and from nowhere else.
+    pub operator_namespace: String,
 }
 
 /// What ends the beginning of effects.
@@ -62,19 +63,20 @@ pub struct Context {
     /// What is counted.
     pub metrics: Metrics,
     pub(super) jobs: Store<CachedJob>,
+    pub(super) known: Known,
     pub(super) memories: Memories,
     pub(super) exclusive: Exclusive,
     pub(super) tallies: Tallies,
 }
 
 impl Context {
-    /// Joins the parts; `jobs` is the cache that the job controller fills.
+    /// Joins the parts; `jobs` and `known` are the caches that the controllers fill.
     pub fn new(
         client: Client,
         clock: Clock,
-        accounts: Arc<Accounts>,
-        secrets: SecretWatches,
-        (options, stopping, jobs, metrics): (Options, Stopping, Store<CachedJob>, Metrics),
+        (accounts, secrets): (Arc<Accounts>, SecretWatches),
+        (options, stopping, metrics): (Options, Stopping, Metrics),
+        (jobs, known): (Store<CachedJob>, Known),
     ) -> Self {
         let Stopping { told: stopping, leadership } = stopping;
         Self {
@@ -87,6 +89,7 @@ impl Context {
             leadership,
             metrics,
             jobs,
+            known,
             memories: Memories::default(),
             exclusive: Exclusive::default(),
             tallies: Tallies::default(),
@@ -129,25 +132,51 @@ impl Context {
 
     /// How an account stands, in decide's words.
     pub(super) fn account_facts(&self, account: &AccountKey) -> crate::decide::AccountFacts {
-        super::observe::facts::account(&account.name, self.accounts.standing(account))
+        super::observe::facts::account(account, self.accounts.standing(account), self.known.has(account))
     }
 
-    /// Has every job of an account looked at.
+    /// The account that a job uses.
+    pub(super) fn account_of(&self, job: &ScrapeJob) -> AccountKey {
+        self.known.account_of(job)
+    }
+
+    /// Has every job looked at that uses an account, or would if it were there.
     pub(super) fn wake_jobs(&self, account: &AccountKey) {
-        let mut names: Vec<String> = self.jobs_of(account).iter().map(|job| job.name_any()).collect();
+        let elsewhere = |job: &ScrapeJob| {
+            account.kind() == AccountKind::ScrapeAccount
+                && job.metadata.namespace.as_deref() != Some(account.namespace.as_str())
+        };
+        self.wake(|job| {
+            let default = account.name == DEFAULT_ACCOUNT && takes_default(job);
+            !elsewhere(job) && (default || self.account_of(job) == *account)
+        });
+    }
+
+    /// Has every job looked at, in one namespace or all, that waits to be submitted with an account of the cluster.
+    pub(super) fn wake_barred(&self, namespace: Option<&str>) {
+        self.wake(|job| {
+            let waits = job.status.as_ref().is_none_or(|status| {
+                !status.finished && (status.job_id.is_none() || status.account.is_none())
+            });
+            let here = namespace.is_none_or(|name| job.metadata.namespace.as_deref() == Some(name));
+            here && waits && self.account_of(job).kind() == AccountKind::ClusterScrapeAccount
+        });
+    }
+
+    fn wake(&self, concerned: impl Fn(&ScrapeJob) -> bool) {
+        let jobs = self.jobs.state();
+        let jobs = jobs.iter().filter_map(|job| job.0.as_ref().ok()).filter(|job| concerned(job));
+        let mut keys: Vec<String> = jobs.map(super::observe::key).collect();
         // The cache has no order; a simulation that is to be repeated needs one.
-        names.sort();
-        for name in names {
-            self.accounts.tell(format!("{}/{name}", account.namespace));
+        keys.sort();
+        for key in keys {
+            self.accounts.tell(key);
         }
     }
 
     /// The decoded jobs of the cache that use this account.
     pub(super) fn jobs_of(&self, account: &AccountKey) -> Vec<Arc<CachedJob>> {
-        let uses = |job: &Arc<CachedJob>| {
-            job.meta().namespace.as_deref() == Some(account.namespace.as_str())
-                && job.0.as_ref().is_ok_and(|job| job.spec.account_name() == account.name)
-        };
+        let uses = |job: &Arc<CachedJob>| job.0.as_ref().is_ok_and(|job| self.account_of(job) == *account);
         self.jobs.state().into_iter().filter(uses).collect()
     }
 

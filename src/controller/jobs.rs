@@ -16,7 +16,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use super::act::nonce;
 use super::act::{Acted, act};
 use super::context::{CachedJob, Context};
-use super::observe::{Seen, account_key, key, observe};
+use super::observe::{Seen, key, observe};
 use super::{tally, watch};
 use crate::api::{ScrapeJob, ScrapeJobStatus, State};
 use crate::decide::{self, Again, Outcome, SubmitAnswer, Verdict};
@@ -25,6 +25,8 @@ use crate::status::{WriteError, compute, patch_status, same_meaning};
 
 /// How many objects are worked on at once; what waits for the budget does not count.
 const AT_ONCE: u16 = 64;
+/// How long until a job is looked at again whose account is about to be opened; it is told when it is.
+const OPENS_WITHIN: Duration = Duration::from_secs(5);
 /// How long the API server may take to answer a live read.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -74,7 +76,7 @@ fn watched(
         }
         watcher::Event::Apply(job) => {
             if let Ok(job) = &job.0 {
-                tally::changed(&context, account_key(job));
+                tally::changed(&context, context.account_of(job));
             }
         }
         watcher::Event::Init | watcher::Event::InitApply(_) => {}
@@ -95,7 +97,7 @@ fn forget(context: &Arc<Context>, job: &CachedJob) {
         session.polling(|poller| poller.unfollow(&key));
     }
     if let Ok(job) = &job.0 {
-        let account = account_key(job);
+        let account = context.account_of(job);
         if context.accounts.keeps(&account) && context.jobs_of(&account).is_empty() {
             context.accounts.let_go(&account);
         }
@@ -109,7 +111,9 @@ async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Acti
     let Some(job) = fresh(&context, &cached).await? else { return Ok(Action::await_change()) };
     let uid = job.uid().unwrap_or_default();
     // IO, reads only
-    let seen = observe(&context, &job, context.memories.get(&uid), nonce());
+    let Some(seen) = observe(&context, &job, context.memories.get(&uid), nonce()).await? else {
+        return Ok(Action::requeue(OPENS_WITHIN));
+    };
     // pure
     let plan = decide::next(&seen.observed);
     // IO, at most one effect

@@ -24,6 +24,8 @@ pub(super) struct Remembered {
     pub(super) ended: Option<String>,
     /// The resourceVersion of our own last write: an older object in the cache is stale.
     pub(super) written: Option<u64>,
+    /// Whether the API server itself said that the namespace has no account of its own.
+    pub(super) no_own_account: bool,
     /// Whether the next look must be live.
     pub(super) live: bool,
     /// Writes in a row that were not carried out.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::plan::Details;
 use super::{Body, Intent};
 use crate::api::{
-    Credential, DEFAULT_ACCOUNT, DEFAULT_ENDPOINT, DeletionPolicy, Origin, Reason, ScrapeJobSpec,
-    ScrapeJobStatus, SubmissionRecord, TtlPolicy,
+    AccountKind, Credential, DEFAULT_ACCOUNT, DEFAULT_ENDPOINT, DeletionPolicy, Origin, Reason,
+    ScrapeJobSpec, ScrapeJobStatus, SubmissionRecord, TtlPolicy,
 };
 
 /// Everything that is known about one object at one moment.
@@ -121,10 +121,12 @@ pub enum IntentFacts {
 pub enum AccountFacts {
     /// It does not exist.
     Missing {
+        /// The kind that was looked for.
+        kind: AccountKind,
         /// The name that was looked for.
         name: String,
     },
-    /// It exists, and nothing can be sent with it.
+    /// It exists, and nothing can be sent with it for this job.
     Unusable {
         /// Why.
         reason: Reason,
@@ -141,6 +143,8 @@ pub enum AccountFacts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct AccountUse {
+    /// Its kind.
+    pub kind: AccountKind,
     /// Its name.
     pub name: String,
     /// Base address of the service.
@@ -152,6 +156,8 @@ pub struct AccountUse {
     pub credential: Credential,
     /// Whether submits are held back for the whole account.
     pub suspended: bool,
+    /// Why this job may not be submitted with it, if it may not: what was begun with it goes on all the same.
+    pub barred: Option<(Reason, String)>,
     /// Since when the service rejects the credentials, and its words.
     pub rejected: Option<(Timestamp, String)>,
     /// Whether the monthly spend cap is reached.
@@ -164,10 +170,12 @@ impl Default for AccountUse {
     /// An account of that name at the service's own endpoint, of which nothing else is known.
     fn default() -> Self {
         Self {
+            kind: AccountKind::ScrapeAccount,
             name: DEFAULT_ACCOUNT.to_owned(),
             endpoint: DEFAULT_ENDPOINT.to_owned(),
             client_id: None,
             credential: Credential { uid: String::new(), resource_version: String::new() },
+            barred: None,
             suspended: false,
             rejected: None,
             spend_cap: false,
@@ -196,6 +204,11 @@ impl AccountFacts {
 }
 
 impl AccountUse {
+    /// Kind and name, for people.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.kind.as_str(), self.name)
+    }
+
     /// Whether these credentials are proven to be of the client that made this submission:
     /// the same client at the same endpoint, or, where one of the two is not known, the very Secret that was used then.
     pub fn proves(&self, submission: &SubmissionRecord) -> bool {

@@ -32,6 +32,13 @@ pub(super) fn next(o: &Observed) -> Plan {
     if let Some(standing) = still_held(o) {
         return Plan::Rest(standing);
     }
+    if let AccountFacts::Unusable { reason: Reason::NamespaceNotAllowed, message, fingerprint: _ } =
+        &o.account
+        && !seen_before(o)
+    {
+        // A mirrored job that was never looked at is not looked at for a namespace that may not use the account.
+        return Plan::Rest(Standing::Waiting(Reason::NamespaceNotAllowed, message.clone()));
+    }
     if believed(o) {
         if let Some((first, last)) = o.watched.missing {
             if !seen_before(o) && o.job.spec.job_id.is_some() {
@@ -207,8 +214,9 @@ pub(super) fn believed(o: &Observed) -> bool {
 /// only when the last good look is old, so that an outage does not write twice for every object (R13).
 pub(super) fn freshness(o: &Observed) -> Freshness {
     let account = match &o.account {
-        AccountFacts::Missing { name } => {
-            return Freshness::Stale(Reason::AccountNotFound, format!("ScrapeAccount {name} does not exist"));
+        AccountFacts::Missing { kind, name } => {
+            let message = format!("{} {name} does not exist", kind.as_str());
+            return Freshness::Stale(Reason::AccountNotFound, message);
         }
         AccountFacts::Unusable { reason, message, fingerprint: _ } => {
             return Freshness::Stale(*reason, message.clone());
@@ -216,10 +224,8 @@ pub(super) fn freshness(o: &Observed) -> Freshness {
         AccountFacts::Usable(account) => account,
     };
     if !believed(o) {
-        let message = format!(
-            "the credentials of ScrapeAccount {} are not of the client that the job belongs to",
-            account.name
-        );
+        let message =
+            format!("the credentials of {} are not of the client that the job belongs to", account.title());
         return Freshness::Stale(Reason::TenantChanged, message);
     }
     let old = o.watched.read_at.is_none_or(|at| o.now > at + stale_after(o));

@@ -10,7 +10,7 @@ use super::Intent;
 use super::body::knows_version;
 use super::facts::{AccountFacts, AccountUse, IntentFacts, Observed};
 use super::plan::{Attempt, LookUp, Plan, Standing};
-use crate::api::{OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
+use crate::api::{AccountKind, OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
 
 /// How long this process must have seen a nonce before it takes the outcome as unknown: longer than any request
 /// that another process may still have under way (5 s to begin, 8 s to run, and a margin).
@@ -66,16 +66,23 @@ pub(super) fn next(o: &Observed) -> Plan {
 /// The account, if a submit may be sent with it now; else how the job stands.
 fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
     match account {
-        AccountFacts::Missing { name } => Err(Standing::Waiting(
-            Reason::AccountNotFound,
-            format!("ScrapeAccount {name} does not exist in this namespace; create it"),
-        )),
+        AccountFacts::Missing { kind, name } => {
+            let place = match kind {
+                AccountKind::ScrapeAccount => " in this namespace",
+                AccountKind::ClusterScrapeAccount => "",
+            };
+            let message = format!("{} {name} does not exist{place}; create it", kind.as_str());
+            Err(Standing::Waiting(Reason::AccountNotFound, message))
+        }
         AccountFacts::Unusable { reason, message, fingerprint: _ } => {
-            let reason =
-                if *reason == Reason::CredentialsMissing { *reason } else { Reason::AccountNotReady };
+            let own = matches!(reason, Reason::CredentialsMissing | Reason::NamespaceNotAllowed);
+            let reason = if own { *reason } else { Reason::AccountNotReady };
             Err(Standing::Waiting(reason, message.clone()))
         }
         AccountFacts::Usable(account) => {
+            if let Some((reason, words)) = &account.barred {
+                return Err(Standing::Waiting(*reason, words.clone()));
+            }
             if let Some((since, words)) = &account.rejected {
                 return Err(Standing::Rejected(*since, words.clone()));
             }
@@ -83,18 +90,15 @@ fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
                 return Err(Standing::Held(
                     Reason::SpendCapReached,
                     format!(
-                        "ScrapeAccount {} has reached its monthly spend cap; raise the cap, and the job goes on within the hour",
-                        account.name
+                        "{} has reached its monthly spend cap; raise the cap, and the job goes on within the hour",
+                        account.title()
                     ),
                 ));
             }
             if account.suspended {
                 return Err(Standing::Waiting(
                     Reason::AccountNotReady,
-                    format!(
-                        "ScrapeAccount {} is suspended; set its spec.suspend to false to go on",
-                        account.name
-                    ),
+                    format!("{} is suspended; set its spec.suspend to false to go on", account.title()),
                 ));
             }
             Ok(account)
@@ -271,8 +275,8 @@ fn with_account(o: &Observed, record: &SubmissionRecord, then: impl FnOnce(&Acco
         Ok(account) => held(
             Reason::TenantChanged,
             &format!(
-                "the outcome of a submit is not known, and the credentials of ScrapeAccount {} are not proven to be of the client that made it; put back credentials of that client",
-                account.name
+                "the outcome of a submit is not known, and the credentials of {} are not proven to be of the client that made it; put back credentials of that client",
+                account.title()
             ),
         ),
     }

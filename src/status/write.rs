@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::api::{ScrapeAccount, ScrapeAccountStatus, ScrapeJob, ScrapeJobStatus};
+use crate::api::{ScrapeAccountStatus, ScrapeJob, ScrapeJobStatus};
 
 /// Longer than any healthy answer; a write without one is settled by a live read.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -45,17 +46,17 @@ pub async fn patch_status(
     answered(jobs.patch_status(name, &params, &Patch::Merge(&patch))).await
 }
 
-/// Writes the status of an account.
+/// Writes the status of an account, of either kind.
 ///
 /// # Errors
 /// See [`WriteError`].
-pub async fn patch_account_status(
-    accounts: &Api<ScrapeAccount>,
+pub async fn patch_account_status<K: DeserializeOwned>(
+    accounts: &Api<K>,
     name: &str,
     resource_version: &str,
     recorded: &ScrapeAccountStatus,
     status: &ScrapeAccountStatus,
-) -> Result<ScrapeAccount, WriteError> {
+) -> Result<K, WriteError> {
     let written = recorded.observed_generation.is_some_and(|generation| generation >= 0);
     let before = if written { to_value(recorded) } else { json!({}) };
     let patch = json!({

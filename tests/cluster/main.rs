@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub, reason = "a test")]
 
 mod answers;
+mod cluster_account;
 mod conditions;
 mod costs;
 mod crashes;

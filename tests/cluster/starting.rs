@@ -125,6 +125,11 @@ async fn the_chart_grants_what_it_says_upgrades_its_crds_and_keeps_them() {
         (operator, "patch", "scrapejobs.spideriq.ai/status", true),
         (operator, "patch", "scrapeaccounts.spideriq.ai/status", true),
         (operator, "patch", "scrapeaccounts.spideriq.ai", false),
+        (operator, "watch", "clusterscrapeaccounts.spideriq.ai", true),
+        (operator, "patch", "clusterscrapeaccounts.spideriq.ai/status", true),
+        (operator, "patch", "clusterscrapeaccounts.spideriq.ai", false),
+        (operator, "watch", "namespaces", true),
+        (operator, "patch", "namespaces", false),
         (operator, "create", "scrapejobs.spideriq.ai", false),
         (operator, "delete", "scrapejobs.spideriq.ai", true),
         (operator, "deletecollection", "scrapejobs.spideriq.ai", false),
@@ -157,9 +162,14 @@ async fn the_chart_grants_what_it_says_upgrades_its_crds_and_keeps_them() {
     for (user, verb, what) in [
         ("joe", "patch", "scrapejobs.spideriq.ai/status"),
         ("ann", "create", "scrapejobs.spideriq.ai"),
+        ("joe", "create", "clusterscrapeaccounts.spideriq.ai"),
         ("joe", "create", "scrapejobs.spideriq.ai"),
     ] {
-        let there = if (user, verb) == ("joe", "create") { "kube-system" } else { "default" };
+        let there = if (user, verb, what) == ("joe", "create", "scrapejobs.spideriq.ai") {
+            "kube-system"
+        } else {
+            "default"
+        };
         assert!(!may(user, verb, what, there), "{user} {verb} {what}");
     }
 

@@ -24,10 +24,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub struct World {
     pub bed: Testbed,
     pub namespace: String,
+    /// Where the chart is installed: the operator's own namespace.
+    pub home: String,
     pub service: Running,
     pub log: PathBuf,
-    /// Namespaces that are watched beside the first.
-    others: Vec<String>,
+    /// Namespaces that are watched; none means all.
+    watched: Vec<String>,
     /// The operator to run: the one that was built with the tests.
     pub program: PathBuf,
     /// More arguments for it.
@@ -58,6 +60,16 @@ impl World {
         for other in &others {
             bed.kubectl(&["create", "namespace", other]).unwrap();
         }
+        let watched = [std::slice::from_ref(&namespace), &others].concat();
+        Self::watching(bed, namespace, watched, rules).await
+    }
+
+    /// The same with an operator that watches every namespace: on a control plane that no other test uses.
+    pub async fn everywhere(bed: Testbed, name: &str, rules: &str) -> Self {
+        Self::watching(bed, name.to_owned(), Vec::new(), rules).await
+    }
+
+    async fn watching(bed: Testbed, namespace: String, watched: Vec<String>, rules: &str) -> Self {
         let root = env!("CARGO_MANIFEST_DIR");
         bed.kubectl(&["apply", "--server-side", "--filename", &format!("{root}/crds")]).unwrap();
         bed.kubectl(&[
@@ -66,11 +78,14 @@ impl World {
             "--timeout=60s",
             "crd/scrapejobs.spideriq.ai",
             "crd/scrapeaccounts.spideriq.ai",
+            "crd/clusterscrapeaccounts.spideriq.ai",
         ])
         .unwrap();
         let chart = format!("{root}/charts/spideriq-operator");
-        let watched = [std::slice::from_ref(&namespace), &others].concat().join(",");
-        let watch = format!("watchNamespaces={{{watched}}}");
+        let watch = match watched.join(",") {
+            all if all.is_empty() => "watchNamespaces=null".to_owned(),
+            some => format!("watchNamespaces={{{some}}}"),
+        };
         let set = ["replicaCount=0", "crds.install=false", "serviceAccount.name=operator", &watch].join(",");
         bed.run(
             "helm",
@@ -88,9 +103,30 @@ impl World {
         let service = Emulator::start(config).await.unwrap();
         let client = admin(&bed).await;
         let program = env!("CARGO_BIN_EXE_spideriq-operator").into();
-        let log = std::env::temp_dir().join(format!("{namespace}.log"));
+        let log = std::env::temp_dir().join(format!("{namespace}-{}.log", std::process::id()));
+        let home = namespace.clone();
         let arguments = Vec::new();
-        Self { bed, namespace, service, log, others, program, arguments, kubeconfig, operator: None, client }
+        Self {
+            bed,
+            namespace,
+            home,
+            service,
+            log,
+            watched,
+            program,
+            arguments,
+            kubeconfig,
+            operator: None,
+            client,
+        }
+    }
+
+    /// Goes on in a namespace with these labels, made where there is none.
+    pub fn enter(&mut self, namespace: &str, labels: &str) {
+        namespace.clone_into(&mut self.namespace);
+        self.apply(&format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}, labels: {{{labels}}}}}}}"
+        ));
     }
 
     /// An account with its Secret; its limits let a test go fast, because the emulated service has none here.
@@ -148,10 +184,10 @@ impl World {
     pub fn replica(&self, log: &Path) -> Child {
         let log = File::options().create(true).append(true).open(log).unwrap();
         Command::new(&self.program)
-            .args(["run", "--http-listen", "127.0.0.1:0", "--watch-namespace", &self.namespace])
-            .args(self.others.iter().map(|other| format!("--watch-namespace={other}")))
+            .args(["run", "--http-listen", "127.0.0.1:0"])
+            .args(self.watched.iter().map(|watched| format!("--watch-namespace={watched}")))
             .args(["--allowed-endpoint", &self.service.base_url()])
-            .args(["--operator-namespace", &self.namespace, "--lease-name", &self.lease()])
+            .args(["--operator-namespace", &self.home, "--lease-name", &self.lease()])
             .args(&self.arguments)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("RUST_LOG", "info,spideriq_operator=debug")
@@ -297,7 +333,7 @@ impl World {
 
     /// Who the operator is to the API server.
     pub fn user(&self) -> String {
-        format!("system:serviceaccount:{}:operator", self.namespace)
+        format!("system:serviceaccount:{}:operator", self.home)
     }
 
     /// The operator's own log.
@@ -305,10 +341,13 @@ impl World {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// The objects of a kind in the namespace, as the admin.
+    /// The objects of a kind in the namespace, or in the cluster, as the admin.
     pub fn api(&self, kind: &str) -> Api<DynamicObject> {
-        let gvk = GroupVersionKind::gvk("spideriq.ai", "v1alpha1", kind);
-        Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::from_gvk(&gvk))
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("spideriq.ai", "v1alpha1", kind));
+        if kind.starts_with("Cluster") {
+            return Api::all_with(self.client.clone(), &resource);
+        }
+        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
     }
 }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
-use spideriq_operator::api::{ReadyWhen, Reason, Remote, ScrapeAccountStatus, ScrapeJobStatus, State, find};
+use spideriq_operator::api::{
+    AccountKind, ReadyWhen, Reason, Remote, ScrapeAccountStatus, ScrapeJobStatus, State, find,
+};
 use spideriq_operator::decide::{
     AccountFacts, Details, Freshness, Observed, Outcome, RemoteState, Standing, Summary, Trouble, next,
     settle,
@@ -182,7 +184,7 @@ fn r9_r10_every_new_generation_is_observed_in_all_conditions_at_once_on_finished
     waiting.recorded = status_of(&rest(&waiting), &waiting);
     for mut o in [ended, waiting] {
         assert!(!writes(&o), "what stands still is not written: {:?}", o.recorded.state);
-        o.account = AccountFacts::Missing { name: "default".to_owned() };
+        o.account = AccountFacts::Missing { kind: AccountKind::ScrapeAccount, name: "default".to_owned() };
         assert!(!o.recorded.finished || !writes(&o), "what is over needs no account");
         o.job.generation = 2;
         assert!(writes(&o), "{:?}", o.recorded.state);

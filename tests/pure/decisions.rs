@@ -1,8 +1,8 @@
 //! What is done next: the tables of the protocol of submitting, of following and of deletion.
 
 use spideriq_operator::api::{
-    CancelReason, Credential, DeletionPolicy, OnAmbiguous, Origin, Reason, Remote, ScrapeJobStatus, State,
-    Submission,
+    AccountKind, CancelReason, Credential, DeletionPolicy, OnAmbiguous, Origin, Reason, Remote,
+    ScrapeJobStatus, State, Submission,
 };
 use spideriq_operator::decide::{
     AccountFacts, Intent, IntentFacts, Observed, Outcome, Plan, Refusal, Standing, SubmitAnswer,
@@ -31,6 +31,10 @@ fn with_account(o: &mut Observed, change: impl FnOnce(&mut spideriq_operator::de
     o.account = AccountFacts::Usable(account);
 }
 
+fn barred(o: &mut Observed) {
+    with_account(o, |account| account.barred = Some((Reason::NamespaceNotAllowed, String::new())));
+}
+
 fn intent(o: &Observed) -> Intent {
     Intent::new(&o.job, &account(), "nonce-1", ago(60)).unwrap()
 }
@@ -54,7 +58,10 @@ fn a_job_that_was_never_sent_is_submitted_when_its_account_lets_it() {
             ("suspended", |o| o.job.spec.suspend = Some(true), "rest Suspended"),
             (
                 "no account",
-                |o| o.account = AccountFacts::Missing { name: "default".into() },
+                |o| {
+                    o.account =
+                        AccountFacts::Missing { kind: AccountKind::ScrapeAccount, name: "default".into() }
+                },
                 "rest AccountNotFound",
             ),
             (
@@ -78,6 +85,28 @@ fn a_job_that_was_never_sent_is_submitted_when_its_account_lets_it() {
                     }
                 },
                 "rest AccountNotReady",
+            ),
+            (
+                "namespace not admitted",
+                |o| {
+                    o.account = AccountFacts::Unusable {
+                        reason: Reason::NamespaceNotAllowed,
+                        message: String::new(),
+                        fingerprint: String::new(),
+                    }
+                },
+                "rest NamespaceNotAllowed",
+            ),
+            ("namespace not admitted any more", barred, "rest NamespaceNotAllowed"),
+            (
+                "nor told how its account stands",
+                |o| {
+                    with_account(o, |a| {
+                        a.barred = Some((Reason::NamespaceNotAllowed, String::new()));
+                        a.rejected = Some((ago(999), String::new()));
+                    })
+                },
+                "rest NamespaceNotAllowed",
             ),
             ("account suspended", |o| with_account(o, |a| a.suspended = true), "rest AccountNotReady"),
             (
@@ -226,6 +255,7 @@ fn an_unknown_outcome_is_looked_up_held_or_left_to_a_person() {
                 |o| o.recorded.submission.as_mut().unwrap().body_hash = Some("v9:0".into()),
                 "rest SubmissionAmbiguous",
             ),
+            ("namespace not admitted any more", barred, "rest Unknown"),
             (
                 "another client",
                 |o| with_account(o, |a| a.client_id = Some("cli_b".into())),
@@ -255,7 +285,14 @@ fn an_unknown_outcome_is_looked_up_held_or_left_to_a_person() {
                 },
                 "submit 2",
             ),
-            ("no account", |o| o.account = AccountFacts::Missing { name: "default".into() }, "rest Unknown"),
+            (
+                "no account",
+                |o| {
+                    o.account =
+                        AccountFacts::Missing { kind: AccountKind::ScrapeAccount, name: "default".into() }
+                },
+                "rest Unknown",
+            ),
             ("account suspended", |o| with_account(o, |a| a.suspended = true), "rest Unknown"),
             ("three answers without an id", |o| o.memory.unusable_answers = 3, "look up ToHold"),
             ("hold", |o| on_ambiguous(o, OnAmbiguous::Hold), "look up ToHold"),
@@ -352,6 +389,15 @@ fn a_job_with_an_id_is_followed_believed_and_finished() {
                 "rest Processing",
             ),
             ("without the finalizer", |o| o.job.protected = false, "protect"),
+            ("namespace not admitted any more", barred, "rest Processing"),
+            (
+                "completed, and not admitted any more",
+                |o| {
+                    barred(o);
+                    o.watched.latest = Some(remote("completed"));
+                },
+                "detail",
+            ),
         ],
     );
     check(
@@ -365,10 +411,24 @@ fn a_job_with_an_id_is_followed_believed_and_finished() {
             ),
             (
                 "mirrored without an account",
-                |o| o.account = AccountFacts::Missing { name: "default".into() },
+                |o| {
+                    o.account =
+                        AccountFacts::Missing { kind: AccountKind::ScrapeAccount, name: "default".into() }
+                },
                 "rest AccountNotFound",
             ),
             ("mirrored and never seen", |o| o.watched.missing = Some((ago(1), ago(1))), "rest JobNotFound"),
+            (
+                "mirrored, namespace not admitted",
+                |o| {
+                    o.account = AccountFacts::Unusable {
+                        reason: Reason::NamespaceNotAllowed,
+                        message: String::new(),
+                        fingerprint: String::new(),
+                    }
+                },
+                "rest NamespaceNotAllowed",
+            ),
         ],
     );
 }
@@ -381,6 +441,7 @@ fn deletion_cancels_what_is_ours_and_never_waits_beyond_its_bound() {
         &base,
         &[
             ("running", |_| {}, "cancel"),
+            ("namespace not admitted any more", barred, "cancel"),
             ("cancel sent", |o| o.memory.cancel_sent = true, "confirm"),
             ("over", |o| o.watched.latest = Some(remote("completed")), "release"),
             ("shared", |o| o.memory.left = Some("shared".into()), "release LeftRunning"),
@@ -483,7 +544,7 @@ fn what_must_not_submit_never_does() {
         [
             AccountFacts::Usable(account()),
             AccountFacts::Usable(rejected),
-            AccountFacts::Missing { name: "x".into() },
+            AccountFacts::Missing { kind: AccountKind::ScrapeAccount, name: "x".into() },
         ]
     };
     let intents: [Change; 4] = [
@@ -492,9 +553,10 @@ fn what_must_not_submit_never_does() {
         |o| found(o, |i| i.uid = "old".into()),
         |o| o.intent = IntentFacts::Unreadable,
     ];
-    let guards: [(&str, Change); 4] = [
+    let guards: [(&str, Change); 5] = [
         ("deleted", |o| o.job.deleted_at = Some(ago(1))),
         ("suspended", |o| o.job.spec.suspend = Some(true)),
+        ("of a namespace that is not admitted", barred),
         ("over", |o| {
             let ended = Standing::Ended(State::Failed, Reason::RemoteFailed, String::new());
             o.recorded = shown(ended, o);
@@ -526,7 +588,7 @@ fn what_must_not_submit_never_does() {
             }
         }
     }
-    assert_eq!(looked, 3 * 4 * 2 * 2 * 4);
+    assert_eq!(looked, 3 * 4 * 2 * 2 * 5);
 }
 
 #[test]

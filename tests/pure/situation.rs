@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spideriq_operator::api::{
-    Credential, Origin, Reason, Remote, ScrapeJobSpec, ScrapeJobStatus, State, SubmissionRecord,
+    AccountKind, Credential, Origin, Reason, Remote, ScrapeJobSpec, ScrapeJobStatus, State, SubmissionRecord,
 };
 use spideriq_operator::decide::{
     AccountFacts, AccountUse, Body, Freshness, IntentFacts, JobFacts, Marks, Memory, Observed, Outcome, Plan,
@@ -57,11 +57,13 @@ pub fn site() -> serde_json::Value {
 /// An account that can be used.
 pub fn account() -> AccountUse {
     AccountUse {
+        kind: AccountKind::ScrapeAccount,
         name: "default".to_owned(),
         endpoint: "https://spideriq.ai/api/v1".to_owned(),
         client_id: Some("cli_a".to_owned()),
         credential: Credential { uid: "secret-1".to_owned(), resource_version: "7".to_owned() },
         suspended: false,
+        barred: None,
         rejected: None,
         spend_cap: false,
         fingerprint: "account-1".to_owned(),

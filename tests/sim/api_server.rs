@@ -203,6 +203,8 @@ impl Asked {
         let kind = match rest.first() {
             Some(&"scrapejobs") => "ScrapeJob",
             Some(&"scrapeaccounts") => "ScrapeAccount",
+            Some(&"clusterscrapeaccounts") => "ClusterScrapeAccount",
+            Some(&"namespaces") => "Namespace",
             Some(&"secrets") => "Secret",
             Some(&"events") => "Event",
             Some(&"customresourcedefinitions") => "CustomResourceDefinition",

@@ -11,6 +11,7 @@
 )]
 
 mod api_server;
+mod cluster_account;
 mod fate;
 mod oracle;
 mod run;

@@ -21,8 +21,10 @@ use super::service::Way;
 use super::store::Key;
 
 pub const NAMESPACE: &str = "team-a";
-const ENDPOINT: &str = "http://127.0.0.1:8080/api/v1";
-const TOKEN: &str = "cli_sim:sk_sim:secret_sim";
+/// The operator's own namespace.
+pub const HOME: &str = "spideriq-system";
+pub const ENDPOINT: &str = "http://127.0.0.1:8080/api/v1";
+pub const TOKEN: &str = "cli_sim:sk_sim:secret_sim";
 const NEXT_TOKEN: &str = "cli_sim:sk_sim:secret_next";
 
 /// What is left after a run.
@@ -73,7 +75,7 @@ async fn live(scenario: &Scenario, fate: Fate) -> Ended {
     let mut crashes = 0;
     loop {
         let life = fate.life();
-        let operator = start_operator(&api, &service, &clock, &life);
+        let operator = start_operator(&api, &service, &life, &[NAMESPACE]);
         let died = loop {
             let deed_at = next.map_or(end, |(second, _)| begun + Duration::from_secs(*second));
             tokio::select! {
@@ -100,14 +102,16 @@ async fn live(scenario: &Scenario, fate: Fate) -> Ended {
     }
 }
 
-fn start_operator(api: &ApiServer, service: &InProcess, clock: &Clock, life: &Life) -> Operator {
+/// Starts the operator for some namespaces, or all.
+pub fn start_operator(api: &ApiServer, service: &InProcess, life: &Life, namespaces: &[&str]) -> Operator {
     Operator::start(Parts {
         client: api.client(life),
-        clock: clock.clone(),
+        clock: api.clock.clone(),
         transport: Some(Arc::new(Way { service: service.clone(), life: life.clone(), api: api.clone() })),
         options: Options {
             allowed_endpoints: vec![Endpoint::parse(ENDPOINT).unwrap()],
-            namespaces: vec![NAMESPACE.to_owned()],
+            namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
+            operator_namespace: HOME.to_owned(),
         },
         metrics: Metrics::default(),
         leadership: Leadership::without_election(),
@@ -168,6 +172,6 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
     });
 }
 
-fn base64(text: &str) -> Value {
+pub fn base64(text: &str) -> Value {
     serde_json::to_value(k8s_openapi::ByteString(text.as_bytes().to_vec())).unwrap()
 }

@@ -61,7 +61,9 @@ impl Store {
         self.born += 1;
         let metadata = member(&mut object, "metadata");
         metadata.insert("name".to_owned(), key.name.clone().into());
-        metadata.insert("namespace".to_owned(), key.namespace.clone().into());
+        if !key.namespace.is_empty() {
+            metadata.insert("namespace".to_owned(), key.namespace.clone().into());
+        }
         metadata.insert("uid".to_owned(), format!("uid-{}", self.born).into());
         metadata.insert("generation".to_owned(), 1.into());
         metadata.insert("creationTimestamp".to_owned(), now.to_string().into());
@@ -168,7 +170,7 @@ fn read(key: &Key, object: &Value) -> Value {
         "ScrapeJob" => {
             json!({"observedGeneration": -1, "state": "Pending", "reason": "WaitingForController", "finished": false, "conditions": []})
         }
-        "ScrapeAccount" => json!({"observedGeneration": -1, "conditions": []}),
+        "ScrapeAccount" | "ClusterScrapeAccount" => json!({"observedGeneration": -1, "conditions": []}),
         _ => return object,
     };
     fields.entry("status").or_insert(status);

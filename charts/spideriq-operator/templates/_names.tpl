@@ -42,3 +42,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   resources: [events]
   verbs: [create, patch]
 {{- end }}
+
+{{/* What cluster accounts need beside that: only where every namespace is watched. Their Secrets are in the release's
+     namespace, which the rule about Secrets covers, as it covers every namespace that may have an account. */}}
+{{- define "spideriq-operator.clusterRules" -}}
+- apiGroups: [spideriq.ai]
+  resources: [clusterscrapeaccounts]
+  verbs: [get, list, watch]
+- apiGroups: [spideriq.ai]
+  resources: [clusterscrapeaccounts/status]
+  verbs: [patch]
+# Their labels, for the selectors of cluster accounts.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get, list, watch]
+{{- end }}

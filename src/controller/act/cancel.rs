@@ -8,7 +8,7 @@ use kube::api::ListParams;
 use kube::{Api, CustomResourceExt, ResourceExt};
 
 use super::super::context::{CachedJob, Context};
-use super::super::observe::{account_key, facts, job_id, key};
+use super::super::observe::{facts, job_id, key};
 use super::turn;
 use crate::account::{Session, Standing};
 use crate::api::ScrapeJob;
@@ -112,7 +112,7 @@ fn is_finished(job: &ScrapeJob) -> bool {
 /// Whether an object's account is of this client; where one of the two is not known, it is taken to be.
 fn same_client(context: &Context, session: &Arc<Session>, other: &ScrapeJob) -> bool {
     let ours = (session.endpoint.as_str(), session.client_id.as_deref());
-    match context.accounts.standing(&account_key(other)) {
+    match context.accounts.standing(&context.account_of(other)) {
         Some(Standing::Usable(theirs)) => may_be_one(ours, (&theirs.endpoint, theirs.client_id.as_deref())),
         Some(Standing::Unusable { .. }) | None => {
             let recorded = other.status.as_ref().and_then(|status| status.submission.as_ref());

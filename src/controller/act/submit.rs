@@ -11,9 +11,9 @@ use kube::ResourceExt;
 use serde_json::{Map, json};
 
 use super::super::context::Context;
-use super::super::observe::{account_key, facts, key};
+use super::super::observe::{facts, key};
 use super::{Acted, annotation, candidates, fenced, finalizers, turn};
-use crate::account::Session;
+use crate::account::{AccountKey, Session};
 use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, SubmissionRecord};
 use crate::decide::{
     Accepted, Again, Attempt, Freshness, Intent, IntentFacts, Memory, Outcome, Standing, SubmitAnswer,
@@ -57,7 +57,7 @@ pub(super) async fn submit(
     if context.is_stopping() {
         return Outcome::Stopping.into();
     }
-    let (recorded, record) = match record(context, &intended, attempt).await {
+    let (recorded, record) = match record(context, &intended, attempt, &session.key).await {
         Ok(recorded) => recorded,
         Err(error) => return lost(job, &error),
     };
@@ -98,6 +98,7 @@ async fn record(
     context: &Context,
     intended: &ScrapeJob,
     attempt: &Attempt,
+    account: &AccountKey,
 ) -> Result<(ScrapeJob, SubmissionRecord), WriteError> {
     let jobs = context.jobs_in(&intended.namespace().unwrap_or_default());
     let name = intended.name_any();
@@ -111,7 +112,7 @@ async fn record(
             break;
         }
         let recorded = base.status.clone().unwrap_or_default();
-        let status = submitting(context, &base, &recorded, &record);
+        let status = submitting(context, &base, &recorded, (&record, account));
         let sent_at = context.clock.instant();
         let version = base.resource_version().unwrap_or_default();
         match patch_status(&jobs, &name, &version, &recorded, &status).await {
@@ -158,7 +159,7 @@ fn submitting(
     context: &Context,
     job: &ScrapeJob,
     recorded: &ScrapeJobStatus,
-    record: &SubmissionRecord,
+    (record, account): (&SubmissionRecord, &AccountKey),
 ) -> ScrapeJobStatus {
     let now = context.clock.now();
     let mut data = if recorded.is_written() { recorded.clone() } else { ScrapeJobStatus::default() };
@@ -167,8 +168,8 @@ fn submitting(
     data.run_id.clone_from(&job.spec.run_id);
     data.submission = Some(record.clone());
     data.account = Some(crate::api::JobAccount {
-        kind: crate::api::AccountKind::ScrapeAccount,
-        name: account_key(job).name,
+        kind: account.kind(),
+        name: account.name.clone(),
         client_id: record.client_id.clone(),
     });
     data.retry_after = None;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::account::{Session, Standing};
+use crate::account::{AccountKey, Session, Standing};
 use crate::api::Reason;
 use crate::decide::{
     AccountFacts, AccountUse, Details, Refusal, RemoteJob, RemoteState, Summary, Trouble, Waiting, Watched,
@@ -11,9 +11,19 @@ use crate::poll::Observation;
 use crate::spideriq::budget::Reservation;
 use crate::spideriq::{self, Error, JobState, JobStatus};
 
-pub(in crate::controller) fn account(name: &str, standing: Option<Standing>) -> AccountFacts {
+/// How an account stands; `exists` says whether the API server has it, whether it was opened or not.
+pub(in crate::controller) fn account(
+    key: &AccountKey,
+    standing: Option<Standing>,
+    exists: bool,
+) -> AccountFacts {
     match standing {
-        None => AccountFacts::Missing { name: name.to_owned() },
+        None if exists => AccountFacts::Unusable {
+            reason: Reason::AccountNotReady,
+            message: format!("{} {} is about to be opened", key.kind().as_str(), key.name),
+            fingerprint: "unopened".to_owned(),
+        },
+        None => AccountFacts::Missing { kind: key.kind(), name: key.name.clone() },
         Some(Standing::Unusable { reason, message, fingerprint }) => {
             AccountFacts::Unusable { reason, message, fingerprint }
         }
@@ -31,11 +41,13 @@ pub(in crate::controller) fn account(name: &str, standing: Option<Standing>) -> 
 pub(in crate::controller) fn account_use(session: &Arc<Session>) -> AccountUse {
     let (settings, health) = (session.settings(), session.health());
     AccountUse {
+        kind: session.key.kind(),
         name: session.key.name.clone(),
         endpoint: session.endpoint.clone(),
         client_id: session.client_id.clone(),
         credential: session.credential.clone(),
         suspended: settings.suspended,
+        barred: None,
         rejected: session.rejected(),
         spend_cap: health.spend_cap.is_some(),
         fingerprint: settings.fingerprint,

@@ -1,5 +1,6 @@
 //! Gathers what is known about one object. Reads only.
 
+mod account;
 pub(super) mod facts;
 mod offline;
 
@@ -12,9 +13,10 @@ use kube::ResourceExt;
 
 use super::context::Context;
 use super::memory::Remembered;
-use crate::account::{AccountKey, Session, Standing};
+use crate::account::Session;
 use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob};
 use crate::decide::{Body, Intent, JobFacts, Marks, Observed, Watched};
+use crate::status::WriteError;
 
 /// Labels of what Argo CD (its own, and the one that it used by default before version 3) and Flux apply.
 const GITOPS_LABELS: [&str; 4] = [
@@ -43,32 +45,23 @@ pub(super) fn job_id(job: &ScrapeJob) -> &str {
     recorded.or(job.spec.job_id.as_deref()).unwrap_or_default()
 }
 
-/// The account that a job uses: the recorded one for the life of the run.
-pub(super) fn account_key(job: &ScrapeJob) -> AccountKey {
-    let recorded =
-        job.status.as_ref().and_then(|status| status.account.as_ref()).map(|account| account.name.as_str());
-    let name = recorded.unwrap_or_else(|| job.spec.account_name()).to_owned();
-    AccountKey { namespace: job.namespace().unwrap_or_default(), name }
-}
-
-/// Everything that a decision about this object may look at.
-pub(super) fn observe(context: &Context, job: &ScrapeJob, remembered: Remembered, nonce: String) -> Seen {
-    let account = account_key(job);
-    let standing = context.accounts.standing(&account);
-    let deleting = job.metadata.deletion_timestamp.is_some();
-    let session = match &standing {
-        Some(Standing::Usable(session)) => Some(Arc::clone(session)),
-        // `kubectl delete -f` removes the Secret seconds before the job: its last session still cancels.
-        Some(Standing::Unusable { .. }) | None if deleting => context.accounts.last_session(&account),
-        Some(Standing::Unusable { .. }) | None => None,
-    };
-    let facts_of_account = match &session {
-        Some(session) if deleting => crate::decide::AccountFacts::Usable(facts::account_use(session)),
-        Some(_) | None => facts::account(&account.name, standing),
-    };
-    let job_id = job_id(job);
+/// Everything that a decision about this object may look at; nothing while its account is about to be opened.
+///
+/// # Errors
+/// If the API server did not say what the decision hangs on.
+pub(super) async fn observe(
+    context: &Context,
+    job: &ScrapeJob,
+    remembered: Remembered,
+    nonce: String,
+) -> Result<Option<Seen>, WriteError> {
+    let account = account::of(context, job, &remembered).await?;
+    if account::is_opening(context, &account) {
+        return Ok(None);
+    }
+    let (facts_of_account, session) = account::facts(context, job, &account)?;
     let watched =
-        session.as_ref().and_then(|session| session.polling(|poller| poller.latest(&key(job), job_id)));
+        session.as_ref().and_then(|session| session.polling(|poller| poller.latest(&key(job), job_id(job))));
     let now = context.clock.now();
     let observed = Observed {
         now,
@@ -80,7 +73,7 @@ pub(super) fn observe(context: &Context, job: &ScrapeJob, remembered: Remembered
         memory: with_nonce_age(context, job, remembered),
         nonce,
     };
-    Seen { observed, session }
+    Ok(Some(Seen { observed, session }))
 }
 
 fn job_facts(job: &ScrapeJob) -> JobFacts {

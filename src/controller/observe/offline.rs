@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::job_facts;
 use crate::api::{INTENT, ScrapeJob};
 use crate::decide::{
-    self, AccountFacts, AccountUse, Again, Intent, LookUp, Memory, Observed, Outcome, Plan, Standing,
+    self, AccountFacts, AccountUse, Again, Event, Intent, LookUp, Memory, Observed, Outcome, Plan, Standing,
     Verdict, Watched,
 };
 use crate::status::{compute, difference, same_meaning};
@@ -47,6 +47,9 @@ pub struct Planned {
     pub plan: String,
     /// Why, or what that means.
     pub because: String,
+    /// What people are told before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tells: Option<String>,
     /// What is true afterwards, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub then: Option<Then>,
@@ -91,7 +94,24 @@ pub fn plan(job: &ScrapeJob, facts: &Facts) -> Planned {
     let (words, because, effect) = describe(&plan);
     let outcome = facts.outcome.clone().or_else(|| (!effect).then_some(Outcome::Done));
     let then = outcome.map(|outcome| then(&observed, &decide::settle(&observed, &plan, &outcome)));
-    Planned { plan: words, because, then }
+    let tells = match &plan {
+        Plan::Release(event) | Plan::Begin(event) => event.as_ref(),
+        Plan::Abandon(event) => Some(event),
+        Plan::Rest(_)
+        | Plan::Leave
+        | Plan::Submit(_)
+        | Plan::Adopt(_)
+        | Plan::LookUp(_)
+        | Plan::Look
+        | Plan::Confirm
+        | Plan::Detail
+        | Plan::Collect
+        | Plan::Protect(_)
+        | Plan::Latch(_)
+        | Plan::Cancel
+        | Plan::Expire => None,
+    };
+    Planned { plan: words, because, tells: tells.map(told), then }
 }
 
 /// The plan in a few words, why, and whether it has an effect whose outcome has to be known.
@@ -131,22 +151,19 @@ fn describe(plan: &Plan) -> (String, String, bool) {
         Plan::Cancel => {
             ("cancel the job", "unless a live list shows that another object shares it".to_owned(), true)
         }
-        Plan::Abandon(event) => ("end the run", event.note.clone(), false),
-        Plan::Begin(event) => {
-            let note = event
-                .as_ref()
-                .map_or_else(|| "the run before is over".to_owned(), |event| event.note.clone());
-            ("begin the wanted run", note, false)
-        }
+        Plan::Abandon(_) => ("end the run", "something may still run at the service".to_owned(), false),
+        Plan::Begin(_) => ("begin the wanted run", "the run before is ended".to_owned(), false),
         Plan::Expire => ("delete the object", "spec.ttlSecondsAfterFinished are over".to_owned(), true),
-        Plan::Release(event) => {
-            let note = event
-                .as_ref()
-                .map_or_else(|| "nothing is left to cancel".to_owned(), |event| event.note.clone());
-            ("take the finalizer off", note, false)
+        Plan::Release(_) => {
+            ("take the finalizer off", "nothing is left to do at the service".to_owned(), false)
         }
     };
     (words.to_owned(), because, effect)
+}
+
+fn told(event: &Event) -> String {
+    let kind = if event.warning { "Warning" } else { "Normal" };
+    format!("{kind} {}: {}", event.reason.as_str(), event.note)
 }
 
 fn rests(standing: &Standing) -> String {
@@ -187,14 +204,7 @@ fn then(o: &Observed, verdict: &Verdict) -> Then {
             })
             .collect(),
         writes,
-        events: verdict
-            .events
-            .iter()
-            .map(|event| {
-                let kind = if event.warning { "Warning" } else { "Normal" };
-                format!("{kind} {}: {}", event.reason.as_str(), event.note)
-            })
-            .collect(),
+        events: verdict.events.iter().map(told).collect(),
         again: match verdict.again {
             Again::Live => "at once, live".to_owned(),
             Again::After(pause) if pause.is_zero() => "at once".to_owned(),

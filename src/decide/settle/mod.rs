@@ -77,14 +77,9 @@ impl<'a> Settling<'a> {
             record.type_.clone_from(&o.job.spec.type_);
         }
         if let AccountFacts::Usable(account) = &o.account {
-            let name = record.account.as_ref().map_or(account.name.as_str(), |account| account.name.as_str());
-            let known = record.account.as_ref().and_then(|account| account.client_id.clone());
-            let client_id = known.or_else(|| account.client_id.clone());
-            record.account = Some(JobAccount {
-                kind: crate::api::AccountKind::ScrapeAccount,
-                name: name.to_owned(),
-                client_id,
-            });
+            let used = JobAccount { kind: account.kind, name: account.name.clone(), client_id: None };
+            let recorded = record.account.get_or_insert(used);
+            recorded.client_id = recorded.client_id.take().or_else(|| account.client_id.clone());
         }
         let mut this = Self {
             o,

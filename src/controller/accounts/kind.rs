@@ -1,0 +1,106 @@
+//! What the two kinds of accounts have in common, so that one pipeline serves both.
+
+use std::fmt::Debug;
+
+use kube::core::DeserializeGuard;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use crate::account::AccountKey;
+use crate::api::{AccountKind, ClusterScrapeAccount, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus};
+use crate::controller::context::Context;
+
+/// A kind of accounts.
+pub(super) trait Account:
+    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+    /// Its name.
+    const KIND: AccountKind;
+
+    /// The part of the kind that is watched.
+    fn watched(context: &Context) -> Vec<Api<DeserializeGuard<Self>>>;
+
+    /// Where the objects of this namespace are.
+    fn api(client: &Client, namespace: &str) -> Api<Self>;
+
+    /// What both kinds are told.
+    fn spec(&self) -> &ScrapeAccountSpec;
+
+    /// What both kinds tell.
+    fn status(&self) -> Option<&ScrapeAccountStatus>;
+}
+
+impl Account for ScrapeAccount {
+    const KIND: AccountKind = AccountKind::ScrapeAccount;
+
+    fn watched(context: &Context) -> Vec<Api<DeserializeGuard<Self>>> {
+        context.apis()
+    }
+
+    fn api(client: &Client, namespace: &str) -> Api<Self> {
+        Api::namespaced(client.clone(), namespace)
+    }
+
+    fn spec(&self) -> &ScrapeAccountSpec {
+        &self.spec
+    }
+
+    fn status(&self) -> Option<&ScrapeAccountStatus> {
+        self.status.as_ref()
+    }
+}
+
+impl Account for ClusterScrapeAccount {
+    const KIND: AccountKind = AccountKind::ClusterScrapeAccount;
+
+    fn watched(context: &Context) -> Vec<Api<DeserializeGuard<Self>>> {
+        vec![Api::all(context.client.clone())]
+    }
+
+    fn api(client: &Client, _: &str) -> Api<Self> {
+        Api::all(client.clone())
+    }
+
+    fn spec(&self) -> &ScrapeAccountSpec {
+        &self.spec.account
+    }
+
+    fn status(&self) -> Option<&ScrapeAccountStatus> {
+        self.status.as_ref()
+    }
+}
+
+/// The key of an account; one of the cluster has no namespace.
+pub(super) fn key_of(account: &impl ResourceExt) -> AccountKey {
+    AccountKey { namespace: account.namespace().unwrap_or_default(), name: account.name_any() }
+}
+
+/// An account of either kind, as far as opening it needs it.
+pub(super) struct Subject<'a> {
+    pub(super) key: AccountKey,
+    /// Changes whenever the account does.
+    pub(super) identity: String,
+    pub(super) spec: &'a ScrapeAccountSpec,
+    pub(super) status: Option<&'a ScrapeAccountStatus>,
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn of<K: Account>(account: &'a K) -> Self {
+        let generation = account.meta().generation.unwrap_or(0);
+        Self {
+            key: key_of(account),
+            identity: format!("{}/{generation}", account.uid().unwrap_or_default()),
+            spec: account.spec(),
+            status: account.status(),
+        }
+    }
+
+    /// The namespace and name of its Secret. What a job's namespace holds is never the cluster account's.
+    pub(super) fn secret<'b>(&'b self, context: &'b Context) -> (&'b str, &'b str) {
+        let namespace = match self.key.kind() {
+            AccountKind::ScrapeAccount => &self.key.namespace,
+            AccountKind::ClusterScrapeAccount => &context.options.operator_namespace,
+        };
+        (namespace, &self.spec.secret_ref.name)
+    }
+}

@@ -1,0 +1,222 @@
+//! What the caches know of accounts and namespaces: which account a job uses, and whether its namespace may.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt;
+use kube::core::{DeserializeGuard, PartialObjectMeta, Selector};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use tokio::sync::{Notify, watch};
+
+use crate::account::AccountKey;
+use crate::api::{AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, ScrapeAccount, ScrapeJob};
+
+/// An account as the cache has it: one that cannot be decoded stops nobody else.
+pub(super) type Cached<K> = DeserializeGuard<K>;
+/// A namespace as the cache has it.
+pub(super) type CachedNamespace = PartialObjectMeta<Namespace>;
+
+/// The reading ends of the caches. Cheap to clone.
+#[derive(Clone)]
+pub struct Known {
+    own: Store<Cached<ScrapeAccount>>,
+    /// Absent where cluster accounts are off.
+    cluster: Option<Store<Cached<ClusterScrapeAccount>>>,
+    namespaces: Store<CachedNamespace>,
+    /// A store can be waited for, too, but wakes only one of those who wait.
+    listed: Arc<watch::Sender<Listed>>,
+    /// Namespaces are of no interest before there is a cluster account.
+    seen: Arc<Notify>,
+}
+
+/// The kinds of which every account was listed.
+#[derive(Default)]
+struct Listed {
+    own: bool,
+    cluster: bool,
+}
+
+/// The writing ends.
+pub struct AccountWriters {
+    pub(super) own: Writer<Cached<ScrapeAccount>>,
+    pub(super) cluster: Option<Writer<Cached<ClusterScrapeAccount>>>,
+    pub(super) namespaces: Writer<CachedNamespace>,
+}
+
+/// Whether a namespace may submit with an account.
+pub(in crate::controller) enum Admission {
+    /// It may.
+    Admitted,
+    /// It may not; what to do about it, in words.
+    Refused(String),
+    /// The labels of the namespace are not known yet; they are about to be.
+    Unknown,
+}
+
+/// Empty caches of accounts; cluster accounts are off unless every namespace is watched: an operator with rights in
+/// some namespaces only may not read what belongs to the cluster.
+pub fn account_caches(namespaces: &[String]) -> (Known, AccountWriters) {
+    let (own, own_writer) = reflector::store();
+    let (cluster, cluster_writer) = namespaces.is_empty().then(reflector::store).unzip();
+    let (namespaces, namespaces_writer) = reflector::store();
+    let known = Known { own, cluster, namespaces, listed: Arc::default(), seen: Arc::default() };
+    (known, AccountWriters { own: own_writer, cluster: cluster_writer, namespaces: namespaces_writer })
+}
+
+impl Known {
+    /// Whether cluster accounts can be used.
+    pub fn cluster_accounts(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    /// Waits until every account was listed.
+    pub async fn synced(&self) {
+        let all = |listed: &Listed| listed.own && (listed.cluster || self.cluster.is_none());
+        // The sender lives as long as this does.
+        let _ = self.listed.subscribe().wait_for(all).await;
+    }
+
+    /// Every account of a kind was listed.
+    pub(super) fn list(&self, kind: AccountKind) {
+        self.listed.send_modify(|listed| match kind {
+            AccountKind::ScrapeAccount => listed.own = true,
+            AccountKind::ClusterScrapeAccount => listed.cluster = true,
+        });
+    }
+
+    pub(super) fn own(&self) -> Store<Cached<ScrapeAccount>> {
+        self.own.clone()
+    }
+
+    pub(super) fn cluster(&self) -> Option<Store<Cached<ClusterScrapeAccount>>> {
+        self.cluster.clone()
+    }
+
+    pub(super) fn namespaces(&self) -> Store<CachedNamespace> {
+        self.namespaces.clone()
+    }
+
+    /// Tells that there is a cluster account.
+    pub(super) fn see_cluster_account(&self) {
+        self.seen.notify_one();
+    }
+
+    /// Waits until there is a cluster account.
+    pub(super) async fn cluster_account_seen(&self) {
+        self.seen.notified().await;
+    }
+
+    /// Whether the account exists, whether it was opened or not.
+    pub(in crate::controller) fn has(&self, account: &AccountKey) -> bool {
+        match account.kind() {
+            AccountKind::ScrapeAccount => {
+                self.own.get(&ObjectRef::new(&account.name).within(&account.namespace)).is_some()
+            }
+            AccountKind::ClusterScrapeAccount => self.cluster_account(&account.name).is_some(),
+        }
+    }
+
+    /// Whether it exists and can be read, so that it is about to be opened.
+    pub(in crate::controller) fn can_open(&self, account: &AccountKey) -> bool {
+        match account.kind() {
+            AccountKind::ScrapeAccount => {
+                let found = self.own.get(&ObjectRef::new(&account.name).within(&account.namespace));
+                found.is_some_and(|account| account.0.is_ok())
+            }
+            AccountKind::ClusterScrapeAccount => {
+                self.cluster_account(&account.name).is_some_and(|account| account.0.is_ok())
+            }
+        }
+    }
+
+    fn cluster_account(&self, name: &str) -> Option<Arc<Cached<ClusterScrapeAccount>>> {
+        self.cluster.as_ref()?.get(&ObjectRef::new(name))
+    }
+
+    /// The account that a job uses.
+    pub(in crate::controller) fn account_of(&self, job: &ScrapeJob) -> AccountKey {
+        resolve(job, |account| self.has(account))
+    }
+
+    /// Whether this namespace may submit with this account.
+    pub(in crate::controller) fn admission(&self, account: &AccountKey, namespace: &str) -> Admission {
+        if account.kind() == AccountKind::ScrapeAccount {
+            return Admission::Admitted;
+        }
+        let Some(found) = self.cluster_account(&account.name) else { return Admission::Admitted };
+        let Ok(found) = &found.0 else {
+            return Admission::Refused(format!("{account} cannot be read by this release of the operator"));
+        };
+        let Some(selector) = found.spec.selects() else { return Admission::Admitted };
+        let Some(labels) = self.namespaces.get(&ObjectRef::new(namespace)) else { return Admission::Unknown };
+        if found.spec.admits(labels.labels()) {
+            return Admission::Admitted;
+        }
+        let words = Selector::try_from(selector.clone()).map(|selector| selector.to_string());
+        Admission::Refused(format!(
+            "{account} does not admit namespace {namespace}: its spec.namespaceSelector asks for the labels {}; label the namespace, or create a ScrapeAccount in it",
+            words.unwrap_or_else(|_| "of a selector that cannot be read".to_owned())
+        ))
+    }
+}
+
+/// Whether a job names no account and none is recorded for it, so that another one may still come before.
+pub(in crate::controller) fn takes_default(job: &ScrapeJob) -> bool {
+    job.spec.account_ref.is_none() && job.status.as_ref().is_none_or(|status| status.account.is_none())
+}
+
+/// The account that a job uses: the recorded one for the life of the run, else the one that it names, else the
+/// namespace's default, else the cluster's.
+fn resolve(job: &ScrapeJob, exists: impl Fn(&AccountKey) -> bool) -> AccountKey {
+    let own =
+        |name: &str| AccountKey { namespace: job.namespace().unwrap_or_default(), name: name.to_owned() };
+    let recorded = job.status.as_ref().and_then(|status| status.account.as_ref());
+    let recorded = recorded.map(|account| (account.kind, account.name.as_str()));
+    let named = job.spec.account_ref.as_ref();
+    let named = named.map(|account| (account.kind.unwrap_or_default(), account.name.as_str()));
+    match recorded.or(named) {
+        Some((AccountKind::ScrapeAccount, name)) => own(name),
+        Some((AccountKind::ClusterScrapeAccount, name)) => AccountKey::cluster(name),
+        None => {
+            let (own, cluster) = (own(DEFAULT_ACCOUNT), AccountKey::cluster(DEFAULT_ACCOUNT));
+            if !exists(&own) && exists(&cluster) { cluster } else { own }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resolve;
+    use crate::api::{JobAccount, ScrapeJob, ScrapeJobStatus};
+
+    #[test]
+    fn the_recorded_account_wins_then_the_named_then_the_own_default_then_the_clusters() {
+        let own = "team/default";
+        let cluster = "ClusterScrapeAccount default";
+        let rows: &[(&str, &str, &[&str], &str)] = &[
+            ("", "", &[], own),
+            ("", "", &[own], own),
+            ("", "", &[cluster], cluster),
+            ("", "", &[own, cluster], own),
+            ("", "{name: default}", &[cluster], own),
+            ("", "{name: x}", &[own, cluster], "team/x"),
+            ("", "{kind: ScrapeAccount, name: x}", &[cluster], "team/x"),
+            ("", "{kind: ClusterScrapeAccount, name: x}", &[own, cluster], "ClusterScrapeAccount x"),
+            ("", "{kind: ClusterScrapeAccount, name: x}", &[], "ClusterScrapeAccount x"),
+            ("{kind: ClusterScrapeAccount, name: default}", "", &[own, cluster], cluster),
+            ("{kind: ClusterScrapeAccount, name: default}", "", &[own], cluster),
+            ("{kind: ScrapeAccount, name: default}", "", &[cluster], own),
+        ];
+        for (recorded, named, existing, expected) in rows {
+            let spec = if named.is_empty() { "{}".to_owned() } else { format!("{{accountRef: {named}}}") };
+            let mut job = ScrapeJob::new("job", serde_saphyr::from_str(&spec).unwrap());
+            job.metadata.namespace = Some("team".to_owned());
+            let account: Option<JobAccount> =
+                (!recorded.is_empty()).then(|| serde_saphyr::from_str(recorded).unwrap());
+            job.status = Some(ScrapeJobStatus { account, ..ScrapeJobStatus::default() });
+            let used = resolve(&job, |account| existing.contains(&account.to_string().as_str()));
+            assert_eq!(used.to_string(), *expected, "{recorded} {named} {existing:?}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The pipeline of one account, of either kind: read its Secret, open it, ask who it is, say how it stands.
+
+mod kind;
+mod known;
+mod namespaces;
+mod open;
+
+pub use known::{AccountWriters, Known, account_caches};
+pub(super) use known::{Admission, takes_default};
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, future};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::{WatchStreamExt, watcher};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use self::kind::{Account, Subject, key_of};
+use self::open::open;
+use super::context::Context;
+use super::{tally, watch};
+use crate::account::AccountKey;
+use crate::api::{
+    AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, Reason, ScrapeAccount,
+    ScrapeAccountStatus, find,
+};
+use crate::decide;
+use crate::spideriq::budget::SPEND_CAP_PROBE;
+use crate::status::{AccountFacts, AccountHealth, WriteError, account_status, patch_account_status};
+
+/// How many accounts are worked on at once.
+const AT_ONCE: u16 = 8;
+/// How often an account that the service gave no clear word about is asked about again.
+const RETRY_UNKNOWN: Duration = Duration::from_secs(60);
+/// How often rejected credentials are tried again without a change of the Secret.
+const RETRY_REJECTED: Duration = Duration::from_secs(300);
+
+/// Runs until the process stops: every change of an account or its Secret, and every key that arrives on `nudges`, is
+/// looked at.
+pub async fn run(
+    context: Arc<Context>,
+    writers: AccountWriters,
+    mut nudges: mpsc::UnboundedReceiver<AccountKey>,
+) {
+    let AccountWriters { own, cluster, namespaces } = writers;
+    let ((to_own, own_keys), (to_cluster, cluster_keys)) =
+        (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    let sorting = async move {
+        while let Some(key) = nudges.recv().await {
+            let to = match key.kind() {
+                AccountKind::ScrapeAccount => &to_own,
+                AccountKind::ClusterScrapeAccount => &to_cluster,
+            };
+            // A receiver goes only when the process stops.
+            let _ = to.send(key);
+        }
+    };
+    let own = control::<ScrapeAccount>(&context, (context.known.own(), own), own_keys);
+    let both = async {
+        let Some(cluster) = context.known.cluster().zip(cluster) else { return own.await };
+        let cluster = control::<ClusterScrapeAccount>(&context, cluster, cluster_keys);
+        let (own, cluster) = (pin!(own), pin!(cluster));
+        let ended = future::select(own, cluster).await;
+        // One that ends by itself ends the process; at a stop the other one finishes what it has under way.
+        if context.is_stopping() {
+            ended.factor_first().1.await;
+        }
+    };
+    let labels = namespaces::run(Arc::clone(&context), namespaces);
+    tokio::select! {
+        () = both => {}
+        () = sorting => {}
+        () = labels => {}
+    }
+}
+
+/// Runs the controller of one kind.
+async fn control<K: Account>(
+    context: &Arc<Context>,
+    (reader, writer): (Store<DeserializeGuard<K>>, Writer<DeserializeGuard<K>>),
+    keys: mpsc::UnboundedReceiver<AccountKey>,
+) {
+    let watched = watched(context, reader.clone(), writer);
+    let told = UnboundedReceiverStream::new(keys)
+        .map(|key| ObjectRef::<DeserializeGuard<K>>::new(&key.name).within(&key.namespace));
+    let mut stopping = context.stopping.clone();
+    let stopped = async move {
+        // An error means that the sender is gone, which is a stop as well.
+        let _ = stopping.wait_for(Option::is_some).await;
+    };
+    Controller::for_stream(watched, reader)
+        .with_config(Config::default().concurrency(AT_ONCE))
+        .reconcile_on(told)
+        .graceful_shutdown_on(stopped)
+        .run(reconcile::<K>, |_, error: &WriteError, _| on_error(error), Arc::clone(context))
+        .for_each(|_| async {})
+        .await;
+}
+
+fn watched<K: Account>(
+    context: &Arc<Context>,
+    reader: Store<DeserializeGuard<K>>,
+    writer: Writer<DeserializeGuard<K>>,
+) -> impl futures::Stream<Item = Result<DeserializeGuard<K>, watcher::Error>> + Send + use<K> {
+    let watched = watch::watch(K::watched(context), reader);
+    let context = Arc::clone(context);
+    let noted = watched.reflect(writer).inspect_ok(move |event| match event {
+        watcher::Event::Delete(account) => {
+            let key = key_of(account);
+            context.accounts.remove(&key);
+            context.secrets.forget(&key);
+            context.tallies.forget(&key);
+            if context.jobs_of(&key).is_empty() {
+                context.accounts.let_go(&key);
+            }
+            changed(&context, &key);
+        }
+        watcher::Event::Apply(_) | watcher::Event::InitApply(_) => {
+            if K::KIND == AccountKind::ClusterScrapeAccount {
+                context.known.see_cluster_account();
+            }
+        }
+        watcher::Event::InitDone => context.known.list(K::KIND),
+        watcher::Event::Init => {}
+    });
+    noted.touched_objects()
+}
+
+/// What to do when an account came, went, or stands otherwise than before.
+fn changed(context: &Arc<Context>, key: &AccountKey) {
+    context.wake_jobs(key);
+    if key.kind() == AccountKind::ScrapeAccount && key.name == DEFAULT_ACCOUNT {
+        // Jobs that name no account go over to it from the cluster's default, or back.
+        tally::changed(context, AccountKey::cluster(DEFAULT_ACCOUNT));
+    }
+}
+
+async fn reconcile<K: Account>(
+    cached: Arc<DeserializeGuard<K>>,
+    context: Arc<Context>,
+) -> Result<Action, WriteError> {
+    let begun = context.clock.instant();
+    let kind = K::KIND.as_str();
+    let account = match &cached.0 {
+        Ok(account) => account,
+        Err(error) => {
+            tracing::error!(account = %key_of(&*cached), %error, "a {kind} cannot be decoded and is left alone");
+            return Ok(Action::await_change());
+        }
+    };
+    let subject = Subject::of(account);
+    let key = &subject.key;
+    let before = context.account_facts(key);
+    context.secrets.watch(&context.client, key, subject.secret(&context));
+    let facts = open(&context, &subject)
+        .await
+        .inspect_err(|_| context.metrics.reconciled(kind, "retried", begun.elapsed()))?;
+    let now = context.clock.now();
+    let recorded = account.status().cloned().unwrap_or_default();
+    let counted = tally::count(&context, key);
+    let jobs = context.tallies.due(key, recorded.jobs, counted, context.clock.instant());
+    let facts = AccountFacts { jobs, ..facts };
+    let generation = account.meta().generation.unwrap_or(0);
+    let mut result = "unchanged";
+    if let Some(status) = account_status(&facts, &recorded, generation, now) {
+        let api = K::api(&context.client, &key.namespace);
+        let version = account.resource_version().unwrap_or_default();
+        patch_account_status(&api, &key.name, &version, &recorded, &status)
+            .await
+            .inspect_err(|_| context.metrics.reconciled(kind, "retried", begun.elapsed()))?;
+        context.publish(&account.object_ref(&()), &transition(&recorded, &status)).await;
+        result = "written";
+    }
+    context.metrics.reconciled(kind, result, begun.elapsed());
+    if before != context.account_facts(key) {
+        changed(&context, key);
+    }
+    Ok(again(&facts, now))
+}
+
+/// What people are told when an account becomes usable, or ceases to be.
+fn transition(before: &ScrapeAccountStatus, after: &ScrapeAccountStatus) -> Vec<decide::Event> {
+    let ready = |status: &ScrapeAccountStatus| find(&status.conditions, "Ready").cloned();
+    let Some(now) = ready(after) else { return Vec::new() };
+    let same = ready(before).is_some_and(|then| then.status == now.status && then.reason == now.reason);
+    let reason = Reason::parse(&now.reason).filter(|_| !same);
+    let warning = now.status != ConditionStatus::True;
+    reason.map(|reason| decide::Event { warning, reason, note: now.message }).into_iter().collect()
+}
+
+fn again(facts: &AccountFacts, now: Timestamp) -> Action {
+    let left = |since: Timestamp, after: Duration| {
+        let gone = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+        after.saturating_sub(gone).max(Duration::from_secs(1))
+    };
+    match &facts.health {
+        AccountHealth::Unusable { .. } | AccountHealth::Rejected { .. } => Action::requeue(RETRY_REJECTED),
+        AccountHealth::SpendCap { since, .. } => Action::requeue(left(*since, SPEND_CAP_PROBE)),
+        AccountHealth::Usable { authenticated, .. } => match facts.paused_until {
+            // The end of the pause is a change that nothing else tells.
+            Some(until) => Action::requeue(
+                Duration::try_from(until.duration_since(now)).unwrap_or_default() + Duration::from_secs(1),
+            ),
+            None if *authenticated => Action::await_change(),
+            None => Action::requeue(RETRY_UNKNOWN),
+        },
+    }
+}
+
+fn on_error(error: &WriteError) -> Action {
+    tracing::info!(%error, "an account could not be looked at or written; looking again");
+    Action::requeue(Duration::from_secs(2))
+}

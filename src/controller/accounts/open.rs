@@ -1,0 +1,144 @@
+//! Opens an account: reads its Secret, makes its session, asks who it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt};
+
+use super::kind::Subject;
+use crate::account::{Opening, Session, Settings, from_secret};
+use crate::api::{AccountJobs, AccountKind, Credential, Reason, ScrapeAccountSpec};
+use crate::controller::context::Context;
+use crate::spideriq::budget::{Lane, Limits, SPEND_CAP_PROBE};
+use crate::spideriq::{Endpoint, Whoami};
+use crate::status::{AccountFacts, AccountHealth, WriteError};
+
+/// Opens the account as far as it can be, and tells how far that was.
+///
+/// # Errors
+/// If the API server did not give the Secret: that says nothing of the account, so what is open stays open.
+pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<AccountFacts, WriteError> {
+    let (key, identity) = (&account.key, account.identity.clone());
+    let close = |reason: Reason, message: String, stalled: bool, fingerprint: String| {
+        context.accounts.close(key, reason, message.clone(), fingerprint);
+        Ok(AccountFacts {
+            health: AccountHealth::Unusable { reason, message, stalled },
+            ..AccountFacts::default()
+        })
+    };
+    let endpoint = match Endpoint::parse(account.spec.endpoint()) {
+        Ok(endpoint) => endpoint,
+        Err(error) => return close(Reason::EndpointNotAllowed, error.to_string(), true, identity),
+    };
+    if let Err(error) = endpoint.check(&context.options.allowed_endpoints) {
+        return close(Reason::EndpointNotAllowed, error.to_string(), true, identity);
+    }
+    let (namespace, name) = account.secret(context);
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let secret = match tokio::time::timeout(Duration::from_secs(10), secrets.get_opt(name)).await {
+        Ok(Ok(Some(secret))) => secret,
+        Ok(Ok(None)) => {
+            let place = match key.kind() {
+                AccountKind::ScrapeAccount => "this namespace".to_owned(),
+                AccountKind::ClusterScrapeAccount => format!("namespace {namespace}, the operator's own"),
+            };
+            let message = format!("Secret {name} does not exist in {place}; create it with the key token");
+            return close(Reason::CredentialsMissing, message, false, identity);
+        }
+        Ok(Err(kube::Error::Api(refusal))) if refusal.code == 403 => {
+            let message = format!("Secret {name} may not be read by the operator: {}", refusal.message);
+            return close(Reason::CredentialsMissing, message, false, identity);
+        }
+        Ok(Err(error)) => return Err(WriteError::Unanswered(error.to_string())),
+        Err(_) => return Err(WriteError::Unanswered("the API server did not answer in time".to_owned())),
+    };
+    let credential = Credential {
+        uid: secret.uid().unwrap_or_default(),
+        resource_version: secret.resource_version().unwrap_or_default(),
+    };
+    let fingerprint = format!("{identity}/{}/{}", credential.uid, credential.resource_version);
+    let credentials = match from_secret(name, &secret) {
+        Ok(credentials) => credentials,
+        Err(error) => return close(Reason::CredentialsMissing, error.to_string(), false, fingerprint),
+    };
+    let known =
+        context.accounts.client_of(key, &credential).or_else(|| credentials.client_id().map(str::to_owned));
+    let mut opening =
+        Opening { endpoint, credentials, credential, client_id: known, limits: limits(account.spec) };
+    let now = context.clock.now();
+    let settings =
+        Settings { suspended: account.spec.suspend == Some(true), fingerprint: fingerprint.clone() };
+    loop {
+        let session = match context.accounts.open(key, &opening) {
+            Ok(session) => session,
+            Err(error) => return close(Reason::AccountNotReady, error.to_string(), false, fingerprint),
+        };
+        // Somebody changed the account or its Secret, or an hour has passed: the next submit may try the cap again.
+        let capped = session.health().spend_cap;
+        if session.set(settings.clone()) || capped.is_some_and(|(since, _)| now >= since + SPEND_CAP_PROBE) {
+            session.try_spend_cap();
+        }
+        if let Some(until) = account.status.and_then(|status| status.retry_after.as_ref()) {
+            session.gate.restore_pause(until.0);
+        }
+        let who = who(&session).await;
+        match who.and_then(|who| who.client_id).filter(|_| opening.client_id.is_none()) {
+            // The service says whose token it is: from here on the budget is that client's.
+            Some(client_id) => opening.client_id = Some(client_id.chars().take(128).collect()),
+            None => return Ok(facts(&session, &opening)),
+        }
+    }
+}
+
+/// Asks whose credentials these are, where the service has not yet accepted them. The route is known from the
+/// vendor's notes only, so that an answer other than 200, 401 or 403 says nothing and blocks nothing.
+async fn who(session: &Arc<Session>) -> Option<Whoami> {
+    let health = session.health();
+    if health.accepted.is_some() {
+        return None;
+    }
+    let subject = format!("account {}", session.key);
+    let wait = session.gate.acquire(Lane::Cancel, "", &subject);
+    let permit = tokio::time::timeout(Duration::from_secs(5), wait).await.ok()?;
+    session.whoami(permit).await.ok()
+}
+
+fn facts(session: &Arc<Session>, opening: &Opening) -> AccountFacts {
+    let health = session.health();
+    let client_id = opening.client_id.clone();
+    let standing = if let Some((_, message)) = health.redirected {
+        AccountHealth::Unusable { reason: Reason::EndpointNotAllowed, message, stalled: true }
+    } else if let Some((since, message)) = health.rejected {
+        AccountHealth::Rejected { since, message }
+    } else if let Some((since, message)) = health.spend_cap {
+        AccountHealth::SpendCap { since, message }
+    } else {
+        AccountHealth::Usable {
+            authenticated: health.accepted.is_some(),
+            suspended: session.settings().suspended,
+        }
+    };
+    AccountFacts {
+        health: standing,
+        client_id,
+        resource_version: Some(opening.credential.resource_version.clone()),
+        paused_until: session.gate.service_pause(),
+        jobs: AccountJobs::default(),
+    }
+}
+
+/// The limits of an account, with the defaults applied and the burst below the rate.
+fn limits(spec: &ScrapeAccountSpec) -> Limits {
+    let documented = Limits::default();
+    let given = spec.limits.clone().unwrap_or_default();
+    let whole = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
+    let requests_per_minute =
+        whole(given.requests_per_minute).unwrap_or(documented.requests_per_minute).max(2);
+    let burst = whole(given.burst).unwrap_or_else(|| (requests_per_minute / 5).clamp(1, 20));
+    Limits {
+        requests_per_minute,
+        burst: burst.clamp(1, requests_per_minute - 1),
+        submits_per_minute: whole(given.submits_per_minute).unwrap_or(documented.submits_per_minute),
+    }
+}

@@ -1,0 +1,114 @@
+//! Which account an object uses, how it stands, and what may be done with it for this object.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::{Api, ResourceExt};
+
+use super::facts;
+use crate::account::{AccountKey, Session, Standing};
+use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeAccount, ScrapeJob};
+use crate::controller::accounts::{Admission, takes_default};
+use crate::controller::context::Context;
+use crate::controller::memory::Remembered;
+use crate::decide::AccountFacts;
+use crate::status::WriteError;
+
+/// How long the API server may take to say whether a namespace has an account of its own.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a job is told whose account is one of the cluster, where those are off.
+const OFF: &str = "cluster accounts are off, because the operator runs with --watch-namespace; create a ScrapeAccount in this namespace and a ScrapeJob that uses it";
+
+/// An account, and whether the API server knows it although the cache does not yet.
+pub(super) struct Used {
+    key: AccountKey,
+    ahead: bool,
+}
+
+/// The account that a job uses.
+///
+/// A job goes to the cluster's default for want of one of its own only once the API server itself said so: the two may
+/// be created in one breath, and the cache learn of the job first.
+pub(super) async fn of(
+    context: &Context,
+    job: &ScrapeJob,
+    remembered: &Remembered,
+) -> Result<Used, WriteError> {
+    // Before every account is listed, nobody can say which one it is.
+    context.known.synced().await;
+    let key = context.account_of(job);
+    if key.kind() == AccountKind::ScrapeAccount || !takes_default(job) || remembered.no_own_account {
+        return Ok(Used { key, ahead: false });
+    }
+    let namespace = job.namespace().unwrap_or_default();
+    let own: Api<ScrapeAccount> = Api::namespaced(context.client.clone(), &namespace);
+    match tokio::time::timeout(ANSWER_WITHIN, own.get_metadata_opt(DEFAULT_ACCOUNT)).await {
+        Ok(Ok(None)) => {
+            let uid = job.uid().unwrap_or_default();
+            context.memories.set(&uid, |remembered| remembered.no_own_account = true);
+            Ok(Used { key, ahead: false })
+        }
+        Ok(Ok(Some(_))) => {
+            Ok(Used { key: AccountKey { namespace, name: DEFAULT_ACCOUNT.to_owned() }, ahead: true })
+        }
+        Ok(Err(error)) => Err(WriteError::Unanswered(error.to_string())),
+        Err(_) => Err(WriteError::Unanswered("a live read took too long".to_owned())),
+    }
+}
+
+/// Whether the account is about to be opened, as every one is after a start: until then nobody knows how it stands, and
+/// nothing is to be decided on it. Its jobs are told when it is.
+pub(super) fn is_opening(context: &Context, Used { key, ahead }: &Used) -> bool {
+    !ahead && context.accounts.standing(key).is_none() && context.known.can_open(key)
+}
+
+/// How the account stands for this job, and the session to act with.
+///
+/// A namespace that a cluster account does not admit gets nothing new of it. What was begun with it while it was
+/// admitted, which the recorded account shows, is followed and cancelled all the same.
+pub(super) fn facts(
+    context: &Context,
+    job: &ScrapeJob,
+    Used { key, ahead }: &Used,
+) -> Result<(AccountFacts, Option<Arc<Session>>), WriteError> {
+    let deleting = job.metadata.deletion_timestamp.is_some();
+    let status = job.status.as_ref();
+    let begun = status.is_some_and(|status| status.account.is_some());
+    let accepted = begun && status.is_some_and(|status| status.job_id.is_some());
+    if key.kind() == AccountKind::ClusterScrapeAccount && !context.known.cluster_accounts() {
+        let (message, fingerprint) = (OFF.to_owned(), "off".to_owned());
+        return Ok((AccountFacts::Unusable { reason: Reason::AccountNotReady, message, fingerprint }, None));
+    }
+    let namespace = job.namespace().unwrap_or_default();
+    let barred = match context.known.admission(key, &namespace) {
+        Admission::Admitted => None,
+        Admission::Refused(why) => Some((Reason::NamespaceNotAllowed, why)),
+        Admission::Unknown => {
+            let why = format!("the labels of namespace {namespace} are not known yet");
+            if !accepted && !deleting {
+                return Err(WriteError::Unanswered(why));
+            }
+            Some((Reason::NamespaceNotAllowed, why))
+        }
+    };
+    let standing = context.accounts.standing(key);
+    if let Some((reason, message)) = barred.clone().filter(|_| !begun) {
+        let fingerprint = facts::account(key, standing, true).fingerprint().to_owned();
+        return Ok((AccountFacts::Unusable { reason, message, fingerprint }, None));
+    }
+    let session = match &standing {
+        Some(Standing::Usable(session)) => Some(Arc::clone(session)),
+        // `kubectl delete -f` removes the Secret seconds before the job: its last session still cancels.
+        Some(Standing::Unusable { .. }) | None if deleting => context.accounts.last_session(key),
+        Some(Standing::Unusable { .. }) | None => None,
+    };
+    let mut found = match &session {
+        Some(session) if deleting => AccountFacts::Usable(facts::account_use(session)),
+        Some(_) | None => facts::account(key, standing, *ahead || context.known.has(key)),
+    };
+    if let AccountFacts::Usable(account) = &mut found {
+        account.barred = barred;
+    }
+    Ok((found, session))
+}
