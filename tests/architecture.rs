@@ -34,6 +34,10 @@ const GUARDED: &[(&str, &[&str])] =
 /// What pure places must not name: a decision that waits, looks at a clock or draws a number cannot be replayed.
 const PURE: &[&str] = &[
     "decide",
+    "spideriq/budget/mod.rs",
+    "spideriq/budget/brake.rs",
+    "spideriq/budget/bucket.rs",
+    "spideriq/budget/queue.rs",
     "leader/verdict.rs",
     "status/conditions.rs",
     "status/flat.rs",

@@ -56,7 +56,7 @@ sleep 1
 
 say "how it ended"
 kubectl get scrapejobs,scrapeaccounts --output wide
-for job in site failing; do
+for job in site maps failing mirror; do
   say "conditions of $job"
   kubectl get scrapejob "$job" --output 'jsonpath={range .status.conditions[*]}{.type}{"="}{.status}{"  "}{.reason}{"  "}{.message}{"\n"}{end}'
 done

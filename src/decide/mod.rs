@@ -1,6 +1,7 @@
 //! What should happen next with one object, and what is true after it was tried.
 //!
-//! It may know the published API and nothing else: no client, no clock, no JSON, no randomness.
+//! It may know the published API and nothing else: no client, no clock, no randomness, and no JSON but that of the body and of
+//! the intent, which it owns.
 //! It must never act; everything it says is data that can be printed, compared and tested.
 
 mod body;

@@ -50,7 +50,7 @@ families! {
     JOBS: "gauge" "jobs" ["namespace", "state"]
         "ScrapeJobs by state";
     HELD: "gauge" "held_jobs" ["namespace", "reason"]
-        "ScrapeJobs that wait for a person, by reason";
+        "ScrapeJobs in state Held, by reason";
     UNDECODABLE: "gauge" "undecodable_jobs" ["namespace"]
         "ScrapeJobs that this release cannot read and leaves alone";
     LEADER: "gauge" "leader" []

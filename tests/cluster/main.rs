@@ -9,6 +9,7 @@ mod crashes;
 mod deletion;
 mod leader;
 mod life;
+mod simulated;
 mod starting;
 mod support;
 mod telemetry;

@@ -200,7 +200,7 @@ impl World {
 
     /// The name of the lease, as the chart gives it.
     pub fn lease(&self) -> String {
-        format!("{}-spideriq-operator", self.namespace)
+        format!("{}-spideriq-operator", self.home)
     }
 
     /// The process of the operator.
@@ -329,6 +329,11 @@ impl World {
                 )
             })
             .collect()
+    }
+
+    /// A client of the admin.
+    pub fn client(&self) -> kube::Client {
+        self.client.clone()
     }
 
     /// Who the operator is to the API server.

@@ -20,6 +20,28 @@ async fn a_wrong_manifest_is_refused_with_what_to_write_instead() {
             "max_results of a spiderMaps job is 1 to 100",
         ),
         (site("a", ", priority: 11"), "less than or equal to 10"),
+        (format!("jobID: {id}, type: spiderSite"), "set exactly one of spec.type"),
+        (
+            "type: spiderMaps, payload: {max_results: 5}".to_owned(),
+            "needs exactly one of payload.search_query",
+        ),
+        (
+            "type: spiderMaps, payload: {search_query: cafes, url: \"https://a.example\"}".to_owned(),
+            "needs exactly one of payload.search_query",
+        ),
+        ("type: \"spider site\", payload: {}".to_owned(), "spec.type"),
+        (site("a", "").replace('}', ", max_pages: 0}"), "max_pages of a spiderSite job is 1 to 50"),
+        (
+            format!("type: spiderSite, payload: {{url: \"https://{}.example\"}}", "a".repeat(2048)),
+            "may not be more than 2048",
+        ),
+        (site("a", ", accountRef: {kind: Account, name: a}"), "ClusterScrapeAccount"),
+        (site("a", ", accountRef: {kind: ScrapeAccount}"), "accountRef.name"),
+        (site("a", ", deletionPolicy: Keep"), "Orphan"),
+        (site("a", ", readyWhen: Never"), "Accepted"),
+        (site("a", ", submission: {onAmbiguous: Guess}"), "Resubmit"),
+        (site("a", ", cancelTimeoutSeconds: -1"), "greater than or equal to 0"),
+        (site("a", ", poll: {intervalSeconds: 2}"), "greater than or equal to 3"),
         (site("a", ", prioritty: 1"), "unknown field"),
         (site("a", ", runID: \"a b\""), "runID"),
         (site("a", ", activeDeadlineSeconds: 0"), "greater than or equal to 1"),
@@ -38,8 +60,22 @@ async fn a_wrong_manifest_is_refused_with_what_to_write_instead() {
         (site("other", ""), "payload may change only together with runID"),
         (site("right", ", priority: 3"), "priority may change only together with runID"),
         (site("right", ", accountRef: {name: other}"), "accountRef cannot be changed"),
+        (site("right", "").replace("spiderSite", "spiderPR"), "type cannot be changed"),
+        (format!("jobID: {id}"), "jobID cannot be changed"),
     ] {
         let error = world.try_apply(&super::support::job("right", &spec)).unwrap_err().to_string();
+        assert!(error.contains(words), "{spec}: {error}");
+    }
+    for (spec, words) in [
+        ("{}", "secretRef"),
+        ("{secretRef: {name: a}, endpoint: \"http://spideriq.ai\"}", "http only on loopback"),
+        ("{secretRef: {name: a}, limits: {requestsPerMinute: 10, burst: 10}}", "burst must be smaller"),
+        ("{secretRef: {name: a}, limits: {requestsPerMinute: 1}}", "greater than or equal to 2"),
+    ] {
+        let account = format!(
+            "{{apiVersion: spideriq.ai/v1alpha1, kind: ScrapeAccount, metadata: {{name: wrong}}, spec: {spec}}}"
+        );
+        let error = world.try_apply(&account).unwrap_err().to_string();
         assert!(error.contains(words), "{spec}: {error}");
     }
 }

@@ -279,8 +279,10 @@ impl World {
                 }
             }
             Step::Retire(at) => {
-                let process = self.processes.get(at).unwrap();
-                if process.ledger.renewed().is_some() && process.request.is_none() {
+                let (now, process) = (self.clock(at), self.processes.get(at).unwrap());
+                // Who sees that it has lost the lease ends without giving up what is not its own.
+                let lost = process.ledger.judge(now) == Verdict::Lost;
+                if process.ledger.renewed().is_some() && process.request.is_none() && !lost {
                     let over = process.ledger.lease().map(|lease| lease.version.clone());
                     self.strays.push(Request {
                         over,

@@ -35,14 +35,14 @@ pub struct Plan {
     pub watch_lag: Duration,
     /// After so many steps nothing goes wrong any more.
     pub until: u64,
+    /// Whether a second replica works beside the first, without a lease.
+    pub two: bool,
 }
 
 /// The fate of one run.
 #[derive(Clone, Debug)]
 pub struct Fate {
     shared: Arc<Mutex<Shared>>,
-    /// Tells that the process is to die.
-    pub crash: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -59,6 +59,8 @@ struct Shared {
 pub struct Life {
     pub fate: Fate,
     over: Arc<AtomicBool>,
+    /// Tells that the process is to die.
+    pub crash: Arc<Notify>,
 }
 
 impl Fate {
@@ -70,17 +72,22 @@ impl Fate {
             trace: String::new(),
             violations: Vec::new(),
         };
-        Self { shared: Arc::new(Mutex::new(shared)), crash: Arc::new(Notify::new()) }
+        Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
     /// A life of the process.
     pub fn life(&self) -> Life {
-        Life { fate: self.clone(), over: Arc::new(AtomicBool::new(false)) }
+        Life { fate: self.clone(), over: Arc::new(AtomicBool::new(false)), crash: Arc::new(Notify::new()) }
     }
 
     /// Steps so far.
     pub fn steps(&self) -> u64 {
         self.shared.lock().unwrap().step
+    }
+
+    /// Whether a second replica works beside the first.
+    pub fn two(&self) -> bool {
+        self.shared.lock().unwrap().plan.two
     }
 
     /// Everything that happened, a line each.
@@ -153,7 +160,7 @@ impl Life {
             Turn::Lost => false,
             Turn::Crash => {
                 self.end();
-                self.fate.crash.notify_one();
+                self.crash.notify_one();
                 std::future::pending().await
             }
         }

@@ -1,6 +1,6 @@
 //! The real controllers against an API server and a service inside of this process, on paused time.
 //!
-//! One seed decides everything: the same seed makes the same trace. `make sim SEEDS=n` runs many.
+//! One seed decides every fault; where a single object is at work, the same seed makes the same trace. `make sim SEEDS=n` runs many.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -176,6 +176,8 @@ fn random_faults_change_nothing() {
             watch_lag: Duration::from_millis(random.u64(1..2000)),
             until: random.u64(10..300),
             crash_at: None,
+            // A third of the runs have a second replica, and no lease.
+            two: random.u32(0..3) == 0,
         };
         let ended = run(scenario, seed, plan.clone());
         if number("SIM_SEED").is_some() {

@@ -73,33 +73,45 @@ async fn live(scenario: &Scenario, fate: Fate) -> Ended {
     let begun = clock.instant();
     let end = begun + Duration::from_secs(scenario.lasts);
     let mut crashes = 0;
-    loop {
+    let replica = || {
         let life = fate.life();
         let operator = start_operator(&api, &service, &life, &[NAMESPACE]);
-        let died = loop {
-            let deed_at = next.map_or(end, |(second, _)| begun + Duration::from_secs(*second));
-            tokio::select! {
-                biased;
-                () = fate.crash.notified() => break true,
-                () = tokio::time::sleep_until(deed_at) => match next {
-                    Some((_, deed)) => {
-                        fate.note(&format!("user: {deed:?}"));
-                        carry_out(&api, &service, deed);
-                        next = deeds.next();
-                    }
-                    None => break false,
-                },
-            }
+        (life, operator)
+    };
+    let mut replicas: Vec<_> = (0..=usize::from(fate.two())).map(|_| replica()).collect();
+    loop {
+        let deed_at = next.map_or(end, |(second, _)| begun + Duration::from_secs(*second));
+        let crash = |(life, _): &(Life, Operator)| {
+            let crash = Arc::clone(&life.crash);
+            Box::pin(async move { crash.notified().await })
         };
+        let deaths: Vec<_> = replicas.iter().map(crash).collect();
+        tokio::select! {
+            biased;
+            ((), dead, _) = futures::future::select_all(deaths) => {
+                let (life, operator) = replicas.remove(dead);
+                life.end();
+                drop(operator);
+                crashes += 1;
+                fate.note("the operator died and starts again");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                replicas.push(replica());
+            }
+            () = tokio::time::sleep_until(deed_at) => match next {
+                Some((_, deed)) => {
+                    fate.note(&format!("user: {deed:?}"));
+                    carry_out(&api, &service, deed);
+                    next = deeds.next();
+                }
+                None => break,
+            },
+        }
+    }
+    for (life, operator) in replicas {
         life.end();
         drop(operator);
-        if !died {
-            return Ended { api, service, fate, crashes };
-        }
-        crashes += 1;
-        fate.note("the operator died and starts again");
-        tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    Ended { api, service, fate, crashes }
 }
 
 /// Starts the operator for some namespaces, or all.

@@ -81,7 +81,7 @@ impl Store {
         let asked = |field: &str| patch.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
         let has = |field: &str| before.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
         if !status && asked("uid").is_some_and(|uid| Some(uid) != has("uid")) {
-            return Err((409, "the uid is another one".to_owned()));
+            return Err((422, "the uid is another one".to_owned()));
         }
         if asked("resourceVersion").is_some_and(|version| Some(version) != has("resourceVersion")) {
             return Err((409, "the object has been modified".to_owned()));
@@ -116,9 +116,17 @@ impl Store {
             return Ok(read(key, &before));
         }
         self.writes.push((by.to_owned(), key.clone()));
-        let gone = after.pointer("/metadata/deletionTimestamp").is_some()
-            && list(&after, "finalizers").next().is_none();
-        Ok(self.put(key, after, if gone { "DELETED" } else { "MODIFIED" }))
+        if list(&after, "finalizers").next().is_none() {
+            member(&mut after, "metadata").remove("finalizers");
+        }
+        if after.pointer("/metadata/deletionTimestamp").is_some()
+            && after["metadata"].get("finalizers").is_none()
+        {
+            // What is answered still has the version before, and what a watch tells still has the finalizer.
+            self.put(key, before, "DELETED");
+            return Ok(read(key, &after));
+        }
+        Ok(self.put(key, after, "MODIFIED"))
     }
 
     /// Deletes an object, or marks it while finalizers hold it.
@@ -133,7 +141,8 @@ impl Store {
             }
         }
         if list(&object, "finalizers").next().is_none() {
-            return Ok(self.put(key, object, "DELETED"));
+            self.put(key, object, "DELETED");
+            return Ok(json!({"apiVersion": "v1", "kind": "Status", "status": "Success"}));
         }
         if object.pointer("/metadata/deletionTimestamp").is_none() {
             let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);

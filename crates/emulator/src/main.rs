@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[command(version)]
 struct Flags {
     /// Where to listen; port 0 takes a free one, told on the first line of standard output.
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, default_value = "127.0.0.1:8081")]
     listen: SocketAddr,
     /// A token to know: `cli_x:sk_y:secret_z` or `spideriq_pat_<agent>_<secret>[=client_id]`. Repeatable.
     #[arg(long = "token")]
