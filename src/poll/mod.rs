@@ -21,8 +21,8 @@ use queue::Queue;
 /// How many looks may be under way at once: enough that one that hangs until its timeout delays nobody else.
 const AT_ONCE: usize = 4;
 
-/// The longest pause between two looks at a job that cannot be read.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// The longest pause between two looks at a job that cannot be read: so long after an outage every mirror is fresh.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// One look at one job, paid from the account's budget by whoever gives this function.
 pub type Look = Arc<dyn Fn(Followed) -> BoxFuture<'static, Result<JobStatus, Error>> + Send + Sync>;

@@ -7,6 +7,7 @@ mod conditions;
 mod costs;
 mod crashes;
 mod deletion;
+mod going;
 mod leader;
 mod life;
 mod simulated;
