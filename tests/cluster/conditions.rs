@@ -20,12 +20,19 @@ async fn every_tool_reads_every_situation_rightly() {
     world.faults("[{match: {route: submit, body: refused.example}, reply: {status: 422}}, {match: {route: submit, body: held.example}, reply: {status: 404}}, {match: {route: submit, body: unknown.example}, drop: before}, {match: {route: cancel}, reply: {status: 503}}]");
 
     // name, more of the spec, state, what kstatus says, which waits are met
-    let rows: [(&str, &str, &str, &str, &[&str]); 14] = [
+    let rows: [(&str, &str, &str, &str, &[&str]); 15] = [
         ("no-account", ", accountRef: {name: none}", "Pending", "InProgress", &[]),
         ("suspended", ", suspend: true", "Suspended", "Current", &["Ready", "Suspended"]),
         ("stay-queued", "", "Queued", "InProgress", &["Queued"]),
         ("stay-processing", "", "Processing", "InProgress", &["Processing"]),
         ("stay-queued-accepted", ", readyWhen: Accepted", "Queued", "Current", &["Ready", "Queued"]),
+        (
+            "stay-processing-accepted",
+            ", readyWhen: Accepted",
+            "Processing",
+            "Current",
+            &["Ready", "Processing"],
+        ),
         ("completed", "", "Completed", "Current", &["Ready", "Completed", "Finished"]),
         ("fails", "", "Failed", "Failed", &["Failed", "Finished"]),
         ("fails-finished", ", readyWhen: Finished", "Failed", "Current", &["Ready", "Failed", "Finished"]),
@@ -63,6 +70,15 @@ async fn every_tool_reads_every_situation_rightly() {
     world.service.set_state(&id, "cancelled", None, None);
     world.until_because("stay-processing", "Cancelled", "CancelledRemotely").await;
     judge(&world, "stay-processing", "Failed", &["Cancelled", "Finished"]).await;
+    // Nobody has looked at the edit yet.
+    world.kill();
+    let longer = "{\"spec\": {\"cancelTimeoutSeconds\": 60}}";
+    world.kubectl(&["patch", "scrapejob", "suspended", "--type=merge", "--patch", longer]).unwrap();
+    judge(&world, "suspended", "InProgress", &[]).await;
+    world.start();
+    let observed = |job: &Value| job["status"]["observedGeneration"] == 2;
+    world.until_of("ScrapeJob", "suspended", "looked at", observed).await;
+    judge(&world, "suspended", "Current", &["Ready", "Suspended"]).await;
 }
 
 /// Asks both kstatus libraries, and `kubectl wait` for each condition.

@@ -122,17 +122,18 @@ fn around(options: Options, with: &[String], command: &[OsString]) -> anyhow::Re
     let tools = Tools::locate()?;
     tools.build(&named(with)?)?;
     let plane = ControlPlane::start(options)?;
-    let (program, arguments) = command.split_first().context("no command was given")?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(plane.folder().join("bin")).chain(std::env::split_paths(&path));
-    let mut child = Command::new(program)
-        .args(arguments)
+    let this = std::env::current_exe()?;
+    let mut child = Command::new(&this)
+        .args(["guard", &std::process::id().to_string(), "--"])
+        .args(command)
         .env("KUBECONFIG", plane.kubeconfig())
         .env("PATH", std::env::join_paths(folders)?)
         .env("TESTBED_FOLDER", plane.folder())
-        .env("TESTBED_PROGRAM", std::env::current_exe()?)
+        .env("TESTBED_PROGRAM", &this)
         .spawn()
-        .with_context(|| format!("cannot start {}", program.display()))?;
+        .context("this program cannot be started once more")?;
     let mut told = false;
     let status = loop {
         if let Some(status) = child.try_wait()? {

@@ -26,7 +26,8 @@ pub fn guard(parent: u32, command: &[OsString]) -> anyhow::Error {
     if std::os::unix::process::parent_id() != parent {
         return anyhow::anyhow!("the parent is gone");
     }
-    anyhow::Error::new(Command::new(program).args(arguments).exec())
+    let error = Command::new(program).args(arguments).exec();
+    anyhow::Error::new(error).context(format!("cannot start {}", program.display()))
 }
 
 /// One running program of the control plane.

@@ -94,22 +94,12 @@ pub fn plan(job: &ScrapeJob, facts: &Facts) -> Planned {
     let (words, because, effect) = describe(&plan);
     let outcome = facts.outcome.clone().or_else(|| (!effect).then_some(Outcome::Done));
     let then = outcome.map(|outcome| then(&observed, &decide::settle(&observed, &plan, &outcome)));
-    let tells = match &plan {
-        Plan::Release(event) | Plan::Begin(event) => event.as_ref(),
-        Plan::Abandon(event) => Some(event),
-        Plan::Rest(_)
-        | Plan::Leave
-        | Plan::Submit(_)
-        | Plan::Adopt(_)
-        | Plan::LookUp(_)
-        | Plan::Look
-        | Plan::Confirm
-        | Plan::Detail
-        | Plan::Collect
-        | Plan::Protect(_)
-        | Plan::Latch(_)
-        | Plan::Cancel
-        | Plan::Expire => None,
+    let tells = if let Plan::Release(event) | Plan::Begin(event) = &plan {
+        event.as_ref()
+    } else if let Plan::Abandon(event) = &plan {
+        Some(event)
+    } else {
+        None
     };
     Planned { plan: words, because, tells: tells.map(told), then }
 }

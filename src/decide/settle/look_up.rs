@@ -17,24 +17,7 @@ impl Settling<'_> {
             .map(|candidate| candidate.job_id.clone())
             .collect();
         let contested = found.iter().flatten().any(|candidate| candidate.contested);
-        let wanted = match plan {
-            Plan::LookUp(wanted) => *wanted,
-            Plan::Rest(_)
-            | Plan::Leave
-            | Plan::Submit(_)
-            | Plan::Adopt(_)
-            | Plan::Look
-            | Plan::Confirm
-            | Plan::Detail
-            | Plan::Collect
-            | Plan::Protect(_)
-            | Plan::Latch(_)
-            | Plan::Cancel
-            | Plan::Abandon(_)
-            | Plan::Begin(_)
-            | Plan::Expire
-            | Plan::Release(_) => LookUp::ToHold,
-        };
+        let wanted = if let Plan::LookUp(wanted) = plan { *wanted } else { LookUp::ToHold };
         if found.is_err() && (self.memory.tries < 3 || wanted == LookUp::ToRelease) {
             self.retry();
             self.standing = Some(Standing::Unknown(
