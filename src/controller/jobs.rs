@@ -216,8 +216,8 @@ async fn write(
             Ok(Some(live)) if live.uid() == base.uid() => {
                 match live.status.as_ref().and_then(|status| status.job_id.as_deref()) {
                     Some(theirs) if theirs == job_id => return Ok(live),
-                    Some(_) => return orphaned(context, &base, job_id).await,
-                    None => base = live,
+                    None if takes(&base, &live) => base = live,
+                    Some(_) | None => return orphaned(context, &base, job_id).await,
                 }
             }
             Ok(_) => return orphaned(context, &base, job_id).await,
@@ -226,7 +226,14 @@ async fn write(
     }
 }
 
-/// The object went, or has another job: somebody has to be told about ours.
+/// Whether the status still speaks of the run that a job was submitted for, and that run is not over: another process
+/// may have ended it while the answer was under way.
+fn takes(submitted: &ScrapeJob, live: &ScrapeJob) -> bool {
+    let run = |job: &ScrapeJob| job.status.as_ref().map(|status| status.run().to_owned());
+    run(submitted) == run(live) && !live.status.as_ref().is_some_and(|status| status.finished)
+}
+
+/// The object went, or has another job or run: somebody has to be told about ours.
 async fn orphaned(context: &Context, job: &ScrapeJob, job_id: &str) -> Result<ScrapeJob, WriteError> {
     let note = format!(
         "job {job_id} was accepted for this object, which no longer takes it; cancel it at the service if it is not wanted"
@@ -283,4 +290,34 @@ fn follow(seen: &Seen, job: &ScrapeJob, verdict: &Verdict) {
 fn on_error(job: &CachedJob, error: &WriteError) -> Action {
     tracing::warn!(job = job.name_any(), %error, "looking again");
     Action::requeue(RETRY * 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::takes;
+    use crate::api::ScrapeJob;
+
+    fn job(status: serde_json::Value) -> ScrapeJob {
+        serde_json::from_value(json!({
+            "apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {"name": "acme"},
+            "spec": {}, "status": status,
+        }))
+        .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn a_job_is_written_only_over_the_run_that_it_was_submitted_for() {
+        let submitted = job(json!({"runID": "r1", "state": "Submitting"}));
+        assert!(takes(&submitted, &submitted));
+        assert!(takes(&submitted, &job(json!({"runID": "r1", "state": "Held"}))));
+        for other in [
+            json!({"runID": "r2", "state": "Pending"}),
+            json!({"state": "Pending"}),
+            json!({"runID": "r1", "state": "Cancelled", "finished": true}),
+        ] {
+            assert!(!takes(&submitted, &job(other.clone())), "{other}");
+        }
+    }
 }
