@@ -299,7 +299,7 @@ mod tests {
     use super::takes;
     use crate::api::ScrapeJob;
 
-    fn job(status: serde_json::Value) -> ScrapeJob {
+    fn job(status: &serde_json::Value) -> ScrapeJob {
         serde_json::from_value(json!({
             "apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {"name": "acme"},
             "spec": {}, "status": status,
@@ -309,15 +309,15 @@ mod tests {
 
     #[test]
     fn a_job_is_written_only_over_the_run_that_it_was_submitted_for() {
-        let submitted = job(json!({"runID": "r1", "state": "Submitting"}));
+        let submitted = job(&json!({"runID": "r1", "state": "Submitting"}));
         assert!(takes(&submitted, &submitted));
-        assert!(takes(&submitted, &job(json!({"runID": "r1", "state": "Held"}))));
+        assert!(takes(&submitted, &job(&json!({"runID": "r1", "state": "Held"}))));
         for other in [
             json!({"runID": "r2", "state": "Pending"}),
             json!({"state": "Pending"}),
             json!({"runID": "r1", "state": "Cancelled", "finished": true}),
         ] {
-            assert!(!takes(&submitted, &job(other.clone())), "{other}");
+            assert!(!takes(&submitted, &job(&other)), "{other}");
         }
     }
 }

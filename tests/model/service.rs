@@ -1,0 +1,134 @@
+//! The service: it makes jobs, or finds them, lists them, and cancels them. And who shares a job.
+
+use spideriq_operator::decide::{CancelOutcome, Candidate, RemoteJob};
+
+use super::setup::{Setup, remote};
+use super::world::{Answer, Chain, Job, JobState, Law, Snap, Told, World, job_name, job_number};
+
+/// A request to submit arrives: an equal payload finds the earlier job, whatever its state, if the type is one for
+/// which the service looks.
+pub fn handle(setup: &Setup, world: &mut World, flight: usize) {
+    let flight = world.flights.remove(flight);
+    let earlier = world.jobs.iter().position(|job| setup.deduplicates && job.payload == flight.payload);
+    let job = earlier.unwrap_or(world.jobs.len());
+    if earlier.is_none() {
+        world.jobs.push(Job {
+            payload: flight.payload,
+            state: JobState::Queued,
+            maker: (flight.object, flight.run),
+            born: world.clock,
+            known: false,
+        });
+    }
+    if let Some(replica) = flight.waits {
+        answered(world, (replica, flight.object), Answer::Accepted { job, cached: earlier.is_some() });
+    }
+}
+
+/// A request has ended for the process that sent it.
+pub fn answered(world: &mut World, (replica, object): (usize, usize), answer: Answer) {
+    let chain = &mut world.views[replica][object].chain;
+    if let Chain::Sent { decision, base, nonce } = chain.clone() {
+        *chain = Chain::Answered { decision, base, nonce, answer };
+    }
+}
+
+/// The job's status, read now.
+pub fn look(world: &World, base: &Snap) -> RemoteJob {
+    let job = base.object.status.job_id.as_deref().and_then(job_number).unwrap();
+    remote(&world.jobs[job])
+}
+
+/// What a live list of the jobs says of sharing this one: another object has it, or may be about to receive it.
+pub fn is_shared(setup: &Setup, world: &World, object: usize, base: &Snap) -> Option<CancelOutcome> {
+    let ours = &base.object;
+    let others = world.objects.iter().enumerate().filter(|(other, _)| *other != object);
+    let mut live = others.filter_map(|(_, other)| other.as_ref()).filter(|other| other.deleted.is_none());
+    let shared = live.any(|other| {
+        let next_run = other.status.run() != run_name(other.wish.run);
+        let submits = next_run || (other.status.job_id.is_none() && !other.status.finished);
+        let equal = setup.payload(other.wish) == setup.payload(ours.wish);
+        other.status.job_id == ours.status.job_id || (submits && !other.wish.cancel && equal)
+    });
+    shared.then(|| CancelOutcome::Left("another ScrapeJob uses it, too".to_owned()))
+}
+
+/// The name of a run.
+pub fn run_name(run: u8) -> String {
+    if run == 0 { String::new() } else { format!("r{run}") }
+}
+
+/// The cancel arrives. One that a process decided on from an old cache may be for an object that is gone: its job has
+/// been cancelled, or named, by then, and the list is live all the same.
+pub fn cancel(setup: &Setup, world: &mut World, object: usize, base: &Snap) -> CancelOutcome {
+    let job = base.object.status.job_id.as_deref().and_then(job_number).unwrap();
+    if world.jobs[job].state != JobState::Queued {
+        return CancelOutcome::AlreadyOver;
+    }
+    if (0..world.objects.len()).any(|other| other != object && uses(setup, world, other, job)) {
+        world.broken.insert(Law::S5);
+    }
+    world.jobs[job].state = JobState::Cancelled;
+    CancelOutcome::Sent
+}
+
+/// Whether a live object follows this job, or a request of it that has begun will be answered with it.
+fn uses(setup: &Setup, world: &World, object: usize, job: usize) -> bool {
+    let Some(found) = world.objects[object].as_ref() else { return false };
+    if found.deleted.is_some() || found.wish.cancel {
+        return false;
+    }
+    let follows = found.status.job_id == Some(job_name(job));
+    let arrives = world.flights.iter().any(|flight| {
+        flight.object == object && setup.deduplicates && flight.payload == world.jobs[job].payload
+    });
+    let answered = world.views.iter().any(|views| {
+        matches!(&views[object].chain, Chain::Answered { answer: Answer::Accepted { job: theirs, .. }, .. } if *theirs == job)
+    });
+    follows || arrives || answered
+}
+
+/// The list, as a replica reads it for an unknown outcome: claimed is what its cache shows to have an owner.
+pub fn candidates(
+    setup: &Setup,
+    world: &World,
+    (replica, object): (usize, usize),
+    base: &Snap,
+) -> Vec<Candidate> {
+    let cached =
+        || world.views[replica].iter().enumerate().filter_map(|(at, view)| Some((at, view.cache.as_ref()?)));
+    let contested = cached().any(|(at, cache)| at != object && cache.object.unknown().is_some());
+    // The address tells the payloads apart; the spec of another run says nothing of this one's.
+    let same_run = base.object.status.run() == run_name(base.object.wish.run);
+    let fits = |job: &Job| !same_run || job.payload == setup.payload(base.object.wish);
+    let listed = world.jobs.iter().enumerate().filter(|(_, job)| fits(job));
+    let row = |(job, made): (usize, &Job)| Candidate {
+        job_id: job_name(job),
+        created_at: remote(made).created_at,
+        claimed: cached().any(|(_, cache)| cache.object.status.job_id == Some(job_name(job))),
+        contested,
+    };
+    listed.map(row).collect()
+}
+
+/// An object goes: what runs for it alone has to be named by then.
+pub fn left_behind(world: &mut World, object: usize) {
+    let Some(going) = world.objects[object].clone() else { return };
+    let left = (0..world.jobs.len()).any(|job| {
+        let ours = world.jobs[job].maker.0 == object || going.status.job_id == Some(job_name(job));
+        let elsewhere = world.objects.iter().enumerate().any(|(other, found)| {
+            other != object && found.as_ref().is_some_and(|found| found.status.job_id == Some(job_name(job)))
+        });
+        let told = is_told(world, job);
+        ours && world.jobs[job].state == JobState::Queued && !elsewhere && !told
+    });
+    if left {
+        world.broken.insert(Law::S2);
+    }
+}
+
+/// Whether an event named a job, or said of the run that made it that its outcome is not known.
+pub fn is_told(world: &World, job: usize) -> bool {
+    let (object, run) = world.jobs[job].maker;
+    world.told.contains(&Told::Job(job)) || world.told.contains(&Told::Unknown(object, run))
+}
