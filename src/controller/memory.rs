@@ -20,6 +20,8 @@ pub(super) struct Remembered {
     pub(super) memory: Memory,
     /// The nonce without a job id that was seen, and since when.
     pub(super) nonce: Option<(String, Instant)>,
+    /// Since when the run was seen to have to end, and whether by deletion.
+    pub(super) ending: Option<(bool, Instant)>,
     /// The nonce of the request that this process itself ended.
     pub(super) ended: Option<String>,
     /// The resourceVersion of our own last write: an older object in the cache is stale.

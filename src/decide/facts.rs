@@ -79,12 +79,6 @@ impl JobFacts {
         }
     }
 
-    /// When the end of a run, begun then, stops waiting for the service.
-    pub fn cancel_bound(&self, begun: Option<Timestamp>) -> Option<Timestamp> {
-        let seconds = self.spec.cancel_timeout_seconds.unwrap_or(CANCEL_TIMEOUT_SECONDS).max(0);
-        begun.map(|at| at.saturating_add(Duration::from_secs(seconds.unsigned_abs().into())).unwrap_or(at))
-    }
-
     /// When the object is to be deleted, if it finished then.
     pub fn expires(&self, finished: Option<Timestamp>) -> Option<Timestamp> {
         let seconds = self.spec.ttl_seconds_after_finished?.max(0).unsigned_abs();
@@ -99,7 +93,22 @@ impl Observed {
         let handled = self.recorded.last_handled_reconcile_at.as_deref();
         self.job.marks.requested.as_deref().filter(|requested| Some(*requested) != handled)
     }
+
+    /// How long the end of a run, begun then, goes on waiting for the service: nothing once it waits no longer. The
+    /// clock that began it may not be ours, so that our own count bounds it, too, and a bound that seems to be over at
+    /// the first look leaves time to try.
+    pub fn end_waits(&self, begun: Timestamp) -> Duration {
+        let seconds = self.job.spec.cancel_timeout_seconds.unwrap_or(CANCEL_TIMEOUT_SECONDS).max(0);
+        let bound = Duration::from_secs(seconds.unsigned_abs().into());
+        let seen = self.memory.ending_seen_for;
+        let by_clock = begun.saturating_add(bound).unwrap_or(begun).duration_since(self.now);
+        let by_clock = Duration::try_from(by_clock).unwrap_or_default();
+        by_clock.max(bound.min(TRIED_FOR).saturating_sub(seen)).min(bound.saturating_sub(seen))
+    }
 }
+
+/// How long an end is tried in any case, whatever the clocks say.
+const TRIED_FOR: Duration = Duration::from_secs(30);
 
 /// The default of `spec.cancelTimeoutSeconds`.
 const CANCEL_TIMEOUT_SECONDS: i32 = 120;
@@ -341,6 +350,9 @@ pub struct Memory {
     /// is written.
     #[serde(with = "seconds")]
     pub nonce_seen_for: Duration,
+    /// How long this process has seen that the run should end, because its object is deleted or another run is wanted.
+    #[serde(with = "seconds")]
+    pub ending_seen_for: Duration,
     /// Whether this process itself ended the request of the recorded nonce.
     pub ended_here: bool,
     /// How many submits in a row were answered with success but no usable id.

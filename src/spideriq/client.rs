@@ -9,8 +9,8 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, Response, StatusCode};
 use tokio::sync::mpsc;
 
+use super::signals::ours;
 use super::transport::{Failure, Network, Transport};
-
 use super::wire::{
     Accepted, CancelBody, Details, JobStatus, ListBody, ListRow, SubmitBody, Summary, SummaryState, Whoami,
     is_job_id, is_type, summarise, text,
@@ -245,7 +245,12 @@ impl Client {
         let query = [("sort_by", "created_at"), ("sort_order", "desc"), ("page_size", "100")];
         let sent = self.send("list", self.request(Method::GET, &["jobs", "list"], &query, TOTAL)).await;
         let sent = sent.map_err(|failure| self.failed(failure));
-        self.answer(sent, |body| ListBody::read(body, self.credentials.expose())).await
+        let now = self.clock.now();
+        let mut answer = self.answer(sent, |body| ListBody::read(body, self.credentials.expose())).await;
+        for row in answer.result.iter_mut().flatten() {
+            row.created_at = row.created_at.map(|at| ours(at, answer.signals.date, now));
+        }
+        answer
     }
 
     /// Asks who the credentials belong to.

@@ -26,28 +26,38 @@ pub struct Signals {
 impl Signals {
     pub(super) fn read(code: u16, headers: &HeaderMap, now: Timestamp) -> Self {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+        let date = header("date").and_then(http_date);
         let remaining = header("x-ratelimit-remaining").and_then(|text| text.parse().ok());
         let reset = header("x-ratelimit-reset")
             .and_then(|text| text.parse::<i64>().ok())
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
-            .filter(|at| *at > now)
-            .map(|at| at.min(latest(now)));
-        let asked = header("retry-after").and_then(|text| retry_after(text, now));
+            .and_then(|at| coming(ours(at, date, now), now));
+        let asked = header("retry-after").and_then(|text| retry_after(text, date, now));
         Self {
             code: Some(code),
             retry_at: asked.or_else(|| reset.filter(|_| code == 429)),
             counted: Counted { remaining, reset },
-            date: header("date").and_then(http_date),
+            date,
         }
     }
 }
 
+/// A time of the service by our own clock, as its `Date` shows the difference of the two; without one there is none.
+pub(super) fn ours(theirs: Timestamp, date: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    date.and_then(|date| now.checked_add(theirs.duration_since(date)).ok()).unwrap_or(theirs)
+}
+
 /// The time that a `Retry-After` names: seconds, whole or with a fraction, or a date. Zero and less name none.
-fn retry_after(text: &str, now: Timestamp) -> Option<Timestamp> {
+fn retry_after(text: &str, date: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     match text.parse::<f64>() {
         Ok(seconds) => later(now, seconds),
-        Err(_) => http_date(text).filter(|at| *at > now).map(|at| at.min(latest(now))),
+        Err(_) => http_date(text).and_then(|at| coming(ours(at, date, now), now)),
     }
+}
+
+/// A time that is still to come, at most a day away.
+fn coming(at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    (at > now).then(|| at.min(now.checked_add(LONGEST).unwrap_or(Timestamp::MAX)))
 }
 
 /// `now` and so many seconds more, at most a day; `None` for none or fewer.
@@ -56,10 +66,6 @@ pub(super) fn later(now: Timestamp, seconds: f64) -> Option<Timestamp> {
         return None;
     }
     now.checked_add(Duration::from_secs_f64(seconds.min(LONGEST.as_secs_f64()))).ok()
-}
-
-fn latest(now: Timestamp) -> Timestamp {
-    now.checked_add(LONGEST).unwrap_or(Timestamp::MAX)
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {
@@ -89,8 +95,16 @@ mod tests {
             ("soon", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(retry_after(text, now), expected.map(|at| at.parse().unwrap()), "{text}");
+            assert_eq!(retry_after(text, None, now), expected.map(|at| at.parse().unwrap()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_date_of_the_service_is_read_by_its_own_clock() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let date = Some("2026-01-01T01:00:00Z".parse().unwrap());
+        let until = retry_after("Thu, 01 Jan 2026 01:00:30 GMT", date, now);
+        assert_eq!(until, Some("2026-01-01T00:00:30Z".parse().unwrap()));
     }
 
     #[test]

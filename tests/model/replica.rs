@@ -135,6 +135,7 @@ pub fn conclude(
         attempted_at: None,
         ended_here: false,
         nonce_seen_for: std::time::Duration::ZERO,
+        ending_seen_for: std::time::Duration::ZERO,
         ..verdict.memory
     };
     view.memory = Keyed::new(memory);

@@ -149,6 +149,8 @@ impl Setup {
         let memory = Memory {
             ended_here: is(&view.ended),
             nonce_seen_for: std::time::Duration::from_secs(seconds),
+            // That a bound has passed is a step.
+            ending_seen_for: std::time::Duration::from_secs(30),
             ..(*view.memory).clone()
         };
         // Polling sees at once that a job is over; that it sees it later is as if the job were over later.

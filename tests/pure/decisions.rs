@@ -433,8 +433,42 @@ fn a_job_with_an_id_is_followed_believed_and_finished() {
     );
 }
 
+/// Deleted so long ago by the API server's clock, and seen for so long by our own.
+fn late(o: &mut Observed, deleted: i64, seen: u64) {
+    o.job.deleted_at = Some(ago(deleted));
+    o.memory.ending_seen_for = Duration::from_secs(seen);
+}
+
+/// Of the API server's clock and of our own count, each bounds the wait, and a late start leaves time to try.
 #[test]
-fn deletion_cancels_what_is_ours_and_never_waits_beyond_its_bound() {
+fn a_deletion_waits_for_the_service_no_longer_than_its_bound() {
+    let mut base = accepted("processing");
+    base.job.deleted_at = Some(ago(5));
+    check(
+        &base,
+        &[
+            ("bound reached", |o| late(o, 120, 30), "release Orphaned"),
+            ("bound reached before this process saw it", |o| late(o, 3600, 29), "cancel"),
+            (
+                "bound reached by our own count, the clock being behind",
+                |o| late(o, -3600, 120),
+                "release Orphaned",
+            ),
+            ("not yet, by either", |o| late(o, 119, 119), "cancel"),
+            (
+                "a bound of zero",
+                |o| {
+                    o.job.deleted_at = Some(now());
+                    o.job.spec.cancel_timeout_seconds = Some(0);
+                },
+                "release Orphaned",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn deletion_cancels_what_is_ours() {
     let mut base = accepted("processing");
     base.job.deleted_at = Some(ago(5));
     check(
@@ -462,15 +496,6 @@ fn deletion_cancels_what_is_ours_and_never_waits_beyond_its_bound() {
                     o.job.spec.deletion_policy = Some(DeletionPolicy::Cancel);
                 },
                 "cancel",
-            ),
-            ("bound reached", |o| o.job.deleted_at = Some(ago(120)), "release Orphaned"),
-            (
-                "a bound of zero",
-                |o| {
-                    o.job.deleted_at = Some(now());
-                    o.job.spec.cancel_timeout_seconds = Some(0);
-                },
-                "release Orphaned",
             ),
             (
                 "another client",
@@ -529,7 +554,7 @@ fn deletion_cancels_what_is_ours_and_never_waits_beyond_its_bound() {
                 "release Orphaned",
             ),
             ("looked", |o| o.memory.candidates = Some(vec!["job-7".into()]), "release Orphaned"),
-            ("too late to look", |o| o.job.deleted_at = Some(ago(120)), "release Orphaned"),
+            ("too late to look", |o| late(o, 120, 30), "release Orphaned"),
             ("never sent", |o| o.recorded.submission = None, "release"),
         ],
     );

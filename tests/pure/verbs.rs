@@ -1,5 +1,7 @@
 //! What a user asks for in a spec or an annotation: another run, a cancel, a deadline, an end of the object, a look.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spideriq_operator::api::{
@@ -75,7 +77,7 @@ fn another_run_begins_from_nothing_in_one_write_and_the_one_before_is_kept() {
     want(&mut o, "2", "https://acme.example/2");
     let verdict = step(&mut o, "begin", &Outcome::Done);
     assert_eq!(told(&o.recorded), "\"2\" Pending WaitingForController");
-    assert_eq!(verdict.again, Again::After(std::time::Duration::ZERO));
+    assert_eq!(verdict.again, Again::After(Duration::ZERO));
     assert_eq!((o.recorded.job_id.as_deref(), o.recorded.finished), (None, false));
     assert_eq!(o.recorded.submission, None);
     let left: Vec<String> = conditions(&o.recorded).into_keys().collect();
@@ -167,10 +169,18 @@ fn a_run_without_an_id_is_the_run_of_that_name() {
 #[test]
 fn the_run_before_is_ended_as_deletion_would_end_it() {
     type Change = fn(&mut Observed);
-    let rows: [(&str, Change, &str); 9] = [
+    let rows: [(&str, Change, &str); 10] = [
         ("running", |_| {}, "latch Superseded"),
         ("latched", |o| latch(o, CancelReason::Superseded, 5), "cancel"),
-        ("latched too long ago", |o| latch(o, CancelReason::Superseded, 120), "begin Orphaned"),
+        ("latched long before this process saw it", |o| latch(o, CancelReason::Superseded, 120), "cancel"),
+        (
+            "latched too long ago",
+            |o| {
+                latch(o, CancelReason::Superseded, 120);
+                o.memory.ending_seen_for = Duration::from_secs(30);
+            },
+            "begin Orphaned",
+        ),
         (
             "policy says leave",
             |o| o.job.spec.deletion_policy = Some(DeletionPolicy::Orphan),
@@ -271,7 +281,7 @@ fn a_deadline_cancels_what_is_ours_and_only_ends_what_is_not() {
     let mut o = accepted("processing");
     o.recorded.submit_time = Some(Time(ago(600)));
     o.job.spec.active_deadline_seconds = Some(601);
-    assert_eq!(rest(&o).again, Again::After(std::time::Duration::from_secs(1)), "it wakes in time");
+    assert_eq!(rest(&o).again, Again::After(Duration::from_secs(1)), "it wakes in time");
     o.job.spec.active_deadline_seconds = Some(600);
     step(&mut o, "latch DeadlineExceeded", &Outcome::Done);
     step(&mut o, "cancel", &Outcome::Cancel(CancelOutcome::Sent));
@@ -294,7 +304,7 @@ fn r16_what_finished_long_enough_ago_is_deleted_unless_gitops_owns_it() {
     let mut o = completed();
     o.recorded.finish_time = Some(Time(ago(10)));
     o.job.spec.ttl_seconds_after_finished = Some(11);
-    assert_eq!(rest(&o).again, Again::After(std::time::Duration::from_secs(1)));
+    assert_eq!(rest(&o).again, Again::After(Duration::from_secs(1)));
     o.job.spec.ttl_seconds_after_finished = Some(10);
     assert_eq!(word(&next(&o)), "expire");
     o.job.marks.gitops = true;

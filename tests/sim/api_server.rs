@@ -1,6 +1,7 @@
 //! The simulated API server: what kube's client asks it over HTTP, answered from a store.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 use kube::client::Body as KubeBody;
 use serde_json::{Value, json};
 use spideriq_operator::clock::Clock;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::fate::Life;
 use super::store::{Change, Key, Refusal, Store};
@@ -21,12 +22,15 @@ use super::store::{Change, Key, Refusal, Store};
 #[derive(Clone, Debug)]
 pub struct ApiServer {
     store: Arc<Mutex<Store>>,
-    changed: Arc<watch::Sender<u64>>,
+    /// Wakes watches, always in the same order.
+    changed: Arc<Notify>,
     pub clock: Clock,
+    /// The clock of the operator's machines, which may be wrong.
+    pub operators_clock: Clock,
 }
 
 /// The API server as one life of the operator reaches it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reached {
     server: ApiServer,
     life: Life,
@@ -45,8 +49,9 @@ struct Asked {
 }
 
 impl ApiServer {
-    pub fn new(clock: Clock) -> Self {
-        Self { store: Arc::default(), changed: Arc::new(watch::channel(0).0), clock }
+    pub fn new(start: Timestamp) -> Self {
+        let [clock, operators_clock] = [(); 2].map(|()| Clock::simulated(start));
+        Self { store: Arc::default(), changed: Arc::default(), clock, operators_clock }
     }
 
     pub fn store(&self) -> MutexGuard<'_, Store> {
@@ -56,12 +61,8 @@ impl ApiServer {
     /// Does something as a user would: at once, and never lost.
     pub fn with<T>(&self, act: impl FnOnce(&mut Store, Timestamp) -> T) -> T {
         let now = self.clock.now();
-        let (result, version) = {
-            let mut store = self.store();
-            let result = act(&mut store, now);
-            (result, store.version)
-        };
-        self.changed.send_replace(version);
+        let result = act(&mut self.store(), now);
+        self.changed.notify_waiters();
         result
     }
 
@@ -120,31 +121,39 @@ impl Reached {
         let ends = self.server.clock.instant() + Duration::from_secs(lasts);
         let (kind, namespace, metadata_only) = (asked.kind, asked.namespace.clone(), asked.metadata_only);
         let named = asked.named();
-        let changed = self.server.changed.subscribe();
-        let lines = futures::stream::unfold((from, changed), move |(at, mut changed)| {
+        let lines = futures::stream::unfold(from, move |at| {
             let (this, namespace, named) = (self.clone(), namespace.clone(), named.clone());
             async move {
                 loop {
                     this.life.check().await;
-                    changed.mark_unchanged();
+                    let mut changed = pin!(this.server.changed.notified());
+                    changed.as_mut().enable();
                     let fits = |change: &&Change| {
-                        change.version > at
-                            && change.key.kind == kind
+                        change.key.kind == kind
                             && namespace.as_ref().is_none_or(|namespace| change.key.namespace == *namespace)
                             && named.as_ref().is_none_or(|name| change.key.name == *name)
                     };
-                    let next = this.server.store().log.iter().find(fits).cloned();
+                    if at < this.server.store().forgotten {
+                        let gone =
+                            json!({"type": "ERROR", "object": refusal(410, "too old resource version")});
+                        return Some((Ok(format!("{gone}\n")), u64::MAX));
+                    }
+                    let next = this.server.store().since(at).iter().find(fits).cloned();
                     if let Some(change) = next {
                         tokio::time::sleep(this.life.fate.watch_lag()).await;
                         this.life.check().await;
+                        if this.life.fate.watch_breaks(kind) {
+                            this.server.store().forget();
+                            return None;
+                        }
                         let object =
                             if metadata_only { only_metadata(&change.object) } else { change.object };
                         let line = format!("{}\n", json!({"type": change.how, "object": object}));
-                        return Some((Ok::<_, Infallible>(line), (change.version, changed)));
+                        return Some((Ok::<_, Infallible>(line), change.version));
                     }
                     tokio::select! {
                         biased;
-                        _ = changed.changed() => {}
+                        () = changed => {}
                         () = tokio::time::sleep_until(ends) => return None,
                     }
                 }
@@ -244,6 +253,7 @@ fn refusal(code: u16, message: &str) -> Value {
     let reason = match code {
         404 => "NotFound",
         409 => "Conflict",
+        410 => "Expired",
         422 => "Invalid",
         _ => "InternalError",
     };

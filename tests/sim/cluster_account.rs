@@ -6,7 +6,6 @@ use emulator::{Config, Emulator, InProcess};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use spideriq_operator::app::Operator;
-use spideriq_operator::clock::Clock;
 
 use super::api_server::ApiServer;
 use super::fate::{Fate, Plan};
@@ -31,7 +30,7 @@ impl World {
             ..Plan::default()
         };
         let world = Self {
-            api: ApiServer::new(Clock::simulated(start)),
+            api: ApiServer::new(start),
             service: Emulator::in_process(config).unwrap(),
             fate: Fate::new(seed, lags),
         };

@@ -33,6 +33,10 @@ pub struct Plan {
     pub latency: Duration,
     /// The longest that a change takes to reach a watch.
     pub watch_lag: Duration,
+    /// How many of a thousand changes end the watch that should tell them; a list is the only way on from there.
+    pub broken_watches: u32,
+    /// Seconds by which the operator's clock is ahead of all others.
+    pub clock_ahead: i64,
     /// After so many steps nothing goes wrong any more.
     pub until: u64,
     /// Whether a second replica works beside the first, without a lease.
@@ -40,22 +44,25 @@ pub struct Plan {
 }
 
 /// The fate of one run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Fate {
     shared: Arc<Mutex<Shared>>,
 }
 
-#[derive(Debug)]
 struct Shared {
     plan: Plan,
     random: fastrand::Rng,
     step: u64,
+    /// How many messages were lost, lives ended and watches broken.
+    hits: u64,
     trace: String,
     violations: Vec<String>,
+    /// What somebody does at which step.
+    interruption: Option<(u64, Box<dyn FnOnce() + Send>)>,
 }
 
 /// One life of the operator's process: once over, nothing that is left of it reaches anybody.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Life {
     pub fate: Fate,
     over: Arc<AtomicBool>,
@@ -69,8 +76,10 @@ impl Fate {
             plan,
             random: fastrand::Rng::with_seed(seed),
             step: 0,
+            hits: 0,
             trace: String::new(),
             violations: Vec::new(),
+            interruption: None,
         };
         Self { shared: Arc::new(Mutex::new(shared)) }
     }
@@ -85,9 +94,38 @@ impl Fate {
         self.shared.lock().unwrap().step
     }
 
-    /// Whether a second replica works beside the first.
-    pub fn two(&self) -> bool {
-        self.shared.lock().unwrap().plan.two
+    /// Has somebody do something at a step, before its message arrives.
+    pub fn interrupt(&self, step: u64, act: impl FnOnce() + Send + 'static) {
+        self.shared.lock().unwrap().interruption = Some((step, Box::new(act)));
+    }
+
+    fn interruption(&self) -> Option<Box<dyn FnOnce() + Send>> {
+        let mut shared = self.shared.lock().unwrap();
+        let step = shared.step;
+        shared.interruption.take_if(|(at, _)| *at <= step).map(|(_, act)| act)
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> Plan {
+        self.shared.lock().unwrap().plan.clone()
+    }
+
+    /// Whether a watch breaks instead of telling the next change.
+    pub fn watch_breaks(&self, kind: &str) -> bool {
+        let mut shared = self.shared.lock().unwrap();
+        let broken = shared.plan.broken_watches;
+        let breaks = shared.step < shared.plan.until && shared.random.u32(0..1000) < broken;
+        shared.hits += u64::from(breaks);
+        drop(shared);
+        if breaks {
+            self.note(&format!("the watch of {kind} breaks, and what happened before is forgotten"));
+        }
+        breaks
+    }
+
+    /// How often something went wrong so far.
+    pub fn hits(&self) -> u64 {
+        self.shared.lock().unwrap().hits
     }
 
     /// Everything that happened, a line each.
@@ -129,21 +167,20 @@ impl Fate {
         let step = shared.step;
         shared.step += 1;
         let plan = shared.plan.clone();
-        if plan.crash_at == Some(step) {
-            return Turn::Crash;
-        }
-        if step >= plan.until {
-            return Turn::Arrives;
-        }
-        let lost = if service { plan.lost_service } else { plan.lost_api };
-        let drawn = shared.random.u32(0..1000);
-        if drawn < plan.crashes {
+        let turn = if plan.crash_at == Some(step) {
             Turn::Crash
-        } else if drawn < plan.crashes + lost {
-            Turn::Lost
-        } else {
+        } else if step >= plan.until {
             Turn::Arrives
-        }
+        } else {
+            let lost = if service { plan.lost_service } else { plan.lost_api };
+            match shared.random.u32(0..1000) {
+                drawn if drawn < plan.crashes => Turn::Crash,
+                drawn if drawn < plan.crashes + lost => Turn::Lost,
+                _ => Turn::Arrives,
+            }
+        };
+        shared.hits += u64::from(turn != Turn::Arrives);
+        turn
     }
 }
 
@@ -153,6 +190,9 @@ impl Life {
         self.check().await;
         tokio::time::sleep(self.fate.draw(|plan| plan.latency)).await;
         self.check().await;
+        if let Some(act) = self.fate.interruption() {
+            act();
+        }
         let turn = self.fate.turn(service);
         self.fate.note(&format!("{what}: {turn:?}"));
         match turn {

@@ -8,7 +8,6 @@ use emulator::{Config, Emulator, InProcess};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use spideriq_operator::app::{Operator, Parts};
-use spideriq_operator::clock::Clock;
 use spideriq_operator::controller::Options;
 use spideriq_operator::leader::Leadership;
 use spideriq_operator::spideriq::Endpoint;
@@ -48,17 +47,23 @@ fn kind() -> Key {
 
 /// Runs it on a runtime of its own, whose time is paused.
 pub fn run(scenario: &Scenario, seed: u64, plan: Plan) -> Ended {
+    run_interrupted(scenario, seed, plan, None)
+}
+
+/// The same, with something that a user does at the very moment of a step.
+pub fn run_interrupted(scenario: &Scenario, seed: u64, plan: Plan, meanwhile: Option<(u64, Deed)>) -> Ended {
     // Before anything draws a number.
     fastrand::seed(seed);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(live(scenario, Fate::new(seed, plan)))
+    runtime.block_on(live(scenario, Fate::new(seed, plan), meanwhile))
 }
 
-async fn live(scenario: &Scenario, fate: Fate) -> Ended {
+async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -> Ended {
     let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let clock = Clock::simulated(start);
-    let api = ApiServer::new(clock.clone());
+    let api = ApiServer::new(start);
+    let clock = api.clock.clone();
+    api.operators_clock.jump(fate.plan().clock_ahead);
     let config = Config {
         tokens: vec![TOKEN.to_owned(), NEXT_TOKEN.to_owned()],
         rules: Rules::parse(scenario.rules).unwrap(),
@@ -68,6 +73,13 @@ async fn live(scenario: &Scenario, fate: Fate) -> Ended {
     };
     let service = Emulator::in_process(config).unwrap();
     account(&api);
+    if let Some((step, deed)) = meanwhile {
+        let (api, service, fate) = (api.clone(), service.clone(), fate.clone());
+        fate.clone().interrupt(step, move || {
+            fate.note(&format!("user, meanwhile: {deed:?}"));
+            carry_out(&api, &service, &deed);
+        });
+    }
     let mut deeds = scenario.deeds.iter();
     let mut next = deeds.next();
     let begun = clock.instant();
@@ -78,7 +90,7 @@ async fn live(scenario: &Scenario, fate: Fate) -> Ended {
         let operator = start_operator(&api, &service, &life, &[NAMESPACE]);
         (life, operator)
     };
-    let mut replicas: Vec<_> = (0..=usize::from(fate.two())).map(|_| replica()).collect();
+    let mut replicas: Vec<_> = (0..=usize::from(fate.plan().two)).map(|_| replica()).collect();
     loop {
         let deed_at = next.map_or(end, |(second, _)| begun + Duration::from_secs(*second));
         let crash = |(life, _): &(Life, Operator)| {
@@ -118,7 +130,7 @@ async fn live(scenario: &Scenario, fate: Fate) -> Ended {
 pub fn start_operator(api: &ApiServer, service: &InProcess, life: &Life, namespaces: &[&str]) -> Operator {
     Operator::start(Parts {
         client: api.client(life),
-        clock: api.clock.clone(),
+        clock: api.operators_clock.clone(),
         transport: Some(Arc::new(Way { service: service.clone(), life: life.clone(), api: api.clone() })),
         options: Options {
             allowed_endpoints: vec![Endpoint::parse(ENDPOINT).unwrap()],
@@ -172,6 +184,20 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
                 store.delete(&key("ScrapeJob", name), &Value::Null, now).unwrap();
             }
         }
+        Deed::Replace(name) => {
+            let _ = store.replace(&key("ScrapeJob", name));
+        }
+        Deed::Recreate(name) => {
+            let job = key("ScrapeJob", name);
+            if let Some(object) = store.get(&job) {
+                let spec = object["spec"].clone();
+                let _ = store.patch(&job, false, &json!({"metadata": {"finalizers": null}}), "user");
+                let _ = store.delete(&job, &Value::Null, now);
+                let again = json!({"apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {}, "spec": spec});
+                store.create(&job, again, now).unwrap();
+            }
+        }
+        Deed::Clock(ahead) => api.operators_clock.jump(*ahead),
         Deed::Token(token) => {
             let data = json!({"data": {"token": base64(token)}});
             store.patch(&key("Secret", "default"), false, &data, "user").unwrap();

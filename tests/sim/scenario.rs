@@ -13,6 +13,12 @@ pub enum Deed {
     Annotate(&'static str, &'static str, &'static str),
     /// Deletes it.
     Delete(&'static str),
+    /// Puts it in its own place without what the operator has written to its metadata.
+    Replace(&'static str),
+    /// Takes its finalizers off, deletes it, and creates it again.
+    Recreate(&'static str),
+    /// Makes the operator's clock wrong by so many seconds.
+    Clock(i64),
     /// Deletes the kind itself, and so every job.
     DeleteKind,
     /// Puts this token into the account's Secret.
@@ -33,7 +39,7 @@ pub struct Scenario {
     pub lasts: u64,
 }
 
-fn site(name: &str) -> Value {
+pub fn site(name: &str) -> Value {
     json!({"type": "spiderSite", "payload": {"url": format!("https://{name}.example")}})
 }
 
@@ -57,7 +63,7 @@ const SHORT: &str = "jobs: [{match: {contains: fails}, queued: 2, processing: 3,
 /// Every scenario; `SIM_SCENARIO` leaves those whose name has these words in it.
 pub fn all() -> Vec<Scenario> {
     let wanted = std::env::var("SIM_SCENARIO").unwrap_or_default();
-    let mut all = [lives(), verbs()].concat();
+    let mut all = [lives(), verbs(), clocks()].concat();
     all.retain(|scenario| scenario.name.contains(&wanted));
     all
 }
@@ -66,16 +72,24 @@ impl Scenario {
     /// Whether somebody changes their mind: then a fault may keep a job from ever being submitted.
     pub fn is_fickle(&self) -> bool {
         self.deeds.iter().any(|(_, deed)| match deed {
-            Deed::Delete(_) | Deed::DeleteKind => true,
+            Deed::Delete(_) | Deed::DeleteKind | Deed::Recreate(_) => true,
             Deed::Edit(_, spec) => spec.get("runID").is_some() || spec.get("cancel").is_some(),
-            Deed::Create(..) | Deed::Annotate(..) | Deed::Token(_) | Deed::Faults(_) => false,
+            Deed::Create(..)
+            | Deed::Annotate(..)
+            | Deed::Replace(_)
+            | Deed::Clock(_)
+            | Deed::Token(_)
+            | Deed::Faults(_) => false,
         })
     }
 }
 
+fn scenario(name: &'static str, deeds: Vec<(u64, Deed)>, lasts: u64) -> Scenario {
+    Scenario { name, rules: SHORT, deeds, lasts }
+}
+
 /// What users ask for in the spec of a job.
 fn verbs() -> Vec<Scenario> {
-    let scenario = |name, deeds, lasts| Scenario { name, rules: SHORT, deeds, lasts };
     vec![
         scenario(
             "another run after the first",
@@ -159,84 +173,89 @@ fn verbs() -> Vec<Scenario> {
 
 /// Jobs that come, run, and go.
 fn lives() -> Vec<Scenario> {
-    let short = SHORT;
     vec![
-        Scenario {
-            name: "one job",
-            rules: short,
-            deeds: vec![(1, Deed::Create("acme", site("acme")))],
-            lasts: 600,
-        },
-        Scenario {
-            name: "several jobs, one fails",
-            rules: short,
-            deeds: vec![
+        scenario("one job", vec![(1, Deed::Create("acme", site("acme")))], 600),
+        scenario(
+            "several jobs, one fails",
+            vec![
                 (1, Deed::Create("a", site("a"))),
                 (1, Deed::Create("b", site("b"))),
                 (2, Deed::Create("fails", site("fails"))),
                 (9, Deed::Create("c", site("c"))),
             ],
-            lasts: 900,
-        },
-        Scenario {
-            name: "equal payloads share a job, and the first goes",
-            rules: short,
-            deeds: vec![
+            900,
+        ),
+        scenario(
+            "equal payloads share a job, and the first goes",
+            vec![
                 (1, Deed::Create("one", site("long-shared"))),
                 (20, Deed::Create("two", site("long-shared"))),
                 (40, Deed::Delete("one")),
                 (60, Deed::Delete("two")),
             ],
-            lasts: 900,
-        },
-        Scenario {
-            name: "deleted while it runs",
-            rules: short,
-            deeds: vec![(1, Deed::Create("long", site("long"))), (30, Deed::Delete("long"))],
-            lasts: 900,
-        },
-        Scenario {
-            name: "deleted just after it was made",
-            rules: short,
-            deeds: vec![(10, Deed::Create("brief", site("long-brief"))), (10, Deed::Delete("brief"))],
-            lasts: 900,
-        },
-        Scenario {
-            name: "suspended, and let go",
-            rules: short,
-            deeds: vec![
-                (
-                    1,
-                    Deed::Create("held", {
-                        let mut spec = site("held");
-                        spec["suspend"] = true.into();
-                        spec
-                    }),
-                ),
+            900,
+        ),
+        scenario(
+            "deleted while it runs",
+            vec![(1, Deed::Create("long", site("long"))), (30, Deed::Delete("long"))],
+            900,
+        ),
+        scenario(
+            "deleted just after it was made",
+            vec![(10, Deed::Create("brief", site("long-brief"))), (10, Deed::Delete("brief"))],
+            900,
+        ),
+        scenario(
+            "suspended, and let go",
+            vec![
+                (1, Deed::Create("held", with("held", &json!({"suspend": true})))),
                 (20, Deed::Edit("held", json!({"suspend": false}))),
             ],
-            lasts: 600,
-        },
-        Scenario {
-            name: "the token changes while a job runs",
-            rules: short,
-            deeds: vec![
+            600,
+        ),
+        scenario(
+            "the token changes while a job runs",
+            vec![
                 (1, Deed::Create("before", site("before"))),
                 (12, Deed::Token("cli_sim:sk_sim:secret_next")),
                 (13, Deed::Create("after", site("after"))),
             ],
-            lasts: 900,
-        },
-        Scenario {
-            name: "the service is down for two minutes",
-            rules: short,
-            deeds: vec![
+            900,
+        ),
+        scenario(
+            "the service is down for two minutes",
+            vec![
                 (1, Deed::Create("first", site("first"))),
                 (11, Deed::Faults("[{match: {path: /}, reply: {status: 503}}]")),
                 (12, Deed::Create("second", site("second"))),
                 (130, Deed::Faults("[]")),
             ],
-            lasts: 1800,
-        },
+            1800,
+        ),
+    ]
+}
+
+/// Clocks that go wrong.
+fn clocks() -> Vec<Scenario> {
+    vec![
+        scenario(
+            "deleted after the clock went an hour ahead",
+            vec![
+                (1, Deed::Create("long", site("long"))),
+                (30, Deed::Clock(3600)),
+                (40, Deed::Delete("long")),
+            ],
+            900,
+        ),
+        scenario(
+            "deleted after the clock went an hour back, and the service is down",
+            vec![
+                (1, Deed::Create("long", site("long"))),
+                (30, Deed::Clock(-3600)),
+                (35, Deed::Faults("[{match: {path: /jobs}, reply: {status: 503}}]")),
+                (40, Deed::Delete("long")),
+            ],
+            900,
+        ),
     ]
 }

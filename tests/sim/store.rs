@@ -35,7 +35,9 @@ pub struct Store {
     pub version: u64,
     born: u64,
     /// Changes, oldest first.
-    pub log: Vec<Change>,
+    log: Vec<Change>,
+    /// No watch can begin before this version any more.
+    pub forgotten: u64,
     /// Writes that changed something, by whom and to what; and those that did not.
     pub writes: Vec<(String, Key)>,
     pub empty: Vec<(String, Key)>,
@@ -51,6 +53,16 @@ impl Store {
     pub fn list(&self, kind: &str, namespace: Option<&str>) -> Vec<Value> {
         let of = |key: &Key| key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace);
         self.objects.iter().filter(|(key, _)| of(key)).map(|(key, object)| read(key, object)).collect()
+    }
+
+    /// The changes after a version, oldest first.
+    pub fn since(&self, version: u64) -> &[Change] {
+        &self.log[self.log.partition_point(|change| change.version <= version)..]
+    }
+
+    /// Forgets what has happened, as a compaction does.
+    pub fn forget(&mut self) {
+        self.forgotten = self.version;
     }
 
     /// Creates an object.
@@ -127,6 +139,11 @@ impl Store {
             return Ok(read(key, &after));
         }
         Ok(self.put(key, after, "MODIFIED"))
+    }
+
+    /// Puts an object in its own place without annotations and finalizers, as `kubectl replace` does.
+    pub fn replace(&mut self, key: &Key) -> Result<Value, Refusal> {
+        self.patch(key, false, &json!({"metadata": {"annotations": null, "finalizers": null}}), "user")
     }
 
     /// Deletes an object, or marks it while finalizers hold it.

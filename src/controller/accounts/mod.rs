@@ -76,6 +76,8 @@ pub async fn run(
     };
     let labels = namespaces::run(Arc::clone(&context), namespaces);
     tokio::select! {
+        // In this order, so that a simulation can be repeated.
+        biased;
         () = both => {}
         () = sorting => {}
         () = labels => {}

@@ -123,7 +123,8 @@ async fn collect(job: &ScrapeJob, session: &Arc<Session>, plan: &Plan) -> Outcom
 }
 
 /// Jobs of the list that an unknown submit of this object may have made: the same type and, where the list names
-/// one, the same address, made since the first attempt (by up to a minute's difference of the clocks).
+/// one, the same address, made since the first attempt, with a minute's margin. A first attempt in the future says
+/// nothing: the clock was put back.
 pub(in crate::controller) async fn candidates(
     context: &Context,
     job: &ScrapeJob,
@@ -136,6 +137,7 @@ pub(in crate::controller) async fn candidates(
         .map_err(|error| facts::trouble(&error))?;
     let submission = job.status.as_ref().and_then(|status| status.submission.as_ref());
     let since = submission.and_then(|submission| submission.started_at.as_ref()).map(|time| time.0);
+    let since = since.filter(|at| *at <= context.clock.now());
     let since = since.and_then(|at| at.checked_sub(std::time::Duration::from_secs(60)).ok());
     // The spec of another run says nothing of the address that this one was submitted with.
     let same_run = job.status.as_ref().is_none_or(|status| status.run() == job.spec.run());
@@ -194,7 +196,7 @@ async fn tell(context: &Context, job: &ScrapeJob, event: &Event) -> bool {
 
 async fn release(context: &Context, job: &ScrapeJob, (event, o): (Option<&Event>, &Observed)) -> Acted {
     // A deletion waits for that no longer than for the service.
-    let late = o.job.cancel_bound(o.job.deleted_at).is_some_and(|bound| o.now >= bound);
+    let late = o.job.deleted_at.is_some_and(|begun| o.end_waits(begun).is_zero());
     if let Some(event) = event
         && !tell(context, job, event).await
         && !late

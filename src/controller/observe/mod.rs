@@ -7,6 +7,7 @@ mod offline;
 pub use offline::{Facts, Planned, Then, plan};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -70,7 +71,7 @@ pub(super) async fn observe(
         intent: Intent::read(job.annotations().get(INTENT).map(String::as_str)),
         account: facts_of_account,
         watched: watched.map_or_else(Watched::default, |observation| facts::watched(&observation)),
-        memory: with_nonce_age(context, job, remembered),
+        memory: with_ages(context, job, remembered),
         nonce,
     };
     Ok(Some(Seen { observed, session }))
@@ -114,8 +115,8 @@ fn gitops(job: &ScrapeJob) -> bool {
     labelled || helm || GITOPS_ANNOTATIONS.iter().any(|mark| job.annotations().contains_key(*mark))
 }
 
-/// Keeps by the monotonic clock how long the recorded nonce has been seen without a job id.
-fn with_nonce_age(context: &Context, job: &ScrapeJob, remembered: Remembered) -> crate::decide::Memory {
+/// Keeps by the monotonic clock how long the recorded nonce has been seen without a job id, and that the run should end.
+fn with_ages(context: &Context, job: &ScrapeJob, remembered: Remembered) -> crate::decide::Memory {
     let status = job.status.as_ref();
     let nonce = status
         .filter(|status| status.job_id.is_none())
@@ -136,10 +137,18 @@ fn with_nonce_age(context: &Context, job: &ScrapeJob, remembered: Remembered) ->
         (Some(_) | None, _) => (now, false),
     };
     memory.ended_here = nonce.is_some() && nonce == remembered.ended;
-    if !same {
-        let uid = job.uid().unwrap_or_default();
-        context.memories.set(&uid, |remembered| remembered.nonce = nonce.map(|nonce| (nonce, now)));
-    }
     memory.nonce_seen_for = now.duration_since(since);
+    let deleted = job.metadata.deletion_timestamp.is_some();
+    let ends = deleted || status.is_some_and(|status| status.is_written() && status.run() != job.spec.run());
+    let ending = ends.then(|| remembered.ending.filter(|(by, _)| *by == deleted).unwrap_or((deleted, now)));
+    memory.ending_seen_for = ending.map_or(Duration::ZERO, |(_, since)| now.duration_since(since));
+    if !same || ending != remembered.ending {
+        context.memories.set(&job.uid().unwrap_or_default(), |remembered| {
+            if !same {
+                remembered.nonce = nonce.map(|nonce| (nonce, now));
+            }
+            remembered.ending = ending;
+        });
+    }
     memory
 }

@@ -32,7 +32,7 @@ pub(in crate::decide) fn next(o: &Observed) -> Option<Plan> {
     if o.recorded.cancel_reason.is_none() {
         return Some(Plan::Latch(reason));
     }
-    Some(match super::next(o, &Terms { left: None, bound: None }) {
+    Some(match super::next(o, &Terms { left: None, begun: None }) {
         Ending::Over(Some(event)) => Plan::Abandon(event),
         Ending::Over(None) => Plan::Rest(by_reason(reason, "over at the service")),
         Ending::First(plan) => plan,

@@ -20,7 +20,7 @@ pub(in crate::decide) fn next(o: &Observed) -> Plan {
     if o.job.marks.force_orphan {
         return Plan::Release(abandoned(o));
     }
-    match super::next(o, &Terms { left: left(o), bound: o.job.cancel_bound(o.job.deleted_at) }) {
+    match super::next(o, &Terms { left: left(o), begun: o.job.deleted_at }) {
         Ending::Over(event) => Plan::Release(event),
         Ending::First(plan) => plan,
     }

@@ -27,13 +27,13 @@ enum Ending {
 struct Terms {
     /// Why the job is left running, if it is.
     left: Option<String>,
-    /// From when on nothing is waited for any more.
-    bound: Option<Timestamp>,
+    /// Since when it is to end; absent where nothing bounds the wait for the service.
+    begun: Option<Timestamp>,
 }
 
 /// The next step of a run that is to end.
 fn next(o: &Observed, terms: &Terms) -> Ending {
-    let late = terms.bound.is_some_and(|bound| o.now >= bound);
+    let late = terms.begun.is_some_and(|begun| o.end_waits(begun).is_zero());
     let Some(job_id) = o.recorded.job_id.as_deref().or(o.job.spec.job_id.as_deref()) else {
         return without_id(o, late);
     };

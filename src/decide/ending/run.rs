@@ -19,8 +19,8 @@ pub(in crate::decide) fn next(o: &Observed) -> Option<Plan> {
     if running && left.is_none() && o.recorded.cancel_reason.is_none() {
         return Some(Plan::Latch(CancelReason::Superseded));
     }
-    let since = o.recorded.cancel_time.as_ref().map(|time| time.0);
-    Some(match super::next(o, &Terms { left, bound: o.job.cancel_bound(since) }) {
+    let begun = o.recorded.cancel_time.as_ref().map(|time| time.0);
+    Some(match super::next(o, &Terms { left, begun }) {
         Ending::Over(event) => Plan::Begin(event),
         Ending::First(plan) => plan,
     })

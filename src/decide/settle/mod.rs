@@ -155,22 +155,25 @@ impl<'a> Settling<'a> {
 
     /// No later than the run's deadline, the bound of its end, or the end of what is finished.
     fn in_time(&self, again: Again) -> Again {
-        let finish = self.record.finish_time.as_ref().map(|time| time.0);
-        let at = match &self.standing {
-            Some(Standing::Ended(..)) => self.o.job.expires(finish),
-            Some(_) | None if self.o.job.deleted_at.is_some() => {
-                self.o.job.cancel_bound(self.o.job.deleted_at)
+        let until = |at: Timestamp| Duration::try_from(at.duration_since(self.o.now)).unwrap_or_default();
+        let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);
+        let left = match &self.standing {
+            // What is past has had its effect, or does not hold any more.
+            Some(Standing::Ended(..)) => self.o.job.expires(time(&self.record.finish_time)).map(until),
+            Some(_) | None => match self.record.cancel_reason {
+                _ if self.o.job.deleted_at.is_some() => {
+                    self.o.job.deleted_at.map(|begun| self.o.end_waits(begun))
+                }
+                Some(CancelReason::Superseded) => {
+                    time(&self.record.cancel_time).map(|begun| self.o.end_waits(begun))
+                }
+                Some(_) => None,
+                None => cancel_deadline(self.o, &self.record).map(until),
             }
-            Some(_) | None if self.record.cancel_reason == Some(CancelReason::Superseded) => {
-                self.o.job.cancel_bound(self.record.cancel_time.as_ref().map(|time| time.0))
-            }
-            Some(_) | None if self.record.cancel_reason.is_some() => None,
-            Some(_) | None => cancel_deadline(self.o, &self.record),
+            .filter(|left| !left.is_zero()),
         };
-        // What is past has had its effect, or does not hold any more.
-        let at = at.filter(|at| *at > self.o.now || matches!(self.standing, Some(Standing::Ended(..))));
-        let Some(at) = at else { return again };
-        let left = Duration::try_from(at.duration_since(self.o.now)).unwrap_or_default().min(LONGEST_TIMER);
+        let Some(left) = left else { return again };
+        let left = left.min(LONGEST_TIMER);
         match again {
             Again::Live => Again::Live,
             Again::After(pause) => Again::After(pause.min(left)),
@@ -246,14 +249,21 @@ impl<'a> Settling<'a> {
                     self.record.retry_after = waiting.paused_until.or(waiting.estimate).map(Time);
                 }
                 match waiting.paused_until {
-                    Some(_) => Standing::Waiting(Reason::RateLimited, "the account pauses; the job goes on when the pause is over".to_owned()),
-                    None => Standing::Waiting(Reason::WaitingForBudget, "waiting for its turn in the account's request budget".to_owned()),
+                    Some(_) => Standing::Waiting(
+                        Reason::RateLimited,
+                        "the account pauses; the job goes on when the pause is over".to_owned(),
+                    ),
+                    None => Standing::Waiting(
+                        Reason::WaitingForBudget,
+                        "waiting for its turn in the account's request budget".to_owned(),
+                    ),
                 }
             }
-            Plan::Submit(_) | Plan::LookUp(_) => {
-                Standing::Unknown("the outcome of a submit is not known; waiting for the account's request budget to look it up".to_owned())
+            // That its outcome is not known, and why, has been told.
+            Plan::Submit(_) | Plan::LookUp(_) => return,
+            Plan::Cancel | Plan::Confirm => {
+                Standing::Cancelling("waiting for the account's request budget to cancel the job".to_owned())
             }
-            Plan::Cancel | Plan::Confirm => Standing::Cancelling("waiting for the account's request budget to cancel the job".to_owned()),
             Plan::Look
             | Plan::Detail
             | Plan::Collect

@@ -93,7 +93,7 @@ pub struct ListRow {
     pub type_: Option<String>,
     /// The address that it is about, where it has one.
     pub url: Option<String>,
-    /// When it was made.
+    /// When it was made, by our own clock.
     pub created_at: Option<Timestamp>,
 }
 

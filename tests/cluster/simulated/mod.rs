@@ -17,7 +17,6 @@ use http::{Method, Request};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
-use spideriq_operator::clock::Clock;
 
 use super::support::World;
 
@@ -195,7 +194,7 @@ async fn the_simulated_api_server_answers_like_the_real_one() {
     let world = World::without_operator("simulated", "{}").await;
     let base = format!("/apis/spideriq.ai/v1alpha1/namespaces/{}/scrapejobs", world.namespace);
     let (real, real_changes) = answers(world.client(), &base).await;
-    let simulated = ApiServer::new(Clock::simulated("2026-01-01T00:00:00Z".parse().unwrap()));
+    let simulated = ApiServer::new("2026-01-01T00:00:00Z".parse().unwrap());
     let life = Fate::new(1, Plan::default()).life();
     let (told, told_changes) = answers(simulated.client(&life), &base).await;
     let differ =

@@ -1,0 +1,66 @@
+//! A thousand objects that fail together, and what they cost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use emulator::journal::{Event, RequestEvent};
+use jiff::Timestamp;
+
+use super::fate::Plan;
+use super::run::{Ended, run};
+use super::scenario::{Deed, Scenario, site};
+
+const CROWD: usize = 1000;
+/// When the service fails, and when it is back.
+const OUTAGE: std::ops::Range<u64> = 5..1805;
+
+/// The requests that the service saw, each at its second.
+fn requests(ended: &Ended) -> Vec<(i64, RequestEvent)> {
+    let entries = ended.service.journal(0).entries.into_iter();
+    entries
+        .filter_map(|entry| match entry.event {
+            Event::Request(request) => Some((entry.at.parse::<Timestamp>().unwrap().as_second(), request)),
+            Event::Job(_) => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_thousand_objects_that_fail_together_stay_within_the_budget_and_write_no_more_than_they_change() {
+    let mut deeds = vec![(OUTAGE.start, Deed::Faults("[{match: {path: /}, reply: {status: 503}}]"))];
+    let name = |n: usize| &*format!("job-{n}").leak();
+    deeds.extend((0..CROWD).map(|n| (OUTAGE.start + 1, Deed::Create(name(n), site(name(n))))));
+    deeds.push((OUTAGE.end, Deed::Faults("[]")));
+    let rules = "jobs: [{queued: 2, processing: 3}]";
+    let scenario = Scenario { name: "a crowd in an outage", rules, deeds, lasts: 14_400 };
+    let delays = Duration::from_millis(20);
+    let ended = run(&scenario, 1, Plan { latency: delays, watch_lag: delays, ..Plan::default() });
+
+    let jobs = ended.api.store().list("ScrapeJob", None);
+    let completed = jobs.iter().filter(|job| job["status"]["state"] == "Completed").count();
+    assert_eq!((completed, ended.service.jobs().len()), (CROWD, CROWD));
+
+    let requests = requests(&ended);
+    let seconds: Vec<i64> = requests.iter().map(|(second, _)| *second).collect();
+    let busiest =
+        seconds.iter().map(|from| seconds.iter().filter(|at| (*from..from + 60).contains(at)).count()).max();
+    assert!(busiest <= Some(100), "S8: {busiest:?} requests in 60 s");
+    assert!(requests.iter().all(|(_, request)| request.status != Some(429)), "the service had to say no");
+    let probes = requests.iter().filter(|(_, request)| request.status == Some(503)).count();
+    // One after the other, with growing pauses: as many as one object would make.
+    assert!(probes <= 40, "{probes} probes in {OUTAGE:?}");
+
+    let mut writes: BTreeMap<String, usize> = BTreeMap::new();
+    for (_, key) in
+        ended.api.store().writes.iter().filter(|(by, key)| by != "user" && key.kind == "ScrapeJob")
+    {
+        *writes.entry(key.name.clone()).or_default() += 1;
+    }
+    let all: usize = writes.values().sum();
+    println!(
+        "{CROWD} objects: {all} writes, at most {:?} of one; {probes} probes, busiest minute {busiest:?}",
+        writes.values().max()
+    );
+    // Waiting, intent, Submitting, Queued, Processing, Completed, released; a probe that failed says so, and tries again.
+    assert!(all <= CROWD * 7 + probes * 3, "{all} writes");
+}
