@@ -47,6 +47,11 @@ sim: ## Simulate crashes at every step, and random faults: SEEDS=2000
 	$(call timed,build of the simulation,cargo test --profile sim --locked --test sim --no-run)
 	$(call timed,simulation,SIM_SEEDS=$(or $(SEEDS),2000) cargo test --profile sim --locked --test sim -- --nocapture)
 
+.PHONY: storm
+storm: build ## Kills, lost replies and restarts of the API server, for real, on the release build: ROUNDS=4
+	$(call timed,release build,cargo build --release --locked --bin spideriq-operator)
+	$(call timed,storm,STORM_ROUNDS=$(or $(ROUNDS),4) OPERATOR="$$(realpath $(RELEASE))/spideriq-operator" $(BIN)/testbed run --with helm -- cargo test --locked --test cluster -- --nocapture storm::)
+
 .PHONY: bench
 bench: ## Measure what it costs, and write docs/benchmarks.md (about 10 minutes)
 	$(call timed,build,cargo build --workspace --bins --locked && cargo bench --locked --bench costs --no-run)

@@ -55,7 +55,7 @@ async fn a_job_is_submitted_followed_and_read() {
     assert!(details.started_at <= details.completed_at);
     let summary = client.results(&accepted.job_id).await.result.unwrap();
     assert_eq!((summary.state, summary.count), (SummaryState::Ready, Some(7)));
-    assert_eq!(client.newest().await.result.unwrap().first().unwrap().job_id, accepted.job_id);
+    assert_eq!(client.newest(1).await.result.unwrap().first().unwrap().job_id, accepted.job_id);
     assert_eq!(client.whoami().await.result.unwrap().client_id.as_deref(), Some("cli_test"));
     assert!(matches!(client.cancel(&accepted.job_id).await.result, Err(Error::Invalid(_))), "it is over");
 }

@@ -30,6 +30,9 @@ const SMALL: usize = 1024 * 1024;
 /// Decoded bytes of results.
 const LARGE: u64 = 64 * 1024 * 1024;
 
+/// Jobs on a page of the list: the most that the service gives.
+pub const PAGE: usize = 100;
+
 /// A form of the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -240,9 +243,15 @@ impl Client {
         self.answer(checked, CancelBody::read).await
     }
 
-    /// Reads the newest jobs of the client.
-    pub async fn newest(&self) -> Answer<Vec<ListRow>> {
-        let query = [("sort_by", "created_at"), ("sort_order", "desc"), ("page_size", "100")];
+    /// Reads a page of the client's jobs, newest first; pages count from 1 and hold [`PAGE`] jobs.
+    pub async fn newest(&self, page: usize) -> Answer<Vec<ListRow>> {
+        let (page, size) = (page.to_string(), PAGE.to_string());
+        let query = [
+            ("sort_by", "created_at"),
+            ("sort_order", "desc"),
+            ("page_size", size.as_str()),
+            ("page", page.as_str()),
+        ];
         let sent = self.send("list", self.request(Method::GET, &["jobs", "list"], &query, TOTAL)).await;
         let sent = sent.map_err(|failure| self.failed(failure));
         let now = self.clock.now();

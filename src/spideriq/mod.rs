@@ -12,7 +12,7 @@ mod signals;
 mod transport;
 mod wire;
 
-pub use client::{Answer, Client, Format, SubmitAnswer};
+pub use client::{Answer, Client, Format, PAGE, SubmitAnswer};
 pub use credentials::{Credentials, CredentialsError};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Class, Error};

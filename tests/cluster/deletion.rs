@@ -93,6 +93,9 @@ async fn what_nobody_knows_the_outcome_of_is_named_when_its_object_goes() {
     world.until_because("unknown", "Held", "SubmissionAmbiguous").await;
     world.until_because("held", "Held", "Refused").await;
     let made = world.made().remove(0).job_id;
+    // It is looked for behind all that was made since.
+    let looks = world.requests("list").len();
+    world.service.create_jobs(serde_json::from_str(r#"{"count": 250}"#).unwrap()).unwrap();
     for name in ["unknown", "held"] {
         delete(&world, name);
         gone(&world, name).await;
@@ -104,6 +107,7 @@ async fn what_nobody_knows_the_outcome_of_is_named_when_its_object_goes() {
         "{told:?}"
     );
     assert!(!world.events("held").await.iter().any(|(_, reason, _)| reason == "Orphaned"));
+    assert_eq!(world.requests("list").len(), looks + 3);
     assert!(world.requests("cancel").is_empty(), "what is not known to be ours is not cancelled");
     assert_eq!(world.requests("submit").len(), 2);
 }

@@ -1,65 +1,10 @@
 //! Two replicas: one works, the other takes over; and without the lease, both work and nothing is done twice.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
+use super::replica::Replica;
 use super::support::{World, http, job, site};
-
-/// One of several operators, with a log of its own. It ends with this.
-struct Replica {
-    process: Child,
-    log: PathBuf,
-}
-
-impl Replica {
-    fn start(world: &World, name: &str) -> Self {
-        let log = world.log.with_extension(name);
-        Self { process: world.replica(&log), log }
-    }
-
-    fn logged(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// Sends a signal, by its name.
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    /// Waits until a line of the log holds this.
-    async fn until(&self, world: &World, words: &str) {
-        world.until_true(words, |_| self.logged().contains(words)).await;
-    }
-
-    /// Waits until it has ended by itself.
-    async fn ended(&mut self) -> ExitStatus {
-        for _ in 0..600 {
-            if let Some(status) = self.process.try_wait().unwrap() {
-                return status;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("it never ended: {}", self.logged());
-    }
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        if std::thread::panicking() {
-            let log = self.logged();
-            let from = log.lines().count().saturating_sub(30);
-            let last: Vec<&str> = log.lines().skip(from).collect();
-            eprintln!("--- the last words of {}:\n{}", self.log.display(), last.join("\n"));
-        }
-        let _ = fs::remove_file(&self.log);
-    }
-}
 
 /// A world with an account, a replica that leads and one that follows.
 async fn two(name: &str, rules: &str) -> (World, Replica, Replica) {
@@ -140,8 +85,7 @@ async fn a_leader_killed_in_the_middle_of_submits_is_followed_by_one_that_finish
         (0..20).map(|n| job(&format!("job-{n}"), &site(&format!("site-{n}"), ""))).collect();
     world.apply(&jobs.join("\n---\n"));
     world.until_true("some were submitted", |world| world.requests("submit").len() >= 5).await;
-    first.process.kill().unwrap();
-    assert!(!first.ended().await.success());
+    first.kill();
     second.until(&world, "leading").await;
     for n in 0..20 {
         world.until(&format!("job-{n}"), "Completed").await;

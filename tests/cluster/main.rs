@@ -1,5 +1,12 @@
 //! The operator as it ships, on a real API server, under its chart's rights, against the emulated service.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "a test"
+)]
 
 mod answers;
 mod cluster_account;
@@ -10,9 +17,13 @@ mod deletion;
 mod going;
 mod leader;
 mod life;
+mod proxy;
+mod replica;
 mod simulated;
 mod starting;
+mod storm;
 mod support;
+mod tampering;
 mod telemetry;
 mod verbs;
 mod waiting;

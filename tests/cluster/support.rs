@@ -1,6 +1,7 @@
 //! One namespace with a chart of its own, an operator process that runs as the chart's ServiceAccount, and a service.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct World {
     /// Where the chart is installed: the operator's own namespace.
     pub home: String,
     pub service: Running,
+    /// Where the account finds the service.
+    pub endpoint: String,
     pub log: PathBuf,
     /// Namespaces that are watched; none means all.
     watched: Vec<String>,
@@ -101,6 +104,7 @@ impl World {
             ..Config::default()
         };
         let service = Emulator::start(config).await.unwrap();
+        let endpoint = service.base_url();
         let client = admin(&bed).await;
         let program = env!("CARGO_BIN_EXE_spideriq-operator").into();
         let log = std::env::temp_dir().join(format!("{namespace}-{}.log", std::process::id()));
@@ -111,6 +115,7 @@ impl World {
             namespace,
             home,
             service,
+            endpoint,
             log,
             watched,
             program,
@@ -119,6 +124,20 @@ impl World {
             operator: None,
             client,
         }
+    }
+
+    /// Lets the operator find the API server and the service there: at proxies in front of them.
+    pub fn by_way_of(&mut self, api: SocketAddr, service: SocketAddr) {
+        let kubeconfig = fs::read_to_string(&self.kubeconfig).unwrap();
+        let kubeconfig = kubeconfig.replace(&self.api_server().to_string(), &api.to_string());
+        fs::write(&self.kubeconfig, kubeconfig).unwrap();
+        self.endpoint = format!("http://{service}/api/v1");
+    }
+
+    /// Where the API server listens.
+    pub fn api_server(&self) -> SocketAddr {
+        let view = ["config", "view", "--output", "jsonpath={.clusters[0].cluster.server}"];
+        self.bed.kubectl(&view).unwrap().trim_start_matches("https://").parse().unwrap()
     }
 
     /// Goes on in a namespace with these labels, made where there is none.
@@ -139,7 +158,7 @@ impl World {
     pub fn account_alone(&self, name: &str, more: &str) {
         self.apply(&format!(
             "{{apiVersion: spideriq.ai/v1alpha1, kind: ScrapeAccount, metadata: {{name: {name}}}, spec: {{secretRef: {{name: {name}}}, endpoint: \"{}\", limits: {{requestsPerMinute: 6000, burst: 1000, submitsPerMinute: 1200}}{more}}}}}",
-            self.service.base_url()
+            self.endpoint
         ));
     }
 
@@ -186,7 +205,7 @@ impl World {
         Command::new(&self.program)
             .args(["run", "--http-listen", "127.0.0.1:0"])
             .args(self.watched.iter().map(|watched| format!("--watch-namespace={watched}")))
-            .args(["--allowed-endpoint", &self.service.base_url()])
+            .args(["--allowed-endpoint", &self.endpoint])
             .args(["--operator-namespace", &self.home, "--lease-name", &self.lease()])
             .args(&self.arguments)
             .env("KUBECONFIG", &self.kubeconfig)

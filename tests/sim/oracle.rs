@@ -91,16 +91,22 @@ fn went_back_to_an_unknown_run(object: &Value) -> bool {
     status["reason"] == "RunIDReused" && status["history"].as_array().into_iter().flatten().any(unknown)
 }
 
+/// Whether nobody knows what came of a submit that must not be repeated.
+fn waits_for_a_person(object: &Value) -> bool {
+    let held = object["status"]["state"] == "Held" && object["status"]["reason"] == "SubmissionAmbiguous";
+    held && object["spec"]["type"] == "spiderMail"
+}
+
 /// What is wrong, if something is.
 fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<String> {
     let mut found = outcome(ended);
     for object in ended.api.store().list("ScrapeJob", None) {
-        if went_back_to_an_unknown_run(&object) {
-            let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            // A fault hid the outcome, and the user moved on before it was settled: that is said, and holds.
-            if let Some(expected) = expected.objects.get(name) {
-                found.objects.insert(name.to_owned(), expected.clone());
-            }
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        // What a fault hid, and nobody can look up, or the user moved on from before it was settled, is held.
+        if (went_back_to_an_unknown_run(&object) || waits_for_a_person(&object))
+            && let Some(expected) = expected.objects.get(name)
+        {
+            found.objects.insert(name.to_owned(), expected.clone());
         }
     }
     if found.objects != expected.objects {
@@ -142,7 +148,10 @@ fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<Strin
             let history = object["status"]["history"].as_array().into_iter().flatten();
             object["status"]["jobID"] == id || history.into_iter().any(|run| run["jobID"] == id)
         };
-        let followed = objects.iter().any(named);
+        let asked = |object: &Value| {
+            waits_for_a_person(object) && object["spec"]["payload"]["url"] == job.payload["url"]
+        };
+        let followed = objects.iter().any(|object| named(object) || asked(object));
         let over = ["completed", "failed", "cancelled"].contains(&job.state.as_str());
         let left = events.iter().any(|event| {
             ["Orphaned", "LeftRunning"].contains(&event["reason"].as_str().unwrap_or_default())

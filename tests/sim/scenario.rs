@@ -43,6 +43,11 @@ pub fn site(name: &str) -> Value {
     json!({"type": "spiderSite", "payload": {"url": format!("https://{name}.example")}})
 }
 
+/// A job of a type that the service does not de-duplicate: each submit acts, and is charged.
+fn mail(name: &str) -> Value {
+    json!({"type": "spiderMail", "payload": {"url": format!("https://{name}.example")}})
+}
+
 /// The same with more of a spec.
 fn with(name: &str, more: &Value) -> Value {
     let mut spec = site(name);
@@ -63,23 +68,22 @@ const SHORT: &str = "jobs: [{match: {contains: fails}, queued: 2, processing: 3,
 /// Every scenario; `SIM_SCENARIO` leaves those whose name has these words in it.
 pub fn all() -> Vec<Scenario> {
     let wanted = std::env::var("SIM_SCENARIO").unwrap_or_default();
-    let mut all = [lives(), verbs(), clocks()].concat();
+    let mut all = [lives(), verbs(), clocks(), acting()].concat();
     all.retain(|scenario| scenario.name.contains(&wanted));
     all
 }
 
 impl Scenario {
-    /// Whether somebody changes their mind: then a fault may keep a job from ever being submitted.
+    /// Whether somebody changes their mind, or has to be asked: then a fault may keep a job from ever being submitted.
     pub fn is_fickle(&self) -> bool {
         self.deeds.iter().any(|(_, deed)| match deed {
+            // What nobody knows of such a job is held.
+            Deed::Create(_, spec) => spec["type"] == "spiderMail",
             Deed::Delete(_) | Deed::DeleteKind | Deed::Recreate(_) => true,
             Deed::Edit(_, spec) => spec.get("runID").is_some() || spec.get("cancel").is_some(),
-            Deed::Create(..)
-            | Deed::Annotate(..)
-            | Deed::Replace(_)
-            | Deed::Clock(_)
-            | Deed::Token(_)
-            | Deed::Faults(_) => false,
+            Deed::Annotate(..) | Deed::Replace(_) | Deed::Clock(_) | Deed::Token(_) | Deed::Faults(_) => {
+                false
+            }
         })
     }
 }
@@ -258,4 +262,34 @@ fn clocks() -> Vec<Scenario> {
             900,
         ),
     ]
+}
+
+/// Jobs of which a second submit would be a second job.
+fn acting() -> Vec<Scenario> {
+    vec![
+        scenario("a type that acts again", vec![(1, Deed::Create("mail", mail("mail")))], 600),
+        scenario(
+            "two of a type that acts again, and the first goes",
+            vec![
+                (1, Deed::Create("one", mail("long-one"))),
+                (1, Deed::Create("two", mail("two"))),
+                (40, Deed::Delete("one")),
+            ],
+            900,
+        ),
+        scenario(
+            "another run of a type that acts again",
+            vec![
+                (1, Deed::Create("mail", with_run("1", &mail("long-mail")))),
+                (30, Deed::Edit("mail", run("2", "long-other"))),
+            ],
+            900,
+        ),
+    ]
+}
+
+fn with_run(id: &str, spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    spec["runID"] = id.into();
+    spec
 }

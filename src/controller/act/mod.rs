@@ -1,21 +1,22 @@
 //! Carries out a plan: at most one effect.
 
 mod cancel;
+mod look_up;
 mod submit;
 
 pub(super) use submit::nonce;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
+use self::look_up::{MOST_PAGES, candidates};
 use super::context::Context;
 use super::observe::{Seen, facts, job_id, key};
 use crate::account::Session;
 use crate::api::{FINALIZER, INTENT, ScrapeJob};
-use crate::decide::{Candidate, Event, Intent, Observed, Outcome, Plan, Waiting};
+use crate::decide::{Event, Intent, Observed, Outcome, Plan, Waiting};
 use crate::spideriq::budget::{Lane, Permit};
 use crate::status::{WriteError, delete, patch_metadata};
 
@@ -55,7 +56,9 @@ pub(in crate::controller) async fn act(
         (Plan::Release(event), _) => release(context, job, (event.as_ref(), &seen.observed)).await,
         (Plan::Submit(attempt), Some(session)) => submit::submit(context, job, attempt, session).await,
         (Plan::LookUp(_), Some(session)) => match turn(session, job, Lane::Poll) {
-            Ok(permit) => Outcome::Candidates(candidates(context, job, session, permit).await).into(),
+            Ok(permit) => {
+                Outcome::Candidates(candidates(context, job, session, (permit, MOST_PAGES)).await).into()
+            }
             Err(waiting) => Outcome::NotYet(waiting).into(),
         },
         (Plan::Look, Some(session)) => look(job, session, Lane::Poll).await.into(),
@@ -120,57 +123,6 @@ async fn collect(job: &ScrapeJob, session: &Arc<Session>, plan: &Plan) -> Outcom
     }
     let summary = session.ask(permit, async |client| client.results(id).await).await;
     Outcome::Summary(summary.map_err(|error| facts::trouble(&error)).and_then(facts::summary))
-}
-
-/// Jobs of the list that an unknown submit of this object may have made: the same type and, where the list names
-/// one, the same address, made since the first attempt, with a minute's margin. A first attempt in the future says
-/// nothing: the clock was put back.
-pub(in crate::controller) async fn candidates(
-    context: &Context,
-    job: &ScrapeJob,
-    session: &Arc<Session>,
-    permit: Permit,
-) -> Result<Vec<Candidate>, crate::decide::Trouble> {
-    let rows = session
-        .ask(permit, async |client| client.newest().await)
-        .await
-        .map_err(|error| facts::trouble(&error))?;
-    let submission = job.status.as_ref().and_then(|status| status.submission.as_ref());
-    let since = submission.and_then(|submission| submission.started_at.as_ref()).map(|time| time.0);
-    let since = since.filter(|at| *at <= context.clock.now());
-    let since = since.and_then(|at| at.checked_sub(std::time::Duration::from_secs(60)).ok());
-    // The spec of another run says nothing of the address that this one was submitted with.
-    let same_run = job.status.as_ref().is_none_or(|status| status.run() == job.spec.run());
-    let payload = job.spec.payload.as_ref().filter(|_| same_run);
-    let url = payload.and_then(|payload| payload.get("url")).and_then(Value::as_str);
-    let cached = context.jobs.state();
-    let others = || cached.iter().filter_map(|job| job.0.as_ref().ok());
-    let claimed: HashSet<&str> =
-        others().filter_map(|other| other.status.as_ref()?.job_id.as_deref()).collect();
-    // Two unknown submits of one type may each take the same job for its own.
-    let contested = others().any(|other| {
-        let unknown = other.status.as_ref().is_some_and(|status| {
-            let sent = status.submission.as_ref().is_some_and(|record| record.nonce.is_some());
-            sent && status.job_id.is_none()
-        });
-        unknown && other.uid() != job.uid() && other.spec.type_ == job.spec.type_
-    });
-    let fits = |row: &crate::spideriq::ListRow| row.type_.is_none() || row.type_ == job.spec.type_;
-    let near = |row: &crate::spideriq::ListRow| {
-        let later = row.created_at.zip(since).is_none_or(|(created, since)| created >= since);
-        let same = row.url.as_deref().zip(url).is_none_or(|(theirs, ours)| theirs == ours);
-        later && same
-    };
-    Ok(rows
-        .into_iter()
-        .filter(|row| fits(row) && near(row))
-        .map(|row| Candidate {
-            claimed: claimed.contains(row.job_id.as_str()),
-            contested,
-            job_id: row.job_id,
-            created_at: row.created_at,
-        })
-        .collect())
 }
 
 /// The finalizers with or without ours: a merge patch replaces the list, so it is sent whole.

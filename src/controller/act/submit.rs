@@ -12,7 +12,8 @@ use serde_json::{Map, json};
 
 use super::super::context::Context;
 use super::super::observe::{facts, key};
-use super::{Acted, annotation, candidates, fenced, finalizers, turn};
+use super::look_up::candidates;
+use super::{Acted, annotation, fenced, finalizers, turn};
 use crate::account::{AccountKey, Session};
 use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, SubmissionRecord};
 use crate::decide::{
@@ -207,7 +208,8 @@ async fn answer(
                 let wait = session.gate.acquire(Lane::Poll, &group, &subject);
                 let permit: Option<Permit> = tokio::time::timeout(Duration::from_secs(2), wait).await.ok();
                 strays = match permit {
-                    Some(permit) => candidates(context, job, session, permit).await.ok(),
+                    // No further than it must: the job's id is not written yet.
+                    Some(permit) => candidates(context, job, session, (permit, 1)).await.ok(),
                     None => None,
                 };
                 if let Some(strays) = &mut strays {

@@ -1,0 +1,104 @@
+//! Looks through the list of jobs for those that a submit of unknown outcome may have made.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use serde_json::Value;
+
+use super::super::context::Context;
+use super::super::observe::{facts, key};
+use crate::account::Session;
+use crate::api::ScrapeJob;
+use crate::decide::{Candidate, Trouble};
+use crate::spideriq::budget::{Lane, Permit};
+use crate::spideriq::{ListRow, PAGE};
+
+/// The most pages that are read of the list: a thousand jobs made since.
+pub(super) const MOST_PAGES: usize = 10;
+/// How long the next page waits for its turn in the budget.
+const NEXT_PAGE_WITHIN: Duration = Duration::from_secs(5);
+/// By how much the clocks of two machines may differ.
+const CLOCK_MARGIN: Duration = Duration::from_secs(60);
+
+/// Jobs of the list that an unknown submit of this object may have made: the same type and, where the list names
+/// one, the same address, made since the first attempt. A first attempt in the future says nothing: the clock was put
+/// back.
+pub(super) async fn candidates(
+    context: &Context,
+    job: &ScrapeJob,
+    session: &Arc<Session>,
+    (permit, pages): (Permit, usize),
+) -> Result<Vec<Candidate>, Trouble> {
+    let submission = job.status.as_ref().and_then(|status| status.submission.as_ref());
+    let since = submission.and_then(|submission| submission.started_at.as_ref()).map(|time| time.0);
+    let since = since.filter(|at| *at <= context.clock.now());
+    let since = since.and_then(|at| at.checked_sub(CLOCK_MARGIN).ok());
+    let rows = made_since(job, session, (permit, pages), since).await?;
+    // The spec of another run says nothing of the address that this one was submitted with.
+    let same_run = job.status.as_ref().is_none_or(|status| status.run() == job.spec.run());
+    let payload = job.spec.payload.as_ref().filter(|_| same_run);
+    let url = payload.and_then(|payload| payload.get("url")).and_then(Value::as_str);
+    let cached = context.jobs.state();
+    let others = || cached.iter().filter_map(|job| job.0.as_ref().ok());
+    let claimed: HashSet<&str> =
+        others().filter_map(|other| other.status.as_ref()?.job_id.as_deref()).collect();
+    // Two unknown submits of one type may each take the same job for its own.
+    let contested = others().any(|other| {
+        let unknown = other.status.as_ref().is_some_and(|status| {
+            let sent = status.submission.as_ref().is_some_and(|record| record.nonce.is_some());
+            sent && status.job_id.is_none()
+        });
+        unknown && other.uid() != job.uid() && other.spec.type_ == job.spec.type_
+    });
+    let fits = |row: &ListRow| row.type_.is_none() || row.type_ == job.spec.type_;
+    let near = |row: &ListRow| {
+        let later = row.created_at.zip(since).is_none_or(|(created, since)| created >= since);
+        let same = row.url.as_deref().zip(url).is_none_or(|(theirs, ours)| theirs == ours);
+        later && same
+    };
+    Ok(rows
+        .into_iter()
+        .filter(|row| fits(row) && near(row))
+        .map(|row| Candidate {
+            claimed: claimed.contains(row.job_id.as_str()),
+            contested,
+            job_id: row.job_id,
+            created_at: row.created_at,
+        })
+        .collect())
+}
+
+/// The client's jobs that were made since then, and some before: all of them, or an error.
+async fn made_since(
+    job: &ScrapeJob,
+    session: &Arc<Session>,
+    (mut permit, pages): (Permit, usize),
+    since: Option<Timestamp>,
+) -> Result<Vec<ListRow>, Trouble> {
+    let (group, key) = (job.namespace().unwrap_or_default(), key(job));
+    let mut rows: Vec<ListRow> = Vec::new();
+    for page in 1..=pages {
+        let read = session.ask(permit, async |client| client.newest(page).await).await;
+        let read = read.map_err(|error| facts::trouble(&error))?;
+        let oldest = read.iter().filter_map(|row| row.created_at).min();
+        let last = read.len() < PAGE || oldest.zip(since).is_some_and(|(oldest, since)| oldest < since);
+        // A job that is made meanwhile shows the last one of this page again on the next.
+        rows.retain(|known| !read.iter().any(|row| row.job_id == known.job_id));
+        rows.extend(read);
+        if last {
+            return Ok(rows);
+        }
+        if page == pages {
+            break;
+        }
+        let turn = session.gate.acquire(Lane::Poll, &group, &key);
+        permit = match tokio::time::timeout(NEXT_PAGE_WITHIN, turn).await {
+            Ok(permit) => permit,
+            Err(_) => break,
+        };
+    }
+    Err(Trouble::Unavailable("the list of jobs is too long to be read through".to_owned()))
+}
