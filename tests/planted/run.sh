@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Plants each bug of this folder into a clone of HEAD and says which tests catch it. `make planted` runs it.
+#
+# A bug is a patch with some words before it. One that does not apply or compile any more fails, and so does one that
+# no test catches. ONLY=name plants those whose name has this in it.
+set -uo pipefail
+here=$(cd "$(dirname "$0")/../.." && pwd)
+target=${CARGO_TARGET_DIR:-$here/target}/planted
+clone=$target/clone
+testbed=${TESTBED:?the program of the testbed}
+# Optimised, as the simulation is; a tree of its own, so that nobody's build is disturbed.
+export CARGO_TARGET_DIR=$target/build
+# A simulation stops at the first seed that fails, and so needs few.
+export SIM_SEEDS=${SEEDS:-500} RUST_BACKTRACE=0
+
+mkdir -p "$target"
+[ -d "$clone" ] || git clone --quiet --shared --no-checkout "$here" "$clone"
+git -C "$clone" fetch --quiet "$here" HEAD
+git -C "$clone" checkout --quiet --force --detach FETCH_HEAD
+cd "$clone" || exit 1
+
+# Whether the tests of a tier fail; what hangs is ended, and counts.
+catches() {
+    case $1 in
+        units) ! timeout 600 cargo test --quiet --profile sim --locked --lib --test pure --test client --no-fail-fast ;;
+        plans) ! timeout 600 cargo test --quiet --profile sim --locked --test plans ;;
+        model) ! timeout 600 cargo test --quiet --profile sim --locked --test model ;;
+        sim) ! timeout 1200 cargo test --quiet --profile sim --locked --test sim ;;
+        cluster) ! timeout 1800 "$testbed" run --controller-manager --with helm,kstatus -- cargo test --quiet --profile sim --locked --test cluster ;;
+    esac >"$target/$name.$1.log" 2>&1
+}
+
+echo "== planted bugs: building the tests of HEAD, which have to pass"
+begun=$SECONDS
+name=none
+for tier in units plans model sim; do
+    if catches $tier; then
+        echo "the tests fail without a bug: $target/none.$tier.log"
+        exit 1
+    fi
+done
+echo "== $((SECONDS - begun)) s"
+
+planted=0 failed=0
+for patch in "$here"/tests/planted/*"${ONLY:-}"*.patch; do
+    name=$(basename "$patch" .patch)
+    begun=$SECONDS
+    planted=$((planted + 1))
+    caught=
+    if ! git apply "$patch" 2>"$target/$name.log"; then
+        caught="DOES NOT APPLY: $(head -1 "$target/$name.log")"
+        failed=$((failed + 1))
+    elif ! cargo test --quiet --profile sim --locked --lib --test pure --test client --test plans --test model --test sim --no-run 2>"$target/$name.log"; then
+        caught="DOES NOT COMPILE: $(grep -m1 '^error' "$target/$name.log")"
+        failed=$((failed + 1))
+    else
+        for tier in units plans model sim; do
+            catches $tier && caught="$caught $tier"
+        done
+        # The real thing takes minutes: only for what nothing else sees.
+        [ -z "$caught" ] && catches cluster && caught=" cluster"
+        if [ -z "$caught" ]; then
+            caught=" NOBODY"
+            failed=$((failed + 1))
+        fi
+    fi
+    git checkout --quiet --force
+    printf '%-40s%s (%d s)\n' "$name" "$caught" $((SECONDS - begun))
+done
+echo "== $planted bugs planted, $failed failed"
+[ "$planted" -gt 0 ] && [ "$failed" -eq 0 ]
