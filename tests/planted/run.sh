@@ -26,7 +26,7 @@ catches() {
         plans) ! timeout 600 cargo test --quiet --profile sim --locked --test plans ;;
         model) ! timeout 600 cargo test --quiet --profile sim --locked --test model ;;
         sim) ! timeout 1200 cargo test --quiet --profile sim --locked --test sim ;;
-        cluster) ! timeout 1800 "$testbed" run --controller-manager --with helm,kstatus -- cargo test --quiet --profile sim --locked --test cluster ;;
+        cluster) ! timeout 1800 "$testbed" run --controller-manager --with helm,kstatus -- cargo nextest run --cargo-profile sim --locked --test cluster --fail-fast ;;
     esac >"$target/$name.$1.log" 2>&1
 }
 

@@ -23,6 +23,8 @@ pub enum Turn {
 pub struct Plan {
     /// The process dies at this step, counted from 0 over requests and answers of both sides.
     pub crash_at: Option<u64>,
+    /// This message is lost, counted the same.
+    pub lose_at: Option<u64>,
     /// How many of a thousand messages to or from the API server are lost.
     pub lost_api: u32,
     /// The same for the service.
@@ -55,6 +57,8 @@ struct Shared {
     step: u64,
     /// How many messages were lost, lives ended and watches broken.
     hits: u64,
+    /// Whether one of them may hide from the operator what the service has done.
+    hidden: bool,
     trace: String,
     violations: Vec<String>,
     /// What somebody does at which step.
@@ -77,6 +81,7 @@ impl Fate {
             random: fastrand::Rng::with_seed(seed),
             step: 0,
             hits: 0,
+            hidden: false,
             trace: String::new(),
             violations: Vec::new(),
             interruption: None,
@@ -128,6 +133,11 @@ impl Fate {
         self.shared.lock().unwrap().hits
     }
 
+    /// Whether an answer of the service may never have reached the operator, or the process that had it died.
+    pub fn hides_an_answer(&self) -> bool {
+        self.shared.lock().unwrap().hidden
+    }
+
     /// Everything that happened, a line each.
     pub fn trace(&self) -> String {
         self.shared.lock().unwrap().trace.clone()
@@ -169,6 +179,8 @@ impl Fate {
         let plan = shared.plan.clone();
         let turn = if plan.crash_at == Some(step) {
             Turn::Crash
+        } else if plan.lose_at == Some(step) {
+            Turn::Lost
         } else if step >= plan.until {
             Turn::Arrives
         } else {
@@ -180,6 +192,7 @@ impl Fate {
             }
         };
         shared.hits += u64::from(turn != Turn::Arrives);
+        shared.hidden |= turn == Turn::Crash || (service && turn == Turn::Lost);
         turn
     }
 }

@@ -31,8 +31,6 @@ pub struct Ended {
     pub api: ApiServer,
     pub service: InProcess,
     pub fate: Fate,
-    /// How often the operator died.
-    pub crashes: u32,
 }
 
 pub fn key(kind: &str, name: &str) -> Key {
@@ -84,7 +82,6 @@ async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -
     let mut next = deeds.next();
     let begun = clock.instant();
     let end = begun + Duration::from_secs(scenario.lasts);
-    let mut crashes = 0;
     let replica = || {
         let life = fate.life();
         let operator = start_operator(&api, &service, &life, &[NAMESPACE]);
@@ -104,7 +101,6 @@ async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -
                 let (life, operator) = replicas.remove(dead);
                 life.end();
                 drop(operator);
-                crashes += 1;
                 fate.note("the operator died and starts again");
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 replicas.push(replica());
@@ -123,7 +119,7 @@ async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -
         life.end();
         drop(operator);
     }
-    Ended { api, service, fate, crashes }
+    Ended { api, service, fate }
 }
 
 /// Starts the operator for some namespaces, or all.

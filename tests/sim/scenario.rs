@@ -283,7 +283,7 @@ fn acting() -> Vec<Scenario> {
                 (1, Deed::Create("mail", with_run("1", &mail("long-mail")))),
                 (30, Deed::Edit("mail", run("2", "long-other"))),
             ],
-            900,
+            200,
         ),
     ]
 }
