@@ -1,7 +1,7 @@
 //! The one place that reads time. Everywhere else time is an argument.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -11,6 +11,9 @@ use tokio::time::Instant;
 pub struct Clock {
     simulated: Option<Arc<Simulated>>,
 }
+
+/// When the system's clocks were first read together.
+static FIRST: OnceLock<(Timestamp, Instant)> = OnceLock::new();
 
 #[derive(Debug)]
 struct Simulated {
@@ -40,6 +43,27 @@ impl Clock {
         let ahead = SignedDuration::from_secs(simulated.ahead.load(Ordering::Relaxed));
         let shown = simulated.start.saturating_add(simulated.begun.elapsed());
         shown.and_then(|shown| shown.checked_add(ahead)).unwrap_or(simulated.start)
+    }
+
+    /// A wall clock that never jumps: it runs with the monotonic one from the time that the wall clock first showed. For
+    /// waits that are reckoned with timestamps.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads time")]
+    pub fn steady(&self) -> Timestamp {
+        let (start, begun) = match &self.simulated {
+            Some(simulated) => (simulated.start, simulated.begun),
+            None => *FIRST.get_or_init(|| (Timestamp::now(), Instant::now())),
+        };
+        start.saturating_add(begun.elapsed()).unwrap_or(start)
+    }
+
+    /// A time of the wall clock, by the steady one.
+    pub fn as_steady(&self, wall: Timestamp) -> Timestamp {
+        wall.checked_sub(self.now().duration_since(self.steady())).unwrap_or(wall)
+    }
+
+    /// A time of the steady clock, by the wall clock.
+    pub fn as_wall(&self, steady: Timestamp) -> Timestamp {
+        steady.checked_add(self.now().duration_since(self.steady())).unwrap_or(steady)
     }
 
     /// The monotonic clock, for waits.

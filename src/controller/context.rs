@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::reflector::Store;
 use kube::{Api, Client, Resource, ResourceExt};
-use tokio::sync::watch;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, watch};
 use tokio::time::Instant;
 
 use super::accounts::{Known, takes_default};
@@ -219,9 +219,6 @@ impl Context {
         let mut told = true;
         for event in events {
             let note: String = cut(&event.note);
-            if event.reason == Reason::Orphaned {
-                self.metrics.orphaned();
-            }
             let published = Event {
                 type_: if event.warning { EventType::Warning } else { EventType::Normal },
                 reason: event.reason.as_str().to_owned(),
@@ -232,13 +229,15 @@ impl Context {
             let name = reference.name.as_deref().unwrap_or_default();
             tracing::info!(object = name, reason = event.reason.as_str(), note, "event");
             let mut result = self.record(&published, reference).await;
-            if let (Told::Refused, Some(namespace)) = (&result, &reference.namespace)
-                && event.warning
-            {
+            let costs = event.warning || event.reason == Reason::LeftRunning;
+            if let (Told::Refused, Some(namespace), true) = (&result, &reference.namespace, costs) {
                 // Nothing can be created in a namespace that is going; what costs money is said beside it.
                 let told = format!("{name}: {note}");
                 let beside = Event { note: Some(cut(&told)), ..published };
                 result = self.record(&beside, &about_namespace(namespace)).await;
+            }
+            if result != Told::Unanswered && event.reason == Reason::Orphaned {
+                self.metrics.orphaned();
             }
             told &= result != Told::Unanswered;
         }
@@ -303,25 +302,33 @@ fn cut(note: &str) -> String {
     note.get(..end).unwrap_or_default().to_owned()
 }
 
-/// Lets one at a time do what must not overlap for one and the same submit.
+/// Keeps a look at who shares a job, with the cancel after it, apart from all submits that might be answered with the
+/// job: those of its type at its endpoint. Submits do not wait for each other.
 #[derive(Debug, Default)]
 pub(super) struct Exclusive {
-    locks: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    locks: Mutex<HashMap<String, Weak<RwLock<()>>>>,
 }
 
 impl Exclusive {
-    /// Waits until nobody else holds this key.
-    pub(super) async fn hold(&self, key: &str) -> tokio::sync::OwnedMutexGuard<()> {
-        let lock = {
-            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-            locks.retain(|_, lock| lock.strong_count() > 0);
-            let known = locks.get(key).and_then(Weak::upgrade);
-            known.unwrap_or_else(|| {
-                let lock = Arc::new(tokio::sync::Mutex::new(()));
-                locks.insert(key.to_owned(), Arc::downgrade(&lock));
-                lock
-            })
-        };
-        lock.lock_owned().await
+    /// Waits until no cancel is under way.
+    pub(super) async fn submits(&self, endpoint: &str, type_: &str) -> OwnedRwLockReadGuard<()> {
+        self.lock(endpoint, type_).read_owned().await
+    }
+
+    /// Waits until nothing is under way.
+    pub(super) async fn cancels(&self, endpoint: &str, type_: &str) -> OwnedRwLockWriteGuard<()> {
+        self.lock(endpoint, type_).write_owned().await
+    }
+
+    fn lock(&self, endpoint: &str, type_: &str) -> Arc<RwLock<()>> {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.retain(|_, lock| lock.strong_count() > 0);
+        let key = format!("{endpoint}|{type_}");
+        if let Some(known) = locks.get(&key).and_then(Weak::upgrade) {
+            return known;
+        }
+        let lock = Arc::default();
+        locks.insert(key, Arc::downgrade(&lock));
+        lock
     }
 }

@@ -9,7 +9,7 @@ use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -18,17 +18,15 @@ use super::act::{Acted, act};
 use super::context::{CachedJob, Context};
 use super::observe::{Seen, key, observe};
 use super::{tally, watch};
-use crate::api::{ScrapeJob, ScrapeJobStatus, State};
+use crate::api::{Reason, ScrapeJob, ScrapeJobStatus, State};
 use crate::decide::{self, Again, Outcome, SubmitAnswer, Verdict};
 use crate::poll::Followed;
-use crate::status::{WriteError, compute, patch_status, same_meaning};
+use crate::status::{WriteError, answered, compute, patch_status, same_meaning};
 
 /// How many objects are worked on at once; what waits for the budget does not count.
 const AT_ONCE: u16 = 64;
 /// How long until a job is looked at again whose account is about to be opened; it is told when it is.
 const OPENS_WITHIN: Duration = Duration::from_secs(5);
-/// How long the API server may take to answer a live read.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// The first pause before a write that was lost is decided on anew; each further one in a row is twice as long.
 const RETRY: Duration = Duration::from_millis(200);
@@ -51,7 +49,7 @@ pub async fn run(context: Arc<Context>, writer: Writer<CachedJob>, keys: mpsc::U
         .with_config(Config::default().concurrency(AT_ONCE))
         .reconcile_on(told)
         .graceful_shutdown_on(stopped)
-        .run(reconcile, |job, error, _| on_error(&job, error), Arc::clone(&context))
+        .run(reconcile, |job, error, context| on_error(&context, &job, error), Arc::clone(&context))
         .for_each(|_| async {})
         .await;
 }
@@ -122,6 +120,10 @@ async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Acti
     let verdict = decide::settle(&seen.observed, &plan, &outcome);
     // IO, only where something changed
     let current = left.as_ref().unwrap_or(&job);
+    // What names a job that nothing else does is told before anything is written that forgets it.
+    let (strays, news): (Vec<_>, Vec<_>) =
+        verdict.events.iter().cloned().partition(|event| event.reason == Reason::Orphaned);
+    let told = context.publish(&job.object_ref(&()), &strays).await;
     let written = write(&context, current, &verdict, &outcome).await;
     remember(&context, &uid, &verdict, &outcome, written.as_ref().ok().or(left.as_ref()));
     let again = match &written {
@@ -133,7 +135,8 @@ async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Acti
     };
     if written.is_ok() {
         follow(&seen, &job, &verdict);
-        context.publish(&job.object_ref(&()), &verdict.events).await;
+        let again = if told { [].as_slice() } else { strays.as_slice() };
+        context.publish(&job.object_ref(&()), &[again, &news].concat()).await;
     }
     let failures = context.memories.set(&uid, |remembered| {
         remembered.live = again == Again::Live;
@@ -148,7 +151,7 @@ async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Acti
     };
     context.metrics.reconciled("ScrapeJob", result, begun.elapsed());
     Ok(match again {
-        Again::Live => Action::requeue(RETRY.saturating_mul(1 << failures.min(8)).min(LONGEST_RETRY)),
+        Again::Live => Action::requeue(retry(failures)),
         Again::After(pause) => Action::requeue(pause),
         Again::OnChange => Action::await_change(),
     })
@@ -161,7 +164,7 @@ async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<ScrapeJob
     let version: Option<u64> = cached.resource_version().and_then(|version| version.parse().ok());
     let stale = remembered.written.is_some_and(|written| version.is_none_or(|version| version < written));
     if stale || remembered.live {
-        return read(&context.jobs_in(&namespace), &name).await;
+        return answered(context.jobs_in(&namespace).get_opt(&name)).await;
     }
     match &cached.0 {
         Ok(job) => Ok(Some(job.clone())),
@@ -172,29 +175,19 @@ async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<ScrapeJob
     }
 }
 
-/// Reads an object live, within a time.
-async fn read(jobs: &Api<ScrapeJob>, name: &str) -> Result<Option<ScrapeJob>, WriteError> {
-    match tokio::time::timeout(ANSWER_WITHIN, jobs.get_opt(name)).await {
-        Ok(Ok(job)) => Ok(job),
-        Ok(Err(error)) => Err(WriteError::Unanswered(error.to_string())),
-        Err(_) => Err(WriteError::Unanswered("a live read took too long".to_owned())),
-    }
-}
-
 /// Writes the status where its meaning changed. An accepted job is written until it is seen: its id exists nowhere
-/// else.
+/// else. A refusal is written again, too: were it lost, nobody could tell it from an unknown outcome.
 async fn write(
     context: &Context,
     job: &ScrapeJob,
     verdict: &Verdict,
     outcome: &Outcome,
 ) -> Result<ScrapeJob, WriteError> {
-    let accepted = if let Outcome::Submit(submit) = outcome
-        && let SubmitAnswer::Accepted(accepted) = &submit.answer
-    {
-        Some(accepted.job_id.as_str())
-    } else {
-        None
+    let submit = if let Outcome::Submit(submit) = outcome { Some(submit) } else { None };
+    let (accepted, refused) = match submit.map(|submit| (&submit.answer, &submit.record)) {
+        Some((SubmitAnswer::Accepted(accepted), _)) => (Some(accepted.job_id.as_str()), None),
+        Some((SubmitAnswer::Refused(_), record)) => (None, record.nonce.as_deref()),
+        Some((SubmitAnswer::Unknown { .. }, _)) | None => (None, None),
     };
     let mut base = job.clone();
     let mut pause = Duration::from_millis(200);
@@ -208,22 +201,33 @@ async fn write(
             Ok(written) => return Ok(written),
             Err(error) => error,
         };
-        let Some(job_id) = accepted else { return Err(error) };
-        tracing::warn!(job = key(&base), job_id, %error, "an accepted job is not recorded yet; trying until it is");
+        let lasts = refused.is_some() && pause < Duration::from_secs(10);
+        if accepted.is_none() && !lasts {
+            return Err(error);
+        }
+        tracing::warn!(job = key(&base), job_id = accepted, %error, "what came of a submit is not recorded yet; trying until it is");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(10));
-        match read(&jobs, &name).await {
-            Ok(Some(live)) if live.uid() == base.uid() => {
-                match live.status.as_ref().and_then(|status| status.job_id.as_deref()) {
-                    Some(theirs) if theirs == job_id => return Ok(live),
-                    None if takes(&base, &live) => base = live,
-                    Some(_) | None => return orphaned(context, &base, job_id).await,
-                }
+        let live = match answered(jobs.get_opt(&name)).await {
+            Ok(live) => live.filter(|live| live.uid() == base.uid()),
+            Err(_) => continue,
+        };
+        let has = live.as_ref().and_then(|live| live.status.as_ref()?.job_id.as_deref());
+        match (live.as_ref(), accepted) {
+            (Some(live), Some(job_id)) if has == Some(job_id) => return Ok(live.clone()),
+            (Some(live), Some(_)) if has.is_none() && takes(&base, live) => base = live.clone(),
+            (_, Some(job_id)) => return orphaned(context, &base, job_id).await,
+            (Some(live), None) if has.is_none() && takes(&base, live) && nonce_of(live) == refused => {
+                base = live.clone();
             }
-            Ok(_) => return orphaned(context, &base, job_id).await,
-            Err(_) => {}
+            (_, None) => return Err(error),
         }
     }
+}
+
+/// The nonce of the attempt that the status speaks of.
+fn nonce_of(job: &ScrapeJob) -> Option<&str> {
+    job.status.as_ref()?.submission.as_ref()?.nonce.as_deref()
 }
 
 /// Whether the status still speaks of the run that a job was submitted for, and that run is not over: another process
@@ -239,8 +243,9 @@ async fn orphaned(context: &Context, job: &ScrapeJob, job_id: &str) -> Result<Sc
         "job {job_id} was accepted for this object, which no longer takes it; cancel it at the service if it is not wanted"
     );
     tracing::warn!(job = key(job), job_id, "orphaned");
-    let event = decide::Event { warning: true, reason: crate::api::Reason::Orphaned, note };
-    context.publish(&job.object_ref(&()), &[event]).await;
+    let event = decide::Event { warning: true, reason: Reason::Orphaned, note };
+    // The id stands nowhere else.
+    while !context.publish(&job.object_ref(&()), std::slice::from_ref(&event)).await {}
     Err(WriteError::Lost("the object no longer takes the job".to_owned()))
 }
 
@@ -287,9 +292,18 @@ fn follow(seen: &Seen, job: &ScrapeJob, verdict: &Verdict) {
     });
 }
 
-fn on_error(job: &CachedJob, error: &WriteError) -> Action {
+fn on_error(context: &Context, job: &CachedJob, error: &WriteError) -> Action {
     tracing::warn!(job = job.name_any(), %error, "looking again");
-    Action::requeue(RETRY * 10)
+    let failures = context.memories.set(&job.uid().unwrap_or_default(), |remembered| {
+        remembered.failures = remembered.failures.saturating_add(1);
+        remembered.failures
+    });
+    Action::requeue(retry(failures))
+}
+
+/// The pause after so many writes or reads in a row that were not carried out.
+fn retry(failures: u32) -> Duration {
+    RETRY.saturating_mul(1 << failures.min(8)).min(LONGEST_RETRY)
 }
 
 #[cfg(test)]

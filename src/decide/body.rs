@@ -20,8 +20,6 @@ pub struct Body {
     pub json: String,
     /// `v1:` and the SHA-256 of that JSON in hexadecimal.
     pub hash: String,
-    /// The hash of the payload alone, for comparing jobs whose priority may differ.
-    pub payload_hash: String,
     payload_json: String,
 }
 
@@ -31,7 +29,7 @@ impl Body {
         let payload = canonical(&Value::Object(payload.clone()));
         let payload_json = payload.to_string();
         let json = whole(&payload_json, priority);
-        Self { hash: hash(&json), payload_hash: hash(&payload_json), payload_json, json }
+        Self { hash: hash(&json), payload_json, json }
     }
 
     /// Whether a recorded body had the same payload, whatever its priority, by which the service does not compare.
@@ -102,7 +100,6 @@ mod tests {
     fn priority_changes_the_body_and_not_the_payload() {
         let (low, high) = (body(json!({"a": 1}), Some(0)), body(json!({"a": 1}), Some(9)));
         assert_ne!(low.hash, high.hash);
-        assert_eq!(low.payload_hash, high.payload_hash);
         assert_ne!(low.hash, body(json!({"a": 1}), None).hash, "a left-out priority is not zero");
         let other = body(json!({"a": 2}), Some(9));
         assert!(

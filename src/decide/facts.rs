@@ -371,8 +371,12 @@ pub struct Memory {
     pub left: Option<String>,
     /// Jobs that the submit may have made, named once they were looked for during deletion.
     pub candidates: Option<Vec<String>>,
-    /// How many tries of the step at hand failed, or found nothing to do.
+    /// Whether there may be more of them.
+    pub listed_partly: bool,
+    /// How many tries of the step at hand failed.
     pub tries: u32,
+    /// How often in a row there was nothing to do but to wait.
+    pub waits: u32,
 }
 
 /// A duration as whole seconds.

@@ -188,7 +188,7 @@ fn cached_failure(state: &RemoteState, record: &ScrapeJobStatus) -> String {
 pub(super) fn terminal_state(o: &Observed) -> Option<RemoteState> {
     let recorded =
         o.recorded.remote.as_ref().and_then(|remote| remote.state.as_deref()).map(RemoteState::parse);
-    let seen = o.watched.latest.as_ref().map(|job| job.state.clone());
+    let seen = o.watched.latest.as_ref().filter(|_| believed(o)).map(|job| job.state.clone());
     recorded.filter(RemoteState::is_terminal).or_else(|| seen.filter(RemoteState::is_terminal))
 }
 

@@ -14,14 +14,15 @@ mod settle;
 mod submit;
 
 pub use body::Body;
+pub use ending::sharing::{Share, share};
 pub use facts::{
     AccountFacts, AccountUse, IntentFacts, JobFacts, Marks, Memory, Observed, RemoteJob, RemoteState,
     Trouble, Waiting, Watched,
 };
 pub use intent::Intent;
 pub use plan::{
-    Accepted, Again, Attempt, CancelOutcome, Candidate, Details, Event, Freshness, LookUp, Outcome, Plan,
-    Refusal, Standing, SubmitAnswer, SubmitOutcome, Summary, Verdict,
+    Accepted, Again, Attempt, CancelOutcome, Candidate, Details, Event, Freshness, Listed, LookUp, Outcome,
+    Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome, Summary, Verdict,
 };
 pub use settle::{REJECTED_GRACE, settle};
 

@@ -59,8 +59,6 @@ pub struct Attempt {
     pub type_: String,
     /// The canonical body.
     pub body: String,
-    /// Hash of the payload without the priority: what the service takes two submits to be equal by.
-    pub payload_hash: String,
 }
 
 impl Attempt {
@@ -99,7 +97,7 @@ pub enum Outcome {
     /// Of a submit.
     Submit(Box<SubmitOutcome>),
     /// Of a look at the list.
-    Candidates(Result<Vec<Candidate>, Trouble>),
+    Candidates(Result<Listed, Trouble>),
     /// Of a look at the job.
     Status(Result<RemoteJob, Trouble>),
     /// Of a look at the details.
@@ -152,7 +150,7 @@ pub struct Accepted {
     pub server_date: Option<Timestamp>,
     /// Jobs that an earlier attempt may have made, looked for after a repeat that the service did not de-duplicate;
     /// `None` where the list could not be read.
-    pub strays: Option<Vec<Candidate>>,
+    pub strays: Option<Listed>,
 }
 
 /// A refused submit.
@@ -165,6 +163,17 @@ pub enum Refusal {
     Pointless(String),
     /// Everything that is the account's trouble or the network's.
     Trouble(Trouble),
+}
+
+/// What a look at the list of jobs found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Listed {
+    /// Jobs that the submit may have made.
+    pub jobs: Vec<Candidate>,
+    /// Whether there may be more of them, because the list is longer than was read.
+    #[serde(default)]
+    pub partly: bool,
 }
 
 /// A job that may be what an unknown submit made.

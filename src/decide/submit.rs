@@ -199,7 +199,6 @@ fn attempt(o: &Observed, account: &AccountUse, before: &SubmissionRecord, resubm
         before: (!unsent).then(|| Box::new(before.clone())),
         type_,
         body: body.json.clone(),
-        payload_hash: body.payload_hash.clone(),
     }))
 }
 
@@ -230,6 +229,13 @@ fn settle_unknown(o: &Observed, record: &SubmissionRecord) -> Plan {
 pub(super) fn is_settled(o: &Observed, record: &SubmissionRecord) -> bool {
     let held = o.recorded.current_state() == State::Held && record.nonce.is_some();
     held || o.memory.ended_here || o.memory.nonce_seen_for >= SETTLE
+}
+
+/// How long until an unknown outcome is settled; `None` where there is none, or it is.
+pub(super) fn settles_in(o: &Observed) -> Option<Duration> {
+    unknown_submission(o)
+        .filter(|record| !is_settled(o, record))
+        .map(|_| SETTLE.saturating_sub(o.memory.nonce_seen_for))
 }
 
 /// Sends the recorded body again, if it is still the recorded body, client and endpoint.
@@ -287,7 +293,8 @@ fn wait_before_repeat(o: &Observed, record: &SubmissionRecord) -> Option<&'stati
     let last = o.memory.attempted_at?;
     let doublings = record.attempt.unwrap_or(1).clamp(1, 12).unsigned_abs() - 1;
     let wait = Duration::from_secs(5 << doublings).min(LONGEST_WAIT);
-    (o.now < last + wait)
+    // A last one in the future was long ago: the clock was put back.
+    (last <= o.now && o.now < last + wait)
         .then_some("the outcome of a submit is not known; it is looked up again with growing delays")
 }
 

@@ -1,7 +1,7 @@
 //! The status of an account: the same rules as for a job, in short (R17).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{Timestamp, Unit};
 
 use super::conditions::{Health, List};
 use crate::api::{AccountJobs, ConditionStatus, Reason, ScrapeAccountStatus, StatusCredential};
@@ -114,7 +114,7 @@ pub fn account_status(
         observed_generation: Some(generation),
         client_id: facts.client_id.clone(),
         jobs: Some(facts.jobs),
-        retry_after: facts.paused_until.map(Time),
+        retry_after: facts.paused_until.map(whole_second),
         credential: facts
             .resource_version
             .clone()
@@ -146,4 +146,9 @@ fn overall(facts: &AccountFacts, now: Timestamp) -> (Health, Reason, String) {
             (Health::Ready(Reason::Available), Reason::Available, "the account can be used".to_owned())
         }
     }
+}
+
+/// The nearest whole second: a status keeps no parts of one, and what differs by less is the same.
+fn whole_second(at: Timestamp) -> Time {
+    Time(at.round(Unit::Second).unwrap_or(at))
 }

@@ -11,5 +11,6 @@ mod write;
 pub use account::{AccountFacts, AccountHealth, account_status};
 pub use conditions::compute;
 pub use write::{
-    WriteError, delete, difference, patch_account_status, patch_metadata, patch_status, same_meaning,
+    WriteError, answered, delete, difference, patch_account_status, patch_metadata, patch_status,
+    same_meaning,
 };

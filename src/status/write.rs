@@ -98,7 +98,11 @@ pub async fn delete(
     answered(jobs.delete(name, &params)).await.map(|_| ())
 }
 
-async fn answered<K>(request: impl Future<Output = Result<K, kube::Error>>) -> Result<K, WriteError> {
+/// What the API server answers to a request, within a time.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn answered<K>(request: impl Future<Output = Result<K, kube::Error>>) -> Result<K, WriteError> {
     match tokio::time::timeout(ANSWER_WITHIN, request).await {
         Ok(Ok(written)) => Ok(written),
         Ok(Err(kube::Error::Api(status))) => Err(match status.code {

@@ -136,6 +136,7 @@ async fn the_chart_grants_what_it_says_upgrades_its_crds_and_keeps_them() {
         (operator, "delete", "scrapeaccounts.spideriq.ai", false),
         (operator, "update", "secrets", false),
         (operator, "create", "events.events.k8s.io", true),
+        (operator, "patch", "events.events.k8s.io", false),
         (operator, "get", "pods", false),
         (operator, "get", "configmaps", false),
     ] {

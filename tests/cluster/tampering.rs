@@ -72,7 +72,13 @@ async fn an_intent_edited_while_its_job_runs_changes_nothing() {
         let mut edited = intent(&object);
         edit(&mut edited);
         annotate(&world, name, &edited.to_string());
-        patch(&world, name, &json!({"spec": {"pollIntervalSeconds": 2}}));
+        // It is looked at with that.
+        patch(&world, name, &json!({"spec": {"poll": {"intervalSeconds": 5}}}));
+        world
+            .until_of("ScrapeJob", name, "looked at", |job| {
+                job["status"]["observedGeneration"] == job["metadata"]["generation"]
+            })
+            .await;
     }
     complete(&world, "");
     for (name, _) in edits {

@@ -160,13 +160,23 @@ async fn an_answer_from_the_cache_may_be_refused() {
     for name in ["never", "unless"] {
         let job = world.until_because(name, "Failed", "CachedFailure").await;
         assert_eq!(job["status"]["jobID"], first["status"]["jobID"], "it is said which job that is");
-        world.kubectl(&["delete", "scrapejob", name]).unwrap();
     }
+    world.kubectl(&["delete", "scrapejob", "unless"]).unwrap();
     assert!(world.requests("cancel").is_empty());
     world.service.set_state(first["status"]["jobID"].as_str().unwrap(), "completed", None, None);
     world.until("first", "Completed").await;
     world.job("taken", &spec("AcceptIfCompleted"));
     world.until("taken", "Completed").await;
+
+    // Who has refused a job, and is over, does not keep it from being cancelled.
+    let spec = spec("Fail").replace("long-cache", "long-other");
+    world.job("other", &spec);
+    world.until("other", "Processing").await;
+    world.job("refuses", &spec);
+    world.until_because("refuses", "Failed", "CachedFailure").await;
+    world.kubectl(&["delete", "scrapejob", "other", "--wait=false"]).unwrap();
+    world.until_of("ScrapeJob", "other", "gone", Value::is_null).await;
+    assert_eq!(world.requests("cancel").len(), 1);
 }
 
 #[tokio::test]

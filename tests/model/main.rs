@@ -90,6 +90,8 @@ fn two_replicas_and_a_cancel() {
 fn two_objects_of_one_payload() {
     let setup = Setup { objects: 2, asks: vec![Ask::Delete(0)], ..Setup::default() };
     holds("two objects that share a job", 10_000, setup);
+    let rerun = Setup { objects: 2, asks: vec![Ask::Rerun(0)], slow: true, ..Setup::default() };
+    holds("two objects that share a job, and one runs again", 5_000, rerun);
 }
 
 const S1: &str = "S1 a run is billed once";

@@ -132,6 +132,7 @@ pub fn conclude(
     // Pauses only delay, so that how often and since when is not counted.
     let memory = Memory {
         tries: 0,
+        waits: 0,
         attempted_at: None,
         ended_here: false,
         nonce_seen_for: std::time::Duration::ZERO,

@@ -1,6 +1,6 @@
 //! The service: it makes jobs, or finds them, lists them, and cancels them. And who shares a job.
 
-use spideriq_operator::decide::{CancelOutcome, Candidate, RemoteJob};
+use spideriq_operator::decide::{CancelOutcome, Candidate, Listed, RemoteJob, Share, share};
 
 use super::setup::{Setup, remote};
 use super::world::{Answer, Chain, Job, JobState, Law, Snap, Told, World, job_name, job_number};
@@ -39,17 +39,13 @@ pub fn look(world: &World, base: &Snap) -> RemoteJob {
     remote(&world.jobs[job])
 }
 
-/// What a live list of the jobs says of sharing this one: another object has it, or may be about to receive it.
+/// What a live list of the jobs says of sharing this one.
 pub fn is_shared(setup: &Setup, world: &World, object: usize, base: &Snap) -> Option<CancelOutcome> {
-    let ours = &base.object;
+    let ours = setup.job(&base.object);
     let others = world.objects.iter().enumerate().filter(|(other, _)| *other != object);
-    let mut live = others.filter_map(|(_, other)| other.as_ref()).filter(|other| other.deleted.is_none());
-    let shared = live.any(|other| {
-        let next_run = other.status.run() != run_name(other.wish.run);
-        let submits = next_run || (other.status.job_id.is_none() && !other.status.finished);
-        let equal = setup.payload(other.wish) == setup.payload(ours.wish);
-        other.status.job_id == ours.status.job_id || (submits && !other.wish.cancel && equal)
-    });
+    let mut live = others.filter_map(|(_, other)| other.as_ref());
+    // All are of one client.
+    let shared = live.any(|other| share(&ours, &setup.job(other)) != Share::None);
     shared.then(|| CancelOutcome::Left("another ScrapeJob uses it, too".to_owned()))
 }
 
@@ -78,7 +74,7 @@ fn uses(setup: &Setup, world: &World, object: usize, job: usize) -> bool {
     if found.deleted.is_some() || found.wish.cancel {
         return false;
     }
-    let follows = found.status.job_id == Some(job_name(job));
+    let follows = found.status.job_id == Some(job_name(job)) && !found.status.finished;
     let arrives = world.flights.iter().any(|flight| {
         flight.object == object && setup.deduplicates && flight.payload == world.jobs[job].payload
     });
@@ -89,12 +85,7 @@ fn uses(setup: &Setup, world: &World, object: usize, job: usize) -> bool {
 }
 
 /// The list, as a replica reads it for an unknown outcome: claimed is what its cache shows to have an owner.
-pub fn candidates(
-    setup: &Setup,
-    world: &World,
-    (replica, object): (usize, usize),
-    base: &Snap,
-) -> Vec<Candidate> {
+pub fn candidates(setup: &Setup, world: &World, (replica, object): (usize, usize), base: &Snap) -> Listed {
     let cached =
         || world.views[replica].iter().enumerate().filter_map(|(at, view)| Some((at, view.cache.as_ref()?)));
     let contested = cached().any(|(at, cache)| at != object && cache.object.unknown().is_some());
@@ -105,10 +96,14 @@ pub fn candidates(
     let row = |(job, made): (usize, &Job)| Candidate {
         job_id: job_name(job),
         created_at: remote(made).created_at,
-        claimed: cached().any(|(_, cache)| cache.object.status.job_id == Some(job_name(job))),
+        claimed: cached().any(|(_, cache)| {
+            let status = &cache.object.status;
+            let mut earlier = status.history.iter().filter_map(|run| run.job_id.as_ref());
+            status.job_id == Some(job_name(job)) || earlier.any(|earlier| *earlier == job_name(job))
+        }),
         contested,
     };
-    listed.map(row).collect()
+    Listed { jobs: listed.map(row).collect(), partly: false }
 }
 
 /// An object goes: what runs for it alone has to be named by then.

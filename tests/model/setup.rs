@@ -6,7 +6,7 @@ use std::sync::{LazyLock, Mutex};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
-use spideriq_operator::api::{CancelReason, ScrapeJobSpec, ScrapeJobStatus};
+use spideriq_operator::api::{CancelReason, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus};
 use spideriq_operator::decide::{
     AccountFacts, AccountUse, Body, Intent, JobFacts, Marks, Memory, Observed, RemoteJob, RemoteState,
     Watched,
@@ -105,6 +105,14 @@ impl Setup {
 
     pub fn payload(&self, wish: Wish) -> u8 {
         if self.new_payload { wish.run } else { 0 }
+    }
+
+    /// An object as the API server lists it.
+    pub fn job(&self, object: &Object) -> ScrapeJob {
+        let mut job = ScrapeJob::new("acme", self.spec(object.wish).0);
+        job.metadata.deletion_timestamp = object.deleted.map(|clock| Time(at(clock)));
+        job.status = Some((*object.status).clone());
+        job
     }
 
     /// The spec and the body that a wish makes; each is made once.

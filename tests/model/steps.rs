@@ -1,6 +1,8 @@
 //! Everything that may happen next, one step at a time.
 
-use spideriq_operator::decide::{Accepted, Outcome, Plan, Refusal, SubmitAnswer, SubmitOutcome, Trouble};
+use spideriq_operator::decide::{
+    Accepted, Listed, Outcome, Plan, Refusal, SubmitAnswer, SubmitOutcome, Trouble,
+};
 
 use super::replica::{conclude, reconcile, store_status, submitting};
 use super::service::{answered, cancel, candidates, handle};
@@ -239,10 +241,10 @@ fn proceed(setup: &Setup, world: &mut World, at: (usize, usize)) -> Option<()> {
                     SubmitAnswer::Refused(Refusal::Trouble(Trouble::Throttled(None, "wait".to_owned())))
                 }
                 Answer::Accepted { job, cached } => {
-                    let mut strays = Vec::new();
+                    let mut strays = Listed::default();
                     if attempt.number() > 1 && !cached {
                         strays = candidates(setup, world, at, &base);
-                        strays.retain(|stray| stray.job_id != job_name(job));
+                        strays.jobs.retain(|stray| stray.job_id != job_name(job));
                     }
                     SubmitAnswer::Accepted(Accepted {
                         job_id: job_name(job),
@@ -272,7 +274,7 @@ fn second_write(setup: &Setup, world: &mut World, at: (usize, usize), answered: 
     let Chain::Intended { decision, intended, base, mut nonces } = world.views[r][o].chain.clone() else {
         return None;
     };
-    let free = !world.views[r].iter().any(|view| view.chain.excludes());
+    let free = !world.views[r].iter().any(|view| matches!(view.chain, Chain::Listed { .. }));
     if !free {
         return None;
     }

@@ -161,7 +161,7 @@ impl Chain {
         }
     }
 
-    /// Whether the process's lock on the payload is held: from write 2 to the answer, and from the list to the cancel.
+    /// Whether a cancel has to wait for it: from write 2 to the answer, and from the list to the cancel.
     pub fn excludes(&self) -> bool {
         matches!(self, Self::Recorded { .. } | Self::Sent { .. } | Self::Listed { .. })
     }

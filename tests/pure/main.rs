@@ -12,5 +12,6 @@ mod budget;
 mod conditions;
 mod decisions;
 mod lease;
+mod sharing;
 mod situation;
 mod verbs;

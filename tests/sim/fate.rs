@@ -133,9 +133,11 @@ impl Fate {
         self.shared.lock().unwrap().hits
     }
 
-    /// Whether an answer of the service may never have reached the operator, or the process that had it died.
+    /// Whether an answer of the service may never have reached the operator, or the process that had it died; or so much
+    /// was lost that a record may stand without its request, whose writer gave up.
     pub fn hides_an_answer(&self) -> bool {
-        self.shared.lock().unwrap().hidden
+        let shared = self.shared.lock().unwrap();
+        shared.hidden || shared.hits > 2
     }
 
     /// Everything that happened, a line each.

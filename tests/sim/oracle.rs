@@ -122,6 +122,11 @@ fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<Strin
     if !scenario.is_fickle() && found.made != expected.made {
         return Some(format!("L1: expected {:?}, found {:?}", expected.made, found.made));
     }
+    // Whatever was made is ended as it would have been, unless nobody could know that it was made.
+    let known = !ended.fate.hides_an_answer() && !scenario.is_shared();
+    if known && found.made == expected.made && found.jobs != expected.jobs {
+        return Some(format!("expected {:?}, found {:?}", expected.jobs, found.jobs));
+    }
     if let Some(violation) = ended.fate.violations().first() {
         return Some(violation.clone());
     }
@@ -140,8 +145,9 @@ fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<Strin
         return Some(format!("S7: a write of {key:?} by {by} that changed nothing"));
     }
     let (objects, events) = (store.list("ScrapeJob", None), store.list("Event", None));
-    // Where the service is down for as long as a deletion may wait, nobody can know the job's name.
+    // Where the service is down for as long as a deletion may wait, nobody can cancel the job, or know its name.
     let down = scenario.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Faults(_)));
+    let honest = |note: &str| down || !note.contains("could not be cancelled within");
     let unreadable = |note: &str| down && note.contains("the list of jobs could not be read in time");
     for job in ended.service.jobs() {
         let id = job.job_id.as_str();
@@ -156,7 +162,9 @@ fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<Strin
         let over = ["completed", "failed", "cancelled"].contains(&job.state.as_str());
         let left = events.iter().any(|event| {
             ["Orphaned", "LeftRunning"].contains(&event["reason"].as_str().unwrap_or_default())
-                && event["note"].as_str().is_some_and(|note| note.contains(id) || unreadable(note))
+                && event["note"]
+                    .as_str()
+                    .is_some_and(|note| (note.contains(id) && honest(note)) || unreadable(note))
         });
         if !over && !followed && !left {
             return Some(format!("S2: job {id} runs, and neither an object nor an event names it"));
@@ -169,7 +177,14 @@ fn fail(scenario: &Scenario, how: &str, why: &str, ended: &Ended) -> ! {
     let trace = ended.fate.trace();
     let lines: Vec<&str> = trace.lines().collect();
     let tail = lines.get(lines.len().saturating_sub(400)..).unwrap_or_default().join("\n");
-    panic!("{}, {how}: {why}\n{tail}", scenario.name);
+    let events: Vec<String> = ended
+        .api
+        .store()
+        .list("Event", None)
+        .iter()
+        .map(|event| format!("{} {}: {}", event["eventTime"], event["reason"], event["note"]))
+        .collect();
+    panic!("{}, {how}: {why}\n{tail}\n{}", scenario.name, events.join("\n"));
 }
 
 #[test]
@@ -244,11 +259,10 @@ fn at_every_step(what: &str, plan: impl Fn(u64) -> Plan) {
 #[test]
 fn a_clock_that_is_an_hour_off_ends_what_it_should() {
     for scenario in all().iter().filter(|scenario| scenario.name.contains("the clock went")) {
-        let ended = run(scenario, 1, calm());
+        // Deleted at 40 s: 120 s are what it may wait, and 30 s what it is tried for at the least.
+        let ended = run(&Scenario { lasts: 40 + 120 + 30, ..scenario.clone() }, 1, calm());
         let found = outcome(&ended);
-        if let Some(why) = judge(scenario, &found, &ended) {
-            fail(scenario, "undisturbed", &why, &ended);
-        }
+        assert!(found.objects.is_empty(), "{}: {found:?}", scenario.name);
         let cancels = usize::from(!scenario.name.contains("service is down"));
         assert_eq!(found.cancelled.values().sum::<usize>(), cancels, "{}: {found:?}", scenario.name);
     }

@@ -74,6 +74,18 @@ pub fn all() -> Vec<Scenario> {
 }
 
 impl Scenario {
+    /// Whether two objects have one payload: who of them submits it, and so may cancel it, is chance.
+    pub fn is_shared(&self) -> bool {
+        let pages: Vec<&Value> = self
+            .deeds
+            .iter()
+            .filter_map(
+                |(_, deed)| if let Deed::Create(_, spec) = deed { Some(&spec["payload"]) } else { None },
+            )
+            .collect();
+        pages.iter().enumerate().any(|(at, page)| pages[..at].contains(page))
+    }
+
     /// Whether somebody changes their mind, or has to be asked: then a fault may keep a job from ever being submitted.
     pub fn is_fickle(&self) -> bool {
         self.deeds.iter().any(|(_, deed)| match deed {
@@ -117,7 +129,7 @@ fn verbs() -> Vec<Scenario> {
                 (1, Deed::Create("again", with("long", &json!({"runID": "1"})))),
                 (30, Deed::Edit("again", run("2", "long"))),
             ],
-            150,
+            400,
         ),
         scenario(
             "rolled back while the second run is under way",
@@ -144,6 +156,17 @@ fn verbs() -> Vec<Scenario> {
                 (1, Deed::Create("one", site("long-shared"))),
                 (20, Deed::Create("two", site("long-shared"))),
                 (60, Deed::Edit("one", json!({"cancel": true}))),
+            ],
+            200,
+        ),
+        scenario(
+            "another run by one of two that share a job, and a third comes",
+            vec![
+                (1, Deed::Create("one", with("long-shared", &json!({"runID": "1"})))),
+                (20, Deed::Create("two", site("long-shared"))),
+                (39, Deed::Create("three", site("long-shared"))),
+                (40, Deed::Edit("one", run("2", "other"))),
+                (60, Deed::Delete("two")),
             ],
             200,
         ),
@@ -284,6 +307,27 @@ fn acting() -> Vec<Scenario> {
                 (30, Deed::Edit("mail", run("2", "long-other"))),
             ],
             200,
+        ),
+        scenario(
+            "a type that acts again, and its payload is refused",
+            vec![
+                (0, Deed::Faults("[{match: {route: submit}, reply: {status: 422}}]")),
+                (1, Deed::Create("mail", mail("refused"))),
+            ],
+            200,
+        ),
+        scenario(
+            "a type that acts again, and is throttled at first",
+            vec![
+                (
+                    0,
+                    Deed::Faults(
+                        "[{match: {route: submit}, when: {first: 1}, reply: {status: 429, headers: {retry-after: '5'}}}]",
+                    ),
+                ),
+                (1, Deed::Create("mail", mail("throttled"))),
+            ],
+            400,
         ),
     ]
 }

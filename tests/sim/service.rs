@@ -73,7 +73,7 @@ fn check_cancel(service: &InProcess, life: &Life, api: &ApiServer, id: &str) {
         let (metadata, spec, status) = (&object["metadata"], &object["spec"], &object["status"]);
         // Who cancels it for itself has said so first.
         let stays = metadata["deletionTimestamp"].is_null() && status["cancelReason"].is_null();
-        let uses = status["jobID"] == id;
+        let uses = status["jobID"] == id && status["finished"] != true;
         let next_run = status["observedGeneration"] != -1 && status["runID"] != spec["runID"];
         let may_receive = (next_run || (status["jobID"].is_null() && status["finished"] != true))
             && spec["suspend"] != true

@@ -12,7 +12,7 @@ use super::super::observe::{facts, job_id, key};
 use super::turn;
 use crate::account::{Session, Standing};
 use crate::api::ScrapeJob;
-use crate::decide::{Body, CancelOutcome, Outcome, Trouble};
+use crate::decide::{CancelOutcome, Outcome, Share, Trouble, share};
 use crate::spideriq::Error;
 use crate::spideriq::budget::Lane;
 
@@ -28,8 +28,8 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
     if context.is_stopping() {
         return Outcome::Stopping;
     }
-    let shared = format!("{}|{:?}|{}|{}", session.endpoint, session.client_id, type_of(job), payload_of(job));
-    let _exclusive = context.exclusive.hold(&shared).await;
+    let type_ = job.status.as_ref().and_then(|status| status.type_.as_deref()).unwrap_or_default();
+    let _exclusive = context.exclusive.cancels(&session.endpoint, type_).await;
     match sharer(context, job, session).await {
         Err(error) => {
             let why = format!("the jobs of the cluster could not be listed: {error}");
@@ -40,9 +40,15 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
         }
         Ok(None) => {}
     }
-    if job.metadata.deletion_timestamp.is_some() && kind_is_going(context).await {
-        let why = "the kind ScrapeJob itself is being deleted, which cancels nothing".to_owned();
-        return Outcome::Cancel(CancelOutcome::Left(why));
+    if job.metadata.deletion_timestamp.is_some() {
+        match kind_is_going(context).await {
+            Ok(false) => {}
+            Ok(true) => {
+                let why = "the kind ScrapeJob itself is being deleted, which cancels nothing".to_owned();
+                return Outcome::Cancel(CancelOutcome::Left(why));
+            }
+            Err(why) => return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why))),
+        }
     }
     // The list may have taken longer than this process leads; by what it showed nobody else would cancel.
     if context.is_stopping() {
@@ -62,12 +68,15 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
 
 /// Whether the CRD is being deleted, which deletes every job in every namespace: nobody means to cancel all of them.
 /// Without the right to read it nobody knows, and each deletion counts as meant.
-async fn kind_is_going(context: &Context) -> bool {
+async fn kind_is_going(context: &Context) -> Result<bool, String> {
     let crds: Api<CustomResourceDefinition> = Api::all(context.client.clone());
     let name = ScrapeJob::crd_name();
     match tokio::time::timeout(Duration::from_secs(5), crds.get_metadata(name)).await {
-        Ok(Ok(crd)) => crd.metadata.deletion_timestamp.is_some(),
-        Ok(Err(_)) | Err(_) => false,
+        Ok(Ok(crd)) => Ok(crd.metadata.deletion_timestamp.is_some()),
+        Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => Ok(false),
+        Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Ok(true),
+        Ok(Err(error)) => Err(format!("the CRD could not be read: {error}")),
+        Err(_) => Err("the CRD could not be read in time".to_owned()),
     }
 }
 
@@ -91,22 +100,11 @@ async fn sharer(
 }
 
 fn shares(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &ScrapeJob) -> bool {
-    if other.metadata.deletion_timestamp.is_some() || !same_client(context, session, other) {
-        return false;
+    match share(job, other) {
+        Share::None => false,
+        Share::Follows => true,
+        Share::MayReceive => same_client(context, session, other),
     }
-    let (has, finished) = (job_id(other), is_finished(other));
-    if has == job_id(job) {
-        return true;
-    }
-    // A run that is still to be submitted may receive the job as the answer to an equal payload.
-    let next_run = other.status.as_ref().is_some_and(|status| status.run() != other.spec.run());
-    let submits = next_run || (has.is_empty() && !finished);
-    let held_back = other.spec.suspended() || other.spec.cancel == Some(true);
-    submits && !held_back && type_of(other) == type_of(job) && payload_of(other) == payload_of(job)
-}
-
-fn is_finished(job: &ScrapeJob) -> bool {
-    job.status.as_ref().is_some_and(|status| status.finished)
 }
 
 /// Whether an object's account is of this client; where one of the two is not known, it is taken to be.
@@ -127,15 +125,6 @@ fn same_client(context: &Context, session: &Arc<Session>, other: &ScrapeJob) -> 
 /// Whether two clients may be one and the same.
 fn may_be_one(ours: (&str, Option<&str>), theirs: (&str, Option<&str>)) -> bool {
     ours.0 == theirs.0 && ours.1.zip(theirs.1).is_none_or(|(ours, theirs)| ours == theirs)
-}
-
-fn type_of(job: &ScrapeJob) -> &str {
-    job.spec.type_.as_deref().unwrap_or_default()
-}
-
-/// The payload without the priority, which is probably not part of what the service compares.
-fn payload_of(job: &ScrapeJob) -> String {
-    job.spec.payload.as_ref().map(|payload| Body::new(payload, None).payload_hash).unwrap_or_default()
 }
 
 #[cfg(test)]

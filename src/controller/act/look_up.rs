@@ -11,15 +11,15 @@ use serde_json::Value;
 use super::super::context::Context;
 use super::super::observe::{facts, key};
 use crate::account::Session;
-use crate::api::ScrapeJob;
-use crate::decide::{Candidate, Trouble};
+use crate::api::{INTENT, ScrapeJob};
+use crate::decide::{Candidate, Intent, IntentFacts, Listed, Trouble};
 use crate::spideriq::budget::{Lane, Permit};
 use crate::spideriq::{ListRow, PAGE};
 
 /// The most pages that are read of the list: a thousand jobs made since.
 pub(super) const MOST_PAGES: usize = 10;
-/// How long the next page waits for its turn in the budget.
-const NEXT_PAGE_WITHIN: Duration = Duration::from_secs(5);
+/// How long the pages after the first may wait for their turns in the budget.
+const LOOKS_FOR: Duration = Duration::from_secs(20);
 /// By how much the clocks of two machines may differ.
 const CLOCK_MARGIN: Duration = Duration::from_secs(60);
 
@@ -31,20 +31,23 @@ pub(super) async fn candidates(
     job: &ScrapeJob,
     session: &Arc<Session>,
     (permit, pages): (Permit, usize),
-) -> Result<Vec<Candidate>, Trouble> {
+) -> Result<Listed, Trouble> {
     let submission = job.status.as_ref().and_then(|status| status.submission.as_ref());
     let since = submission.and_then(|submission| submission.started_at.as_ref()).map(|time| time.0);
+    let since = since.or_else(|| intended_at(job));
     let since = since.filter(|at| *at <= context.clock.now());
     let since = since.and_then(|at| at.checked_sub(CLOCK_MARGIN).ok());
-    let rows = made_since(job, session, (permit, pages), since).await?;
+    let (rows, partly) = made_since(context, job, session, (permit, pages), since).await?;
     // The spec of another run says nothing of the address that this one was submitted with.
     let same_run = job.status.as_ref().is_none_or(|status| status.run() == job.spec.run());
     let payload = job.spec.payload.as_ref().filter(|_| same_run);
     let url = payload.and_then(|payload| payload.get("url")).and_then(Value::as_str);
     let cached = context.jobs.state();
     let others = || cached.iter().filter_map(|job| job.0.as_ref().ok());
+    let statuses = || others().filter_map(|other| other.status.as_ref());
+    let earlier = statuses().flat_map(|status| &status.history).filter_map(|run| run.job_id.as_deref());
     let claimed: HashSet<&str> =
-        others().filter_map(|other| other.status.as_ref()?.job_id.as_deref()).collect();
+        statuses().filter_map(|status| status.job_id.as_deref()).chain(earlier).collect();
     // Two unknown submits of one type may each take the same job for its own.
     let contested = others().any(|other| {
         let unknown = other.status.as_ref().is_some_and(|status| {
@@ -59,7 +62,7 @@ pub(super) async fn candidates(
         let same = row.url.as_deref().zip(url).is_none_or(|(theirs, ours)| theirs == ours);
         later && same
     };
-    Ok(rows
+    let jobs = rows
         .into_iter()
         .filter(|row| fits(row) && near(row))
         .map(|row| Candidate {
@@ -68,18 +71,29 @@ pub(super) async fn candidates(
             job_id: row.job_id,
             created_at: row.created_at,
         })
-        .collect())
+        .collect();
+    Ok(Listed { jobs, partly })
 }
 
-/// The client's jobs that were made since then, and some before: all of them, or an error.
+/// When a restored object's intent was written.
+fn intended_at(job: &ScrapeJob) -> Option<Timestamp> {
+    match Intent::read(job.annotations().get(INTENT).map(String::as_str)) {
+        IntentFacts::Found(intent) => Some(intent.time),
+        IntentFacts::None | IntentFacts::Unreadable => None,
+    }
+}
+
+/// The client's jobs that were made since then, and some before; and whether there may be more.
 async fn made_since(
+    context: &Context,
     job: &ScrapeJob,
     session: &Arc<Session>,
     (mut permit, pages): (Permit, usize),
     since: Option<Timestamp>,
-) -> Result<Vec<ListRow>, Trouble> {
+) -> Result<(Vec<ListRow>, bool), Trouble> {
     let (group, key) = (job.namespace().unwrap_or_default(), key(job));
     let mut rows: Vec<ListRow> = Vec::new();
+    let until = context.clock.instant() + LOOKS_FOR;
     for page in 1..=pages {
         let read = session.ask(permit, async |client| client.newest(page).await).await;
         let read = read.map_err(|error| facts::trouble(&error))?;
@@ -89,16 +103,16 @@ async fn made_since(
         rows.retain(|known| !read.iter().any(|row| row.job_id == known.job_id));
         rows.extend(read);
         if last {
-            return Ok(rows);
+            return Ok((rows, false));
         }
         if page == pages {
             break;
         }
         let turn = session.gate.acquire(Lane::Poll, &group, &key);
-        permit = match tokio::time::timeout(NEXT_PAGE_WITHIN, turn).await {
+        permit = match tokio::time::timeout_at(until, turn).await {
             Ok(permit) => permit,
             Err(_) => break,
         };
     }
-    Err(Trouble::Unavailable("the list of jobs is too long to be read through".to_owned()))
+    Ok((rows, true))
 }

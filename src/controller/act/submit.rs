@@ -17,8 +17,8 @@ use super::{Acted, annotation, fenced, finalizers, turn};
 use crate::account::{AccountKey, Session};
 use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, SubmissionRecord};
 use crate::decide::{
-    Accepted, Again, Attempt, Freshness, Intent, IntentFacts, Memory, Outcome, Standing, SubmitAnswer,
-    SubmitOutcome, Verdict,
+    Accepted, Again, Attempt, Freshness, Intent, IntentFacts, Listed, Memory, Outcome, Standing,
+    SubmitAnswer, SubmitOutcome, Verdict,
 };
 use crate::spideriq::budget::{Lane, Permit};
 use crate::spideriq::{Signals, SubmitAnswer as Said};
@@ -51,9 +51,7 @@ pub(super) async fn submit(
         Err(error) => return lost(job, &error),
     };
     // A check-then-cancel of an equal submit must not run between our record and the service's answer.
-    let shared =
-        format!("{}|{:?}|{}|{}", session.endpoint, session.client_id, attempt.type_, attempt.payload_hash);
-    let _exclusive = context.exclusive.hold(&shared).await;
+    let _exclusive = context.exclusive.submits(&session.endpoint, &attempt.type_).await;
     // After the last wait without a bound: from here the request goes out within `BEGIN_WITHIN`, or not at all.
     if context.is_stopping() {
         return Outcome::Stopping.into();
@@ -202,7 +200,7 @@ async fn answer(
         Said::Refused(error) => SubmitAnswer::Refused(facts::refusal(&error)),
         Said::Unknown { why, without_id } => SubmitAnswer::Unknown { why: why.to_string(), without_id },
         Said::Accepted(accepted) => {
-            let mut strays = Some(Vec::new());
+            let mut strays = Some(Listed::default());
             if attempt.number() > 1 && accepted.from_cache == Some(false) {
                 let (group, subject) = (job.namespace().unwrap_or_default(), key(job));
                 let wait = session.gate.acquire(Lane::Poll, &group, &subject);
@@ -213,7 +211,7 @@ async fn answer(
                     None => None,
                 };
                 if let Some(strays) = &mut strays {
-                    strays.retain(|stray| stray.job_id != accepted.job_id);
+                    strays.jobs.retain(|stray| stray.job_id != accepted.job_id);
                 }
             }
             SubmitAnswer::Accepted(Accepted {

@@ -1,7 +1,6 @@
 //! Which account an object uses, how it stands, and what may be done with it for this object.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kube::{Api, ResourceExt};
 
@@ -12,10 +11,7 @@ use crate::controller::accounts::{Admission, takes_default};
 use crate::controller::context::Context;
 use crate::controller::memory::Remembered;
 use crate::decide::AccountFacts;
-use crate::status::WriteError;
-
-/// How long the API server may take to say whether a namespace has an account of its own.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+use crate::status::{WriteError, answered};
 
 /// What a job is told whose account is one of the cluster, where those are off.
 const OFF: &str = "cluster accounts are off, because the operator runs with --watch-namespace; create a ScrapeAccount in this namespace and a ScrapeJob that uses it";
@@ -43,18 +39,12 @@ pub(super) async fn of(
     }
     let namespace = job.namespace().unwrap_or_default();
     let own: Api<ScrapeAccount> = Api::namespaced(context.client.clone(), &namespace);
-    match tokio::time::timeout(ANSWER_WITHIN, own.get_metadata_opt(DEFAULT_ACCOUNT)).await {
-        Ok(Ok(None)) => {
-            let uid = job.uid().unwrap_or_default();
-            context.memories.set(&uid, |remembered| remembered.no_own_account = true);
-            Ok(Used { key, ahead: false })
-        }
-        Ok(Ok(Some(_))) => {
-            Ok(Used { key: AccountKey { namespace, name: DEFAULT_ACCOUNT.to_owned() }, ahead: true })
-        }
-        Ok(Err(error)) => Err(WriteError::Unanswered(error.to_string())),
-        Err(_) => Err(WriteError::Unanswered("a live read took too long".to_owned())),
+    if answered(own.get_metadata_opt(DEFAULT_ACCOUNT)).await?.is_some() {
+        return Ok(Used { key: AccountKey { namespace, name: DEFAULT_ACCOUNT.to_owned() }, ahead: true });
     }
+    let uid = job.uid().unwrap_or_default();
+    context.memories.set(&uid, |remembered| remembered.no_own_account = true);
+    Ok(Used { key, ahead: false })
 }
 
 /// Whether the account is about to be opened, as every one is after a start: until then nobody knows how it stands, and

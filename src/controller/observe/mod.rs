@@ -57,7 +57,8 @@ pub(super) async fn observe(
     nonce: String,
 ) -> Result<Option<Seen>, WriteError> {
     let account = account::of(context, job, &remembered).await?;
-    if account::is_opening(context, &account) {
+    // What is deleted has a bound, whatever becomes of its account.
+    if account::is_opening(context, &account) && job.metadata.deletion_timestamp.is_none() {
         return Ok(None);
     }
     let (facts_of_account, session) = account::facts(context, job, &account)?;

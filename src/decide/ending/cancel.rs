@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::{Ending, Terms, origin};
 use crate::api::{CancelReason, Origin, Reason, ScrapeJobStatus, State};
 use crate::decide::facts::Observed;
-use crate::decide::follow::{believed, terminal_state};
+use crate::decide::follow::terminal_state;
 use crate::decide::plan::{Plan, Standing};
 use crate::decide::submit::unknown_submission;
 
@@ -16,7 +16,7 @@ use crate::decide::submit::unknown_submission;
 /// then says how it ended.
 pub(in crate::decide) fn next(o: &Observed) -> Option<Plan> {
     let reason = o.recorded.cancel_reason.or_else(|| asked(o))?;
-    if believed(o) && terminal_state(o).is_some() {
+    if terminal_state(o).is_some() {
         return None;
     }
     let has_job = o.recorded.job_id.is_some() || o.job.spec.job_id.is_some();

@@ -6,6 +6,7 @@
 pub(super) mod cancel;
 pub(super) mod delete;
 pub(super) mod run;
+pub(super) mod sharing;
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -62,7 +63,7 @@ fn next(o: &Observed, terms: &Terms) -> Ending {
 fn without_id(o: &Observed, late: bool) -> Ending {
     let Some(record) = unknown_submission(o) else { return Ending::Over(None) };
     if let Some(candidates) = &o.memory.candidates {
-        return Ending::Over(Some(orphaned(&unsettled(candidates))));
+        return Ending::Over(Some(orphaned(&unsettled(candidates, o.memory.listed_partly))));
     }
     if o.account.usable().is_some_and(|account| !account.proves(&record)) {
         return Ending::Over(Some(orphaned(
@@ -104,13 +105,17 @@ fn origin(o: &Observed) -> Option<Origin> {
 }
 
 /// What to tell about a submit whose outcome is not known when its run ends.
-fn unsettled(candidates: &[String]) -> String {
+fn unsettled(candidates: &[String], partly: bool) -> String {
+    let more = if partly { "; the list is longer than was read, look for it at the service" } else { "" };
+    if candidates.is_empty() && partly {
+        return format!("the outcome of its submit is not known{more}");
+    }
     if candidates.is_empty() {
         return "the outcome of its submit is not known; the list of jobs names none that it could have made"
             .to_owned();
     }
     format!(
-        "the outcome of its submit is not known; it may have made one of these jobs, which may still be running: {}",
+        "the outcome of its submit is not known; it may have made one of these jobs, which may still be running: {}{more}",
         candidates.join(", ")
     )
 }

@@ -17,7 +17,9 @@ impl Settling<'_> {
             Ok(job) => {
                 self.fold(job);
                 self.fresh = true;
-                if job.state.is_terminal() {
+                if job.state.is_terminal() && self.leaves_the_run() {
+                    self.begin_run();
+                } else if job.state.is_terminal() {
                     self.standing = Some(follow::ended(self.o, &job.state, &self.record, false));
                 } else {
                     self.retry();
@@ -71,9 +73,17 @@ impl Settling<'_> {
 
     /// The service does not know the job that should be cancelled: there is nothing left to cancel.
     fn gone(&mut self) {
+        if self.leaves_the_run() {
+            return self.begin_run();
+        }
         let reason = self.record.cancel_reason.unwrap_or(CancelReason::CancelledAsRequested);
         let message = "the service no longer knows the job, so there is nothing left to cancel";
         self.standing = Some(by_reason(reason, message));
+    }
+
+    /// Whether another run is wanted: the end of this one is history then, and never shown as the wanted one's.
+    fn leaves_the_run(&self) -> bool {
+        self.o.job.deleted_at.is_none() && self.o.recorded.run() != self.o.job.spec.run()
     }
 
     fn cancel_trouble(&mut self, trouble: &Trouble) {

@@ -5,18 +5,18 @@ use std::time::Duration;
 use super::Settling;
 use crate::api::Reason;
 use crate::decide::facts::Trouble;
-use crate::decide::plan::{Again, Candidate, LookUp, Plan, Standing};
+use crate::decide::plan::{Again, Listed, LookUp, Plan, Standing};
 use crate::decide::submit::unknown_submission;
 
 impl Settling<'_> {
-    pub(super) fn candidates(&mut self, plan: &Plan, found: &Result<Vec<Candidate>, Trouble>) {
-        let free: Vec<String> = found
-            .iter()
-            .flatten()
+    pub(super) fn candidates(&mut self, plan: &Plan, found: &Result<Listed, Trouble>) {
+        let listed = || found.iter().flat_map(|listed| &listed.jobs);
+        let partly = found.as_ref().is_ok_and(|listed| listed.partly);
+        let free: Vec<String> = listed()
             .filter(|candidate| !candidate.claimed)
             .map(|candidate| candidate.job_id.clone())
             .collect();
-        let contested = found.iter().flatten().any(|candidate| candidate.contested);
+        let contested = listed().any(|candidate| candidate.contested);
         let wanted = if let Plan::LookUp(wanted) = plan { *wanted } else { LookUp::ToHold };
         if found.is_err() && (self.memory.tries < 3 || wanted == LookUp::ToRelease) {
             self.retry();
@@ -29,20 +29,21 @@ impl Settling<'_> {
         match (wanted, free.as_slice()) {
             (LookUp::ToRelease, _) => {
                 self.memory.candidates = Some(free);
+                self.memory.listed_partly = partly;
                 self.leave(Again::After(Duration::ZERO));
             }
-            (LookUp::ToAdopt, [only]) if !contested => self.adopt(only),
-            (LookUp::ToAdopt | LookUp::ToHold, _) => self.hold_ambiguous(&free, found.is_err()),
+            (LookUp::ToAdopt, [only]) if !contested && !partly => self.adopt(only),
+            (LookUp::ToAdopt | LookUp::ToHold, _) => self.hold_ambiguous(&free, found.is_err() || partly),
         }
     }
 
     fn hold_ambiguous(&mut self, candidates: &[String], unread: bool) {
-        let named = if unread {
-            "the list of jobs could not be read".to_owned()
+        let named = if candidates.is_empty() && unread {
+            "the list of jobs could not be read through".to_owned()
         } else if candidates.is_empty() {
             "the list of jobs names none that it could have made".to_owned()
         } else {
-            let more = if candidates.len() > 5 { ", …" } else { "" };
+            let more = if candidates.len() > 5 || unread { ", …" } else { "" };
             format!(
                 "it may have made {}{more}",
                 candidates.iter().take(5).cloned().collect::<Vec<_>>().join(", ")

@@ -18,11 +18,13 @@ use super::ending::cancel::deadline as cancel_deadline;
 use super::facts::{AccountFacts, Memory, Observed, RemoteJob, Trouble, Waiting};
 use super::follow;
 use super::plan::{Again, Freshness, Outcome, Plan, Standing, Verdict};
-use super::submit::{hold_key, unknown_submission};
+use super::submit::{hold_key, settles_in, unknown_submission};
 use crate::api::{CancelReason, JobAccount, Origin, Reason, Remote, ScrapeJobStatus, SubmissionRecord, find};
 
 /// A wait for budget is told only after this long, so that a short one writes nothing (R12).
 const TELL_WAIT_AFTER: Duration = Duration::from_secs(5);
+/// How often an end or an unknown outcome that is held up is looked at.
+const LOOKS_AGAIN: Duration = Duration::from_secs(8);
 /// The longest pause between two looks at something that waits and that nothing announces.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// The longest that a timer runs: a deadline may be years away.
@@ -76,11 +78,6 @@ impl<'a> Settling<'a> {
         if record.type_.is_none() {
             record.type_.clone_from(&o.job.spec.type_);
         }
-        if let AccountFacts::Usable(account) = &o.account {
-            let used = JobAccount { kind: account.kind, name: account.name.clone(), client_id: None };
-            let recorded = record.account.get_or_insert(used);
-            recorded.client_id = recorded.client_id.take().or_else(|| account.client_id.clone());
-        }
         let mut this = Self {
             o,
             record,
@@ -120,8 +117,19 @@ impl<'a> Settling<'a> {
         ) {
             self.record.retry_after = None;
         }
+        // What waits may still be given another account.
+        if (self.record.job_id.is_some() || self.record.submission.is_some())
+            && let AccountFacts::Usable(account) = &self.o.account
+        {
+            let used = JobAccount { kind: account.kind, name: account.name.clone(), client_id: None };
+            let recorded = self.record.account.get_or_insert(used);
+            recorded.client_id = recorded.client_id.take().or_else(|| account.client_id.clone());
+        }
         let mut events = events::of(self.o, self.standing.as_ref(), &self.record);
         events.append(&mut self.events);
+        if !matches!(self.standing, Some(Standing::Waiting(..)) | None) {
+            self.memory.waits = 0;
+        }
         let usual = self.usual_pause();
         let again = self.in_time(self.again.unwrap_or(usual));
         let freshness = self.freshness();
@@ -335,8 +343,8 @@ impl<'a> Settling<'a> {
         match &self.standing {
             Some(Standing::Following(..)) => Again::After(follow::stale_after(self.o)),
             Some(Standing::Waiting(..)) => {
-                self.memory.tries = self.memory.tries.saturating_add(1);
-                Again::After(pause(self.memory.tries))
+                self.memory.waits = self.memory.waits.saturating_add(1);
+                Again::After(pause(self.memory.waits))
             }
             Some(Standing::Rejected(since, _)) => {
                 let grace = since.saturating_add(REJECTED_GRACE).map_or(Duration::ZERO, |end| {
@@ -345,8 +353,7 @@ impl<'a> Settling<'a> {
                 if grace.is_zero() { Again::OnChange } else { Again::After(grace) }
             }
             Some(Standing::Unknown(_) | Standing::Cancelling(_)) => {
-                self.memory.tries = self.memory.tries.saturating_add(1);
-                Again::After(pause(self.memory.tries.min(3)))
+                Again::After(settles_in(self.o).unwrap_or(LOOKS_AGAIN))
             }
             Some(Standing::Suspended | Standing::Submitting | Standing::Held(..) | Standing::Ended(..))
             | None => Again::OnChange,

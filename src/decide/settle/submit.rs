@@ -44,10 +44,11 @@ impl Settling<'_> {
             Some(standing) if first => standing,
             Some(_) | None => follow::standing(self.o, &self.record),
         });
-        if accepted.strays.is_none() {
-            self.events.push(orphaned("an earlier attempt of this submit may have made a job, too, and the list of jobs could not be read in time; look for it at the service"));
+        if accepted.strays.as_ref().is_none_or(|listed| listed.partly) {
+            self.events.push(orphaned("an earlier attempt of this submit may have made a job, too, and the list of jobs could not be read through in time; look for it at the service"));
         }
-        for stray in accepted.strays.iter().flatten().filter(|stray| !stray.claimed) {
+        let strays = accepted.strays.iter().flat_map(|listed| &listed.jobs);
+        for stray in strays.filter(|stray| !stray.claimed) {
             self.events.push(orphaned(&format!(
                 "an earlier attempt of this submit may have made job {}, which nothing here follows; cancel it at the service if it is not wanted",
                 stray.job_id

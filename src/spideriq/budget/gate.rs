@@ -1,4 +1,6 @@
 //! The budget behind a lock: waits for a turn, without a timer while nobody waits.
+//!
+//! Inside, time is the steady clock's, which no jump of the wall clock touches; what is asked and answered is the wall's.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -85,7 +87,7 @@ impl Gate {
     /// A gate that tells keys of their turns through `turns`.
     pub fn new(limits: Limits, clock: Clock, turns: mpsc::UnboundedSender<String>, metrics: Metrics) -> Self {
         let state = State {
-            budget: Budget::new(limits, clock.now()),
+            budget: Budget::new(limits, clock.steady()),
             waiters: HashMap::new(),
             places: HashMap::new(),
             timer: None,
@@ -100,7 +102,7 @@ impl Gate {
             let ticket = {
                 let mut state = self.shared.lock();
                 let ticket = state.budget.enqueue(lane, group, subject);
-                let since = self.shared.clock.now();
+                let since = self.shared.clock.steady();
                 state.waiters.insert(ticket, Waiting { lane, since, waiter: Waiter::Future(sender) });
                 ticket
             };
@@ -116,7 +118,7 @@ impl Gate {
     /// Asks for a turn without waiting. The key keeps its place between calls, and is told when its turn comes;
     /// then it has 15 seconds to ask again.
     pub fn reserve(&self, key: &str, lane: Lane, group: &str, subject: &str) -> Reservation {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.steady();
         {
             let mut state = self.shared.lock();
             if matches!(&state.places.get(key), Some(Place::Queued { lane: other, .. }) if *other != lane) {
@@ -135,13 +137,18 @@ impl Gate {
             Some(Place::Granted(permit)) => Reservation::Granted(permit),
             Some(Place::Queued { ticket, lane, since }) => {
                 state.places.insert(key.to_owned(), Place::Queued { ticket, lane, since });
+                let wall = |at| self.shared.clock.as_wall(at);
                 Reservation::Waiting {
-                    since,
-                    estimate: state.budget.estimate(lane, now),
-                    paused_until: state.budget.paused_until(now),
+                    since: wall(since),
+                    estimate: state.budget.estimate(lane, now).map(wall),
+                    paused_until: state.budget.paused_until(now).map(wall),
                 }
             }
-            None => Reservation::Waiting { since: now, estimate: None, paused_until: None },
+            None => Reservation::Waiting {
+                since: self.shared.clock.as_wall(now),
+                estimate: None,
+                paused_until: None,
+            },
         }
     }
 
@@ -154,34 +161,39 @@ impl Gate {
 
     /// Other limits from now on.
     pub fn set_limits(&self, limits: Limits) {
-        self.shared.lock().budget.set_limits(limits, self.shared.clock.now());
+        self.shared.lock().budget.set_limits(limits, self.shared.clock.steady());
         self.shared.turn();
     }
 
     /// Lets a single submit out at once, where submits pause.
     pub fn probe_submits(&self) {
-        self.shared.lock().budget.probe_submits(self.shared.clock.now());
+        self.shared.lock().budget.probe_submits(self.shared.clock.steady());
         self.shared.turn();
     }
 
     /// Puts a pause back that an earlier process was asked for.
     pub fn restore_pause(&self, until: Timestamp) {
-        self.shared.lock().budget.restore_pause(self.shared.clock.now(), until);
+        self.shared
+            .lock()
+            .budget
+            .restore_pause(self.shared.clock.steady(), self.shared.clock.as_steady(until));
     }
 
     /// Until when the whole account pauses.
     pub fn paused_until(&self) -> Option<Timestamp> {
-        self.shared.lock().budget.paused_until(self.shared.clock.now())
+        let until = self.shared.lock().budget.paused_until(self.shared.clock.steady());
+        until.map(|until| self.shared.clock.as_wall(until))
     }
 
     /// Until when the service itself asked to wait.
     pub fn service_pause(&self) -> Option<Timestamp> {
-        self.shared.lock().budget.service_pause(self.shared.clock.now())
+        let until = self.shared.lock().budget.service_pause(self.shared.clock.steady());
+        until.map(|until| self.shared.clock.as_wall(until))
     }
 
     /// Requests that could be sent at once now.
     pub fn available(&self) -> u32 {
-        self.shared.lock().budget.available(self.shared.clock.now())
+        self.shared.lock().budget.available(self.shared.clock.steady())
     }
 
     /// How many wait in a lane.
@@ -195,7 +207,15 @@ impl Permit {
     pub fn settle(mut self, verdict: Verdict, counted: Counted) {
         self.used = true;
         if let Some(gate) = self.gate.upgrade() {
-            gate.lock().budget.answered(gate.clock.now(), self.ticket, verdict, counted, fastrand::f64());
+            let steady = |at| gate.clock.as_steady(at);
+            let verdict = match verdict {
+                Verdict::Throttled(until) => Verdict::Throttled(until.map(steady)),
+                Verdict::Capped(until) => Verdict::Capped(steady(until)),
+                Verdict::Answered | Verdict::Failed => verdict,
+            };
+            let counted = Counted { reset: counted.reset.map(steady), ..counted };
+            let now = gate.clock.steady();
+            gate.lock().budget.answered(now, self.ticket, verdict, counted, fastrand::f64());
             gate.turn();
         }
     }
@@ -250,7 +270,7 @@ impl Shared {
     /// Hands out the turns that have come, and sets the one timer for the next. The key that asks just now needs
     /// no telling.
     fn turn_for(self: &Arc<Self>, asking: Option<&str>) {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         // Permits that find nobody any more are dropped after the lock is, because dropping one takes it again.
         let mut unwanted = Vec::new();
         let mut state = self.lock();

@@ -1,0 +1,64 @@
+//! Who else uses a job that is about to be cancelled.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::{Value, json};
+use spideriq_operator::api::ScrapeJob;
+use spideriq_operator::decide::{Body, Share, share};
+
+use super::situation::now;
+
+fn job(spec: &Value, status: &Value) -> ScrapeJob {
+    serde_json::from_value(json!({
+        "apiVersion": "spideriq.ai/v1alpha1",
+        "kind": "ScrapeJob",
+        "metadata": {"name": "acme"},
+        "spec": spec,
+        "status": status,
+    }))
+    .unwrap()
+}
+
+/// Who uses a job is decided by what it was submitted with, and by who is still interested.
+#[test]
+fn a_job_is_shared_with_who_follows_it_or_may_receive_it() {
+    let page = |page: &str| json!({"type": "spiderSite", "payload": {"url": page}});
+    let hash = |page: &str| {
+        let payload = json!({ "url": page });
+        Body::new(payload.as_object().unwrap(), Some(3)).hash
+    };
+    let running =
+        |page: &str| json!({"jobID": "job-1", "type": "spiderSite", "submission": {"bodyHash": hash(page)}});
+    // The spec names the next run already.
+    let mut next_run = page("b");
+    next_run["runID"] = "2".into();
+    let ours = job(&next_run, &running("a"));
+    let with = |mut spec: Value, more: &str, value: Value| {
+        spec[more] = value;
+        spec
+    };
+    let none = json!({});
+    let finished = json!({"jobID": "job-1", "finished": true});
+    let rows = [
+        ("follows it", page("x"), running("a"), Share::Follows),
+        ("mirrors it", json!({"jobID": "job-1"}), none.clone(), Share::Follows),
+        ("is finished with it", page("a"), finished.clone(), Share::None),
+        (
+            "is finished with it, and wants it again",
+            with(page("a"), "runID", "2".into()),
+            finished,
+            Share::MayReceive,
+        ),
+        ("waits with the payload it was made of", page("a"), none.clone(), Share::MayReceive),
+        ("waits with the payload of our next run", page("b"), none.clone(), Share::None),
+        ("another type", with(page("a"), "type", "spiderMaps".into()), none.clone(), Share::None),
+        ("held back", with(page("a"), "suspend", true.into()), none.clone(), Share::None),
+        ("cancelled", with(page("a"), "cancel", true.into()), none, Share::None),
+        ("has another job", page("a"), json!({"jobID": "job-2"}), Share::None),
+    ];
+    for (what, spec, status, expected) in rows {
+        let mut other = job(&spec, &status);
+        assert_eq!(share(&ours, &other), expected, "{what}");
+        other.metadata.deletion_timestamp = Some(Time(now()));
+        assert_eq!(share(&ours, &other), Share::None, "{what}, and is deleted");
+    }
+}
