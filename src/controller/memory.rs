@@ -7,6 +7,9 @@ use tokio::time::Instant;
 
 use crate::decide::Memory;
 
+/// How many nonces of an object are known not to have been sent: a write that is still on its way is an early one's.
+const UNSENT: usize = 16;
+
 /// The memories of all objects, by uid.
 #[derive(Debug, Default)]
 pub(super) struct Memories {
@@ -24,6 +27,8 @@ pub(super) struct Remembered {
     pub(super) ending: Option<(bool, Instant)>,
     /// The nonce of the request that this process itself ended.
     pub(super) ended: Option<String>,
+    /// Nonces that this process wrote, or tried to, and never sent a request with; the newest last.
+    pub(super) unsent: Vec<String>,
     /// The resourceVersion of our own last write: an older object in the cache is stale.
     pub(super) written: Option<u64>,
     /// Whether the API server itself said that the namespace has no account of its own.
@@ -45,6 +50,15 @@ impl Memories {
 
     pub(super) fn set<T>(&self, uid: &str, with: impl FnOnce(&mut Remembered) -> T) -> T {
         with(self.lock().entry(uid.to_owned()).or_default())
+    }
+
+    /// Remembers that nothing was sent with these nonces.
+    pub(super) fn never_sent(&self, uid: &str, nonces: Vec<Option<String>>) {
+        self.set(uid, |remembered| {
+            remembered.unsent.extend(nonces.into_iter().flatten());
+            let old = remembered.unsent.len().saturating_sub(UNSENT);
+            remembered.unsent.drain(..old);
+        });
     }
 
     pub(super) fn forget(&self, uid: &str) {

@@ -355,6 +355,8 @@ pub struct Memory {
     pub ending_seen_for: Duration,
     /// Whether this process itself ended the request of the recorded nonce.
     pub ended_here: bool,
+    /// Whether this process itself wrote the recorded nonce, and never sent a request with it.
+    pub unsent: bool,
     /// How many submits in a row were answered with success but no usable id.
     pub unusable_answers: u32,
     /// When the last attempt of a submit ended.

@@ -147,7 +147,8 @@ pub(super) fn unknown_submission(o: &Observed) -> Option<SubmissionRecord> {
     if let Some(record) = &o.recorded.submission
         && record.nonce.is_some()
     {
-        return Some(record.clone());
+        let never_sent = o.memory.unsent && record.attempt == Some(1);
+        return (!never_sent).then(|| record.clone());
     }
     let (IntentFacts::Found(intent), AccountFacts::Usable(account)) = (&o.intent, &o.account) else {
         return None;
@@ -228,7 +229,7 @@ fn settle_unknown(o: &Observed, record: &SubmissionRecord) -> Plan {
 /// enough. What is held was settled when it was.
 pub(super) fn is_settled(o: &Observed, record: &SubmissionRecord) -> bool {
     let held = o.recorded.current_state() == State::Held && record.nonce.is_some();
-    held || o.memory.ended_here || o.memory.nonce_seen_for >= SETTLE
+    held || o.memory.ended_here || o.memory.unsent || o.memory.nonce_seen_for >= SETTLE
 }
 
 /// How long until an unknown outcome is settled; `None` where there is none, or it is.

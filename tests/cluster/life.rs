@@ -81,12 +81,13 @@ async fn a_failed_job_tells_the_words_of_the_service() {
     assert_eq!(job["status"]["remote"]["errorMessage"], "robots.txt forbids it");
     assert!(job["status"]["message"].as_str().unwrap().contains("robots.txt forbids it"));
     assert_eq!(condition(&job, "Stalled").0, "True");
-    let warned = world
-        .events("acme")
-        .await
-        .into_iter()
-        .any(|(kind, reason, _)| kind == "Warning" && reason == "RemoteFailed");
-    assert!(warned);
+    // It is told right after it is written.
+    let warns = |events: Vec<(String, String, String)>| {
+        events.into_iter().any(|(kind, reason, _)| kind == "Warning" && reason == "RemoteFailed")
+    };
+    while !warns(world.events("acme").await) {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test]

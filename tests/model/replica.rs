@@ -135,6 +135,7 @@ pub fn conclude(
         waits: 0,
         attempted_at: None,
         ended_here: false,
+        unsent: false,
         nonce_seen_for: std::time::Duration::ZERO,
         ending_seen_for: std::time::Duration::ZERO,
         ..verdict.memory

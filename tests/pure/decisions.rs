@@ -439,6 +439,28 @@ fn late(o: &mut Observed, deleted: i64, seen: u64) {
     o.memory.ending_seen_for = Duration::from_secs(seen);
 }
 
+/// A record whose write was not answered in time, so that this process sent nothing with it: no outcome is unknown, also
+/// of a type that acts again.
+#[test]
+fn what_this_process_never_sent_is_submitted_and_not_held() {
+    let mut base =
+        fresh(serde_json::json!({"type": "spiderMail", "payload": {"url": "https://acme.example"}}));
+    base.recorded.submission = Some(attempted(&base, 60));
+    base.memory.nonce_seen_for = Duration::from_secs(18);
+    let twice = |o: &mut Observed| {
+        o.memory.unsent = true;
+        o.recorded.submission.as_mut().unwrap().attempt = Some(2);
+    };
+    check(
+        &base,
+        &[
+            ("of unknown outcome", |_| {}, "look up ToHold"),
+            ("never sent", |o| o.memory.unsent = true, "submit 1"),
+            ("never sent, after one that was", twice, "look up ToHold"),
+        ],
+    );
+}
+
 /// Of the API server's clock and of our own count, each bounds the wait, and a late start leaves time to try.
 #[test]
 fn a_deletion_waits_for_the_service_no_longer_than_its_bound() {

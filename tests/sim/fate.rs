@@ -133,11 +133,9 @@ impl Fate {
         self.shared.lock().unwrap().hits
     }
 
-    /// Whether an answer of the service may never have reached the operator, or the process that had it died; or so much
-    /// was lost that a record may stand without its request, whose writer gave up.
+    /// Whether an answer of the service may never have reached the operator, or the process that had it died.
     pub fn hides_an_answer(&self) -> bool {
-        let shared = self.shared.lock().unwrap();
-        shared.hidden || shared.hits > 2
+        self.shared.lock().unwrap().hidden
     }
 
     /// Everything that happened, a line each.

@@ -56,9 +56,13 @@ pub(super) async fn submit(
     if context.is_stopping() {
         return Outcome::Stopping.into();
     }
-    let (recorded, record) = match record(context, &intended, attempt, &session.key).await {
+    let mut nonces = Vec::new();
+    let (recorded, record) = match record(context, &intended, attempt, (&session.key, &mut nonces)).await {
         Ok(recorded) => recorded,
-        Err(error) => return lost(job, &error),
+        Err(error) => {
+            context.memories.never_sent(&job.uid().unwrap_or_default(), nonces);
+            return lost(job, &error);
+        }
     };
     if context.stops_within(SUBMIT_TIME) {
         let before = attempt.before.clone();
@@ -92,18 +96,18 @@ async fn intend(context: &Context, job: &ScrapeJob, attempt: &Attempt) -> Result
 
 /// Write 2: the status with the nonce, sent so recently that the request may follow. A write that was lost, not
 /// answered, or answered too late is made again with a fresh nonce on what a live read shows, as long as that is
-/// still the same submit: nothing went out with the nonces before.
+/// still the same submit: nothing went out with the nonces before, nor does with any of them where this gives up.
 async fn record(
     context: &Context,
     intended: &ScrapeJob,
     attempt: &Attempt,
-    account: &AccountKey,
+    (account, ours): (&AccountKey, &mut Vec<Option<String>>),
 ) -> Result<(ScrapeJob, SubmissionRecord), WriteError> {
     let jobs = context.jobs_in(&intended.namespace().unwrap_or_default());
     let name = intended.name_any();
     let mut base = intended.clone();
     let mut record = attempt.record.clone();
-    let mut ours = vec![record.nonce.clone()];
+    ours.push(record.nonce.clone());
     let mut last = WriteError::Unanswered("the API server was too slow".to_owned());
     for _ in 0..RECORDINGS {
         // The tries before may have taken longer than this process leads.
@@ -122,7 +126,7 @@ async fn record(
                 last = error;
                 let live = tokio::time::timeout(BEGIN_WITHIN, jobs.get(&name)).await;
                 match live {
-                    Ok(Ok(live)) if same_submit(intended, &live, &ours) => base = live,
+                    Ok(Ok(live)) if same_submit(intended, &live, ours) => base = live,
                     Ok(_) | Err(_) => return Err(last),
                 }
             }

@@ -138,6 +138,7 @@ fn with_ages(context: &Context, job: &ScrapeJob, remembered: Remembered) -> crat
         (Some(_) | None, _) => (now, false),
     };
     memory.ended_here = nonce.is_some() && nonce == remembered.ended;
+    memory.unsent = nonce.as_ref().is_some_and(|nonce| remembered.unsent.contains(nonce));
     memory.nonce_seen_for = now.duration_since(since);
     let deleted = job.metadata.deletion_timestamp.is_some();
     let ends = deleted || status.is_some_and(|status| status.is_written() && status.run() != job.spec.run());
