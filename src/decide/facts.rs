@@ -345,6 +345,7 @@ pub struct Waiting {
 /// What this process remembers of an object. A restart forgets it, and every decision must bear that.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact")]
 pub struct Memory {
     /// How long this process has seen the recorded nonce without a job id, by its monotonic clock; in seconds where it
     /// is written.
