@@ -53,7 +53,7 @@ storm: build ## Kills, lost replies and restarts of the API server, for real, on
 	$(call timed,storm,STORM_ROUNDS=$(or $(ROUNDS),4) OPERATOR="$$(realpath $(RELEASE))/spideriq-operator" $(BIN)/testbed run --with helm -- cargo test --locked --test cluster -- --nocapture storm::)
 
 .PHONY: planted
-planted: $(TOOLS)/nextest-$(NEXTEST) build ## Plant each bug of tests/planted into a copy, and say which tests catch it: ONLY=name
+planted: $(TOOLS)/nextest-$(NEXTEST) build ## Plant each bug of tests/planted into a copy, and say which tests catch it: ONLY=name ALL=1
 	$(call timed,planted bugs,TESTBED="$$(realpath $(BIN))/testbed" bash tests/planted/run.sh)
 
 .PHONY: bench

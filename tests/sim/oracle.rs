@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::fate::Plan;
 use super::run::{Ended, run, run_interrupted};
-use super::scenario::{Deed, Scenario, all};
+use super::scenario::{Deed, Scenario, all, throttled};
 
 /// What a run comes to.
 #[derive(Debug, PartialEq, Eq)]
@@ -255,7 +255,7 @@ fn at_every_step(what: &str, plan: impl Fn(u64) -> Plan) {
     }
 }
 
-/// A wrong clock neither keeps a deleted object nor leaves its job running.
+/// A wrong clock neither keeps a deleted object, nor leaves its job running, nor makes a pause longer.
 #[test]
 fn a_clock_that_is_an_hour_off_ends_what_it_should() {
     for scenario in all().iter().filter(|scenario| scenario.name.contains("the clock went")) {
@@ -266,6 +266,7 @@ fn a_clock_that_is_an_hour_off_ends_what_it_should() {
         let cancels = usize::from(!scenario.name.contains("service is down"));
         assert_eq!(found.cancelled.values().sum::<usize>(), cancels, "{}: {found:?}", scenario.name);
     }
+    assert_eq!(outcome(&run(&throttled(), 1, calm())).objects["acme"], " Completed Completed");
 }
 
 /// A user comes between any two messages of a submit: replaces the object, makes it anew, edits its intent.

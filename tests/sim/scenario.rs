@@ -337,3 +337,21 @@ fn with_run(id: &str, spec: &Value) -> Value {
     spec["runID"] = id.into();
     spec
 }
+
+/// A pause that is asked for before the clock goes back; a process that comes later restores it by the new clock.
+pub fn throttled() -> Scenario {
+    scenario(
+        "throttled, and then the clock went an hour back",
+        vec![
+            (
+                0,
+                Deed::Faults(
+                    "[{match: {route: submit}, when: {first: 1}, reply: {status: 429, headers: {retry-after: '60'}}}]",
+                ),
+            ),
+            (1, Deed::Create("acme", site("throttled"))),
+            (30, Deed::Clock(-3600)),
+        ],
+        400,
+    )
+}

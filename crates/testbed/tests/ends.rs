@@ -33,6 +33,17 @@ fn of(folder: &Path) -> Vec<String> {
     processes.collect()
 }
 
+/// The three that belong to a control plane: etcd, kube-apiserver and the command, which takes a moment to become itself.
+fn until_all(folder: &Path) {
+    for _ in 0..300 {
+        if of(folder).len() >= 3 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("not all of them run: {:#?}", of(folder));
+}
+
 fn until_none(folder: &Path) {
     for _ in 0..300 {
         if of(folder).is_empty() {
@@ -48,7 +59,8 @@ fn nothing_outlives_its_parent_not_even_after_a_kill() {
     let (mut killed, first) = begin();
     let (mut ended, second) = begin();
     assert_ne!(first, second, "several run side by side");
-    assert!(of(&first).len() >= 3 && of(&second).len() >= 3, "etcd, kube-apiserver and the command");
+    until_all(&first);
+    until_all(&second);
 
     killed.kill().unwrap();
     killed.wait().unwrap();
