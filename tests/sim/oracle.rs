@@ -269,6 +269,21 @@ fn a_clock_that_is_an_hour_off_ends_what_it_should() {
     assert_eq!(outcome(&run(&throttled(), 1, calm())).objects["acme"], " Completed Completed");
 }
 
+/// What a late watch has not told yet is not decided on: where nobody else writes, no write finds another version.
+#[test]
+fn a_late_watch_costs_no_write() {
+    for scenario in
+        all().iter().filter(|scenario| ["one job", "a type that acts again"].contains(&scenario.name))
+    {
+        for seed in 0..20 {
+            let late = Plan { watch_lag: Duration::from_secs(3), ..calm() };
+            let ended = run(scenario, seed, late);
+            let conflicts = ended.api.store().conflicts.iter().filter(|key| key.kind == "ScrapeJob").count();
+            assert_eq!(conflicts, 0, "{}, seed {seed}:\n{}", scenario.name, ended.fate.trace());
+        }
+    }
+}
+
 /// A user comes between any two messages of a submit: replaces the object, makes it anew, edits its intent.
 #[test]
 fn what_a_user_does_between_any_two_steps_is_paid_for_once() {

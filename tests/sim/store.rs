@@ -41,6 +41,8 @@ pub struct Store {
     /// Writes that changed something, by whom and to what; and those that did not.
     pub writes: Vec<(String, Key)>,
     pub empty: Vec<(String, Key)>,
+    /// Writes that found that the object had changed.
+    pub conflicts: Vec<Key>,
 }
 
 impl Store {
@@ -96,6 +98,7 @@ impl Store {
             return Err((422, "the uid is another one".to_owned()));
         }
         if asked("resourceVersion").is_some_and(|version| Some(version) != has("resourceVersion")) {
+            self.conflicts.push(key.clone());
             return Err((409, "the object has been modified".to_owned()));
         }
         let mut after = before.clone();
