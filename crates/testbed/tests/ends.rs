@@ -7,8 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+/// A testbed that ends with its test, however that ends.
+struct Bed(Child);
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A testbed around a command that would run for minutes, and the folder of its control plane.
-fn begin() -> (Child, PathBuf) {
+fn begin() -> (Bed, PathBuf) {
     let mut testbed = Command::new(env!("CARGO_BIN_EXE_testbed"))
         // A command that runs until it is ended, and can be found by the folder in its arguments.
         .args(["run", "--", "sh", "-c", "echo $KUBECONFIG; exec tail -f $KUBECONFIG >/dev/null"])
@@ -19,7 +29,7 @@ fn begin() -> (Child, PathBuf) {
     BufReader::new(testbed.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let folder = Path::new(line.trim()).parent().unwrap().to_owned();
     assert!(folder.to_string_lossy().contains("spideriq-testbed-"), "{}", folder.display());
-    (testbed, folder)
+    (Bed(testbed), folder)
 }
 
 /// The processes whose command line names something in this folder.
@@ -62,13 +72,13 @@ fn nothing_outlives_its_parent_not_even_after_a_kill() {
     until_all(&first);
     until_all(&second);
 
-    killed.kill().unwrap();
-    killed.wait().unwrap();
+    killed.0.kill().unwrap();
+    killed.0.wait().unwrap();
     until_none(&first);
     assert!(of(&second).len() >= 3, "the other one goes on");
 
-    Command::new("kill").arg(ended.id().to_string()).status().unwrap();
-    ended.wait().unwrap();
+    Command::new("kill").arg(ended.0.id().to_string()).status().unwrap();
+    ended.0.wait().unwrap();
     until_none(&second);
     assert!(!second.exists(), "its folder is gone as well");
     let _ = fs::remove_dir_all(first);
