@@ -11,7 +11,10 @@
 mod budget;
 mod conditions;
 mod decisions;
+mod deletion;
 mod lease;
 mod sharing;
 mod situation;
+mod table;
+mod unknown;
 mod verbs;
