@@ -11,6 +11,10 @@
 )]
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "parts of the tests are used")]
 
+#[path = "../tests/cluster/manifest.rs"]
+mod manifest;
+#[path = "../tests/cluster/reach.rs"]
+mod reach;
 #[path = "../tests/pure/situation.rs"]
 mod situation;
 #[path = "../tests/cluster/support.rs"]

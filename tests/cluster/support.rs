@@ -10,10 +10,12 @@ use emulator::journal::{Event, JobEvent, RequestEvent};
 use emulator::rules::Rules;
 use emulator::{Config, Emulator, Running};
 use kube::Api;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::Value;
 use testbed::Testbed;
+
+pub use super::manifest::{condition, job, site, state_of};
+pub use super::reach::{admin, http};
 
 /// The token of every test; it must never be seen anywhere but in a Secret.
 pub const TOKEN: &str = "cli_test:sk_test:secret_canary";
@@ -391,49 +393,4 @@ impl Drop for World {
         }
         let _ = fs::remove_file(&self.log);
     }
-}
-
-/// What the operator of this log answers on a path of its own port; empty while it does not listen.
-pub async fn http(log: &str, path: &str) -> String {
-    let Some((_, address)) = log.rsplit_once("/readyz and /metrics address=") else {
-        return String::new();
-    };
-    let address = address.split_whitespace().next().unwrap();
-    match reqwest::get(format!("http://{address}{path}")).await {
-        Ok(answer) => answer.text().await.unwrap_or_default(),
-        Err(_) => String::new(),
-    }
-}
-
-/// A `ScrapeJob` as YAML.
-pub fn job(name: &str, spec: &str) -> String {
-    format!(
-        "{{apiVersion: spideriq.ai/v1alpha1, kind: ScrapeJob, metadata: {{name: {name}}}, spec: {{{spec}}}}}"
-    )
-}
-
-/// The spec of a spiderSite job for `https://NAME.example`.
-pub fn site(name: &str, more: &str) -> String {
-    format!("type: spiderSite, payload: {{url: \"https://{name}.example\"}}{more}")
-}
-
-/// The recorded state of a job, or the empty word.
-pub fn state_of(job: &Value) -> &str {
-    job["status"]["state"].as_str().unwrap_or_default()
-}
-
-/// A condition's status, reason and message; empty words where there is none.
-pub fn condition<'a>(object: &'a Value, name: &str) -> (&'a str, &'a str, &'a str) {
-    let found = object["status"]["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == name);
-    let word = |key: &str| found.and_then(|c| c[key].as_str()).unwrap_or_default();
-    (word("status"), word("reason"), word("message"))
-}
-
-async fn admin(bed: &Testbed) -> kube::Client {
-    // Another test of this process may have been first.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let kubeconfig = Kubeconfig::read_from(bed.kubeconfig()).unwrap();
-    let config =
-        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-    kube::Client::try_from(config).unwrap()
 }
