@@ -1,7 +1,7 @@
 //! What is done next with a job that is new, or followed.
 
 use spideriq_operator::api::{AccountKind, Origin, Reason, Remote, State};
-use spideriq_operator::decide::{AccountFacts, IntentFacts, Observed, Standing, next};
+use spideriq_operator::decide::{AccountFacts, Again, IntentFacts, Observed, Standing, next};
 
 use super::situation::{accepted, account, ago, attempted, fresh, remote, rest, shown, site, word};
 use super::table::{Change, barred, check, found, with_account};
@@ -233,4 +233,15 @@ fn older_news_is_none() {
     seen.updated_at = Some(ago(60));
     o.watched.latest = Some(seen);
     assert_eq!(rest(&o).record.remote.unwrap().state.as_deref(), Some("processing"));
+}
+
+#[test]
+fn a_paused_object_is_left_alone() {
+    let mut o = fresh(site());
+    o.job.marks.paused = true;
+    let verdict = rest(&o);
+    assert_eq!(
+        (word(&next(&o)), verdict.standing, verdict.again),
+        ("leave".to_owned(), None, Again::OnChange)
+    );
 }

@@ -375,17 +375,6 @@ fn another_payload_under_the_same_run_is_said_and_submits_nothing() {
     }
 }
 
-#[test]
-fn a_paused_object_is_left_alone() {
-    let mut o = fresh(site());
-    o.job.marks.paused = true;
-    let verdict = rest(&o);
-    assert_eq!(
-        (word(&next(&o)), verdict.standing, verdict.again),
-        ("leave".to_owned(), None, Again::OnChange)
-    );
-}
-
 /// However many runs there are, what is kept of them is bounded.
 #[test]
 fn history_and_used_runs_are_bounded() {
