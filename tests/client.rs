@@ -155,6 +155,16 @@ async fn hostile_answers_are_errors_within_bounds() {
         assert!(!shown.contains("canary") && !debugged.contains("canary"), "{shown} {debugged}");
         assert!(shown.len() < 1200, "{shown}");
     }
+    // A text in the place of a body: what cannot be read is told, and may have been the token.
+    service.clear_faults(None);
+    let echo = format!("faults: [{{reply: {{status: 200, body: '\"{TOKEN}\"'}}}}]");
+    service.add_faults(Rules::parse(&echo).unwrap().faults.unwrap()).unwrap();
+    let told = [
+        format!("{:?}", client.submit("spiderSite", BODY).await.result),
+        format!("{:?}", client.whoami().await.result),
+        format!("{:?}", client.newest(1).await.result),
+    ];
+    assert!(told.iter().all(|told| told.contains("redacted") && !told.contains("canary")), "{told:?}");
     service.clear_faults(None);
     assert_eq!(client.status(&id).await.result.unwrap().state, JobState::Processing);
     assert_eq!(client.status("a/b").await.result.unwrap_err().class(), Class::Stall);

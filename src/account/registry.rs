@@ -150,19 +150,19 @@ impl Accounts {
         }
     }
 
-    /// Opens an account, or keeps it open if nothing about it changed.
+    /// The session that an account is to be used with: the one in use if nothing about it changed, else a new one, which
+    /// is in use from [`Self::put_in_use`] on.
     ///
     /// # Errors
     /// If no client can be made on this machine.
     pub fn open(&self, key: &AccountKey, opening: &Opening) -> Result<Arc<Session>, Error> {
         let gate = self.gate(key, opening);
-        let mut state = self.lock();
-        if let Some(Standing::Usable(session)) = state.standings.get(key)
+        if let Some(Standing::Usable(session)) = self.standing(key)
             && session.endpoint == opening.endpoint.to_string()
             && session.credential == opening.credential
             && session.client_id == opening.client_id
         {
-            return Ok(Arc::clone(session));
+            return Ok(session);
         }
         let (endpoint, credentials) = (opening.endpoint.clone(), opening.credentials.clone());
         let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
@@ -170,7 +170,7 @@ impl Accounts {
             None => Client::new(endpoint, credentials, clock, metrics)?,
             Some(transport) => Client::over(Arc::clone(transport), endpoint, credentials, (clock, metrics))?,
         };
-        let session = Session::start(Parts {
+        Ok(Session::start(Parts {
             key: key.clone(),
             client,
             client_id: opening.client_id.clone(),
@@ -179,10 +179,14 @@ impl Accounts {
             clock: self.clock.clone(),
             wake: self.channels.accounts.clone(),
             changed: self.channels.objects.clone(),
-        });
-        state.standings.insert(key.clone(), Standing::Usable(Arc::clone(&session)));
-        state.departed.remove(key);
-        Ok(session)
+        }))
+    }
+
+    /// Uses the account with this session from now on.
+    pub fn put_in_use(&self, session: &Arc<Session>) {
+        let mut state = self.lock();
+        state.standings.insert(session.key.clone(), Standing::Usable(Arc::clone(session)));
+        state.departed.remove(&session.key);
     }
 
     /// The one gate of a client, with the smallest limits of its accounts.

@@ -59,11 +59,11 @@ pub struct Health {
     pub redirected: Option<(Timestamp, String)>,
     /// Since when it accepts the credentials.
     pub accepted: Option<Timestamp>,
-    /// Where it accepts the credentials and refuses the work all the same (403): when work is tried again.
+    /// Where it rejected work, or does not tell whether it accepts the credentials: when work is tried again.
     pub refused_until: Option<Timestamp>,
 }
 
-/// How long refused work is left alone before it is tried again.
+/// How long rejected work is left alone before it is tried again.
 const RETRY_REFUSED: Duration = Duration::from_secs(300);
 
 /// What was asked of the service.
@@ -220,7 +220,7 @@ impl Session {
             Ok(()) => {
                 health.accepted.get_or_insert(now);
                 health.redirected = None;
-                // Good credentials are no proof that the work is not refused.
+                // Good credentials are no proof that the work is not rejected.
                 if asked == Asked::Work || health.refused_until.is_none() {
                     health.rejected = None;
                     health.refused_until = None;
@@ -229,7 +229,7 @@ impl Session {
             Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
                 health.accepted = None;
                 health.rejected.get_or_insert_with(|| (now, error.to_string()));
-                if asked == Asked::Work && matches!(error, Error::Forbidden(_)) {
+                if asked == Asked::Work {
                     health.refused_until = now.checked_add(RETRY_REFUSED).ok();
                 }
             }
@@ -242,17 +242,21 @@ impl Session {
                 health.redirected.get_or_insert_with(|| (now, error.to_string()));
             }
             Err(
-                Error::Connect(_)
-                | Error::Timeout
-                | Error::Interrupted(_)
-                | Error::NotFound(_)
+                Error::NotFound(_)
                 | Error::Invalid(_)
                 | Error::Refused { .. }
                 | Error::Throttled { .. }
                 | Error::Server { .. }
                 | Error::Malformed(_)
                 | Error::TooLarge,
-            ) => {}
+            ) => {
+                health.redirected = None;
+                // A service that does not tell who somebody is leaves it to the work to find out.
+                if asked == Asked::Who && health.rejected.is_some() && health.refused_until.is_none() {
+                    health.refused_until = now.checked_add(RETRY_REFUSED).ok();
+                }
+            }
+            Err(Error::Connect(_) | Error::Timeout | Error::Interrupted(_)) => {}
         }
         let throttled = matches!(result, Err(Error::Throttled { .. }));
         if health != before || throttled {

@@ -1,16 +1,16 @@
 //! What every reconciliation shares.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::reflector::Store;
 use kube::{Api, Client, Resource, ResourceExt};
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::accounts::{Known, takes_default};
+use super::accounts::{Known, Woken, takes_default};
+use super::act::Exclusive;
 use super::memory::Memories;
 use super::tally::Tallies;
 use crate::account::{AccountKey, Accounts, SecretWatches};
@@ -64,6 +64,7 @@ pub struct Context {
     pub metrics: Metrics,
     pub(super) jobs: Store<CachedJob>,
     pub(super) known: Known,
+    pub(super) woken: Woken,
     pub(super) memories: Memories,
     pub(super) exclusive: Exclusive,
     pub(super) tallies: Tallies,
@@ -90,6 +91,7 @@ impl Context {
             metrics,
             jobs,
             known,
+            woken: Woken::default(),
             memories: Memories::default(),
             exclusive: Exclusive::default(),
             tallies: Tallies::default(),
@@ -231,7 +233,8 @@ impl Context {
             let mut result = self.record(&published, reference).await;
             let costs = event.warning || event.reason == Reason::LeftRunning;
             if let (Told::Refused, Some(namespace), true) = (&result, &reference.namespace, costs) {
-                // Nothing can be created in a namespace that is going; what costs money is said beside it.
+                // Nothing can be created in a namespace that is going, nor about the longest names; what costs money is
+                // said beside it.
                 let told = format!("{name}: {note}");
                 let beside = Event { note: Some(cut(&told)), ..published };
                 result = self.record(&beside, &about_namespace(namespace)).await;
@@ -255,8 +258,11 @@ impl Context {
             let recorder = Recorder::new(self.client.clone(), reporter.clone());
             let error = match tokio::time::timeout(TOLD_WITHIN, recorder.publish(event, about)).await {
                 Ok(Ok(())) => return Told::Yes,
-                Ok(Err(kube::Error::Api(refusal))) if refusal.is_forbidden() => {
-                    tracing::warn!(object = name, reason = refusal.message, "an event may not be published");
+                // No right, no such namespace, a name too long: trying again does not help, but where it is asked to.
+                Ok(Err(kube::Error::Api(refusal)))
+                    if (400..500).contains(&refusal.code) && ![408, 409, 429].contains(&refusal.code) =>
+                {
+                    tracing::warn!(object = name, reason = refusal.message, "an event is not taken");
                     return Told::Refused;
                 }
                 Ok(Err(error)) => error.to_string(),
@@ -300,35 +306,4 @@ fn about_namespace(name: &str) -> ObjectReference {
 fn cut(note: &str) -> String {
     let end = (0..=note.len().min(MESSAGE_MAX)).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
     note.get(..end).unwrap_or_default().to_owned()
-}
-
-/// Keeps a look at who shares a job, with the cancel after it, apart from all submits that might be answered with the
-/// job: those of its type at its endpoint. Submits do not wait for each other.
-#[derive(Debug, Default)]
-pub(super) struct Exclusive {
-    locks: Mutex<HashMap<String, Weak<RwLock<()>>>>,
-}
-
-impl Exclusive {
-    /// Waits until no cancel is under way.
-    pub(super) async fn submits(&self, endpoint: &str, type_: &str) -> OwnedRwLockReadGuard<()> {
-        self.lock(endpoint, type_).read_owned().await
-    }
-
-    /// Waits until nothing is under way.
-    pub(super) async fn cancels(&self, endpoint: &str, type_: &str) -> OwnedRwLockWriteGuard<()> {
-        self.lock(endpoint, type_).write_owned().await
-    }
-
-    fn lock(&self, endpoint: &str, type_: &str) -> Arc<RwLock<()>> {
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        locks.retain(|_, lock| lock.strong_count() > 0);
-        let key = format!("{endpoint}|{type_}");
-        if let Some(known) = locks.get(&key).and_then(Weak::upgrade) {
-            return known;
-        }
-        let lock = Arc::default();
-        locks.insert(key, Arc::downgrade(&lock));
-        lock
-    }
 }

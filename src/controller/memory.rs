@@ -25,6 +25,8 @@ pub(super) struct Remembered {
     pub(super) nonce: Option<(String, Instant)>,
     /// Since when the run was seen to have to end, and whether by deletion.
     pub(super) ending: Option<(bool, Instant)>,
+    /// Since when the job was seen to be over, with its run still open.
+    pub(super) over: Option<Instant>,
     /// The nonce of the request that this process itself ended.
     pub(super) ended: Option<String>,
     /// Nonces that this process wrote, or tried to, and never sent a request with; the newest last.

@@ -32,12 +32,14 @@ impl Body {
         Self { hash: hash(&json), payload_json, json }
     }
 
-    /// Whether a recorded body had the same payload, whatever its priority, by which the service does not compare.
+    /// The hashes of all bodies with this payload: whatever their priority, by which the service does not compare.
+    pub fn equal_hashes(&self) -> impl Iterator<Item = String> {
+        PRIORITIES.map(Some).chain([None]).map(|priority| hash(&whole(&self.payload_json, priority)))
+    }
+
+    /// Whether a recorded body had the same payload.
     pub fn has_payload_of(&self, recorded: Option<&str>) -> bool {
-        let priorities = PRIORITIES.map(Some).chain([None]);
-        recorded.is_some_and(|recorded| {
-            priorities.into_iter().any(|priority| hash(&whole(&self.payload_json, priority)) == recorded)
-        })
+        recorded.is_some_and(|recorded| self.equal_hashes().any(|hash| hash == recorded))
     }
 
     /// Size of the canonical payload in bytes.

@@ -366,8 +366,9 @@ pub struct Memory {
     pub details: Option<Details>,
     /// How many reads at the end of the job failed.
     pub failed_reads: u32,
-    /// When the first of them did.
-    pub first_failed_read: Option<Timestamp>,
+    /// How long this process has seen that the job is over, with its run still open, by its monotonic clock.
+    #[serde(with = "seconds")]
+    pub over_seen_for: Duration,
     /// Whether the service took a cancel.
     pub cancel_sent: bool,
     /// Why the job is left running, where that was found when it should have been cancelled.

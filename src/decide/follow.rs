@@ -39,6 +39,9 @@ pub(super) fn next(o: &Observed) -> Plan {
         // A mirrored job that was never looked at is not looked at for a namespace that may not use the account.
         return Plan::Rest(Standing::Waiting(Reason::NamespaceNotAllowed, message.clone()));
     }
+    if let Some(state) = terminal_state(o).filter(|_| !reads_left(o)) {
+        return Plan::Rest(ended(o, &state, &o.recorded, true));
+    }
     if believed(o) {
         if let Some((first, last)) = o.watched.missing {
             if !seen_before(o) && o.job.spec.job_id.is_some() {
@@ -50,11 +53,9 @@ pub(super) fn next(o: &Observed) -> Plan {
             }
         }
         match terminal_state(o) {
-            Some(RemoteState::Completed) if reads_left(o) && o.memory.details.is_none() => {
-                return Plan::Detail;
-            }
-            Some(RemoteState::Completed | RemoteState::Failed) if reads_left(o) => return Plan::Collect,
-            Some(state) => return Plan::Rest(ended(o, &state, &o.recorded, o.memory.failed_reads > 0)),
+            Some(RemoteState::Completed) if o.memory.details.is_none() => return Plan::Detail,
+            Some(RemoteState::Completed | RemoteState::Failed) => return Plan::Collect,
+            Some(state) => return Plan::Rest(ended(o, &state, &o.recorded, false)),
             None if o.owed_look().is_some() => return Plan::Look,
             None => {}
         }
@@ -104,6 +105,11 @@ fn unseen(o: &Observed) -> Standing {
         }
     };
     Standing::Waiting(reason, message)
+}
+
+/// Whether this is the recorded reason.
+pub(super) fn is_recorded(o: &Observed, reason: Reason) -> bool {
+    o.recorded.reason.as_deref() == Some(reason.as_str())
 }
 
 /// How a finished run ended, as it is recorded.
@@ -171,7 +177,7 @@ fn cached_failure(state: &RemoteState, record: &ScrapeJobStatus) -> String {
     let created = record.remote.as_ref().and_then(|remote| remote.created_at.as_ref());
     let until = created.map_or_else(
         || "24 hours after that job was made".to_owned(),
-        |time| (time.0 + DEDUPLICATION).to_string(),
+        |time| time.0.saturating_add(DEDUPLICATION).unwrap_or(time.0).to_string(),
     );
     let words = record
         .remote
@@ -192,10 +198,9 @@ pub(super) fn terminal_state(o: &Observed) -> Option<RemoteState> {
     recorded.filter(RemoteState::is_terminal).or_else(|| seen.filter(RemoteState::is_terminal))
 }
 
-/// Whether the reads at the end may be tried once more after the failures so far.
+/// Whether the reads at the end may be tried once more, after the failures so far and whatever else held them up.
 pub(super) fn reads_left(o: &Observed) -> bool {
-    let in_time = o.memory.first_failed_read.is_none_or(|first| o.now < first + READING);
-    o.memory.failed_reads < READS && in_time
+    o.memory.failed_reads < READS && o.memory.over_seen_for < READING
 }
 
 /// Whether the account is proven to be of the client that the job belongs to; what another client's credentials

@@ -4,6 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{AccountUse, IntentFacts, JobFacts};
+use crate::api::ScrapeJobStatus;
 
 /// Version of the annotation's form. An unknown one is never guessed at: the job is held.
 const VERSION: u32 = 1;
@@ -79,16 +80,47 @@ impl Intent {
         }
     }
 
-    /// Whether this intent is about this very submit: whatever differs was copied, edited or moved here.
-    pub fn is_for(&self, job: &JobFacts, account: &AccountUse) -> bool {
-        Self::new(job, account, &self.nonce, self.time).is_some_and(|mine| {
-            let Self { object, type_, run, body_hash, endpoint, client_id, .. } = &mine;
-            self.object == *object
-                && self.type_ == *type_
-                && self.run == *run
-                && self.body_hash == *body_hash
-                && self.endpoint == *endpoint
-                && self.client_id == *client_id
-        })
+    /// The same with what came of the run that the status speaks of, which may be an earlier one that was gone back to.
+    #[must_use]
+    pub fn of_what_is_over(self, status: &ScrapeJobStatus) -> Self {
+        let body_hash = status.submission.as_ref().and_then(|submission| submission.body_hash.clone());
+        Self {
+            run: status.run().to_owned(),
+            body_hash: body_hash.unwrap_or(self.body_hash),
+            job_id: status.job_id.clone(),
+            outcome: status.state.clone(),
+            ..self
+        }
     }
+
+    /// Whether this intent is about this very submit: whatever differs was copied, edited or moved here. Without a
+    /// usable account, or where only one of the two knows its client, nobody can tell.
+    pub fn fit(&self, job: &JobFacts, account: Option<&AccountUse>) -> Fit {
+        let Some(body) = &job.body else { return Fit::Other };
+        let mine = self.object == format!("{}/{}", job.namespace, job.name)
+            && job.spec.type_.as_ref() == Some(&self.type_)
+            && self.run == job.spec.run()
+            && self.body_hash == body.hash;
+        if !mine {
+            return Fit::Other;
+        }
+        let Some(account) = account else { return Fit::Unclear };
+        match (&self.client_id, &account.client_id) {
+            _ if self.endpoint != account.endpoint => Fit::Other,
+            (Some(theirs), Some(ours)) if theirs != ours => Fit::Other,
+            (Some(_), None) | (None, Some(_)) => Fit::Unclear,
+            (Some(_), Some(_)) | (None, None) => Fit::Same,
+        }
+    }
+}
+
+/// Whether an intent is about a submit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It is.
+    Same,
+    /// It is not.
+    Other,
+    /// It would be, if the account were of the client that it names.
+    Unclear,
 }

@@ -43,6 +43,10 @@ pub fn next(o: &Observed) -> Plan {
     if state.is_terminal() && o.recorded.is_written() {
         return finished(o, state);
     }
+    // Before anything that could take it for a job that was never submitted.
+    if let Some(plan) = submit::adoptable(o) {
+        return plan;
+    }
     if let Some(plan) = ending::cancel::next(o) {
         return plan;
     }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::Intent;
 use super::body::knows_version;
 use super::facts::{AccountFacts, AccountUse, IntentFacts, Observed};
+use super::intent::Fit;
 use super::plan::{Attempt, LookUp, Plan, Standing};
 use crate::api::{AccountKind, OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
 
@@ -56,10 +57,32 @@ pub(super) fn next(o: &Observed) -> Plan {
     }
     match sendable(&o.account) {
         Err(standing) => Plan::Rest(standing),
-        Ok(account) => match adoptable(o, account) {
-            Some(job_id) => Plan::Adopt(job_id),
-            None => first_attempt(o, account),
+        Ok(account) => match intended(o) {
+            Intended::Unclear(intent) => unclear(account, intent),
+            Intended::Nothing | Intended::Ours(_) => first_attempt(o, account),
         },
+    }
+}
+
+/// An intent speaks of this very submit, and may be of another client. A client that the service has still to name is
+/// waited for; one that was not known then never will be.
+fn unclear(account: &AccountUse, intent: &Intent) -> Plan {
+    let out = "remove the annotation spideriq.ai/submission to submit";
+    match &intent.client_id {
+        Some(client_id) => Plan::Rest(Standing::Waiting(
+            Reason::AccountNotReady,
+            format!(
+                "the annotation spideriq.ai/submission names a submit of client {client_id}, and the service has not said yet whose credentials those of {} are; {out}",
+                account.title()
+            ),
+        )),
+        None => held(
+            Reason::SubmissionAmbiguous,
+            &format!(
+                "the annotation spideriq.ai/submission names a submit, and the client that made it was not known, so it cannot be compared with that of {}; {out}",
+                account.title()
+            ),
+        ),
     }
 }
 
@@ -119,22 +142,46 @@ pub(super) fn still_held(o: &Observed) -> Option<Standing> {
 pub(super) fn hold_key(o: &Observed) -> String {
     let body = o.job.body.as_ref().map_or("", |body| &body.hash);
     let requested = o.job.marks.requested.as_deref().unwrap_or_default();
-    let unreadable = o.intent == IntentFacts::Unreadable;
+    let intent = o.intent == IntentFacts::Unreadable || matches!(intended(o), Intended::Unclear(_));
+    let client = o.account.usable().and_then(|account| account.client_id.as_deref()).unwrap_or_default();
     let all = format!(
-        "{}/{:?}/{body}/{requested}/{unreadable}",
+        "{}/{client}/{:?}/{body}/{requested}/{intent}",
         o.account.fingerprint(),
         o.job.spec.on_ambiguous()
     );
     hex::encode(Sha256::digest(all)).chars().take(16).collect()
 }
 
-/// The job that an intent names as ours, when the status is lost: a restored backup, a replaced object.
-fn adoptable(o: &Observed, account: &AccountUse) -> Option<String> {
-    match &o.intent {
-        IntentFacts::Found(intent) if o.recorded.submission.is_none() && intent.is_for(&o.job, account) => {
-            intent.job_id.clone()
-        }
-        IntentFacts::Found(_) | IntentFacts::None | IntentFacts::Unreadable => None,
+/// What the intent says of a submit that the status knows nothing of: a restored backup, a status that was removed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Intended<'a> {
+    /// Nothing of this submit.
+    Nothing,
+    /// It was made, or may have been.
+    Ours(&'a Intent),
+    /// The same, if it was by this client.
+    Unclear(&'a Intent),
+}
+
+pub(super) fn intended(o: &Observed) -> Intended<'_> {
+    let IntentFacts::Found(intent) = &o.intent else { return Intended::Nothing };
+    // With our own uid and without a job it was written, and nothing was sent: that needs a status.
+    let never_sent = intent.uid == o.job.uid && intent.job_id.is_none();
+    if never_sent || o.recorded.job_id.is_some() || o.recorded.submission.is_some() {
+        return Intended::Nothing;
+    }
+    match intent.fit(&o.job, o.account.usable()) {
+        Fit::Other => Intended::Nothing,
+        Fit::Same => Intended::Ours(intent),
+        Fit::Unclear => Intended::Unclear(intent),
+    }
+}
+
+/// The job that an intent names as ours.
+pub(super) fn adoptable(o: &Observed) -> Option<Plan> {
+    match intended(o) {
+        Intended::Ours(intent) => intent.job_id.clone().map(Plan::Adopt),
+        Intended::Nothing | Intended::Unclear(_) => None,
     }
 }
 
@@ -150,14 +197,8 @@ pub(super) fn unknown_submission(o: &Observed) -> Option<SubmissionRecord> {
         let never_sent = o.memory.unsent && record.attempt == Some(1);
         return (!never_sent).then(|| record.clone());
     }
-    let (IntentFacts::Found(intent), AccountFacts::Usable(account)) = (&o.intent, &o.account) else {
-        return None;
-    };
-    let restored = o.recorded.submission.is_none()
-        && intent.uid != o.job.uid
-        && intent.job_id.is_none()
-        && intent.is_for(&o.job, account);
-    restored.then(|| SubmissionRecord {
+    let Intended::Ours(intent) = intended(o) else { return None };
+    intent.job_id.is_none().then(|| SubmissionRecord {
         origin: None,
         body_hash: Some(intent.body_hash.clone()),
         nonce: Some(intent.nonce.clone()),

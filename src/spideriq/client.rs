@@ -134,7 +134,7 @@ impl Client {
         let answer = match (code, body) {
             (200..=299, Ok(body)) => match SubmitBody::read(&body, self.credentials.expose()) {
                 Ok(accepted) => SubmitAnswer::Accepted(Box::new(accepted)),
-                Err(why) => SubmitAnswer::Unknown { why: Error::Malformed(why), without_id: true },
+                Err(why) => SubmitAnswer::Unknown { why: self.malformed(&why), without_id: true },
             },
             // The status line alone says that it was refused, even if the words behind it were lost.
             (400 | 401 | 402 | 403 | 404 | 405 | 422 | 429, body) => {
@@ -232,7 +232,7 @@ impl Client {
         let read = reader.await.map_err(|_| Error::Malformed("the reader stopped".to_owned()))?;
         match fault {
             Some(fault) => Err(fault),
-            None => read.map_err(|why| Error::Malformed(text(&why, self.credentials.expose()))),
+            None => read.map_err(|why| self.malformed(&why)),
         }
     }
 
@@ -266,7 +266,7 @@ impl Client {
     pub async fn whoami(&self) -> Answer<Whoami> {
         let sent = self.send("whoami", self.request(Method::GET, &["auth", "whoami"], &[], TOTAL)).await;
         let sent = sent.map_err(|failure| self.failed(failure));
-        self.answer(sent, |body| serde_json::from_slice(body).map_err(|error| error.to_string())).await
+        self.answer(sent, |body| Whoami::read(body, self.credentials.expose())).await
     }
 
     async fn read<T>(
@@ -278,6 +278,11 @@ impl Client {
         let request = self.request(Method::GET, &["jobs", id, "status"], query, TOTAL);
         let checked = self.checked("status", id, request).await;
         self.answer(checked, read).await
+    }
+
+    /// What could not be read may have been the token itself.
+    fn malformed(&self, why: &str) -> Error {
+        Error::Malformed(text(why, self.credentials.expose()))
     }
 
     async fn answer<T>(
@@ -292,9 +297,8 @@ impl Client {
         if !response.status().is_success() {
             return self.refused(response, signals).await;
         }
-        let result = self.small(response).await.and_then(|body| {
-            read(&body).map_err(|why| Error::Malformed(text(&why, self.credentials.expose())))
-        });
+        let result =
+            self.small(response).await.and_then(|body| read(&body).map_err(|why| self.malformed(&why)));
         Answer { result, signals }
     }
 

@@ -80,16 +80,20 @@ fn health(
     now: Timestamp,
 ) -> Health {
     match standing {
-        Standing::Waiting(..) | Standing::Submitting | Standing::Unknown(_) | Standing::Cancelling(_) => {
-            Health::Reconciling
+        // Whatever comes after acceptance (R4).
+        Standing::Following(..) | Standing::Cancelling(_)
+            if accepted && ready_when == ReadyWhen::Accepted =>
+        {
+            Health::Ready(Reason::Accepted)
         }
+        Standing::Waiting(..)
+        | Standing::Submitting
+        | Standing::Unknown(_)
+        | Standing::Following(..)
+        | Standing::Cancelling(_) => Health::Reconciling,
         Standing::Rejected(since, _) if now < *since + REJECTED_GRACE => Health::Reconciling,
         Standing::Rejected(..) | Standing::Held(..) => Health::Stalled,
         Standing::Suspended => Health::Ready(Reason::Suspended),
-        Standing::Following(..) => match ready_when {
-            ReadyWhen::Accepted => Health::Ready(Reason::Accepted),
-            ReadyWhen::Completed | ReadyWhen::Finished => Health::Reconciling,
-        },
         Standing::Ended(state, reason, _) => {
             let well = *state == State::Completed || *reason == Reason::CancelledAsRequested;
             let enough = match ready_when {
@@ -171,7 +175,18 @@ impl<'a> List<'a> {
                     "the newest look at the job was good",
                 );
             }
-            Freshness::Stale(reason, message) => self.put("Synced", ConditionStatus::False, *reason, message),
+            Freshness::Stale(reason, message) => {
+                // One outage has many words (R12).
+                let outage = matches!(
+                    reason,
+                    Reason::ServiceUnavailable | Reason::RateLimited | Reason::CredentialsRejected
+                );
+                let told = find(self.before, "Synced").filter(|old| {
+                    outage && old.status == ConditionStatus::False && old.reason == reason.as_str()
+                });
+                let message = told.map_or(message, |old| &old.message).clone();
+                self.put("Synced", ConditionStatus::False, *reason, &message);
+            }
             Freshness::Unchanged => {
                 if let Some(old) = find(self.before, "Synced").cloned() {
                     self.after.push(Condition { observed_generation: Some(self.generation), ..old });

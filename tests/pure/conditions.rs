@@ -169,8 +169,13 @@ fn r7_a_run_is_finished_only_when_its_summary_is_read_or_given_up() {
     let mut late = accepted("processing");
     late.watched.latest = Some(remote("completed"));
     late.memory.failed_reads = 1;
-    late.memory.first_failed_read = Some(ago(601));
+    late.memory.over_seen_for = Duration::from_secs(601);
     assert!(status_of(&rest(&late), &late).finished, "given up after ten minutes");
+    late.memory.failed_reads = 0;
+    assert!(status_of(&rest(&late), &late).finished, "also where nothing was tried, for want of a turn");
+    late.recorded.remote.as_mut().unwrap().state = Some("completed".into());
+    late.account = AccountFacts::Missing { kind: AccountKind::ScrapeAccount, name: "default".to_owned() };
+    assert!(status_of(&rest(&late), &late).finished, "or of an account");
 }
 
 #[test]
@@ -191,6 +196,31 @@ fn r9_r10_every_new_generation_is_observed_in_all_conditions_at_once_on_finished
         let status = status_of(&rest(&o), &o);
         assert_eq!(status.observed_generation, Some(2));
         assert!(status.conditions.iter().all(|condition| condition.observed_generation == Some(2)));
+    }
+}
+
+/// One outage has many words, and is written once.
+#[test]
+fn r11_r12_the_words_of_an_outage_stay_as_they_were_told_first() {
+    let mut o = accepted("processing");
+    o.watched.read_at = Some(ago(600));
+    for (words, told) in [("502", "502"), ("503", "502"), ("no answer", "502")] {
+        o.watched.trouble = Some(Trouble::Unavailable(words.into()));
+        o.recorded = status_of(&rest(&o), &o);
+        let synced = find(&o.recorded.conditions, "Synced").unwrap();
+        assert_eq!((synced.reason.as_str(), synced.message.as_str()), ("ServiceUnavailable", told));
+    }
+    o.watched.trouble = Some(Trouble::Rejected("401".into()));
+    let status = status_of(&rest(&o), &o);
+    assert_eq!(find(&status.conditions, "Synced").unwrap().message, "401", "another reason is news");
+}
+
+#[test]
+fn r4_what_is_accepted_stays_ready_while_it_is_cancelled() {
+    let mut o = accepted("processing");
+    for (when, ready) in [(ReadyWhen::Accepted, "True"), (ReadyWhen::Finished, "Unknown")] {
+        o.job.spec.ready_when = Some(when);
+        assert_eq!(has(&shown(Standing::Cancelling("why".into()), &o), "Ready"), ready);
     }
 }
 

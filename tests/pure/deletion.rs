@@ -52,6 +52,16 @@ fn deletion_cancels_what_is_ours() {
             ("running", |_| {}, "cancel"),
             ("namespace not admitted any more", barred, "cancel"),
             ("cancel sent", |o| o.memory.cancel_sent = true, "confirm"),
+            (
+                "over for us, with a job that nobody knows",
+                |o| {
+                    o.recorded =
+                        shown(Standing::Ended(State::Cancelled, Reason::CancelledAsRequested, "x".into()), o);
+                    o.recorded.job_id = None;
+                    o.recorded.submission = Some(attempted(o, 60));
+                },
+                "release",
+            ),
             ("over", |o| o.watched.latest = Some(remote("completed")), "release"),
             ("shared", |o| o.memory.left = Some("shared".into()), "release LeftRunning"),
             (

@@ -52,6 +52,12 @@ fn a_job_is_shared_with_who_follows_it_or_may_receive_it() {
         ("waits with the payload of our next run", page("b"), none.clone(), Share::None),
         ("another type", with(page("a"), "type", "spiderMaps".into()), none.clone(), Share::None),
         ("held back", with(page("a"), "suspend", true.into()), none.clone(), Share::None),
+        (
+            "held back, and what came of its submit is not known",
+            with(page("a"), "suspend", true.into()),
+            json!({"submission": {"bodyHash": hash("a"), "nonce": "n"}}),
+            Share::MayReceive,
+        ),
         ("cancelled", with(page("a"), "cancel", true.into()), none, Share::None),
         ("has another job", page("a"), json!({"jobID": "job-2"}), Share::None),
     ];

@@ -25,6 +25,10 @@ pub const HOME: &str = "spideriq-system";
 pub const ENDPOINT: &str = "http://127.0.0.1:8080/api/v1";
 pub const TOKEN: &str = "cli_sim:sk_sim:secret_sim";
 const NEXT_TOKEN: &str = "cli_sim:sk_sim:secret_next";
+/// One of the same client that does not name it.
+pub const OPAQUE_TOKEN: &str = "spideriq_pat_agent_secret";
+/// One of another client.
+pub const OTHER_TOKEN: &str = "cli_other:sk_other:secret_other";
 
 /// What is left after a run.
 pub struct Ended {
@@ -63,7 +67,9 @@ async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -
     let clock = api.clock.clone();
     api.operators_clock.jump(fate.plan().clock_ahead);
     let config = Config {
-        tokens: vec![TOKEN.to_owned(), NEXT_TOKEN.to_owned()],
+        tokens: [TOKEN, NEXT_TOKEN, &format!("{OPAQUE_TOKEN}=cli_sim"), OTHER_TOKEN]
+            .map(str::to_owned)
+            .to_vec(),
         rules: Rules::parse(scenario.rules).unwrap(),
         epoch: Some(start),
         seed: Some(1),
@@ -191,6 +197,17 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
                 let _ = store.delete(&job, &Value::Null, now);
                 let again = json!({"apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {}, "spec": spec});
                 store.create(&job, again, now).unwrap();
+            }
+        }
+        Deed::Restore(name) => {
+            let job = key("ScrapeJob", name);
+            if let Some(mut object) = store.get(&job) {
+                let metadata = ["annotations", "finalizers"].map(|field| (field, object["metadata"][field].take()));
+                object["metadata"] = metadata.into_iter().collect();
+                object.as_object_mut().unwrap().remove("status");
+                let _ = store.patch(&job, false, &json!({"metadata": {"finalizers": null}}), "user");
+                let _ = store.delete(&job, &Value::Null, now);
+                store.create(&job, object, now).unwrap();
             }
         }
         Deed::Clock(ahead) => api.operators_clock.jump(*ahead),

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::run::{OPAQUE_TOKEN, OTHER_TOKEN, TOKEN};
+
 /// One thing that a user does.
 #[derive(Clone, Debug)]
 pub enum Deed {
@@ -17,6 +19,8 @@ pub enum Deed {
     Replace(&'static str),
     /// Takes its finalizers off, deletes it, and creates it again.
     Recreate(&'static str),
+    /// Brings it back as a backup has it: without its status, under another uid.
+    Restore(&'static str),
     /// Makes the operator's clock wrong by so many seconds.
     Clock(i64),
     /// Deletes the kind itself, and so every job.
@@ -68,7 +72,7 @@ const SHORT: &str = "jobs: [{match: {contains: fails}, queued: 2, processing: 3,
 /// Every scenario; `SIM_SCENARIO` leaves those whose name has these words in it.
 pub fn all() -> Vec<Scenario> {
     let wanted = std::env::var("SIM_SCENARIO").unwrap_or_default();
-    let mut all = [lives(), verbs(), clocks(), acting()].concat();
+    let mut all = [lives(), verbs(), clocks(), acting(), accounts()].concat();
     all.retain(|scenario| scenario.name.contains(&wanted));
     all
 }
@@ -93,9 +97,12 @@ impl Scenario {
             Deed::Create(_, spec) => spec["type"] == "spiderMail",
             Deed::Delete(_) | Deed::DeleteKind | Deed::Recreate(_) => true,
             Deed::Edit(_, spec) => spec.get("runID").is_some() || spec.get("cancel").is_some(),
-            Deed::Annotate(..) | Deed::Replace(_) | Deed::Clock(_) | Deed::Token(_) | Deed::Faults(_) => {
-                false
-            }
+            Deed::Annotate(..)
+            | Deed::Replace(_)
+            | Deed::Restore(_)
+            | Deed::Clock(_)
+            | Deed::Token(_)
+            | Deed::Faults(_) => false,
         })
     }
 }
@@ -328,6 +335,76 @@ fn acting() -> Vec<Scenario> {
                 (1, Deed::Create("mail", mail("throttled"))),
             ],
             400,
+        ),
+    ]
+}
+
+/// Credentials that are wrong, opaque, or of somebody else, and what they were known for before.
+fn accounts() -> Vec<Scenario> {
+    const REJECTED: &str = "[{match: {path: /}, reply: {status: 401}}]";
+    vec![
+        scenario(
+            "the token is wrong for seven minutes",
+            vec![
+                (0, Deed::Token("cli_sim:sk_sim:wrong")),
+                (1, Deed::Create("acme", site("acme"))),
+                (420, Deed::Token(TOKEN)),
+            ],
+            1200,
+        ),
+        scenario(
+            "the token is rejected for seven minutes while a job runs, and good again",
+            vec![
+                (1, Deed::Create("long", with("long", &json!({"poll": {"intervalSeconds": 60}})))),
+                (30, Deed::Faults(REJECTED)),
+                (31, Deed::Create("waits", site("waits"))),
+                (430, Deed::Faults("[]")),
+            ],
+            1000,
+        ),
+        scenario(
+            "the token is rejected for seven minutes by a service that does not tell whose it is",
+            vec![
+                (
+                    0,
+                    Deed::Faults(
+                        "[{match: {path: whoami}, reply: {status: 404}}, {match: {path: /}, reply: {status: 401}}]",
+                    ),
+                ),
+                (1, Deed::Create("waits", site("waits"))),
+                (420, Deed::Faults("[{match: {path: whoami}, reply: {status: 404}}]")),
+            ],
+            1800,
+        ),
+        scenario(
+            "an outcome is not known while the token is of another client",
+            vec![
+                (0, Deed::Faults("[{match: {route: submit}, drop: after}]")),
+                (1, Deed::Create("acme", site("acme"))),
+                (30, Deed::Token(OTHER_TOKEN)),
+                (60, Deed::Faults("[]")),
+                (120, Deed::Token(TOKEN)),
+            ],
+            900,
+        ),
+        scenario(
+            "a job restored under an opaque token",
+            vec![
+                (0, Deed::Token(OPAQUE_TOKEN)),
+                (1, Deed::Create("mail", mail("mail"))),
+                (60, Deed::Restore("mail")),
+            ],
+            600,
+        ),
+        scenario(
+            "a job restored under an opaque token while it runs",
+            vec![
+                (0, Deed::Token(OPAQUE_TOKEN)),
+                (1, Deed::Create("long", site("long"))),
+                (60, Deed::Restore("long")),
+                (200, Deed::Delete("long")),
+            ],
+            900,
         ),
     ]
 }

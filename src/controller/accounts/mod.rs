@@ -8,8 +8,9 @@ mod open;
 pub use known::{AccountWriters, Known, account_caches};
 pub(super) use known::{Admission, takes_default};
 
+use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, future};
@@ -120,6 +121,7 @@ fn watched<K: Account>(
             context.accounts.remove(&key);
             context.secrets.forget(&key);
             context.tallies.forget(&key);
+            context.woken.forget(&key);
             if context.jobs_of(&key).is_empty() {
                 context.accounts.let_go(&key);
             }
@@ -134,6 +136,25 @@ fn watched<K: Account>(
         watcher::Event::Init => {}
     });
     noted.touched_objects()
+}
+
+/// How each account stood when its jobs were woken last.
+#[derive(Debug, Default)]
+pub(super) struct Woken(Mutex<HashMap<AccountKey, decide::AccountFacts>>);
+
+impl Woken {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountKey, decide::AccountFacts>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the account stands otherwise than then; the caller wakes them.
+    fn differs(&self, key: &AccountKey, facts: decide::AccountFacts) -> bool {
+        self.lock().insert(key.clone(), facts.clone()) != Some(facts)
+    }
+
+    fn forget(&self, key: &AccountKey) {
+        self.lock().remove(key);
+    }
 }
 
 /// What to do when an account came, went, or stands otherwise than before.
@@ -160,11 +181,14 @@ async fn reconcile<K: Account>(
     };
     let subject = Subject::of(account);
     let key = &subject.key;
-    let before = context.account_facts(key);
     context.secrets.watch(&context.client, key, subject.secret(&context));
     let facts = open(&context, &subject)
         .await
         .inspect_err(|_| context.metrics.reconciled(kind, "retried", begun.elapsed()))?;
+    // Before anything that can fail, and compared with what the jobs know, whoever changed it.
+    if context.woken.differs(key, context.account_facts(key)) {
+        changed(&context, key);
+    }
     let now = context.clock.now();
     let recorded = account.status().cloned().unwrap_or_default();
     let counted = tally::count(&context, key);
@@ -182,9 +206,6 @@ async fn reconcile<K: Account>(
         result = "written";
     }
     context.metrics.reconciled(kind, result, begun.elapsed());
-    if before != context.account_facts(key) {
-        changed(&context, key);
-    }
     Ok(again(&facts, now))
 }
 

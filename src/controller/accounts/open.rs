@@ -82,12 +82,19 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
         if let Some(until) = account.status.and_then(|status| status.retry_after.as_ref()) {
             session.gate.restore_pause(until.0);
         }
-        let who = who(&session).await;
-        match who.and_then(|who| who.client_id).filter(|_| opening.client_id.is_none()) {
-            // The service says whose token it is: from here on the budget is that client's.
-            Some(client_id) => opening.client_id = Some(client_id.chars().take(128).collect()),
-            None => return Ok(facts(&session, &opening)),
+        // Nothing is decided with an account of an unknown client while it may still be told: what was submitted with
+        // it before could not be known as its own.
+        if session.client_id.is_some() {
+            context.accounts.put_in_use(&session);
         }
+        let who = who(&session).await;
+        if let Some(client_id) = who.and_then(|who| who.client_id).filter(|_| opening.client_id.is_none()) {
+            // The service says whose token it is: from here on the budget is that client's.
+            opening.client_id = Some(client_id);
+            continue;
+        }
+        context.accounts.put_in_use(&session);
+        return Ok(facts(&session, &opening));
     }
 }
 

@@ -21,6 +21,12 @@ const LISTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Looks live whether the job is shared, and cancels it if it is not.
 pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Session>) -> Outcome {
+    let submitted = job.status.as_ref().and_then(|status| status.submission.as_ref());
+    let body = submitted.and_then(|submission| submission.body_hash.as_deref());
+    let Some(_exclusive) = context.exclusive.cancel(&session.endpoint, body).await else {
+        let why = "a submit of an equal payload is under way".to_owned();
+        return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why)));
+    };
     let permit = match turn(session, job, Lane::Cancel) {
         Ok(permit) => permit,
         Err(waiting) => return Outcome::NotYet(waiting),
@@ -28,8 +34,6 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
     if context.is_stopping() {
         return Outcome::Stopping;
     }
-    let type_ = job.status.as_ref().and_then(|status| status.type_.as_deref()).unwrap_or_default();
-    let _exclusive = context.exclusive.cancels(&session.endpoint, type_).await;
     match sharer(context, job, session).await {
         Err(error) => {
             let why = format!("the jobs of the cluster could not be listed: {error}");

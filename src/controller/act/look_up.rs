@@ -18,7 +18,7 @@ use crate::spideriq::{ListRow, PAGE};
 
 /// The most pages that are read of the list: a thousand jobs made since.
 pub(super) const MOST_PAGES: usize = 10;
-/// How long the pages after the first may wait for their turns in the budget.
+/// No page after the first is begun later than this, whatever its turns in the budget and the answers took.
 const LOOKS_FOR: Duration = Duration::from_secs(20);
 /// By how much the clocks of two machines may differ.
 const CLOCK_MARGIN: Duration = Duration::from_secs(60);
@@ -105,7 +105,7 @@ async fn made_since(
         if last {
             return Ok((rows, false));
         }
-        if page == pages {
+        if page == pages || context.clock.instant() >= until {
             break;
         }
         let turn = session.gate.acquire(Lane::Poll, &group, &key);

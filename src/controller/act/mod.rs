@@ -1,9 +1,11 @@
 //! Carries out a plan: at most one effect.
 
 mod cancel;
+mod exclusive;
 mod look_up;
 mod submit;
 
+pub(super) use exclusive::Exclusive;
 pub(super) use submit::nonce;
 
 use std::sync::Arc;
@@ -161,12 +163,7 @@ async fn release(context: &Context, job: &ScrapeJob, (event, o): (Option<&Event>
         Intent::read(job.annotations().get(INTENT).map(String::as_str))
         && job.metadata.deletion_timestamp.is_none()
     {
-        let status = job.status.as_ref();
-        let intent = Intent {
-            job_id: status.and_then(|status| status.job_id.clone()),
-            outcome: status.and_then(|status| status.state.clone()),
-            ..*intent
-        };
+        let intent = intent.of_what_is_over(&job.status.clone().unwrap_or_default());
         metadata.insert("annotations".to_owned(), json!({INTENT: annotation(&intent)}));
     }
     written(fenced(context, job, metadata).await)

@@ -17,7 +17,7 @@ use super::{Acted, annotation, fenced, finalizers, turn};
 use crate::account::{AccountKey, Session};
 use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, SubmissionRecord};
 use crate::decide::{
-    Accepted, Again, Attempt, Freshness, Intent, IntentFacts, Listed, Memory, Outcome, Standing,
+    Accepted, Again, Attempt, Body, Freshness, Intent, IntentFacts, Listed, Memory, Outcome, Standing,
     SubmitAnswer, SubmitOutcome, Verdict,
 };
 use crate::spideriq::budget::{Lane, Permit};
@@ -51,7 +51,14 @@ pub(super) async fn submit(
         Err(error) => return lost(job, &error),
     };
     // A check-then-cancel of an equal submit must not run between our record and the service's answer.
-    let _exclusive = context.exclusive.submits(&session.endpoint, &attempt.type_).await;
+    let equal = job
+        .spec
+        .payload
+        .iter()
+        .flat_map(|payload| Body::new(payload, None).equal_hashes().collect::<Vec<_>>());
+    let Some(_exclusive) = context.exclusive.submit(&session.endpoint, equal.collect()).await else {
+        return Outcome::Lost.into();
+    };
     // After the last wait without a bound: from here the request goes out within `BEGIN_WITHIN`, or not at all.
     if context.is_stopping() {
         return Outcome::Stopping.into();

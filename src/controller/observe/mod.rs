@@ -16,7 +16,7 @@ use super::context::Context;
 use super::memory::Remembered;
 use crate::account::Session;
 use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob};
-use crate::decide::{Body, Intent, JobFacts, Marks, Observed, Watched};
+use crate::decide::{Body, Intent, JobFacts, Marks, Observed, RemoteState, Watched};
 use crate::status::WriteError;
 
 /// Labels of what Argo CD (its own, and the one that it used by default before version 3) and Flux apply.
@@ -116,7 +116,8 @@ fn gitops(job: &ScrapeJob) -> bool {
     labelled || helm || GITOPS_ANNOTATIONS.iter().any(|mark| job.annotations().contains_key(*mark))
 }
 
-/// Keeps by the monotonic clock how long the recorded nonce has been seen without a job id, and that the run should end.
+/// Keeps by the monotonic clock how long the recorded nonce has been seen without a job id, that the run should end, and
+/// that its job is over.
 fn with_ages(context: &Context, job: &ScrapeJob, remembered: Remembered) -> crate::decide::Memory {
     let status = job.status.as_ref();
     let nonce = status
@@ -144,12 +145,18 @@ fn with_ages(context: &Context, job: &ScrapeJob, remembered: Remembered) -> crat
     let ends = deleted || status.is_some_and(|status| status.is_written() && status.run() != job.spec.run());
     let ending = ends.then(|| remembered.ending.filter(|(by, _)| *by == deleted).unwrap_or((deleted, now)));
     memory.ending_seen_for = ending.map_or(Duration::ZERO, |(_, since)| now.duration_since(since));
-    if !same || ending != remembered.ending {
+    let remote = status.filter(|status| !status.finished).and_then(|status| status.remote.as_ref());
+    let state = remote.and_then(|remote| remote.state.as_deref()).map(RemoteState::parse);
+    let is_over = state.is_some_and(|state| state.is_terminal());
+    let over = is_over.then(|| remembered.over.unwrap_or(now));
+    memory.over_seen_for = over.map_or(Duration::ZERO, |since| now.duration_since(since));
+    if !same || ending != remembered.ending || over != remembered.over {
         context.memories.set(&job.uid().unwrap_or_default(), |remembered| {
             if !same {
                 remembered.nonce = nonce.map(|nonce| (nonce, now));
             }
             remembered.ending = ending;
+            remembered.over = over;
         });
     }
     memory

@@ -10,7 +10,7 @@ use crate::api::{CancelReason, Origin, Reason, ScrapeJobStatus, State};
 use crate::decide::facts::Observed;
 use crate::decide::follow::terminal_state;
 use crate::decide::plan::{Plan, Standing};
-use crate::decide::submit::unknown_submission;
+use crate::decide::submit::{Intended, intended, unknown_submission};
 
 /// The next step of a run that is to be cancelled; `None` for one that is not, or that is over at the service, which
 /// then says how it ended.
@@ -20,7 +20,7 @@ pub(in crate::decide) fn next(o: &Observed) -> Option<Plan> {
         return None;
     }
     let has_job = o.recorded.job_id.is_some() || o.job.spec.job_id.is_some();
-    if !has_job && unknown_submission(o).is_none() {
+    if !has_job && unknown_submission(o).is_none() && !matches!(intended(o), Intended::Unclear(_)) {
         let message = "cancelled before anything was submitted".to_owned();
         return Some(Plan::Rest(Standing::Ended(State::Cancelled, Reason::CancelledAsRequested, message)));
     }

@@ -4,6 +4,7 @@ use super::{Ending, Terms, left, orphaned};
 use crate::decide::facts::Observed;
 use crate::decide::follow::{recorded_end, terminal_state};
 use crate::decide::plan::{Event, Plan, Standing};
+use crate::decide::submit::{Intended, adoptable, intended};
 
 /// The next step of an object that is being deleted.
 pub(in crate::decide) fn next(o: &Observed) -> Plan {
@@ -20,6 +21,11 @@ pub(in crate::decide) fn next(o: &Observed) -> Plan {
     if o.job.marks.force_orphan {
         return Plan::Release(abandoned(o));
     }
+    if !state.is_terminal()
+        && let Some(plan) = adoptable(o)
+    {
+        return plan;
+    }
     match super::next(o, &Terms { left: left(o), begun: o.job.deleted_at }) {
         Ending::Over(event) => Plan::Release(event),
         Ending::First(plan) => plan,
@@ -32,9 +38,15 @@ fn abandoned(o: &Observed) -> Option<Event> {
     let why = "the annotation spideriq.ai/force-orphan had the object go at once";
     match o.recorded.job_id.as_deref().or(o.job.spec.job_id.as_deref()) {
         Some(job_id) if running => Some(orphaned(&format!("job {job_id} may still be running: {why}"))),
+        Some(_) => None,
         None if super::unknown_submission(o).is_some() => Some(orphaned(&format!(
             "the outcome of its submit is not known, and {why}; look for it at the service"
         ))),
-        Some(_) | None => None,
+        None => match intended(o) {
+            Intended::Nothing => None,
+            Intended::Ours(intent) | Intended::Unclear(intent) => {
+                Some(orphaned(&format!("{}, and {why}; look for it at the service", super::told_of(intent))))
+            }
+        },
     }
 }

@@ -10,10 +10,11 @@ pub(super) mod sharing;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::Intent;
 use super::facts::Observed;
 use super::follow::{believed, terminal_state};
 use super::plan::{Event, LookUp, Plan, Standing};
-use super::submit::{is_settled, unknown_submission};
+use super::submit::{Intended, intended, is_settled, unknown_submission};
 use crate::api::{Origin, Reason};
 
 /// What is left to do about a run that is to end.
@@ -35,10 +36,13 @@ struct Terms {
 /// The next step of a run that is to end.
 fn next(o: &Observed, terms: &Terms) -> Ending {
     let late = terms.begun.is_some_and(|begun| o.end_waits(begun).is_zero());
+    if o.recorded.current_state().is_terminal() {
+        return Ending::Over(None);
+    }
     let Some(job_id) = o.recorded.job_id.as_deref().or(o.job.spec.job_id.as_deref()) else {
         return without_id(o, late);
     };
-    if o.recorded.current_state().is_terminal() || terminal_state(o).is_some() {
+    if terminal_state(o).is_some() {
         return Ending::Over(None);
     }
     if let Some(why) = terms.left.as_ref().or(o.memory.left.as_ref()) {
@@ -61,7 +65,7 @@ fn next(o: &Observed, terms: &Terms) -> Ending {
 /// A run without a job: nothing was sent, or nobody knows what came of it. Then the list is looked at once, when no
 /// request can be under way any more.
 fn without_id(o: &Observed, late: bool) -> Ending {
-    let Some(record) = unknown_submission(o) else { return Ending::Over(None) };
+    let Some(record) = unknown_submission(o) else { return unclear(o, late) };
     if let Some(candidates) = &o.memory.candidates {
         return Ending::Over(Some(orphaned(&unsettled(candidates, o.memory.listed_partly))));
     }
@@ -83,6 +87,26 @@ fn without_id(o: &Observed, late: bool) -> Ending {
                 .to_owned(),
         ))
     })
+}
+
+/// A run of which only an intent knows, and nobody can tell whether that is of this account's client.
+fn unclear(o: &Observed, late: bool) -> Ending {
+    let Intended::Unclear(intent) = intended(o) else { return Ending::Over(None) };
+    let told = told_of(intent);
+    if late {
+        return Ending::Over(Some(orphaned(&format!(
+            "{told}, and the account could not be used in time to end it; look for it at the service"
+        ))));
+    }
+    Ending::First(Plan::Rest(Standing::Cancelling(format!("{told}; waiting until its account can be used"))))
+}
+
+/// What an intent tells of the submit that it speaks of.
+fn told_of(intent: &Intent) -> String {
+    match &intent.job_id {
+        Some(job_id) => format!("the annotation spideriq.ai/submission names job {job_id}"),
+        None => "the annotation spideriq.ai/submission names a submit whose outcome is not known".to_owned(),
+    }
 }
 
 /// Why deletion or another run leaves the job running, if the spec has it so: as written, else only a job that this

@@ -19,8 +19,10 @@ pub(in crate::decide) fn next(o: &Observed) -> Option<Plan> {
     if running && left.is_none() && o.recorded.cancel_reason.is_none() {
         return Some(Plan::Latch(CancelReason::Superseded));
     }
-    let begun = o.recorded.cancel_time.as_ref().map(|time| time.0);
-    Some(match super::next(o, &Terms { left, begun }) {
+    // Without a job there is nothing to latch: then it counts from when this process saw it.
+    let seen = o.now.saturating_sub(o.memory.ending_seen_for).unwrap_or(o.now);
+    let begun = o.recorded.cancel_time.as_ref().map_or(seen, |time| time.0);
+    Some(match super::next(o, &Terms { left, begun: Some(begun) }) {
         Ending::Over(event) => Plan::Begin(event),
         Ending::First(plan) => plan,
     })

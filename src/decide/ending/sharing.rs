@@ -27,7 +27,10 @@ pub fn share(ours: &ScrapeJob, other: &ScrapeJob) -> Share {
     // A run that is still to be submitted may receive the job as the answer to an equal payload.
     let next_run = other.status.as_ref().is_some_and(|status| status.run() != other.spec.run());
     let submits = next_run || (has.is_none() && !finished);
-    let held_back = other.spec.suspended() || other.spec.cancel == Some(true);
+    // Held back or not, what was sent may have been answered with it.
+    let sent = other.status.as_ref().and_then(|status| status.submission.as_ref());
+    let unknown = !next_run && sent.is_some_and(|record| record.nonce.is_some());
+    let held_back = (other.spec.suspended() && !unknown) || other.spec.cancel == Some(true);
     let equal = submits && !held_back && type_of(other) == type_of(ours) && equal_payload(ours, other);
     if equal { Share::MayReceive } else { Share::None }
 }

@@ -11,6 +11,9 @@ use super::super::plan::{Again, CancelOutcome, Event, Standing};
 use super::Settling;
 use crate::api::CancelReason;
 
+/// After so many looks that do not confirm a cancel, about half a minute, it is sent again.
+const CONFIRMS: u32 = 4;
+
 impl Settling<'_> {
     pub(super) fn status(&mut self, status: &Result<RemoteJob, Trouble>) {
         match status {
@@ -23,6 +26,8 @@ impl Settling<'_> {
                     self.standing = Some(follow::ended(self.o, &job.state, &self.record, false));
                 } else {
                     self.retry();
+                    // What was refused, or lost on the service's side, is asked for again.
+                    self.memory.cancel_sent = self.memory.tries < CONFIRMS;
                     self.standing = Some(Standing::Cancelling(
                         "the service took the cancel and has not confirmed it yet".to_owned(),
                     ));

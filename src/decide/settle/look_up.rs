@@ -6,7 +6,6 @@ use super::Settling;
 use crate::api::Reason;
 use crate::decide::facts::Trouble;
 use crate::decide::plan::{Again, Listed, LookUp, Plan, Standing};
-use crate::decide::submit::unknown_submission;
 
 impl Settling<'_> {
     pub(super) fn candidates(&mut self, plan: &Plan, found: &Result<Listed, Trouble>) {
@@ -49,8 +48,6 @@ impl Settling<'_> {
                 candidates.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
             )
         };
-        // A restored intent is the only record of the submit: from here on the status carries it.
-        self.record.submission = unknown_submission(self.o);
         self.standing = Some(Standing::Held(
             Reason::SubmissionAmbiguous,
             format!(

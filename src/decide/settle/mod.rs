@@ -90,12 +90,24 @@ impl<'a> Settling<'a> {
         if let Some(id) = &o.job.spec.job_id {
             this.record.job_id = Some(id.clone());
         }
+        this.name_client();
         if follow::believed(o)
             && let Some(latest) = &o.watched.latest
         {
             this.fold(latest);
         }
         this
+    }
+
+    /// The client of a submit that was made before the service had named it: the Secret is still the same.
+    fn name_client(&mut self) {
+        if let (Some(record), Some(account)) = (&mut self.record.submission, self.o.account.usable())
+            && !self.o.recorded.finished
+            && record.credential.as_ref() == Some(&account.credential)
+            && record.endpoint.as_ref() == Some(&account.endpoint)
+        {
+            record.client_id = record.client_id.take().or_else(|| account.client_id.clone());
+        }
     }
 
     /// `undone`: the plan's effect was not carried out.
@@ -116,6 +128,14 @@ impl<'a> Settling<'a> {
             Some(Standing::Waiting(Reason::RateLimited | Reason::WaitingForBudget, _)) | None
         ) {
             self.record.retry_after = None;
+        }
+        // What only an intent knew is recorded, so that no later change of the object hides it.
+        let this_run = !self.o.recorded.is_written() || self.record.run() == self.o.recorded.run();
+        if matches!(self.standing, Some(Standing::Unknown(_) | Standing::Held(..)))
+            && this_run
+            && self.record.submission.is_none()
+        {
+            self.record.submission = unknown_submission(self.o);
         }
         // What waits may still be given another account.
         if (self.record.job_id.is_some() || self.record.submission.is_some())
@@ -198,6 +218,12 @@ impl<'a> Settling<'a> {
             Plan::Rest(Standing::Following(..)) => {
                 self.standing = Some(follow::standing(self.o, &self.record));
             }
+            // The first look at a mirrored job.
+            Plan::Rest(Standing::Waiting(..))
+                if self.o.job.spec.job_id.is_some() && self.record.remote.is_some() =>
+            {
+                self.standing = Some(follow::standing(self.o, &self.record));
+            }
             Plan::Rest(standing) => self.standing = Some(standing.clone()),
             Plan::Adopt(job_id) => self.adopt(job_id),
             Plan::Latch(reason) => self.latch(*reason),
@@ -256,16 +282,10 @@ impl<'a> Settling<'a> {
                 if self.o.recorded.retry_after.is_none() {
                     self.record.retry_after = waiting.paused_until.or(waiting.estimate).map(Time);
                 }
-                match waiting.paused_until {
-                    Some(_) => Standing::Waiting(
-                        Reason::RateLimited,
-                        "the account pauses; the job goes on when the pause is over".to_owned(),
-                    ),
-                    None => Standing::Waiting(
-                        Reason::WaitingForBudget,
-                        "waiting for its turn in the account's request budget".to_owned(),
-                    ),
-                }
+                // A pause that ends and begins again is told once.
+                let paused =
+                    waiting.paused_until.is_some() || follow::is_recorded(self.o, Reason::RateLimited);
+                if paused { submit::rate_limited() } else { submit::waits_for_budget() }
             }
             // That its outcome is not known, and why, has been told.
             Plan::Submit(_) | Plan::LookUp(_) => return,

@@ -35,7 +35,6 @@ impl Settling<'_> {
     /// A read at the end failed: it is tried again until enough is enough (R7).
     fn read_failed(&mut self) {
         self.memory.failed_reads += 1;
-        self.memory.first_failed_read.get_or_insert(self.o.now);
         let after = Observed { memory: self.memory.clone(), ..self.o.clone() };
         if follow::reads_left(&after) {
             self.again = Some(Again::After(pause(self.memory.failed_reads)));

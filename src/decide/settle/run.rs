@@ -86,10 +86,9 @@ impl Settling<'_> {
     }
 }
 
-/// Whether a run may have cost something or came to an end: only then is its runID used up.
+/// Whether anything was sent for a run: only then is its runID used up. What the service refused has left its hash.
 fn is_known(status: &ScrapeJobStatus) -> bool {
-    let sent = status.submission.as_ref().is_some_and(|record| record.nonce.is_some());
-    sent || status.job_id.is_some() || status.current_state().is_terminal()
+    status.submission.is_some() || status.job_id.is_some()
 }
 
 /// The run that a status speaks of, as the history keeps it.

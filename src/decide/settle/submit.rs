@@ -85,16 +85,13 @@ impl Settling<'_> {
             ),
             Trouble::Throttled(until, _) => {
                 self.record.retry_after = until.map(Time);
-                Standing::Waiting(Reason::RateLimited, "the service asked the account to wait".to_owned())
+                rate_limited()
             }
             Trouble::NotFound(words) | Trouble::Unavailable(words) => Standing::Waiting(
                 Reason::ServiceUnavailable,
                 format!("the service cannot be reached: {words}"),
             ),
-            Trouble::NoBudget(_) => Standing::Waiting(
-                Reason::WaitingForBudget,
-                "waiting for its turn in the account's request budget".to_owned(),
-            ),
+            Trouble::NoBudget(_) => waits_for_budget(),
         }
     }
 
@@ -124,6 +121,18 @@ impl Settling<'_> {
         self.standing = Some(Standing::Unknown(format!("the outcome of a submit is not known: {why}")));
         self.again = Some(Again::After(super::pause(2)));
     }
+}
+
+/// The service asked the account to wait.
+pub(super) fn rate_limited() -> Standing {
+    let message = "the service asked the account to wait; the job goes on when the pause is over".to_owned();
+    Standing::Waiting(Reason::RateLimited, message)
+}
+
+/// It is others' turn.
+pub(super) fn waits_for_budget() -> Standing {
+    let message = "waiting for its turn in the account's request budget".to_owned();
+    Standing::Waiting(Reason::WaitingForBudget, message)
 }
 
 fn of_first(accepted: &Accepted) -> Origin {
@@ -162,7 +171,12 @@ fn of_repeat(o: &Observed, record: &SubmissionRecord, accepted: &Accepted) -> Or
     let begun =
         record.started_at.as_ref().and_then(|time| by_their_clock(o.now, time.0, accepted.server_date));
     match (accepted.job.created_at, begun) {
-        (Some(created), Some(begun)) if created + CLOCK_MARGIN >= begun => Origin::Submitted,
+        // An answer may name the last minute of time.
+        (Some(created), Some(begun))
+            if created.saturating_add(CLOCK_MARGIN).is_ok_and(|latest| latest >= begun) =>
+        {
+            Origin::Submitted
+        }
         (Some(_) | None, _) => Origin::Cached,
     }
 }

@@ -56,7 +56,7 @@ enum Waiter {
 #[derive(Debug)]
 enum Place {
     Queued { ticket: Ticket, lane: Lane, since: Timestamp },
-    Granted(Permit),
+    Granted { permit: Permit, lane: Lane },
 }
 
 /// One request that may be made now. Dropped unused, its turn goes to somebody else.
@@ -119,11 +119,11 @@ impl Gate {
     /// then it has 15 seconds to ask again.
     pub fn reserve(&self, key: &str, lane: Lane, group: &str, subject: &str) -> Reservation {
         let now = self.shared.clock.steady();
+        // A turn in another lane is none in this one. Dropped after the lock is, because that takes it again.
+        let left = self.shared.lock().leave_other(key, lane);
+        drop(left);
         {
             let mut state = self.shared.lock();
-            if matches!(&state.places.get(key), Some(Place::Queued { lane: other, .. }) if *other != lane) {
-                state.leave(key);
-            }
             if !state.places.contains_key(key) {
                 let ticket = state.budget.enqueue(lane, group, subject);
                 let waiter = Waiter::Key(key.to_owned());
@@ -134,7 +134,7 @@ impl Gate {
         self.shared.turn_for(Some(key));
         let mut state = self.shared.lock();
         match state.places.remove(key) {
-            Some(Place::Granted(permit)) => Reservation::Granted(permit),
+            Some(Place::Granted { permit, .. }) => Reservation::Granted(permit),
             Some(Place::Queued { ticket, lane, since }) => {
                 state.places.insert(key.to_owned(), Place::Queued { ticket, lane, since });
                 let wall = |at| self.shared.clock.as_wall(at);
@@ -247,6 +247,12 @@ impl Drop for Leave<'_> {
 }
 
 impl State {
+    /// Takes a key out that has its place in another lane than this.
+    fn leave_other(&mut self, key: &str, mine: Lane) -> Option<Place> {
+        let (Place::Queued { lane, .. } | Place::Granted { lane, .. }) = self.places.get(key)?;
+        if *lane == mine { None } else { self.leave(key) }
+    }
+
     /// Takes a key out; the permit that it may have had is dropped by the caller, outside of the lock.
     fn leave(&mut self, key: &str) -> Option<Place> {
         let place = self.places.remove(key);
@@ -276,22 +282,22 @@ impl Shared {
         let mut state = self.lock();
         for ticket in state.budget.grant(now) {
             let permit = Permit { gate: Arc::downgrade(self), ticket, used: false };
-            let waiting = state.waiters.remove(&ticket);
-            if let Some(Waiting { lane, since, .. }) = &waiting {
-                let waited = Duration::try_from(now.duration_since(*since)).unwrap_or_default();
-                self.metrics.waited(lane.as_str(), waited);
-            }
-            match waiting.map(|waiting| waiting.waiter) {
-                Some(Waiter::Future(sender)) => unwanted.extend(sender.send(permit).err()),
-                Some(Waiter::Key(key)) => {
+            let Some(Waiting { lane, since, waiter }) = state.waiters.remove(&ticket) else {
+                unwanted.push(permit);
+                continue;
+            };
+            let waited = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+            self.metrics.waited(lane.as_str(), waited);
+            match waiter {
+                Waiter::Future(sender) => unwanted.extend(sender.send(permit).err()),
+                Waiter::Key(key) => {
                     if asking != Some(key.as_str()) {
                         // The receiver goes only when the process stops.
                         let _ = self.turns.send(key.clone());
                         self.keep_for_a_while(key.clone(), ticket);
                     }
-                    state.places.insert(key, Place::Granted(permit));
+                    state.places.insert(key, Place::Granted { permit, lane });
                 }
-                None => unwanted.push(permit),
             }
         }
         let next = state.budget.next_change(now);
@@ -324,8 +330,7 @@ impl Shared {
             tokio::time::sleep(KEPT).await;
             let Some(gate) = gate.upgrade() else { return };
             let mut state = gate.lock();
-            let unused =
-                matches!(state.places.get(&key), Some(Place::Granted(permit)) if permit.ticket == ticket);
+            let unused = matches!(state.places.get(&key), Some(Place::Granted { permit, .. }) if permit.ticket == ticket);
             let dropped = unused.then(|| state.places.remove(&key));
             drop(state);
             drop(dropped);

@@ -105,6 +105,14 @@ pub struct Whoami {
     pub client_id: Option<String>,
 }
 
+impl Whoami {
+    pub(in crate::spideriq) fn read(body: &[u8], secret: &str) -> Result<Self, String> {
+        let said: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let client_id = said.client_id.map(|id| text(&id, secret).chars().take(128).collect());
+        Ok(Self { client_id })
+    }
+}
+
 /// The fields of a job wherever one is told; values of a wrong type count as missing, so that one of them hides
 /// nothing else.
 #[derive(Deserialize)]

@@ -20,13 +20,16 @@ pub(in crate::spideriq) fn text(raw: &str, secret: &str) -> String {
     clean
 }
 
-/// A time with or without a zone (then UTC) and with or without a fraction; anything else is none.
+/// A time with or without a zone (then UTC) and with or without a fraction; anything else is none, and so is one before
+/// 1970: Kubernetes stores no time of the first years.
 pub(in crate::spideriq) fn timestamp(raw: &str) -> Option<Timestamp> {
     let raw = raw.trim();
-    raw.parse().ok().or_else(|| {
+    let zoned: Option<Timestamp> = raw.parse().ok();
+    let time = zoned.or_else(|| {
         let civil: DateTime = raw.parse().ok()?;
         civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
-    })
+    });
+    time.filter(|time| *time >= Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -42,6 +45,7 @@ mod tests {
             ("2025-10-27T12:00:00+02:00", Some("2025-10-27T10:00:00Z")),
             ("2025-10-27 10:00:00", Some("2025-10-27T10:00:00Z")),
             ("yesterday", None),
+            ("-000100-01-01T00:00:00Z", None),
             ("", None),
         ];
         for (raw, expected) in cases {

@@ -1,0 +1,134 @@
+//! Keeps a look at who shares a job, with the cancel after it, apart from the submits that might be answered with the
+//! job: those of an equal payload at its endpoint. Submits do not wait for each other, nor do cancels.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// The longest that one waits for the other; then it is looked at again later.
+const WAITS_FOR: Duration = Duration::from_secs(5);
+
+/// What is under way.
+#[derive(Debug, Default)]
+pub(in crate::controller) struct Exclusive {
+    under_way: watch::Sender<Vec<UnderWay>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Submit,
+    Cancel,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    kind: Kind,
+    endpoint: String,
+    /// Of the bodies that the service may take for one.
+    hashes: Vec<String>,
+}
+
+/// What is under way until this is dropped.
+#[derive(Debug)]
+pub(in crate::controller) struct Exclusion<'a> {
+    of: &'a Exclusive,
+    mine: (Kind, String, Vec<String>),
+}
+
+impl Exclusive {
+    /// Begins a submit of one of these bodies; `None` where a cancel of a job of such a body takes too long.
+    pub(in crate::controller) async fn submit(
+        &self,
+        endpoint: &str,
+        hashes: Vec<String>,
+    ) -> Option<Exclusion<'_>> {
+        self.begin((Kind::Submit, endpoint.to_owned(), hashes)).await
+    }
+
+    /// Begins a cancel of a job of this body; `None` where a submit of an equal one takes too long.
+    pub(in crate::controller) async fn cancel(
+        &self,
+        endpoint: &str,
+        hash: Option<&str>,
+    ) -> Option<Exclusion<'_>> {
+        // A job of an unknown body can be answered to no submit that is known here.
+        let hashes = hash.into_iter().map(str::to_owned).collect();
+        self.begin((Kind::Cancel, endpoint.to_owned(), hashes)).await
+    }
+
+    async fn begin(&self, mine: (Kind, String, Vec<String>)) -> Option<Exclusion<'_>> {
+        let waiting = async {
+            let mut ends = self.under_way.subscribe();
+            while !self.begins(&mine) {
+                // The sender lives as long as this does.
+                let _ = ends.changed().await;
+            }
+        };
+        tokio::time::timeout(WAITS_FOR, waiting).await.ok()?;
+        Some(Exclusion { of: self, mine })
+    }
+
+    /// Begins it if nothing that is under way keeps it apart.
+    fn begins(&self, (kind, endpoint, hashes): &(Kind, String, Vec<String>)) -> bool {
+        let mut begun = false;
+        self.under_way.send_if_modified(|under_way| {
+            begun = !under_way.iter().any(|other| {
+                other.kind != *kind
+                    && other.endpoint == *endpoint
+                    && other.hashes.iter().any(|hash| hashes.contains(hash))
+            });
+            if begun {
+                let (endpoint, hashes) = (endpoint.clone(), hashes.clone());
+                under_way.push(UnderWay { kind: *kind, endpoint, hashes });
+            }
+            // Only an end is news to those who wait.
+            false
+        });
+        begun
+    }
+}
+
+impl Drop for Exclusion<'_> {
+    fn drop(&mut self) {
+        let (kind, endpoint, hashes) = &self.mine;
+        self.of.under_way.send_modify(|under_way| {
+            let mine = under_way.iter().position(|other| {
+                other.kind == *kind && other.endpoint == *endpoint && other.hashes == *hashes
+            });
+            // Two of the same kind and bodies are as good as each other.
+            if let Some(mine) = mine {
+                under_way.swap_remove(mine);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Exclusive;
+
+    fn hashes(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancel_and_a_submit_of_one_body_wait_for_each_other_and_nobody_else_does() {
+        let exclusive = Exclusive::default();
+        let cancel = exclusive.cancel("https://a", Some("one")).await.unwrap();
+        let beside = [
+            exclusive.cancel("https://a", Some("one")).await,
+            exclusive.cancel("https://a", None).await,
+            exclusive.submit("https://a", hashes(&["two", "three"])).await,
+            exclusive.submit("https://b", hashes(&["one"])).await,
+        ];
+        assert!(beside.iter().all(Option::is_some));
+        assert!(exclusive.submit("https://a", hashes(&["zero", "one"])).await.is_none(), "it waits in vain");
+        let (begun, ()) = tokio::join!(exclusive.submit("https://a", hashes(&["zero", "one"])), async {
+            tokio::task::yield_now().await;
+            drop((cancel, beside));
+        });
+        let _begun = begun.unwrap();
+        assert!(exclusive.cancel("https://a", Some("zero")).await.is_none());
+        assert!(exclusive.cancel("https://a", Some("two")).await.is_some());
+    }
+}
