@@ -76,6 +76,9 @@ impl Model for Checked {
             Property::always("S2 every job is named", |model: &Self, world: &World| {
                 !world.broken.contains(&Law::S2) && (model.fair(world).is_some() || all_named(world))
             }),
+            Property::always("S3 what another is about to receive is not cancelled", |_, world: &World| {
+                !world.broken.contains(&Law::S3)
+            }),
             Property::always("S4 terminal is final", |_, world: &World| !world.broken.contains(&Law::S4)),
             Property::always("S5 what another uses is not cancelled", |_, world: &World| {
                 !world.broken.contains(&Law::S5)

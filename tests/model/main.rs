@@ -95,6 +95,7 @@ fn two_objects_of_one_payload() {
 }
 
 const S1: &str = "S1 a run is billed once";
+const S3: &str = "S3 what another is about to receive is not cancelled";
 const S4: &str = "S4 terminal is final";
 const S5: &str = "S5 what another uses is not cancelled";
 const S9: &str = "S9 nothing is sent for what is gone";
@@ -118,9 +119,18 @@ fn without_the_wait_a_request_outlives_its_object() {
 }
 
 #[test]
-fn without_the_list_a_shared_job_is_cancelled() {
+fn without_those_who_follow_it_a_shared_job_is_cancelled() {
     let asks = vec![Ask::Delete(0)];
-    breaks(S5, Setup { objects: 2, broken: Some(Break::NoList), asks, slow: true, ..Setup::default() });
+    breaks(S5, Setup { objects: 2, broken: Some(Break::WaitersOnly), asks, slow: true, ..Setup::default() });
+}
+
+#[test]
+fn without_those_who_wait_a_job_is_cancelled_that_is_about_to_be_received() {
+    let asks = vec![Ask::Delete(0)];
+    breaks(
+        S3,
+        Setup { objects: 2, broken: Some(Break::FollowersOnly), asks, slow: true, ..Setup::default() },
+    );
 }
 
 #[test]

@@ -77,14 +77,12 @@ pub fn reconcile(setup: &Setup, world: &mut World, at: (usize, usize)) -> Option
             if world.views[replica].iter().any(|view| view.chain.excludes()) {
                 return None;
             }
-            match is_shared(setup, world, object, &base) {
-                Some(left) if !setup.breaks(Break::NoList) => (Outcome::Cancel(left), None),
-                Some(_) | None => {
-                    let decision = Keyed::named(name(world, at, &base), decision);
-                    world.views[replica][object].chain = Chain::Listed { decision, base };
-                    return Some(());
-                }
-            }
+            let Some(left) = is_shared(setup, world, object, &base) else {
+                let decision = Keyed::named(name(world, at, &base), decision);
+                world.views[replica][object].chain = Chain::Listed { decision, base };
+                return Some(());
+            };
+            (Outcome::Cancel(left), None)
         }
         Plan::LookUp(_) => (Outcome::Candidates(Ok(service::candidates(setup, world, at, &base))), None),
         Plan::Confirm | Plan::Look => (Outcome::Status(Ok(service::look(world, &base))), None),

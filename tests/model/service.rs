@@ -2,8 +2,8 @@
 
 use spideriq_operator::decide::{CancelOutcome, Candidate, Listed, RemoteJob, Share, share};
 
-use super::setup::{Setup, remote};
-use super::world::{Answer, Chain, Job, JobState, Law, Snap, Told, World, job_name, job_number};
+use super::setup::{Break, Setup, remote};
+use super::world::{Answer, Chain, Job, JobState, Law, Object, Snap, Told, World, job_name, job_number};
 
 /// A request to submit arrives: an equal payload finds the earlier job, whatever its state, if the type is one for
 /// which the service looks.
@@ -45,7 +45,11 @@ pub fn is_shared(setup: &Setup, world: &World, object: usize, base: &Snap) -> Op
     let others = world.objects.iter().enumerate().filter(|(other, _)| *other != object);
     let mut live = others.filter_map(|(_, other)| other.as_ref());
     // All are of one client.
-    let shared = live.any(|other| share(&ours, &setup.job(other)) != Share::None);
+    let shared = live.any(|other| match share(&ours, &setup.job(other)) {
+        Share::None => false,
+        Share::Follows => !setup.breaks(Break::WaitersOnly),
+        Share::MayReceive => !setup.breaks(Break::FollowersOnly),
+    });
     shared.then(|| CancelOutcome::Left("another ScrapeJob uses it, too".to_owned()))
 }
 
@@ -61,27 +65,37 @@ pub fn cancel(setup: &Setup, world: &mut World, object: usize, base: &Snap) -> C
     if world.jobs[job].state != JobState::Queued {
         return CancelOutcome::AlreadyOver;
     }
-    if (0..world.objects.len()).any(|other| other != object && uses(setup, world, other, job)) {
+    let others: Vec<usize> = (0..world.objects.len()).filter(|other| *other != object).collect();
+    if others.iter().any(|other| follows(world, *other, job)) {
         world.broken.insert(Law::S5);
+    }
+    if others.iter().any(|other| receives(setup, world, *other, job)) {
+        world.broken.insert(Law::S3);
     }
     world.jobs[job].state = JobState::Cancelled;
     CancelOutcome::Sent
 }
 
-/// Whether a live object follows this job, or a request of it that has begun will be answered with it.
-fn uses(setup: &Setup, world: &World, object: usize, job: usize) -> bool {
-    let Some(found) = world.objects[object].as_ref() else { return false };
-    if found.deleted.is_some() || found.wish.cancel {
-        return false;
-    }
-    let follows = found.status.job_id == Some(job_name(job)) && !found.status.finished;
+/// The object, if it stays and is not cancelled.
+fn wanted(world: &World, object: usize) -> Option<&Object> {
+    world.objects[object].as_deref().filter(|found| found.deleted.is_none() && !found.wish.cancel)
+}
+
+/// Whether an object follows this job.
+fn follows(world: &World, object: usize, job: usize) -> bool {
+    wanted(world, object)
+        .is_some_and(|found| found.status.job_id == Some(job_name(job)) && !found.status.finished)
+}
+
+/// Whether a request of an object that has begun will be, or was, answered with this job.
+fn receives(setup: &Setup, world: &World, object: usize, job: usize) -> bool {
     let arrives = world.flights.iter().any(|flight| {
         flight.object == object && setup.deduplicates && flight.payload == world.jobs[job].payload
     });
     let answered = world.views.iter().any(|views| {
         matches!(&views[object].chain, Chain::Answered { answer: Answer::Accepted { job: theirs, .. }, .. } if *theirs == job)
     });
-    follows || arrives || answered
+    wanted(world, object).is_some() && (arrives || answered)
 }
 
 /// The list, as a replica reads it for an unknown outcome: claimed is what its cache shows to have an owner.

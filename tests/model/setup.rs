@@ -42,8 +42,10 @@ pub enum Break {
     NoFence,
     /// An unknown outcome is settled at once, without the 18 s.
     NoWait,
-    /// A cancel is sent without a live list.
-    NoList,
+    /// The list is looked through for those only that have no job yet.
+    WaitersOnly,
+    /// The list is looked through for those only that follow the job already.
+    FollowersOnly,
     /// The write with the job's id is made whatever has become of the run meanwhile.
     WriteOverAnything,
 }

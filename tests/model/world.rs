@@ -251,10 +251,12 @@ pub enum Told {
 pub enum Law {
     /// A job was left running that nothing names.
     S2,
-    /// A job was cancelled that another live object uses.
-    S5,
+    /// A job was cancelled that another live object is about to receive.
+    S3,
     /// A terminal status was changed within a run.
     S4,
+    /// A job was cancelled that another live object follows.
+    S5,
     /// A request was sent for an object that is gone.
     S9,
 }
