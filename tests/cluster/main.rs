@@ -15,6 +15,7 @@ mod costs;
 mod crashes;
 mod deletion;
 mod going;
+mod kstatus;
 mod leader;
 mod life;
 mod manifest;
