@@ -1,7 +1,17 @@
-//! How the API server and the operator's own port are reached.
+//! How the API server and the operator's own port are reached, and where the service runs.
+
+use std::sync::OnceLock;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use testbed::Testbed;
+use tokio::runtime::{Builder, Runtime};
+
+/// A thread of the service's own: it has to answer while a test waits for kubectl.
+pub fn elsewhere() -> &'static Runtime {
+    // Never dropped, because that is not allowed where other tasks run.
+    static ELSEWHERE: OnceLock<Runtime> = OnceLock::new();
+    ELSEWHERE.get_or_init(|| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap())
+}
 
 /// What the operator of this log answers on a path of its own port; empty while it does not listen.
 pub async fn http(log: &str, path: &str) -> String {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use testbed::Testbed;
 
 pub use super::manifest::{condition, job, site, state_of};
+use super::reach::elsewhere;
 pub use super::reach::{admin, http};
 
 /// The token of every test; it must never be seen anywhere but in a Secret.
@@ -105,7 +106,7 @@ impl World {
             no_limits: true,
             ..Config::default()
         };
-        let service = Emulator::start(config).await.unwrap();
+        let service = elsewhere().spawn(Emulator::start(config)).await.unwrap().unwrap();
         let endpoint = service.base_url();
         let client = admin(&bed).await;
         let program = env!("CARGO_BIN_EXE_spideriq-operator").into();

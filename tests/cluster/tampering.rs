@@ -55,7 +55,7 @@ fn replace(world: &World, how: &[&str], manifest: &str) {
     world.bed.run("kubectl", &arguments, manifest).unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn an_intent_edited_while_its_job_runs_changes_nothing() {
     let world = World::new("edited", ENDLESS).await;
     let edits: [(&str, Edit); 4] = [
@@ -87,7 +87,7 @@ async fn an_intent_edited_while_its_job_runs_changes_nothing() {
     assert_eq!(world.requests("submit").len(), edits.len());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn an_unknown_outcome_is_held_where_its_time_was_edited() {
     let world = World::new("future", ENDLESS).await;
     world.faults("[{match: {route: submit}, when: {first: 1}, drop: after}]");
@@ -107,7 +107,7 @@ async fn an_unknown_outcome_is_held_where_its_time_was_edited() {
     assert_eq!((world.requests("submit").len(), world.made().len()), (1, 1));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_status_edited_or_removed_by_hand_is_mended_and_costs_nothing() {
     let world = World::new("status", ENDLESS).await;
     for name in ["lowered", "words", "removed", "over"] {
@@ -137,7 +137,7 @@ async fn a_status_edited_or_removed_by_hand_is_mended_and_costs_nothing() {
     assert_eq!((world.requests("submit").len(), world.made().len()), (5, 4));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_finalizer_taken_off_by_hand_is_put_back_with_the_intent() {
     let world = World::new("finalizer", ENDLESS).await;
     world.site("acme", "");
@@ -157,7 +157,7 @@ async fn a_finalizer_taken_off_by_hand_is_put_back_with_the_intent() {
     assert_eq!(world.requests("submit").len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn replaced_between_the_writes_of_a_submit_and_recreated_under_its_name() {
     let world = World::new("replaced", QUICK).await;
     // Replaced while its request is under way: intent and finalizer are gone when the answer comes.
@@ -185,7 +185,7 @@ async fn replaced_between_the_writes_of_a_submit_and_recreated_under_its_name() 
     assert_eq!(world.made().len(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_job_id_may_be_mirrored_twice_and_never_from_another_client() {
     let world = World::new("mirrors", "{}").await;
     let foreign = "cli_other:sk_other:secret_other";
@@ -209,7 +209,7 @@ async fn a_job_id_may_be_mirrored_twice_and_never_from_another_client() {
     assert!(world.requests("cancel").is_empty() && world.requests("submit").is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_backup_without_its_status_finds_its_jobs_again() {
     let mut world = World::new("restore", ENDLESS).await;
     for name in ["over", "runs"] {
@@ -250,7 +250,7 @@ async fn a_backup_without_its_status_finds_its_jobs_again() {
     assert_eq!(world.requests("submit").len(), 3);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn credentials_of_another_client_settle_and_end_nothing() {
     let world = World::new("tenant", ENDLESS).await;
     let foreign = "cli_other:sk_other:secret_other";

@@ -61,8 +61,7 @@ async fn an_account_counts_its_jobs_and_says_what_becomes_of_it() {
     assert_eq!(told, [("Normal", "Available"), ("Warning", "CredentialsRejected")]);
 }
 
-// The emulated service has to answer while kubectl waits.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn several_namespaces_are_watched_side_by_side() {
     let bed = testbed::Testbed::attach().unwrap();
     let mut world = World::on(bed, "several", &["more"], "jobs: [{queued: 0.1, processing: 0.1}]").await;

@@ -57,8 +57,7 @@ async fn a_run_is_paid_for_once_whatever_is_put_back() {
     assert_eq!(world.made().len(), 4);
 }
 
-// The emulated service has to answer while Helm waits.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn helm_rolls_a_failed_run_back_at_no_cost() {
     let world = World::new("rollback", RULES).await;
     let chart = std::env::temp_dir().join(format!("{}-chart", world.namespace));

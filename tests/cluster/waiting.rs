@@ -189,7 +189,8 @@ async fn an_intent_written_by_hand_neither_stops_nor_doubles_a_job() {
 #[tokio::test]
 async fn refused_work_is_left_alone_although_the_token_is_good() {
     let world = World::new("forbidden", "jobs: [{queued: 0.1, end: processing}]").await;
-    world.site("runs", "");
+    // A look at it that is refused before the submit is decided on would leave none to be refused.
+    world.site("runs", ", poll: {intervalSeconds: 10}");
     world.until("runs", "Processing").await;
     world.faults(
         "[{match: {route: submit}, reply: {status: 403}}, {match: {route: status}, reply: {status: 403}}]",
@@ -199,9 +200,10 @@ async fn refused_work_is_left_alone_although_the_token_is_good() {
     world.until_because("refused", "Pending", "CredentialsRejected").await;
     // The account is looked at, and its token found good; that alone is no reason to try the work again.
     world.until_true("the account was asked about", |world| world.requests("whoami").len() > asked).await;
+    let refused = |route: &str| world.requests(route).iter().filter(|r| r.status == Some(403)).count();
+    world.until_true("a look was refused, too", |_| refused("status") > 0).await;
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    let refused = world.requests("submit").iter().filter(|request| request.status == Some(403)).count();
-    assert_eq!(refused, 1);
+    assert_eq!(refused("submit"), 1);
 }
 
 #[tokio::test]
