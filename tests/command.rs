@@ -5,8 +5,24 @@ use std::process::{Command, Output};
 
 use emulator::{Config, DEMO_TOKEN, Emulator, JobSpec};
 
+/// What sends requests elsewhere, or keeps them from a proxy, where a test does not say so.
+const PROXIES: [&str; 8] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+];
+
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_spideriq-operator"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spideriq-operator"));
+    for proxy in PROXIES {
+        command.env_remove(proxy);
+    }
+    command
         .args(arguments)
         .env_remove("KUBECONFIG")
         .env_remove("SPIDERIQ_TOKEN")
