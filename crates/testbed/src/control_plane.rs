@@ -15,6 +15,8 @@ use crate::{Tool, Tools};
 /// How often, and how long, the API server is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 const READY_WITHIN: u32 = 600;
+/// How often it is started with other ports, where one is taken.
+const TRIES: u32 = 3;
 
 /// Which programs to run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,18 +65,46 @@ impl ControlPlane {
             tools.build(&[Tool::ControllerManager])?;
         }
         sweep();
+        let mut tries = 1;
+        loop {
+            let mut plane = Self::prepared(tools.clone())?;
+            match plane.begin(options) {
+                Ok(()) => return Ok(plane),
+                Err(error) if tries < TRIES && plane.lacks_a_port() => {
+                    tries += 1;
+                    eprintln!("testbed: starting again with other ports: {error:#}");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// One that does not run yet, in a folder of its own.
+    fn prepared(tools: Tools) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
         fs::write(folder.path().join("owner.pid"), std::process::id().to_string())?;
         let ports = Ports::free()?;
-        let mut plane = Self { controller_manager: None, api_server: None, etcd: None, folder, tools, ports };
+        let plane = Self { controller_manager: None, api_server: None, etcd: None, folder, tools, ports };
         plane.prepare()?;
-        plane.start_part(Part::Etcd)?;
-        plane.start_part(Part::ApiServer)?;
-        plane.wait_until_ready()?;
-        if options.controller_manager {
-            plane.controller_manager = Some(plane.start_controller_manager()?);
-        }
         Ok(plane)
+    }
+
+    fn begin(&mut self, options: Options) -> anyhow::Result<()> {
+        self.start_part(Part::Etcd)?;
+        self.start_part(Part::ApiServer)?;
+        self.wait_until_ready()?;
+        if options.controller_manager {
+            self.controller_manager = Some(self.start_controller_manager()?);
+        }
+        Ok(())
+    }
+
+    /// Whether somebody took a port between the look for a free one and its use.
+    fn lacks_a_port(&self) -> bool {
+        ["etcd.log", "kube-apiserver.log"].iter().any(|name| {
+            let text = fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+            text.contains("address already in use")
+        })
     }
 
     /// The admin's kubeconfig.
@@ -179,6 +209,8 @@ impl ControlPlane {
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             format!("--audit-policy-file={}", self.path("audit-policy.yaml")),
             format!("--audit-log-path={}", self.path("audit.log")),
+            // One file, however long: those who read it go on at an offset.
+            "--audit-log-maxsize=0".to_owned(),
         ]
     }
 
