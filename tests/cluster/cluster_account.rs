@@ -156,7 +156,13 @@ async fn its_secret_is_the_operators_and_what_it_began_it_ends() {
     // A label that goes takes nothing from what runs: it is followed, and cancelled when it is deleted.
     world.site("runs", ", accountRef: {kind: ClusterScrapeAccount, name: shared}");
     let runs = world.until("runs", "Processing").await;
+    secret(&world, "hub", "other", next);
+    cluster_account(&world, "other", ", namespaceSelector: {matchLabels: {team: z}}");
+    world.site("tells", ", accountRef: {kind: ClusterScrapeAccount, name: other}");
+    world.until_because("tells", "Pending", "NamespaceNotAllowed").await;
     world.enter("team-a", "team: \"z\"");
+    // Labels and jobs are two watches: once this one is let in, the operator knows the new label.
+    world.until("tells", "Completed").await;
     world.site("late", ", accountRef: {kind: ClusterScrapeAccount, name: shared}");
     world.until_because("late", "Pending", "NamespaceNotAllowed").await;
     let id = runs["status"]["jobID"].as_str().unwrap();
