@@ -75,10 +75,12 @@ async fn a_job_that_another_object_follows_is_not_cancelled() {
 
 #[tokio::test]
 async fn a_stop_is_graceful_and_the_next_process_goes_on() {
-    let mut world = World::new("stop", "jobs: [{queued: 0.1, processing: 4}]").await;
+    let mut world = World::new("stop", "jobs: [{queued: 0.1, end: processing}]").await;
     world.site("acme", "");
     world.until("acme", "Processing").await;
     assert!(world.stop().await);
+    let id = world.made().remove(0).job_id;
+    assert!(world.service.set_state(&id, "completed", None, None));
     world.start();
     world.until("acme", "Completed").await;
     assert_eq!(world.made().len(), 1);
