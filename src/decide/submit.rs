@@ -110,13 +110,7 @@ fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
                 return Err(Standing::Rejected(*since, words.clone()));
             }
             if account.spend_cap {
-                return Err(Standing::Held(
-                    Reason::SpendCapReached,
-                    format!(
-                        "{} has reached its monthly spend cap; raise the cap, and the job goes on within the hour",
-                        account.title()
-                    ),
-                ));
+                return Err(capped(&account.title()));
             }
             if account.suspended {
                 return Err(Standing::Waiting(
@@ -127,6 +121,14 @@ fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
             Ok(account)
         }
     }
+}
+
+/// The service lets the account spend nothing more this month.
+pub(super) fn capped(account: &str) -> Standing {
+    let message = format!(
+        "{account} has reached its monthly spend cap; raise the cap, and the job goes on within the hour"
+    );
+    Standing::Held(Reason::SpendCapReached, message)
 }
 
 /// A hold lasts until the Secret, the account or `onAmbiguous` changes, or somebody asks for a look.

@@ -19,14 +19,13 @@ fn meant(standing: &Standing, ready_when: ReadyWhen) -> &'static str {
         Standing::Rejected(since, _) if *since > situation::ago(300) => "InProgress",
         // What time alone does not help.
         Standing::Rejected(..) | Standing::Held(..) => "Failed",
-        Standing::Suspended => "Current",
         Standing::Following(..) | Standing::Cancelling(_) => match ready_when {
             ReadyWhen::Accepted => "Current",
             ReadyWhen::Completed | ReadyWhen::Finished => "InProgress",
         },
-        Standing::Ended(State::Completed, ..) | Standing::Ended(_, Reason::CancelledAsRequested, _) => {
-            "Current"
-        }
+        Standing::Suspended
+        | Standing::Ended(State::Completed, ..)
+        | Standing::Ended(_, Reason::CancelledAsRequested, _) => "Current",
         Standing::Ended(..) if ready_when == ReadyWhen::Completed => "Failed",
         Standing::Ended(..) => "Current",
     }

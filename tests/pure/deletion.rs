@@ -136,6 +136,14 @@ fn deletion_cancels_what_is_ours() {
             (
                 "credentials of another client",
                 |o| with_account(o, |a| a.client_id = Some("cli_b".into())),
+                "rest Cancelling",
+            ),
+            (
+                "the same, and it is too late for others",
+                |o| {
+                    late(o, 120, 30);
+                    with_account(o, |a| a.client_id = Some("cli_b".into()));
+                },
                 "release Orphaned",
             ),
             ("looked", |o| o.memory.candidates = Some(vec!["job-7".into()]), "release Orphaned"),

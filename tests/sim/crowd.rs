@@ -1,4 +1,4 @@
-//! A thousand objects that fail together, and what they cost.
+//! Many objects that fail together: what they cost, and that none of them waits for the others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -63,4 +63,20 @@ fn a_thousand_objects_that_fail_together_stay_within_the_budget_and_write_no_mor
     );
     // Waiting, intent, Submitting, Queued, Processing, Completed, released; a probe that failed says so, and tries again.
     assert!(all <= CROWD * 7 + probes * 3, "{all} writes");
+}
+
+/// A service that takes requests and answers none holds each deletion for its bound, not for the sum of all.
+#[test]
+fn many_deletions_beside_a_service_that_hangs_end_each_within_its_bound() {
+    const DELETED: u64 = 240;
+    let name = |n: usize| &*format!("long-{n}").leak();
+    let mut deeds: Vec<(u64, Deed)> = (0..20).map(|n| (1, Deed::Create(name(n), site(name(n))))).collect();
+    deeds.push((DELETED - 1, Deed::Faults("[{match: {path: /}, delay_reply: 600}]")));
+    deeds.extend((0..20).map(|n| (DELETED, Deed::Delete(name(n)))));
+    let rules = "jobs: [{queued: 2, end: processing}]";
+    // 120 s are what a deletion waits; a request that is under way then is not waited for longer than its own time.
+    let scenario = Scenario { name: "deletions beside a hang", rules, deeds, lasts: DELETED + 120 + 45 };
+    let ended = run(&scenario, 1, Plan { latency: Duration::from_millis(5), ..Plan::default() });
+    let left = ended.api.store().list("ScrapeJob", None).len();
+    assert_eq!((ended.service.jobs().len(), left), (20, 0), "{}", ended.fate.trace());
 }

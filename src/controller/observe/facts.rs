@@ -126,9 +126,10 @@ pub(in crate::controller) fn trouble(error: &Error) -> Trouble {
 pub(in crate::controller) fn refusal(error: &Error) -> Refusal {
     match error {
         Error::Invalid(words) => Refusal::Payload(words.clone()),
-        Error::NotFound(_) | Error::Refused { .. } | Error::Throttled { waiting_helps: false, .. } => {
-            Refusal::Pointless(error.to_string())
+        Error::Throttled { waiting_helps: false, message, .. } => {
+            Refusal::Pointless(format!("a bound of the plan is reached: {message}"))
         }
+        Error::NotFound(_) | Error::Refused { .. } => Refusal::Pointless(error.to_string()),
         Error::Connect(_)
         | Error::Timeout
         | Error::Interrupted(_)

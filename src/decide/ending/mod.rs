@@ -40,7 +40,7 @@ fn next(o: &Observed, terms: &Terms) -> Ending {
         return Ending::Over(None);
     }
     let Some(job_id) = o.recorded.job_id.as_deref().or(o.job.spec.job_id.as_deref()) else {
-        return without_id(o, late);
+        return without_id(o, terms, late);
     };
     if terminal_state(o).is_some() {
         return Ending::Over(None);
@@ -64,15 +64,19 @@ fn next(o: &Observed, terms: &Terms) -> Ending {
 
 /// A run without a job: nothing was sent, or nobody knows what came of it. Then the list is looked at once, when no
 /// request can be under way any more.
-fn without_id(o: &Observed, late: bool) -> Ending {
+fn without_id(o: &Observed, terms: &Terms, late: bool) -> Ending {
     let Some(record) = unknown_submission(o) else { return unclear(o, late) };
     if let Some(candidates) = &o.memory.candidates {
         return Ending::Over(Some(orphaned(&unsettled(candidates, o.memory.listed_partly))));
     }
     if o.account.usable().is_some_and(|account| !account.proves(&record)) {
-        return Ending::Over(Some(orphaned(
-            "the outcome of its submit is not known, and the account's credentials are not of the client that made it; look for it at the service",
-        )));
+        let told = "the outcome of its submit is not known, and the account's credentials are not of the client that made it";
+        // They may be put back, as long as the wait is bounded.
+        return if late || terms.begun.is_none() {
+            Ending::Over(Some(orphaned(&format!("{told}; look for it at the service"))))
+        } else {
+            Ending::First(Plan::Rest(Standing::Cancelling(format!("{told}; waiting for those that are"))))
+        };
     }
     if late {
         return Ending::Over(Some(orphaned(

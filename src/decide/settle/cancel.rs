@@ -48,7 +48,11 @@ impl Settling<'_> {
                 ));
                 self.leave(Again::After(Duration::ZERO));
             }
-            CancelOutcome::NotFound => self.gone(),
+            // One such answer may be a fault of the service: the look that confirms a cancel has to say the same.
+            CancelOutcome::NotFound => {
+                self.memory.cancel_sent = true;
+                self.leave(Again::After(Duration::ZERO));
+            }
             CancelOutcome::Left(why) => {
                 self.memory.left = Some(why.clone());
                 self.leave(Again::After(Duration::ZERO));

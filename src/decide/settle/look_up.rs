@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Settling;
-use crate::api::Reason;
+use crate::api::{OnAmbiguous, Reason};
 use crate::decide::facts::Trouble;
 use crate::decide::plan::{Again, Listed, LookUp, Plan, Standing};
 
@@ -19,9 +19,12 @@ impl Settling<'_> {
         let wanted = if let Plan::LookUp(wanted) = plan { *wanted } else { LookUp::ToHold };
         if found.is_err() && (self.memory.tries < 3 || wanted == LookUp::ToRelease) {
             self.retry();
-            self.standing = Some(Standing::Unknown(
-                "the outcome of a submit is not known, and the list of jobs cannot be read yet".to_owned(),
-            ));
+            let message =
+                "the outcome of a submit is not known, and the list of jobs cannot be read yet".to_owned();
+            self.standing = Some(match wanted {
+                LookUp::ToRelease => Standing::Cancelling(message),
+                LookUp::ToHold | LookUp::ToAdopt => Standing::Unknown(message),
+            });
             return;
         }
         self.memory.tries = 0;
@@ -48,11 +51,17 @@ impl Settling<'_> {
                 candidates.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
             )
         };
+        let adopt = "set spec.submission.onAmbiguous to Adopt to take the only such job";
+        let resubmit = "to Resubmit to submit again and perhaps pay twice";
+        let exit = match self.o.job.spec.on_ambiguous() {
+            OnAmbiguous::Auto | OnAmbiguous::Hold => format!("{adopt}, or {resubmit}"),
+            OnAmbiguous::Resubmit => adopt.to_owned(),
+            OnAmbiguous::Adopt => format!("set spec.submission.onAmbiguous {resubmit}"),
+        };
+        let again = "annotate with spideriq.ai/reconcile-requested-at to read the list again";
         self.standing = Some(Standing::Held(
             Reason::SubmissionAmbiguous,
-            format!(
-                "a submit was sent and its outcome is not known; {named}; set spec.submission.onAmbiguous to Adopt to take the only such job, or to Resubmit to submit again and perhaps pay twice"
-            ),
+            format!("a submit was sent and its outcome is not known; {named}; {exit}, or {again}"),
         ));
     }
 }

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::Settling;
 use super::cancel::words;
 use crate::api::{OnCacheHit, Origin, Reason, State, SubmissionRecord};
-use crate::decide::facts::{Observed, RemoteState, Trouble};
+use crate::decide::facts::{AccountUse, Observed, RemoteState, Trouble};
 use crate::decide::plan::{Accepted, Again, Refusal, Standing, SubmitAnswer, SubmitOutcome};
 use crate::decide::{ending::orphaned, follow};
 
@@ -70,7 +70,9 @@ impl Settling<'_> {
             ),
             Refusal::Pointless(words) => Standing::Held(
                 Reason::Refused,
-                format!("the service refused the submit, and waiting does not help: {words}"),
+                format!(
+                    "the service refused the submit, and waiting does not help: {words}; mend that and annotate with spideriq.ai/reconcile-requested-at, or create another ScrapeJob"
+                ),
             ),
             Refusal::Trouble(trouble) => self.waits_for(trouble),
         });
@@ -79,9 +81,8 @@ impl Settling<'_> {
     fn waits_for(&mut self, trouble: &Trouble) -> Standing {
         match trouble {
             Trouble::Rejected(words) => Standing::Rejected(self.o.now, words.clone()),
-            Trouble::SpendCap(words) => Standing::Held(
-                Reason::SpendCapReached,
-                format!("the account's monthly spend cap is reached: {words}"),
+            Trouble::SpendCap(_) => crate::decide::submit::capped(
+                &self.o.account.usable().map(AccountUse::title).unwrap_or_default(),
             ),
             Trouble::Throttled(until, _) => {
                 self.record.retry_after = until.map(Time);
