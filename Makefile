@@ -38,8 +38,9 @@ lint: $(TOOLS)/deny-$(DENY) ## Formatting, lints, licences and sources
 	$(call timed,licences and sources,cargo deny --locked check --hide-inclusion-graph bans licenses sources)
 
 .PHONY: generate
-generate: ## Write what is generated: CRDs, pages of reasons and metrics, what tests/plans say
+generate: ## Write what is generated: CRDs, pages of reasons and metrics, what tests/plans say and the simulation comes to
 	GENERATE=1 cargo test --locked --test generated --test plans
+	GENERATE=1 cargo test --profile sim --locked --test sim written_down
 
 .PHONY: sim
 sim: ## Simulate crashes at every step, and random faults: SEEDS=2000

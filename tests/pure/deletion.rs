@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use spideriq_operator::api::{CancelReason, DeletionPolicy, Origin, Reason, ScrapeJobStatus, State};
-use spideriq_operator::decide::{Observed, Standing};
+use spideriq_operator::decide::{Candidate, Listed, Observed, Outcome, Plan, Standing, next, settle};
 
 use super::situation::{accepted, ago, attempted, fresh, now, remote, shown, site};
 use super::table::{barred, check, with_account};
@@ -117,6 +117,10 @@ fn deletion_cancels_what_is_ours() {
             ),
         ],
     );
+}
+
+#[test]
+fn deletion_looks_once_for_what_a_lost_submit_may_have_made() {
     let mut unknown = fresh(site());
     unknown.recorded =
         ScrapeJobStatus { submission: Some(attempted(&unknown, 60)), ..ScrapeJobStatus::default() };
@@ -151,4 +155,25 @@ fn deletion_cancels_what_is_ours() {
             ("never sent", |o| o.recorded.submission = None, "release"),
         ],
     );
+}
+
+/// However many jobs others made meanwhile: what was made first after the submit is named, and that there are more.
+#[test]
+fn the_likeliest_of_many_jobs_that_a_lost_submit_may_have_made_are_named() {
+    let mut o = fresh(site());
+    o.recorded = ScrapeJobStatus { submission: Some(attempted(&o, 60)), ..ScrapeJobStatus::default() };
+    o.job.protected = true;
+    o.job.deleted_at = Some(ago(30));
+    o.memory.ended_here = true;
+    let job = |n: i64| Candidate {
+        job_id: format!("1c9b4f0e-0000-4000-8000-{n:012}"),
+        created_at: Some(ago(n)),
+        claimed: false,
+        contested: false,
+    };
+    let listed = Listed { jobs: (0..60).map(job).collect(), partly: false };
+    o.memory = settle(&o, &next(&o), &Outcome::Candidates(Ok(listed))).memory;
+    let Plan::Release(Some(event)) = next(&o) else { panic!("it was looked for") };
+    assert!(event.note.contains(&job(59).job_id) && !event.note.contains(&job(0).job_id), "{}", event.note);
+    assert!(event.note.contains("more than are named") && event.note.len() <= 1024, "{}", event.note.len());
 }

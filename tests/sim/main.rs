@@ -12,6 +12,7 @@
 
 mod api_server;
 mod cluster_account;
+mod credentials;
 mod crowd;
 mod fate;
 mod oracle;

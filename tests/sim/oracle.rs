@@ -1,9 +1,12 @@
 //! What must hold after a run, whatever went wrong: the comparison with the run in which nothing did.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use emulator::journal::Event;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::fate::Plan;
@@ -11,7 +14,7 @@ use super::run::{Ended, run, run_interrupted};
 use super::scenario::{Deed, Scenario, all, throttled};
 
 /// What a run comes to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 struct Outcome {
     /// State and reason of each object that is left.
     objects: BTreeMap<String, String>,
@@ -185,6 +188,23 @@ fn fail(scenario: &Scenario, how: &str, why: &str, ended: &Ended) -> ! {
         .map(|event| format!("{} {}: {}", event["eventTime"], event["reason"], event["note"]))
         .collect();
     panic!("{}, {how}: {why}\n{tail}\n{}", scenario.name, events.join("\n"));
+}
+
+/// The oracle compares with the run in which nothing goes wrong; what that comes to is written down, for whoever changes
+/// it. `make generate` writes it again.
+#[test]
+fn each_scenario_ends_as_it_is_written_down() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/outcomes.json");
+    let found: BTreeMap<&str, Outcome> =
+        all().iter().map(|scenario| (scenario.name, outcome(&run(scenario, 1, calm())))).collect();
+    let found = serde_json::to_value(found).unwrap();
+    if std::env::var_os("GENERATE").is_some() {
+        return fs::write(&file, format!("{found:#}\n")).unwrap();
+    }
+    let written: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    for (name, outcome) in found.as_object().unwrap() {
+        assert_eq!(outcome, &written[name], "{name}");
+    }
 }
 
 #[test]

@@ -215,6 +215,10 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
             let data = json!({"data": {"token": base64(token)}});
             store.patch(&key("Secret", "default"), false, &data, "user").unwrap();
         }
+        Deed::Others(count) => {
+            let spec = json!({"type": "spiderMail", "state": "completed", "payload": {"url": "https://others.example"}, "count": count});
+            service.create_jobs(serde_json::from_value(spec).unwrap()).unwrap();
+        }
         Deed::Faults(faults) => {
             service.clear_faults(None);
             let rules = Rules::parse(&format!("faults: {faults}")).unwrap();

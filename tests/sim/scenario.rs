@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::run::{OPAQUE_TOKEN, OTHER_TOKEN, TOKEN};
+use super::credentials::accounts;
 
 /// One thing that a user does.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub enum Deed {
     DeleteKind,
     /// Puts this token into the account's Secret.
     Token(&'static str),
+    /// So many jobs of the same client and type are made by others.
+    Others(usize),
     /// What goes wrong at the service from here on, as the emulator's rules have it.
     Faults(&'static str),
 }
@@ -48,12 +50,12 @@ pub fn site(name: &str) -> Value {
 }
 
 /// A job of a type that the service does not de-duplicate: each submit acts, and is charged.
-fn mail(name: &str) -> Value {
+pub fn mail(name: &str) -> Value {
     json!({"type": "spiderMail", "payload": {"url": format!("https://{name}.example")}})
 }
 
 /// The same with more of a spec.
-fn with(name: &str, more: &Value) -> Value {
+pub fn with(name: &str, more: &Value) -> Value {
     let mut spec = site(name);
     for (field, value) in more.as_object().unwrap() {
         spec[field] = value.clone();
@@ -102,12 +104,13 @@ impl Scenario {
             | Deed::Restore(_)
             | Deed::Clock(_)
             | Deed::Token(_)
+            | Deed::Others(_)
             | Deed::Faults(_) => false,
         })
     }
 }
 
-fn scenario(name: &'static str, deeds: Vec<(u64, Deed)>, lasts: u64) -> Scenario {
+pub fn scenario(name: &'static str, deeds: Vec<(u64, Deed)>, lasts: u64) -> Scenario {
     Scenario { name, rules: SHORT, deeds, lasts }
 }
 
@@ -316,6 +319,16 @@ fn acting() -> Vec<Scenario> {
             200,
         ),
         scenario(
+            "a type that acts again goes with an unknown outcome, behind many jobs of others",
+            vec![
+                (0, Deed::Faults("[{match: {route: submit}, when: {first: 1}, drop: after}]")),
+                (1, Deed::Create("mail", mail("long-mail"))),
+                (8, Deed::Others(150)),
+                (60, Deed::Delete("mail")),
+            ],
+            400,
+        ),
+        scenario(
             "a type that acts again, and its payload is refused",
             vec![
                 (0, Deed::Faults("[{match: {route: submit}, reply: {status: 422}}]")),
@@ -335,76 +348,6 @@ fn acting() -> Vec<Scenario> {
                 (1, Deed::Create("mail", mail("throttled"))),
             ],
             400,
-        ),
-    ]
-}
-
-/// Credentials that are wrong, opaque, or of somebody else, and what they were known for before.
-fn accounts() -> Vec<Scenario> {
-    const REJECTED: &str = "[{match: {path: /}, reply: {status: 401}}]";
-    vec![
-        scenario(
-            "the token is wrong for seven minutes",
-            vec![
-                (0, Deed::Token("cli_sim:sk_sim:wrong")),
-                (1, Deed::Create("acme", site("acme"))),
-                (420, Deed::Token(TOKEN)),
-            ],
-            1200,
-        ),
-        scenario(
-            "the token is rejected for seven minutes while a job runs, and good again",
-            vec![
-                (1, Deed::Create("long", with("long", &json!({"poll": {"intervalSeconds": 60}})))),
-                (30, Deed::Faults(REJECTED)),
-                (31, Deed::Create("waits", site("waits"))),
-                (430, Deed::Faults("[]")),
-            ],
-            1000,
-        ),
-        scenario(
-            "the token is rejected for seven minutes by a service that does not tell whose it is",
-            vec![
-                (
-                    0,
-                    Deed::Faults(
-                        "[{match: {path: whoami}, reply: {status: 404}}, {match: {path: /}, reply: {status: 401}}]",
-                    ),
-                ),
-                (1, Deed::Create("waits", site("waits"))),
-                (420, Deed::Faults("[{match: {path: whoami}, reply: {status: 404}}]")),
-            ],
-            1800,
-        ),
-        scenario(
-            "an outcome is not known while the token is of another client",
-            vec![
-                (0, Deed::Faults("[{match: {route: submit}, drop: after}]")),
-                (1, Deed::Create("acme", site("acme"))),
-                (30, Deed::Token(OTHER_TOKEN)),
-                (60, Deed::Faults("[]")),
-                (120, Deed::Token(TOKEN)),
-            ],
-            900,
-        ),
-        scenario(
-            "a job restored under an opaque token",
-            vec![
-                (0, Deed::Token(OPAQUE_TOKEN)),
-                (1, Deed::Create("mail", mail("mail"))),
-                (60, Deed::Restore("mail")),
-            ],
-            600,
-        ),
-        scenario(
-            "a job restored under an opaque token while it runs",
-            vec![
-                (0, Deed::Token(OPAQUE_TOKEN)),
-                (1, Deed::Create("long", site("long"))),
-                (60, Deed::Restore("long")),
-                (200, Deed::Delete("long")),
-            ],
-            900,
         ),
     ]
 }

@@ -132,9 +132,18 @@ fn origin(o: &Observed) -> Option<Origin> {
     o.recorded.submission.as_ref().and_then(|record| record.origin)
 }
 
+/// How many jobs an event names: more would be cut off.
+const NAMED: usize = 20;
+
 /// What to tell about a submit whose outcome is not known when its run ends.
 fn unsettled(candidates: &[String], partly: bool) -> String {
-    let more = if partly { "; the list is longer than was read, look for it at the service" } else { "" };
+    let more = if partly {
+        "; the list is longer than was read, look for it at the service"
+    } else if candidates.len() > NAMED {
+        "; there are more than are named, look for it at the service"
+    } else {
+        ""
+    };
     if candidates.is_empty() && partly {
         return format!("the outcome of its submit is not known{more}");
     }
@@ -144,7 +153,7 @@ fn unsettled(candidates: &[String], partly: bool) -> String {
     }
     format!(
         "the outcome of its submit is not known; it may have made one of these jobs, which may still be running: {}{more}",
-        candidates.join(", ")
+        candidates.get(..NAMED).unwrap_or(candidates).join(", ")
     )
 }
 

@@ -5,17 +5,20 @@ use std::time::Duration;
 use super::Settling;
 use crate::api::{OnAmbiguous, Reason};
 use crate::decide::facts::Trouble;
-use crate::decide::plan::{Again, Listed, LookUp, Plan, Standing};
+use crate::decide::plan::{Again, Candidate, Listed, LookUp, Plan, Standing};
 
 impl Settling<'_> {
     pub(super) fn candidates(&mut self, plan: &Plan, found: &Result<Listed, Trouble>) {
-        let listed = || found.iter().flat_map(|listed| &listed.jobs);
+        let mut listed: Vec<&Candidate> = found.iter().flat_map(|listed| &listed.jobs).collect();
+        // What was made first since the first attempt is the likeliest: it is named, however many there are.
+        listed.sort_by_key(|candidate| (candidate.created_at.is_none(), candidate.created_at));
         let partly = found.as_ref().is_ok_and(|listed| listed.partly);
-        let free: Vec<String> = listed()
+        let free: Vec<String> = listed
+            .iter()
             .filter(|candidate| !candidate.claimed)
             .map(|candidate| candidate.job_id.clone())
             .collect();
-        let contested = listed().any(|candidate| candidate.contested);
+        let contested = listed.iter().any(|candidate| candidate.contested);
         let wanted = if let Plan::LookUp(wanted) = plan { *wanted } else { LookUp::ToHold };
         if found.is_err() && (self.memory.tries < 3 || wanted == LookUp::ToRelease) {
             self.retry();
