@@ -59,6 +59,8 @@ pub struct Health {
     pub redirected: Option<(Timestamp, String)>,
     /// Since when it accepts the credentials.
     pub accepted: Option<Timestamp>,
+    /// Whether it told whose credentials these are, or that it never will.
+    pub told: bool,
     /// Where it rejected work, or does not tell whether it accepts the credentials: when work is tried again.
     pub refused_until: Option<Timestamp>,
 }
@@ -219,6 +221,7 @@ impl Session {
         match result {
             Ok(()) => {
                 health.accepted.get_or_insert(now);
+                health.told |= asked == Asked::Who;
                 health.redirected = None;
                 // Good credentials are no proof that the work is not rejected.
                 if asked == Asked::Work || health.refused_until.is_none() {
@@ -251,6 +254,8 @@ impl Session {
                 | Error::TooLarge,
             ) => {
                 health.redirected = None;
+                let later = matches!(result, Err(Error::Throttled { .. } | Error::Server { .. }));
+                health.told |= asked == Asked::Who && !later;
                 // A service that does not tell who somebody is leaves it to the work to find out.
                 if asked == Asked::Who && health.rejected.is_some() && health.refused_until.is_none() {
                     health.refused_until = now.checked_add(RETRY_REFUSED).ok();

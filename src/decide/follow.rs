@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Intent;
 use super::body::knows_version;
 use super::ending::cancel::by_reason;
-use super::facts::{AccountFacts, Observed, RemoteState, Trouble};
+use super::facts::{AccountFacts, IntentFacts, Observed, RemoteState, Trouble};
 use super::plan::{Freshness, Plan, Standing};
 use super::submit::still_held;
 use crate::api::{CancelReason, Origin, Reason, ScrapeJobStatus, State, find};
@@ -267,11 +267,14 @@ pub(super) fn poll_interval(o: &Observed) -> Duration {
     Duration::from_secs(seconds.max(POLL_SECONDS).unsigned_abs().into())
 }
 
-/// A live job that deletion may have to cancel needs the finalizer; one of ours needs its intent, too.
+/// A live job that deletion may have to cancel needs the finalizer; one of ours needs its intent, too, with the name of
+/// its client once that is known.
 fn protect(o: &Observed) -> Option<Plan> {
     let origin = o.recorded.submission.as_ref().and_then(|record| record.origin);
     let running = seen_before(o) && terminal_state(o).is_none();
-    if o.job.protected || !running {
+    let named = o.recorded.submission.as_ref().is_some_and(|record| record.client_id.is_some());
+    let unnamed = matches!(&o.intent, IntentFacts::Found(intent) if intent.client_id.is_none());
+    if (o.job.protected && !(named && unnamed)) || !running {
         return None;
     }
     if o.job.spec.job_id.is_some() {
@@ -281,8 +284,11 @@ fn protect(o: &Observed) -> Option<Plan> {
     let record = o.recorded.submission.as_ref()?;
     let started = record.started_at.as_ref().map_or(o.now, |time| time.0);
     let nonce = record.nonce.clone().unwrap_or_default();
-    let intent = Intent::new(&o.job, account, &nonce, started)
-        .map(|intent| Intent { job_id: o.recorded.job_id.clone(), ..intent });
+    let intent = Intent::new(&o.job, account, &nonce, started).map(|intent| Intent {
+        client_id: record.client_id.clone().or(intent.client_id),
+        job_id: o.recorded.job_id.clone(),
+        ..intent
+    });
     Some(Plan::Protect(intent.map(Box::new)))
 }
 

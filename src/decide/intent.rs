@@ -83,10 +83,11 @@ impl Intent {
     /// The same with what came of the run that the status speaks of, which may be an earlier one that was gone back to.
     #[must_use]
     pub fn of_what_is_over(self, status: &ScrapeJobStatus) -> Self {
-        let body_hash = status.submission.as_ref().and_then(|submission| submission.body_hash.clone());
+        let submission = status.submission.clone().unwrap_or_default();
         Self {
             run: status.run().to_owned(),
-            body_hash: body_hash.unwrap_or(self.body_hash),
+            body_hash: submission.body_hash.unwrap_or(self.body_hash),
+            client_id: submission.client_id.or(self.client_id),
             job_id: status.job_id.clone(),
             outcome: status.state.clone(),
             ..self

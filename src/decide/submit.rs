@@ -272,7 +272,12 @@ fn settle_unknown(o: &Observed, record: &SubmissionRecord) -> Plan {
 /// enough. What is held was settled when it was.
 pub(super) fn is_settled(o: &Observed, record: &SubmissionRecord) -> bool {
     let held = o.recorded.current_state() == State::Held && record.nonce.is_some();
-    held || o.memory.ended_here || o.memory.unsent || o.memory.nonce_seen_for >= SETTLE
+    held || o.memory.ended_here || o.memory.unsent || is_seen_for_long(o)
+}
+
+/// Whether this process has seen the nonce for longer than any request of another one takes.
+pub(super) fn is_seen_for_long(o: &Observed) -> bool {
+    o.memory.nonce_seen_for >= SETTLE
 }
 
 /// How long until an unknown outcome is settled; `None` where there is none, or it is.

@@ -14,6 +14,8 @@ pub struct AccountFacts {
     pub health: AccountHealth,
     /// The client at the service.
     pub client_id: Option<String>,
+    /// Whether the service has still to name the client.
+    pub unnamed: bool,
     /// The version of the Secret in use.
     pub resource_version: Option<String>,
     /// Until when the service asked to wait.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use spideriq_operator::api::Credential;
 use spideriq_operator::decide::{
-    AccountFacts, Intent, IntentFacts, Observed, Outcome, Standing, Waiting, next, settle,
+    AccountFacts, Intent, IntentFacts, Observed, Outcome, Plan, Standing, Waiting, next, settle,
 };
 
 use super::situation::{accepted, ago, fresh, now, rest, shown, site, status_of, word};
@@ -154,6 +154,34 @@ fn a_job_is_adopted_before_it_is_cancelled_held_back_or_left() {
 
 fn missing() -> AccountFacts {
     AccountFacts::Missing { kind: spideriq_operator::api::AccountKind::ScrapeAccount, name: "default".into() }
+}
+
+/// What an intent without a client tells of is nobody's to take, but its jobs are named before the object goes.
+#[test]
+fn the_jobs_of_a_submit_by_nobody_knows_whom_are_named() {
+    let mut o = fresh(site());
+    o.job.protected = true;
+    o.job.deleted_at = Some(ago(1));
+    o.recorded.submission = Some(spideriq_operator::api::SubmissionRecord {
+        client_id: None,
+        credential: None,
+        ..super::situation::attempted(&o, 60)
+    });
+    o.memory.nonce_seen_for = Duration::from_secs(19);
+    assert_eq!(word(&next(&o)), "look up ToRelease");
+    with_account(&mut o, |account| account.endpoint = "https://other.example".into());
+    assert_eq!(word(&next(&o)), "rest Cancelling");
+}
+
+#[test]
+fn an_intent_gets_the_name_of_its_client_once_that_is_known() {
+    let mut o = accepted("processing");
+    found(&mut o, |intent| intent.client_id = None);
+    without_client(&mut o);
+    let Plan::Protect(Some(intent)) = next(&o) else { panic!("{:?}", next(&o)) };
+    assert_eq!((intent.client_id.as_deref(), intent.job_id.as_deref()), (Some("cli_a"), Some("job-1")));
+    o.intent = IntentFacts::Found(intent);
+    assert_eq!(word(&next(&o)), "rest Processing");
 }
 
 /// From the first word about it on, so that another run, or an edit of the annotation, does not hide it.

@@ -25,7 +25,7 @@ pub fn accounts() -> Vec<Scenario> {
                 (31, Deed::Create("waits", site("waits"))),
                 (430, Deed::Faults("[]")),
             ],
-            1000,
+            1400,
         ),
         scenario(
             "the token is rejected for seven minutes by a service that does not tell whose it is",

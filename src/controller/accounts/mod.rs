@@ -232,7 +232,7 @@ fn again(facts: &AccountFacts, now: Timestamp) -> Action {
             Some(until) => Action::requeue(
                 Duration::try_from(until.duration_since(now)).unwrap_or_default() + Duration::from_secs(1),
             ),
-            None if *authenticated => Action::await_change(),
+            None if *authenticated && !facts.unnamed => Action::await_change(),
             None => Action::requeue(RETRY_UNKNOWN),
         },
     }

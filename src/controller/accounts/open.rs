@@ -98,17 +98,22 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
     }
 }
 
-/// Asks whose credentials these are, where the service has not yet accepted them. The route is known from the
+/// Asks whose credentials these are, where the service has not yet accepted them, or not yet said whose they are. The route is known from the
 /// vendor's notes only, so that an answer other than 200, 401 or 403 says nothing and blocks nothing.
 async fn who(session: &Arc<Session>) -> Option<Whoami> {
     let health = session.health();
-    if health.accepted.is_some() {
+    if health.accepted.is_some() && !is_unnamed(session) {
         return None;
     }
     let subject = format!("account {}", session.key);
     let wait = session.gate.acquire(Lane::Cancel, "", &subject);
     let permit = tokio::time::timeout(Duration::from_secs(5), wait).await.ok()?;
     session.whoami(permit).await.ok()
+}
+
+/// Whether the service has still to say whose credentials these are.
+fn is_unnamed(session: &Session) -> bool {
+    session.client_id.is_none() && !session.health().told
 }
 
 fn facts(session: &Arc<Session>, opening: &Opening) -> AccountFacts {
@@ -129,6 +134,7 @@ fn facts(session: &Arc<Session>, opening: &Opening) -> AccountFacts {
     AccountFacts {
         health: standing,
         client_id,
+        unnamed: is_unnamed(session),
         resource_version: Some(opening.credential.resource_version.clone()),
         paused_until: session.gate.service_pause(),
         jobs: AccountJobs::default(),

@@ -11,11 +11,11 @@ pub(super) mod sharing;
 use k8s_openapi::jiff::Timestamp;
 
 use super::Intent;
-use super::facts::Observed;
+use super::facts::{AccountUse, Observed};
 use super::follow::{believed, terminal_state};
 use super::plan::{Event, LookUp, Plan, Standing};
-use super::submit::{Intended, intended, is_settled, unknown_submission};
-use crate::api::{Origin, Reason};
+use super::submit::{Intended, intended, is_seen_for_long, is_settled, unknown_submission};
+use crate::api::{Origin, Reason, SubmissionRecord};
 
 /// What is left to do about a run that is to end.
 enum Ending {
@@ -69,7 +69,7 @@ fn without_id(o: &Observed, terms: &Terms, late: bool) -> Ending {
     if let Some(candidates) = &o.memory.candidates {
         return Ending::Over(Some(orphaned(&unsettled(candidates, o.memory.listed_partly))));
     }
-    if o.account.usable().is_some_and(|account| !account.proves(&record)) {
+    if o.account.usable().is_some_and(|account| !may_be_of(account, &record)) {
         let told = "the outcome of its submit is not known, and the account's credentials are not of the client that made it";
         // They may be put back, as long as the wait is bounded.
         return if late || terms.begun.is_none() {
@@ -93,16 +93,31 @@ fn without_id(o: &Observed, terms: &Terms, late: bool) -> Ending {
     })
 }
 
+/// Whether the account may be of the client that made a submit. What is known of an intent without a client only
+/// proves nothing; but the list is looked at to name jobs, not to take or cancel one.
+fn may_be_of(account: &AccountUse, record: &SubmissionRecord) -> bool {
+    let of_nobody = record.client_id.is_none() && record.credential.is_none();
+    account.proves(record) || (of_nobody && record.endpoint.as_deref() == Some(account.endpoint.as_str()))
+}
+
 /// A run of which only an intent knows, and nobody can tell whether that is of this account's client.
 fn unclear(o: &Observed, late: bool) -> Ending {
     let Intended::Unclear(intent) = intended(o) else { return Ending::Over(None) };
+    if let Some(candidates) = &o.memory.candidates {
+        return Ending::Over(Some(orphaned(&unsettled(candidates, o.memory.listed_partly))));
+    }
     let told = told_of(intent);
     if late {
         return Ending::Over(Some(orphaned(&format!(
             "{told}, and the account could not be used in time to end it; look for it at the service"
         ))));
     }
-    Ending::First(Plan::Rest(Standing::Cancelling(format!("{told}; waiting until its account can be used"))))
+    // The list names what it may have made, whoever it was.
+    Ending::First(if intent.job_id.is_none() && o.account.usable().is_some() && is_seen_for_long(o) {
+        Plan::LookUp(LookUp::ToRelease)
+    } else {
+        Plan::Rest(Standing::Cancelling(format!("{told}; waiting until its account can be used")))
+    })
 }
 
 /// What an intent tells of the submit that it speaks of.
