@@ -62,11 +62,11 @@ pub struct Health {
     /// Whether it told whose credentials these are, or that it never will.
     pub told: bool,
     /// Where it rejected work, or does not tell whether it accepts the credentials: when work is tried again.
-    pub refused_until: Option<Timestamp>,
+    pub tried_again_at: Option<Timestamp>,
 }
 
 /// How long rejected work is left alone before it is tried again.
-const RETRY_REFUSED: Duration = Duration::from_secs(300);
+const RETRY_REJECTED: Duration = Duration::from_secs(300);
 
 /// What was asked of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl Session {
     /// Since when the credentials are rejected, and the service's words, while nothing is to be tried with them.
     pub fn rejected(&self) -> Option<(Timestamp, String)> {
         let health = self.health();
-        let tries = health.refused_until.is_some_and(|until| self.clock.now() >= until);
+        let tries = health.tried_again_at.is_some_and(|until| self.clock.now() >= until);
         health.rejected.filter(|_| !tries)
     }
 
@@ -224,16 +224,16 @@ impl Session {
                 health.told |= asked == Asked::Who;
                 health.redirected = None;
                 // Good credentials are no proof that the work is not rejected.
-                if asked == Asked::Work || health.refused_until.is_none() {
+                if asked == Asked::Work || health.tried_again_at.is_none() {
                     health.rejected = None;
-                    health.refused_until = None;
+                    health.tried_again_at = None;
                 }
             }
             Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
                 health.accepted = None;
                 health.rejected.get_or_insert_with(|| (now, error.to_string()));
-                if asked == Asked::Work {
-                    health.refused_until = now.checked_add(RETRY_REFUSED).ok();
+                if asked == Asked::Work && health.tried_again_at.is_none_or(|until| now >= until) {
+                    health.tried_again_at = now.checked_add(RETRY_REJECTED).ok();
                 }
             }
             Err(error @ Error::SpendCap(_)) => {
@@ -255,10 +255,11 @@ impl Session {
             ) => {
                 health.redirected = None;
                 let later = matches!(result, Err(Error::Throttled { .. } | Error::Server { .. }));
-                health.told |= asked == Asked::Who && !later;
+                let never = asked == Asked::Who && !later;
+                health.told |= never;
                 // A service that does not tell who somebody is leaves it to the work to find out.
-                if asked == Asked::Who && health.rejected.is_some() && health.refused_until.is_none() {
-                    health.refused_until = now.checked_add(RETRY_REFUSED).ok();
+                if never && health.rejected.is_some() && health.tried_again_at.is_none() {
+                    health.tried_again_at = now.checked_add(RETRY_REJECTED).ok();
                 }
             }
             Err(Error::Connect(_) | Error::Timeout | Error::Interrupted(_)) => {}

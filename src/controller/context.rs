@@ -260,7 +260,8 @@ impl Context {
                 Ok(Ok(())) => return Told::Yes,
                 // No right, no such namespace, a name too long: trying again does not help, but where it is asked to.
                 Ok(Err(kube::Error::Api(refusal)))
-                    if (400..500).contains(&refusal.code) && ![408, 409, 429].contains(&refusal.code) =>
+                    if (400..500).contains(&refusal.code)
+                        && ![401, 408, 409, 429].contains(&refusal.code) =>
                 {
                     tracing::warn!(object = name, reason = refusal.message, "an event is not taken");
                     return Told::Refused;

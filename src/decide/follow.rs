@@ -19,6 +19,8 @@ const STALE_INTERVALS: u32 = 5;
 /// How often, and for how long, the reads at the end are tried before the run is closed without them (R7).
 const READS: u32 = 5;
 const READING: Duration = Duration::from_secs(600);
+/// How long they wait for their turns in the budget, where that is all that holds them up.
+const TURNS: Duration = Duration::from_secs(3600);
 /// How long the service answers an equal payload with the earlier job (contract section 3).
 pub(super) const DEDUPLICATION: Duration = Duration::from_secs(24 * 3600);
 /// The poll interval of a job whose spec names none, in seconds: the status page says 2 to 5.
@@ -200,7 +202,8 @@ pub(super) fn terminal_state(o: &Observed) -> Option<RemoteState> {
 
 /// Whether the reads at the end may be tried once more, after the failures so far and whatever else held them up.
 pub(super) fn reads_left(o: &Observed) -> bool {
-    o.memory.failed_reads < READS && o.memory.over_seen_for < READING
+    let only_waits = o.memory.failed_reads == 0 && believed(o);
+    o.memory.failed_reads < READS && o.memory.over_seen_for < if only_waits { TURNS } else { READING }
 }
 
 /// Whether the account is proven to be of the client that the job belongs to; what another client's credentials

@@ -80,18 +80,19 @@ impl Intent {
         }
     }
 
-    /// The same with what came of the run that the status speaks of, which may be an earlier one that was gone back to.
+    /// The same with what came of the run that the status speaks of, which may be an earlier one that was gone back to;
+    /// none of a run that submitted nothing.
     #[must_use]
-    pub fn of_what_is_over(self, status: &ScrapeJobStatus) -> Self {
-        let submission = status.submission.clone().unwrap_or_default();
-        Self {
+    pub fn of_what_is_over(self, status: &ScrapeJobStatus) -> Option<Self> {
+        let submission = status.submission.clone()?;
+        Some(Self {
             run: status.run().to_owned(),
             body_hash: submission.body_hash.unwrap_or(self.body_hash),
             client_id: submission.client_id.or(self.client_id),
             job_id: status.job_id.clone(),
             outcome: status.state.clone(),
             ..self
-        }
+        })
     }
 
     /// Whether this intent is about this very submit: whatever differs was copied, edited or moved here. Without a

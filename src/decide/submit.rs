@@ -58,8 +58,9 @@ pub(super) fn next(o: &Observed) -> Plan {
     match sendable(&o.account) {
         Err(standing) => Plan::Rest(standing),
         Ok(account) => match intended(o) {
-            Intended::Unclear(intent) => unclear(account, intent),
-            Intended::Nothing | Intended::Ours(_) => first_attempt(o, account),
+            // What is ours has been adopted, or is settled, by now.
+            Intended::Ours(intent) | Intended::Unclear(intent) => unclear(account, intent),
+            Intended::Nothing => first_attempt(o, account),
         },
     }
 }
@@ -144,10 +145,10 @@ pub(super) fn still_held(o: &Observed) -> Option<Standing> {
 pub(super) fn hold_key(o: &Observed) -> String {
     let body = o.job.body.as_ref().map_or("", |body| &body.hash);
     let requested = o.job.marks.requested.as_deref().unwrap_or_default();
-    let intent = o.intent == IntentFacts::Unreadable || matches!(intended(o), Intended::Unclear(_));
+    let undecided = o.intent == IntentFacts::Unreadable || matches!(intended(o), Intended::Unclear(_));
     let client = o.account.usable().and_then(|account| account.client_id.as_deref()).unwrap_or_default();
     let all = format!(
-        "{}/{client}/{:?}/{body}/{requested}/{intent}",
+        "{}/{client}/{:?}/{body}/{requested}/{undecided}",
         o.account.fingerprint(),
         o.job.spec.on_ambiguous()
     );
@@ -200,7 +201,12 @@ pub(super) fn unknown_submission(o: &Observed) -> Option<SubmissionRecord> {
         return (!never_sent).then(|| record.clone());
     }
     let Intended::Ours(intent) = intended(o) else { return None };
-    intent.job_id.is_none().then(|| SubmissionRecord {
+    intent.job_id.is_none().then(|| told_by(intent))
+}
+
+/// The submission that an intent tells of.
+pub(super) fn told_by(intent: &Intent) -> SubmissionRecord {
+    SubmissionRecord {
         origin: None,
         body_hash: Some(intent.body_hash.clone()),
         nonce: Some(intent.nonce.clone()),
@@ -210,7 +216,7 @@ pub(super) fn unknown_submission(o: &Observed) -> Option<SubmissionRecord> {
         client_id: intent.client_id.clone(),
         credential: None,
         resubmitted: None,
-    })
+    }
 }
 
 fn first_attempt(o: &Observed, account: &AccountUse) -> Plan {

@@ -173,6 +173,43 @@ fn the_jobs_of_a_submit_by_nobody_knows_whom_are_named() {
     assert_eq!(word(&next(&o)), "rest Cancelling");
 }
 
+/// Ended before anybody could say what came of it: its runID is used up all the same.
+#[test]
+fn a_restored_run_that_is_cancelled_is_known_afterwards() {
+    let mut o = fresh(site());
+    o.job.protected = true;
+    o.job.spec.cancel = Some(true);
+    unnamed(&mut o);
+    let (mut o, mut unclear) = (o.clone(), o);
+    o.memory.nonce_seen_for = Duration::from_secs(19);
+    let listed = Outcome::Candidates(Ok(spideriq_operator::decide::Listed::default()));
+    for outcome in [Outcome::Done, listed, Outcome::Done] {
+        let verdict = settle(&o, &next(&o), &outcome);
+        if verdict.standing.is_some() {
+            o.recorded = status_of(&verdict, &o);
+        }
+        o.memory = verdict.memory;
+        o.memory.nonce_seen_for = Duration::from_secs(19);
+    }
+    assert_eq!(o.recorded.state.as_deref(), Some("Cancelled"));
+    // Named, by nobody knows whom: told, and over.
+    named(&mut unclear);
+    found_of_nobody(&mut unclear);
+    for expected in ["latch CancelledAsRequested", "abandon Orphaned"] {
+        assert_eq!(word(&next(&unclear)), expected);
+        unclear.recorded = status_of(&rest(&unclear), &unclear);
+    }
+    for mut o in [o, unclear] {
+        o.intent = IntentFacts::None;
+        o.job.spec.cancel = None;
+        for run in [Some("2".to_owned()), None] {
+            o.job.spec.run_id = run;
+            o.recorded = status_of(&rest(&o), &o);
+        }
+        assert_ne!(o.recorded.state.as_deref(), Some("Pending"), "{:?}", o.recorded);
+    }
+}
+
 #[test]
 fn an_intent_gets_the_name_of_its_client_once_that_is_known() {
     let mut o = accepted("processing");
@@ -248,7 +285,7 @@ fn an_intent_tells_of_the_run_that_the_status_speaks_of() {
         "runID": "1", "jobID": "job-1", "state": "Completed", "submission": {"bodyHash": "v1:1"},
     }))
     .unwrap();
-    let told: Intent = intent.clone().of_what_is_over(&status);
+    let told: Intent = intent.clone().of_what_is_over(&status).unwrap();
     assert_eq!((told.run.as_str(), told.body_hash.as_str()), ("1", "v1:1"));
     assert_eq!((told.job_id.as_deref(), told.outcome.as_deref()), (Some("job-1"), Some("Completed")));
     assert_eq!(told.nonce, intent.nonce);

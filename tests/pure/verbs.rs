@@ -239,6 +239,8 @@ fn a_cancel_is_latched_before_the_service_is_told_and_ends_the_run() {
         step(&mut o, "confirm", &Outcome::Status(Ok(remote("processing"))));
     }
     step(&mut o, "cancel", &Outcome::Cancel(CancelOutcome::AlreadyOver));
+    let looked = step(&mut o, "confirm", &Outcome::Status(Ok(remote("processing"))));
+    assert_eq!(looked.again, Again::After(Duration::from_secs(32)), "more and more seldom");
     step(&mut o, "confirm", &Outcome::Status(Ok(remote("cancelled"))));
     assert_eq!(told(&o.recorded), "\"\" Cancelled CancelledAsRequested");
     assert_eq!(conditions(&o.recorded)["Ready"], "True", "R6");
@@ -262,7 +264,6 @@ fn a_cancelled_run_with_nothing_sent_ends_and_one_with_an_unknown_outcome_is_loo
     o.job.spec.cancel = Some(true);
     step(&mut o, "rest CancelledAsRequested", &Outcome::Done);
     assert_eq!(told(&o.recorded), "\"\" Cancelled CancelledAsRequested");
-    // Nothing was sent, so nothing is used up.
     o.job.spec.cancel = None;
     want(&mut o, "2", "https://acme.example/2");
     step(&mut o, "begin", &Outcome::Done);

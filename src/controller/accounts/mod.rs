@@ -118,13 +118,7 @@ fn watched<K: Account>(
     let noted = watched.reflect(writer).inspect_ok(move |event| match event {
         watcher::Event::Delete(account) => {
             let key = key_of(account);
-            context.accounts.remove(&key);
-            context.secrets.forget(&key);
-            context.tallies.forget(&key);
-            context.woken.forget(&key);
-            if context.jobs_of(&key).is_empty() {
-                context.accounts.let_go(&key);
-            }
+            forget(&context, &key);
             changed(&context, &key);
         }
         watcher::Event::Apply(_) | watcher::Event::InitApply(_) => {
@@ -136,6 +130,17 @@ fn watched<K: Account>(
         watcher::Event::Init => {}
     });
     noted.touched_objects()
+}
+
+/// Forgets what this process holds for an account that is gone.
+fn forget(context: &Context, key: &AccountKey) {
+    context.accounts.remove(key);
+    context.secrets.forget(key);
+    context.tallies.forget(key);
+    context.woken.forget(key);
+    if context.jobs_of(key).is_empty() {
+        context.accounts.let_go(key);
+    }
 }
 
 /// How each account stood when its jobs were woken last.
@@ -185,6 +190,11 @@ async fn reconcile<K: Account>(
     let facts = open(&context, &subject)
         .await
         .inspect_err(|_| context.metrics.reconciled(kind, "retried", begun.elapsed()))?;
+    if !context.known.has(key) {
+        // It went while it was opened, and whoever saw that found nothing to forget yet.
+        forget(&context, key);
+        return Ok(Action::await_change());
+    }
     // Before anything that can fail, and compared with what the jobs know, whoever changed it.
     if context.woken.differs(key, context.account_facts(key)) {
         changed(&context, key);

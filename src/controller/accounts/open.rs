@@ -84,7 +84,8 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
         }
         // Nothing is decided with an account of an unknown client while it may still be told: what was submitted with
         // it before could not be known as its own.
-        if session.client_id.is_some() {
+        let named = session.client_id.is_some();
+        if named {
             context.accounts.put_in_use(&session);
         }
         let who = who(&session).await;
@@ -93,7 +94,9 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
             opening.client_id = Some(client_id);
             continue;
         }
-        context.accounts.put_in_use(&session);
+        if !named {
+            context.accounts.put_in_use(&session);
+        }
         return Ok(facts(&session, &opening));
     }
 }

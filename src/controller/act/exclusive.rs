@@ -20,7 +20,7 @@ enum Kind {
     Cancel,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct UnderWay {
     kind: Kind,
     endpoint: String,
@@ -32,7 +32,7 @@ struct UnderWay {
 #[derive(Debug)]
 pub(in crate::controller) struct Exclusion<'a> {
     of: &'a Exclusive,
-    mine: (Kind, String, Vec<String>),
+    mine: UnderWay,
 }
 
 impl Exclusive {
@@ -42,7 +42,7 @@ impl Exclusive {
         endpoint: &str,
         hashes: Vec<String>,
     ) -> Option<Exclusion<'_>> {
-        self.begin((Kind::Submit, endpoint.to_owned(), hashes)).await
+        self.begin(UnderWay { kind: Kind::Submit, endpoint: endpoint.to_owned(), hashes }).await
     }
 
     /// Begins a cancel of a job of this body; `None` where a submit of an equal one takes too long.
@@ -53,10 +53,10 @@ impl Exclusive {
     ) -> Option<Exclusion<'_>> {
         // A job of an unknown body can be answered to no submit that is known here.
         let hashes = hash.into_iter().map(str::to_owned).collect();
-        self.begin((Kind::Cancel, endpoint.to_owned(), hashes)).await
+        self.begin(UnderWay { kind: Kind::Cancel, endpoint: endpoint.to_owned(), hashes }).await
     }
 
-    async fn begin(&self, mine: (Kind, String, Vec<String>)) -> Option<Exclusion<'_>> {
+    async fn begin(&self, mine: UnderWay) -> Option<Exclusion<'_>> {
         let waiting = async {
             let mut ends = self.under_way.subscribe();
             while !self.begins(&mine) {
@@ -69,17 +69,16 @@ impl Exclusive {
     }
 
     /// Begins it if nothing that is under way keeps it apart.
-    fn begins(&self, (kind, endpoint, hashes): &(Kind, String, Vec<String>)) -> bool {
+    fn begins(&self, mine: &UnderWay) -> bool {
         let mut begun = false;
         self.under_way.send_if_modified(|under_way| {
             begun = !under_way.iter().any(|other| {
-                other.kind != *kind
-                    && other.endpoint == *endpoint
-                    && other.hashes.iter().any(|hash| hashes.contains(hash))
+                other.kind != mine.kind
+                    && other.endpoint == mine.endpoint
+                    && other.hashes.iter().any(|hash| mine.hashes.contains(hash))
             });
             if begun {
-                let (endpoint, hashes) = (endpoint.clone(), hashes.clone());
-                under_way.push(UnderWay { kind: *kind, endpoint, hashes });
+                under_way.push(mine.clone());
             }
             // Only an end is news to those who wait.
             false
@@ -90,11 +89,8 @@ impl Exclusive {
 
 impl Drop for Exclusion<'_> {
     fn drop(&mut self) {
-        let (kind, endpoint, hashes) = &self.mine;
         self.of.under_way.send_modify(|under_way| {
-            let mine = under_way.iter().position(|other| {
-                other.kind == *kind && other.endpoint == *endpoint && other.hashes == *hashes
-            });
+            let mine = under_way.iter().position(|other| *other == self.mine);
             // Two of the same kind and bodies are as good as each other.
             if let Some(mine) = mine {
                 under_way.swap_remove(mine);

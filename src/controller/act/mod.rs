@@ -164,7 +164,8 @@ async fn release(context: &Context, job: &ScrapeJob, (event, o): (Option<&Event>
         && job.metadata.deletion_timestamp.is_none()
     {
         let intent = intent.of_what_is_over(&job.status.clone().unwrap_or_default());
-        metadata.insert("annotations".to_owned(), json!({INTENT: annotation(&intent)}));
+        let value = intent.map_or(Value::Null, |intent| annotation(&intent).into());
+        metadata.insert("annotations".to_owned(), json!({INTENT: value}));
     }
     written(fenced(context, job, metadata).await)
 }

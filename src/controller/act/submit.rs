@@ -39,6 +39,16 @@ pub(super) async fn submit(
     attempt: &Attempt,
     session: &Arc<Session>,
 ) -> Acted {
+    // A check-then-cancel of an equal submit must not run between our record and the service's answer. Waited for before
+    // a turn is taken and anything written.
+    let equal = job
+        .spec
+        .payload
+        .iter()
+        .flat_map(|payload| Body::new(payload, None).equal_hashes().collect::<Vec<_>>());
+    let Some(_exclusive) = context.exclusive.submit(&session.endpoint, equal.collect()).await else {
+        return Outcome::Lost.into();
+    };
     let permit = match turn(session, job, Lane::Submit) {
         Ok(permit) => permit,
         Err(waiting) => return Outcome::NotYet(waiting).into(),
@@ -50,16 +60,7 @@ pub(super) async fn submit(
         Ok(intended) => intended,
         Err(error) => return lost(job, &error),
     };
-    // A check-then-cancel of an equal submit must not run between our record and the service's answer.
-    let equal = job
-        .spec
-        .payload
-        .iter()
-        .flat_map(|payload| Body::new(payload, None).equal_hashes().collect::<Vec<_>>());
-    let Some(_exclusive) = context.exclusive.submit(&session.endpoint, equal.collect()).await else {
-        return Outcome::Lost.into();
-    };
-    // After the last wait without a bound: from here the request goes out within `BEGIN_WITHIN`, or not at all.
+    // After the first write: from here the request goes out within `BEGIN_WITHIN`, or not at all.
     if context.is_stopping() {
         return Outcome::Stopping.into();
     }

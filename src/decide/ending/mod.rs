@@ -65,7 +65,7 @@ fn next(o: &Observed, terms: &Terms) -> Ending {
 /// A run without a job: nothing was sent, or nobody knows what came of it. Then the list is looked at once, when no
 /// request can be under way any more.
 fn without_id(o: &Observed, terms: &Terms, late: bool) -> Ending {
-    let Some(record) = unknown_submission(o) else { return unclear(o, late) };
+    let Some(record) = unknown_submission(o) else { return not_told_apart(o, late) };
     if let Some(candidates) = &o.memory.candidates {
         return Ending::Over(Some(orphaned(&unsettled(candidates, o.memory.listed_partly))));
     }
@@ -101,12 +101,17 @@ fn may_be_of(account: &AccountUse, record: &SubmissionRecord) -> bool {
 }
 
 /// A run of which only an intent knows, and nobody can tell whether that is of this account's client.
-fn unclear(o: &Observed, late: bool) -> Ending {
+fn not_told_apart(o: &Observed, late: bool) -> Ending {
     let Intended::Unclear(intent) = intended(o) else { return Ending::Over(None) };
     if let Some(candidates) = &o.memory.candidates {
         return Ending::Over(Some(orphaned(&unsettled(candidates, o.memory.listed_partly))));
     }
     let told = told_of(intent);
+    if intent.job_id.is_some() && intent.client_id.is_none() && o.account.usable().is_some() {
+        return Ending::Over(Some(orphaned(&format!(
+            "{told}, and nobody can tell whether that is of this account's client; look for it at the service"
+        ))));
+    }
     if late {
         return Ending::Over(Some(orphaned(&format!(
             "{told}, and the account could not be used in time to end it; look for it at the service"

@@ -11,7 +11,7 @@ use super::super::plan::{Again, CancelOutcome, Event, Standing};
 use super::Settling;
 use crate::api::CancelReason;
 
-/// After so many looks that do not confirm a cancel, about half a minute, it is sent again.
+/// After so many looks that do not confirm a cancel, at first about half a minute, it is sent again.
 const CONFIRMS: u32 = 4;
 
 impl Settling<'_> {
@@ -27,7 +27,7 @@ impl Settling<'_> {
                 } else {
                     self.retry();
                     // What was refused, or lost on the service's side, is asked for again.
-                    self.memory.cancel_sent = self.memory.tries < CONFIRMS;
+                    self.memory.cancel_sent = !self.memory.tries.is_multiple_of(CONFIRMS);
                     self.standing = Some(Standing::Cancelling(
                         "the service took the cancel and has not confirmed it yet".to_owned(),
                     ));
@@ -42,7 +42,10 @@ impl Settling<'_> {
         match outcome {
             CancelOutcome::Sent | CancelOutcome::AlreadyOver => {
                 self.memory.cancel_sent = true;
-                self.memory.tries = 0;
+                // Where it is sent again, the pauses between the looks go on growing.
+                if !self.memory.tries.is_multiple_of(CONFIRMS) {
+                    self.memory.tries = 0;
+                }
                 self.standing = Some(Standing::Cancelling(
                     "the service took the cancel and has not confirmed it yet".to_owned(),
                 ));

@@ -18,7 +18,7 @@ use super::ending::cancel::deadline as cancel_deadline;
 use super::facts::{AccountFacts, Memory, Observed, RemoteJob, Trouble, Waiting};
 use super::follow;
 use super::plan::{Again, Freshness, Outcome, Plan, Standing, Verdict};
-use super::submit::{hold_key, settles_in, unknown_submission};
+use super::submit::{Intended, hold_key, intended, settles_in, told_by, unknown_submission};
 use crate::api::{CancelReason, JobAccount, Origin, Reason, Remote, ScrapeJobStatus, SubmissionRecord, find};
 
 /// A wait for budget is told only after this long, so that a short one writes nothing (R12).
@@ -131,11 +131,13 @@ impl<'a> Settling<'a> {
         }
         // What only an intent knew is recorded, so that no later change of the object hides it.
         let this_run = !self.o.recorded.is_written() || self.record.run() == self.o.recorded.run();
-        if matches!(self.standing, Some(Standing::Unknown(_) | Standing::Held(..)))
-            && this_run
-            && self.record.submission.is_none()
-        {
-            self.record.submission = unknown_submission(self.o);
+        if self.standing.is_some() && this_run && self.record.submission.is_none() {
+            let used_up = match (intended(self.o), &self.standing) {
+                // Whoever's it was.
+                (Intended::Unclear(intent), Some(Standing::Ended(..))) => Some(told_by(intent)),
+                _ => None,
+            };
+            self.record.submission = unknown_submission(self.o).or(used_up);
         }
         // What waits may still be given another account.
         if (self.record.job_id.is_some() || self.record.submission.is_some())
@@ -224,7 +226,13 @@ impl<'a> Settling<'a> {
             {
                 self.standing = Some(follow::standing(self.o, &self.record));
             }
-            Plan::Rest(standing) => self.standing = Some(standing.clone()),
+            Plan::Rest(standing) => {
+                // What is over has its details, or went without them.
+                if matches!(standing, Standing::Ended(..)) && !self.o.recorded.finished {
+                    self.take_details();
+                }
+                self.standing = Some(standing.clone());
+            }
             Plan::Adopt(job_id) => self.adopt(job_id),
             Plan::Latch(reason) => self.latch(*reason),
             Plan::Abandon(event) => self.abandon(event),

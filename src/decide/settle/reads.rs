@@ -46,6 +46,15 @@ impl Settling<'_> {
 
     /// The run is over as the service told it.
     fn close(&mut self, reads_failed: bool) {
+        self.take_details();
+        self.standing = Some(match follow::terminal_state(self.o) {
+            Some(state) => follow::ended(self.o, &state, &self.record, reads_failed),
+            None => follow::standing(self.o, &self.record),
+        });
+    }
+
+    /// Records the details that were read.
+    pub(super) fn take_details(&mut self) {
         if let Some(details) = self.memory.details.clone() {
             let remote = self.record.remote.get_or_insert_with(Remote::default);
             remote.started_at = past(details.started_at, self.o.now).or(remote.started_at.take());
@@ -54,9 +63,5 @@ impl Settling<'_> {
             remote.pages_crawled = details.pages_crawled.or(remote.pages_crawled);
             remote.priority = details.priority.or(remote.priority);
         }
-        self.standing = Some(match follow::terminal_state(self.o) {
-            Some(state) => follow::ended(self.o, &state, &self.record, reads_failed),
-            None => follow::standing(self.o, &self.record),
-        });
     }
 }
