@@ -53,6 +53,16 @@ pub fn accounts() -> Vec<Scenario> {
             900,
         ),
         scenario(
+            "the account goes while the service is asked whose it is",
+            vec![
+                (0, Deed::Token(OPAQUE_TOKEN)),
+                (0, Deed::Faults("[{match: {path: whoami}, delay_reply: 8}]")),
+                (4, Deed::DeleteAccount),
+                (20, Deed::Create("acme", site("acme"))),
+            ],
+            120,
+        ),
+        scenario(
             "a job restored under an opaque token",
             vec![
                 (0, Deed::Token(OPAQUE_TOKEN)),

@@ -211,6 +211,9 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
             }
         }
         Deed::Clock(ahead) => api.operators_clock.jump(*ahead),
+        Deed::DeleteAccount => {
+            store.delete(&key("ScrapeAccount", "default"), &Value::Null, now).unwrap();
+        }
         Deed::Token(token) => {
             let data = json!({"data": {"token": base64(token)}});
             store.patch(&key("Secret", "default"), false, &data, "user").unwrap();

@@ -25,6 +25,8 @@ pub enum Deed {
     Clock(i64),
     /// Deletes the kind itself, and so every job.
     DeleteKind,
+    /// Deletes the account.
+    DeleteAccount,
     /// Puts this token into the account's Secret.
     Token(&'static str),
     /// So many jobs of the same client and type are made by others.
@@ -103,6 +105,7 @@ impl Scenario {
             | Deed::Replace(_)
             | Deed::Restore(_)
             | Deed::Clock(_)
+            | Deed::DeleteAccount
             | Deed::Token(_)
             | Deed::Others(_)
             | Deed::Faults(_) => false,
