@@ -191,7 +191,7 @@ async fn reconcile<K: Account>(
         .await
         .inspect_err(|_| context.metrics.reconciled(kind, "retried", begun.elapsed()))?;
     if !context.known.has(key) {
-        // It went while it was opened, and whoever saw that found nothing to forget yet.
+        // It went while it was opened.
         forget(&context, key);
         return Ok(Action::await_change());
     }

@@ -86,7 +86,7 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
         // it before could not be known as its own.
         let named = session.client_id.is_some();
         if named {
-            context.accounts.put_in_use(&session);
+            put_in_use(context, &session);
         }
         let who = who(&session).await;
         if let Some(client_id) = who.and_then(|who| who.client_id).filter(|_| opening.client_id.is_none()) {
@@ -95,9 +95,17 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
             continue;
         }
         if !named {
-            context.accounts.put_in_use(&session);
+            put_in_use(context, &session);
         }
         return Ok(facts(&session, &opening));
+    }
+}
+
+/// Uses the account from now on, unless it went meanwhile: whoever saw that found nothing to forget yet.
+fn put_in_use(context: &Context, session: &Arc<Session>) {
+    context.accounts.put_in_use(session);
+    if !context.known.has(&session.key) {
+        context.accounts.remove(&session.key);
     }
 }
 
