@@ -159,7 +159,11 @@ fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<Strin
     let (objects, events) = (store.list("ScrapeJob", None), store.list("Event", None));
     // Where the service is down for as long as a deletion may wait, nobody can cancel the job, or know its name.
     let down = scenario.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Faults(_)));
-    let honest = |note: &str| down || !note.contains("could not be cancelled within");
+    // By a clock that is ahead a deletion is over its bound at once, and tried five times in the 30 s that are left.
+    let unlucky = ended.fate.hits() >= 5
+        && (ended.fate.plan().clock_ahead > 0
+            || scenario.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Clock(1..))));
+    let honest = |note: &str| down || unlucky || !note.contains("could not be cancelled within");
     let unreadable = |note: &str| down && note.contains("the list of jobs could not be read in time");
     for job in ended.service.jobs() {
         let id = job.job_id.as_str();
