@@ -109,8 +109,9 @@ fn put_in_use(context: &Context, session: &Arc<Session>) {
     }
 }
 
-/// Asks whose credentials these are, where the service has not yet accepted them, or not yet said whose they are. The route is known from the
-/// vendor's notes only, so that an answer other than 200, 401 or 403 says nothing and blocks nothing.
+/// Asks whose credentials these are, where the service has not yet accepted them, or not yet said whose they are. The
+/// route is known from the vendor's notes only, so that an answer other than 200, 401 or 403 says nothing and blocks
+/// nothing.
 async fn who(session: &Arc<Session>) -> Option<Whoami> {
     let health = session.health();
     if health.accepted.is_some() && !is_unnamed(session) {

@@ -22,6 +22,10 @@ use crate::decide::{Event, Intent, Observed, Outcome, Plan, Waiting};
 use crate::spideriq::budget::{Lane, Permit};
 use crate::status::{WriteError, delete, patch_metadata};
 
+/// After so many looks in a row, of three tries each, an object that is over its bound goes although people could not be
+/// told: some seconds where the API server refuses, a minute where it hangs.
+const UNTOLD: u32 = 3;
+
 /// What came of a plan, and the object as our own writes left it.
 pub(in crate::controller) struct Acted {
     pub(in crate::controller) outcome: Outcome,
@@ -149,8 +153,9 @@ async fn tell(context: &Context, job: &ScrapeJob, event: &Event) -> bool {
 }
 
 async fn release(context: &Context, job: &ScrapeJob, (event, o): (Option<&Event>, &Observed)) -> Acted {
-    // A deletion waits for that no longer than for the service.
-    let late = o.job.deleted_at.is_some_and(|begun| o.end_waits(begun).is_zero());
+    // A deletion waits for that no longer than for the service, and a few looks more: it may be the only word.
+    let tried = context.memories.get(&o.job.uid).failures >= UNTOLD;
+    let late = tried && o.job.deleted_at.is_some_and(|begun| o.end_waits(begun).is_zero());
     if let Some(event) = event
         && !tell(context, job, event).await
         && !late
