@@ -53,6 +53,18 @@ pub fn accounts() -> Vec<Scenario> {
             900,
         ),
         scenario(
+            "the service says only later whose a token is, and another of the same client follows",
+            vec![
+                (0, Deed::Token(OPAQUE_TOKEN)),
+                (0, Deed::Faults("[{match: {path: whoami}, reply: {status: 503}}]")),
+                (1, Deed::Create("long", site("long"))),
+                (60, Deed::Faults("[]")),
+                (200, Deed::Token(TOKEN)),
+                (240, Deed::Delete("long")),
+            ],
+            600,
+        ),
+        scenario(
             "the account goes while the service is asked whose it is",
             vec![
                 (0, Deed::Token(OPAQUE_TOKEN)),
