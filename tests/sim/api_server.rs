@@ -192,6 +192,9 @@ fn respond(store: &mut Store, asked: &Asked, now: Timestamp) -> Result<Value, Re
                 "items": items,
             }))
         }
+        (&Method::POST, None) if store.no_events && asked.kind == "Event" => {
+            Err((500, "etcdserver: no space".to_owned()))
+        }
         (&Method::POST, None) => store.create(&key(), asked.body.clone(), now),
         (&Method::PATCH, Some(_)) => store.patch(&key(), asked.status, &asked.body, "operator"),
         (&Method::DELETE, Some(_)) => store.delete(&key(), &asked.body, now),

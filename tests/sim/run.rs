@@ -211,6 +211,7 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
             }
         }
         Deed::Clock(ahead) => api.operators_clock.jump(*ahead),
+        Deed::Events(taken) => store.no_events = !taken,
         Deed::DeleteAccount => {
             store.delete(&key("ScrapeAccount", "default"), &Value::Null, now).unwrap();
         }

@@ -25,6 +25,8 @@ pub enum Deed {
     Clock(i64),
     /// Deletes the kind itself, and so every job.
     DeleteKind,
+    /// Whether the API server takes events.
+    Events(bool),
     /// Deletes the account.
     DeleteAccount,
     /// Puts this token into the account's Secret.
@@ -106,6 +108,7 @@ impl Scenario {
             | Deed::Restore(_)
             | Deed::Clock(_)
             | Deed::DeleteAccount
+            | Deed::Events(_)
             | Deed::Token(_)
             | Deed::Others(_)
             | Deed::Faults(_) => false,
@@ -328,6 +331,17 @@ fn acting() -> Vec<Scenario> {
                 (1, Deed::Create("mail", mail("long-mail"))),
                 (8, Deed::Others(150)),
                 (60, Deed::Delete("mail")),
+            ],
+            400,
+        ),
+        scenario(
+            "a type that acts again goes with an unknown outcome, while no events can be written",
+            vec![
+                (0, Deed::Faults("[{match: {route: submit}, when: {first: 1}, drop: after}]")),
+                (1, Deed::Create("mail", mail("long-mail"))),
+                (50, Deed::Events(false)),
+                (60, Deed::Delete("mail")),
+                (90, Deed::Events(true)),
             ],
             400,
         ),

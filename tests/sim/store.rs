@@ -43,6 +43,8 @@ pub struct Store {
     pub empty: Vec<(String, Key)>,
     /// Writes that found that the object had changed.
     pub conflicts: Vec<Key>,
+    /// Whether events are refused.
+    pub no_events: bool,
 }
 
 impl Store {
