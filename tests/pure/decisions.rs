@@ -4,7 +4,7 @@ use spideriq_operator::api::{AccountKind, Origin, Reason, Remote, State};
 use spideriq_operator::decide::{AccountFacts, Again, IntentFacts, Observed, Standing, next};
 
 use super::situation::{accepted, account, ago, attempted, fresh, remote, rest, shown, site, word};
-use super::table::{Change, barred, check, found, with_account};
+use super::table::{Change, barred, check, found, with_account, without_account};
 
 #[test]
 fn a_job_that_was_never_sent_is_submitted_when_its_account_lets_it() {
@@ -13,14 +13,7 @@ fn a_job_that_was_never_sent_is_submitted_when_its_account_lets_it() {
         &[
             ("at once", |_| {}, "submit 1"),
             ("suspended", |o| o.job.spec.suspend = Some(true), "rest Suspended"),
-            (
-                "no account",
-                |o| {
-                    o.account =
-                        AccountFacts::Missing { kind: AccountKind::ScrapeAccount, name: "default".into() }
-                },
-                "rest AccountNotFound",
-            ),
+            ("no account", without_account, "rest AccountNotFound"),
             (
                 "no Secret",
                 |o| {
@@ -130,14 +123,7 @@ fn a_job_with_an_id_is_followed_believed_and_finished() {
                 |o| o.recorded.remote = Some(Remote { state: Some("queued".into()), ..Remote::default() }),
                 "rest Queued",
             ),
-            (
-                "mirrored without an account",
-                |o| {
-                    o.account =
-                        AccountFacts::Missing { kind: AccountKind::ScrapeAccount, name: "default".into() }
-                },
-                "rest AccountNotFound",
-            ),
+            ("mirrored without an account", without_account, "rest AccountNotFound"),
             ("mirrored and never seen", |o| o.watched.missing = Some((ago(1), ago(1))), "rest JobNotFound"),
             (
                 "mirrored, namespace not admitted",

@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::json;
 use spideriq_operator::api::Credential;
 use spideriq_operator::decide::{
-    AccountFacts, Intent, IntentFacts, Observed, Outcome, Plan, Standing, Waiting, next, settle,
+    Intent, IntentFacts, Observed, Outcome, Plan, Standing, Waiting, next, settle,
 };
 
 use super::situation::{accepted, ago, fresh, now, rest, shown, site, status_of, word};
-use super::table::{check, found, with_account};
+use super::table::{check, found, with_account, without_account};
 
 /// An intent that names the job, of an object that was under another uid then.
 fn named(o: &mut Observed) {
@@ -119,7 +119,7 @@ fn a_job_is_adopted_before_it_is_cancelled_held_back_or_left() {
                 "deleted, and its account is gone",
                 |o| {
                     o.job.deleted_at = Some(ago(1));
-                    o.account = missing();
+                    without_account(o);
                 },
                 "rest Cancelling",
             ),
@@ -128,7 +128,7 @@ fn a_job_is_adopted_before_it_is_cancelled_held_back_or_left() {
                 |o| {
                     o.job.deleted_at = Some(ago(121));
                     o.memory.ending_seen_for = Duration::from_secs(121);
-                    o.account = missing();
+                    without_account(o);
                 },
                 "release Orphaned",
             ),
@@ -144,16 +144,12 @@ fn a_job_is_adopted_before_it_is_cancelled_held_back_or_left() {
                 "cancelled, and its account is gone",
                 |o| {
                     o.job.spec.cancel = Some(true);
-                    o.account = missing();
+                    without_account(o);
                 },
                 "latch CancelledAsRequested",
             ),
         ],
     );
-}
-
-fn missing() -> AccountFacts {
-    AccountFacts::Missing { kind: spideriq_operator::api::AccountKind::ScrapeAccount, name: "default".into() }
 }
 
 /// What an intent without a client tells of is nobody's to take, but its jobs are named before the object goes.
@@ -243,7 +239,7 @@ fn another_run_behind_an_unknown_outcome_begins_within_the_bound() {
     o.recorded = shown(Standing::Unknown("why".into()), &o);
     o.job.spec.run_id = Some("2".to_owned());
     o.memory.ended_here = true;
-    o.account = missing();
+    without_account(&mut o);
     o.memory.ending_seen_for = Duration::from_secs(119);
     assert_eq!(word(&next(&o)), "look up ToRelease");
     o.memory.ending_seen_for = Duration::from_secs(120);

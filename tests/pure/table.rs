@@ -1,6 +1,6 @@
 //! A table of situations: what differs, and the plan in one word.
 
-use spideriq_operator::api::Reason;
+use spideriq_operator::api::{AccountKind, Reason};
 use spideriq_operator::decide::{AccountFacts, AccountUse, Intent, IntentFacts, Observed, next};
 
 use super::situation::{account, ago, word};
@@ -20,6 +20,10 @@ pub fn with_account(o: &mut Observed, change: impl FnOnce(&mut AccountUse)) {
     let mut account = account();
     change(&mut account);
     o.account = AccountFacts::Usable(account);
+}
+
+pub fn without_account(o: &mut Observed) {
+    o.account = AccountFacts::Missing { kind: AccountKind::ScrapeAccount, name: "default".to_owned() };
 }
 
 pub fn barred(o: &mut Observed) {

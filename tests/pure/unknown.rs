@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use spideriq_operator::api::{AccountKind, Credential, OnAmbiguous, Submission};
+use spideriq_operator::api::{Credential, OnAmbiguous, Submission};
 use spideriq_operator::decide::{
-    AccountFacts, IntentFacts, Observed, Outcome, Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome,
-    Trouble, next, settle,
+    IntentFacts, Observed, Outcome, Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome, Trouble, next,
+    settle,
 };
 
 use super::situation::{accepted, ago, attempted, fresh, rest, shown, site, writes};
-use super::table::{Change, barred, check, found, with_account};
+use super::table::{Change, barred, check, found, with_account, without_account};
 
 fn on_ambiguous(o: &mut Observed, choice: OnAmbiguous) {
     o.job.spec.submission = Some(Submission { on_ambiguous: Some(choice), on_cache_hit: None });
@@ -179,14 +179,7 @@ fn an_unknown_outcome_is_looked_up_held_or_left_to_a_person() {
                 },
                 "submit 2",
             ),
-            (
-                "no account",
-                |o| {
-                    o.account =
-                        AccountFacts::Missing { kind: AccountKind::ScrapeAccount, name: "default".into() }
-                },
-                "rest Unknown",
-            ),
+            ("no account", without_account, "rest Unknown"),
             ("account suspended", |o| with_account(o, |a| a.suspended = true), "rest Unknown"),
             ("three answers without an id", |o| o.memory.unusable_answers = 3, "look up ToHold"),
             ("hold", |o| on_ambiguous(o, OnAmbiguous::Hold), "look up ToHold"),

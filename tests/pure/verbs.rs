@@ -395,7 +395,6 @@ fn history_and_used_runs_are_bounded() {
         step(&mut o, "begin", &Outcome::Done);
         o.recorded.state = Some("Completed".to_owned());
         o.recorded.job_id = Some(format!("job-{run}"));
-        o.recorded.finish_time = Some(Time(now()));
     }
     assert_eq!((o.recorded.history.len(), o.recorded.used_run_ids.len()), (10, 100));
 }

@@ -20,3 +20,4 @@ mod run;
 mod scenario;
 mod service;
 mod store;
+mod strays;
