@@ -216,8 +216,10 @@ impl Session {
     fn learn(&self, result: &Result<(), Error>, permit: Permit, (signals, asked): (Signals, Asked)) {
         permit.settle(verdict(result, self.clock.now()), signals.counted);
         let now = self.clock.now();
-        let before = self.health();
-        let mut health = before.clone();
+        // Held throughout: two answers may come at once, and neither may be lost.
+        let mut state = self.lock();
+        let before = state.health.clone();
+        let health = &mut state.health;
         match result {
             Ok(()) => {
                 health.accepted.get_or_insert(now);
@@ -265,8 +267,9 @@ impl Session {
             Err(Error::Connect(_) | Error::Timeout | Error::Interrupted(_)) => {}
         }
         let throttled = matches!(result, Err(Error::Throttled { .. }));
-        if health != before || throttled {
-            self.lock().health = health;
+        let news = state.health != before;
+        drop(state);
+        if news || throttled {
             // The receiver goes only when the process stops.
             let _ = self.wake.send(self.key.clone());
         }

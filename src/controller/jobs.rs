@@ -103,19 +103,35 @@ fn forget(context: &Arc<Context>, job: &CachedJob) {
     }
 }
 
-/// Looks at one object: each line is a stage.
+/// Looks at one object. One that was seen to go meanwhile is forgotten once more: what was learnt of it since would stay
+/// for ever, and its job would be followed.
 async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Action, WriteError> {
+    let looked = Box::pin(look_at(&cached, &context)).await;
+    if looked.is_err() {
+        context.memories.set(&cached.uid().unwrap_or_default(), |remembered| {
+            remembered.failures = remembered.failures.saturating_add(1);
+        });
+    }
+    let known = context.jobs.get(&ObjectRef::from_obj(&*cached));
+    if known.is_none_or(|known| known.uid() != cached.uid()) {
+        forget(&context, &cached);
+    }
+    looked
+}
+
+/// Looks at one object: each line is a stage.
+async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, WriteError> {
     let begun = context.clock.instant();
-    let Some(job) = fresh(&context, &cached).await? else { return Ok(Action::await_change()) };
+    let Some(job) = fresh(context, cached).await? else { return Ok(Action::await_change()) };
     let uid = job.uid().unwrap_or_default();
     // IO, reads only
-    let Some(seen) = observe(&context, &job, context.memories.get(&uid), nonce()).await? else {
+    let Some(seen) = observe(context, &job, context.memories.get(&uid), nonce()).await? else {
         return Ok(Action::requeue(OPENS_WITHIN));
     };
     // pure
     let plan = decide::next(&seen.observed);
     // IO, at most one effect
-    let Acted { outcome, job: left } = act(&context, &job, &seen, &plan).await;
+    let Acted { outcome, job: left } = act(context, &job, &seen, &plan).await;
     // pure
     let verdict = decide::settle(&seen.observed, &plan, &outcome);
     // IO, only where something changed
@@ -124,8 +140,8 @@ async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Acti
     let (strays, news): (Vec<_>, Vec<_>) =
         verdict.events.iter().cloned().partition(|event| event.reason == Reason::Orphaned);
     let told = context.publish(&job.object_ref(&()), &strays).await;
-    let written = write(&context, current, &verdict, &outcome).await;
-    remember(&context, &uid, &verdict, &outcome, written.as_ref().ok().or(left.as_ref()));
+    let written = write(context, current, &verdict, &outcome).await;
+    remember(context, &uid, &verdict, &outcome, written.as_ref().ok().or(left.as_ref()));
     let again = match &written {
         Ok(_) => verdict.again,
         Err(error) => {
@@ -294,11 +310,7 @@ fn follow(seen: &Seen, job: &ScrapeJob, verdict: &Verdict) {
 
 fn on_error(context: &Context, job: &CachedJob, error: &WriteError) -> Action {
     tracing::warn!(job = job.name_any(), %error, "looking again");
-    let failures = context.memories.set(&job.uid().unwrap_or_default(), |remembered| {
-        remembered.failures = remembered.failures.saturating_add(1);
-        remembered.failures
-    });
-    Action::requeue(retry(failures))
+    Action::requeue(retry(context.memories.get(&job.uid().unwrap_or_default()).failures))
 }
 
 /// The pause after so many writes or reads in a row that were not carried out.

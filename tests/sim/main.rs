@@ -15,6 +15,7 @@ mod cluster_account;
 mod credentials;
 mod crowd;
 mod fate;
+mod mirrors;
 mod oracle;
 mod run;
 mod scenario;

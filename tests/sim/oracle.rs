@@ -107,6 +107,11 @@ fn waits_for_a_person(object: &Value) -> bool {
     held && object["spec"]["type"] == "spiderMail"
 }
 
+/// Whether somebody else made a job, which an object then mirrors.
+fn is_theirs(scenario: &Scenario, job_id: &str) -> bool {
+    scenario.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Theirs(id, _) if *id == job_id))
+}
+
 /// What is wrong, if something is.
 fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<String> {
     let mut found = outcome(ended);
@@ -165,7 +170,8 @@ fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<Strin
             || scenario.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Clock(1..))));
     let honest = |note: &str| down || unlucky || !note.contains("could not be cancelled within");
     let unreadable = |note: &str| down && note.contains("the list of jobs could not be read in time");
-    for job in ended.service.jobs() {
+    // What others made is theirs to know.
+    for job in ended.service.jobs().into_iter().filter(|job| !is_theirs(scenario, &job.job_id)) {
         let id = job.job_id.as_str();
         let named = |object: &Value| {
             let history = object["status"]["history"].as_array().into_iter().flatten();

@@ -223,6 +223,10 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
             let spec = json!({"type": "spiderMail", "state": "completed", "payload": {"url": "https://others.example"}, "count": count});
             service.create_jobs(serde_json::from_value(spec).unwrap()).unwrap();
         }
+        Deed::Theirs(id, page) => {
+            let spec = json!({"job_id": id, "payload": {"url": page}});
+            service.create_jobs(serde_json::from_value(spec).unwrap()).unwrap();
+        }
         Deed::Faults(faults) => {
             service.clear_faults(None);
             let rules = Rules::parse(&format!("faults: {faults}")).unwrap();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::credentials::accounts;
+use super::mirrors::mirrors;
 
 /// One thing that a user does.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub enum Deed {
     Token(&'static str),
     /// So many jobs of the same client and type are made by others.
     Others(usize),
+    /// A job with this id is made by others, for this page.
+    Theirs(&'static str, &'static str),
     /// What goes wrong at the service from here on, as the emulator's rules have it.
     Faults(&'static str),
 }
@@ -78,7 +81,7 @@ const SHORT: &str = "jobs: [{match: {contains: fails}, queued: 2, processing: 3,
 /// Every scenario; `SIM_SCENARIO` leaves those whose name has these words in it.
 pub fn all() -> Vec<Scenario> {
     let wanted = std::env::var("SIM_SCENARIO").unwrap_or_default();
-    let mut all = [lives(), verbs(), clocks(), acting(), accounts()].concat();
+    let mut all = [lives(), verbs(), clocks(), acting(), accounts(), mirrors()].concat();
     all.retain(|scenario| scenario.name.contains(&wanted));
     all
 }
@@ -111,6 +114,7 @@ impl Scenario {
             | Deed::Events(_)
             | Deed::Token(_)
             | Deed::Others(_)
+            | Deed::Theirs(..)
             | Deed::Faults(_) => false,
         })
     }
