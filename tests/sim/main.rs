@@ -22,3 +22,4 @@ mod scenario;
 mod service;
 mod store;
 mod strays;
+mod troubles;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use emulator::JobView;
 use emulator::journal::Event;
 use serde::Serialize;
 use serde_json::Value;
@@ -26,6 +27,10 @@ struct Outcome {
     cancelled: BTreeMap<String, usize>,
 }
 
+fn is_over(job: &JobView) -> bool {
+    ["completed", "failed", "cancelled"].contains(&job.state.as_str())
+}
+
 fn outcome(ended: &Ended) -> Outcome {
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let objects = ended.api.store().list("ScrapeJob", None);
@@ -42,7 +47,8 @@ fn outcome(ended: &Ended) -> Outcome {
     for job in ended.service.jobs() {
         let payload = job.payload["url"].to_string();
         *made.entry(payload.clone()).or_default() += 1;
-        jobs.entry(payload.clone()).or_insert_with(Vec::new).push(job.state.clone());
+        let state = if is_over(&job) { job.state.clone() } else { "not over".to_owned() };
+        jobs.entry(payload.clone()).or_insert_with(Vec::new).push(state);
         payloads.insert(job.job_id.clone(), payload);
     }
     let mut cancelled = BTreeMap::new();
@@ -162,14 +168,19 @@ fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<Strin
         return Some(format!("S7: a write of {key:?} by {by} that changed nothing"));
     }
     let (objects, events) = (store.list("ScrapeJob", None), store.list("Event", None));
-    // Where the service is down for as long as a deletion may wait, nobody can cancel the job, or know its name.
-    let down = scenario.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Faults(_)));
+    // Where the service is down for as long as a deletion may wait, or the token gone, nobody can cancel the job, or know
+    // its name.
+    let down = scenario.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Faults(_) | Deed::DeleteSecret));
     // By a clock that is ahead a deletion is over its bound at once, and tried five times in the 30 s that are left.
     let unlucky = ended.fate.hits() >= 5
         && (ended.fate.plan().clock_ahead > 0
             || scenario.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Clock(1..))));
     let honest = |note: &str| down || unlucky || !note.contains("could not be cancelled within");
-    let unreadable = |note: &str| down && note.contains("the list of jobs could not be read in time");
+    let unread = [
+        "the list of jobs could not be read in time",
+        "not known, and the annotation spideriq.ai/force-orphan",
+    ];
+    let unreadable = |note: &str| down && unread.iter().any(|words| note.contains(words));
     // What others made is theirs to know.
     for job in ended.service.jobs().into_iter().filter(|job| !is_theirs(scenario, &job.job_id)) {
         let id = job.job_id.as_str();
@@ -181,14 +192,13 @@ fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<Strin
             waits_for_a_person(object) && object["spec"]["payload"]["url"] == job.payload["url"]
         };
         let followed = objects.iter().any(|object| named(object) || asked(object));
-        let over = ["completed", "failed", "cancelled"].contains(&job.state.as_str());
         let left = events.iter().any(|event| {
             ["Orphaned", "LeftRunning"].contains(&event["reason"].as_str().unwrap_or_default())
                 && event["note"]
                     .as_str()
                     .is_some_and(|note| (note.contains(id) && honest(note)) || unreadable(note))
         });
-        if !over && !followed && !left {
+        if !is_over(&job) && !followed && !left {
             return Some(format!("S2: job {id} runs, and neither an object nor an event names it"));
         }
     }

@@ -215,6 +215,12 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
         Deed::DeleteAccount => {
             store.delete(&key("ScrapeAccount", "default"), &Value::Null, now).unwrap();
         }
+        Deed::DeleteSecret => {
+            store.delete(&key("Secret", "default"), &Value::Null, now).unwrap();
+        }
+        Deed::Account(spec) => {
+            store.patch(&key("ScrapeAccount", "default"), false, &json!({"spec": spec}), "user").unwrap();
+        }
         Deed::Token(token) => {
             let data = json!({"data": {"token": base64(token)}});
             store.patch(&key("Secret", "default"), false, &data, "user").unwrap();

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::credentials::accounts;
 use super::mirrors::mirrors;
+use super::troubles::troubles;
 
 /// One thing that a user does.
 #[derive(Clone, Debug)]
@@ -30,6 +31,10 @@ pub enum Deed {
     Events(bool),
     /// Deletes the account.
     DeleteAccount,
+    /// Deletes its Secret.
+    DeleteSecret,
+    /// Merges this into the spec of the account.
+    Account(Value),
     /// Puts this token into the account's Secret.
     Token(&'static str),
     /// So many jobs of the same client and type are made by others.
@@ -81,7 +86,7 @@ const SHORT: &str = "jobs: [{match: {contains: fails}, queued: 2, processing: 3,
 /// Every scenario; `SIM_SCENARIO` leaves those whose name has these words in it.
 pub fn all() -> Vec<Scenario> {
     let wanted = std::env::var("SIM_SCENARIO").unwrap_or_default();
-    let mut all = [lives(), verbs(), clocks(), acting(), accounts(), mirrors()].concat();
+    let mut all = [lives(), verbs(), clocks(), acting(), accounts(), mirrors(), troubles()].concat();
     all.retain(|scenario| scenario.name.contains(&wanted));
     all
 }
@@ -111,6 +116,8 @@ impl Scenario {
             | Deed::Restore(_)
             | Deed::Clock(_)
             | Deed::DeleteAccount
+            | Deed::DeleteSecret
+            | Deed::Account(_)
             | Deed::Events(_)
             | Deed::Token(_)
             | Deed::Others(_)
