@@ -1,6 +1,5 @@
 //! The pipeline of one job, and the controller that runs it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,21 +62,12 @@ fn watched(
     let context = Arc::clone(context);
     let noted = watched.reflect(writer).inspect_ok(move |event| match event {
         watcher::Event::Delete(job) => forget(&context, job),
-        watcher::Event::InitDone => {
-            let uids: HashSet<String> = context.jobs.state().iter().filter_map(|job| job.uid()).collect();
-            context.memories.keep(&uids);
-            // What went while the watch was broken was told by nobody.
-            let keys: HashSet<String> = context.jobs.state().iter().map(|job| key_of(job)).collect();
-            for session in context.accounts.sessions() {
-                session.polling(|poller| poller.keep(|key| keys.contains(key)));
-            }
-        }
         watcher::Event::Apply(job) => {
             if let Ok(job) = &job.0 {
                 tally::changed(&context, context.account_of(job));
             }
         }
-        watcher::Event::Init | watcher::Event::InitApply(_) => {}
+        watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone => {}
     });
     noted.touched_objects()
 }

@@ -1,6 +1,6 @@
 //! What this process alone remembers of each object; forgotten when the object goes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -65,10 +65,5 @@ impl Memories {
 
     pub(super) fn forget(&self, uid: &str) {
         self.lock().remove(uid);
-    }
-
-    /// Keeps only what is remembered of these objects.
-    pub(super) fn keep(&self, uids: &HashSet<String>) {
-        self.lock().retain(|uid, _| uids.contains(uid));
     }
 }

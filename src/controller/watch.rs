@@ -1,8 +1,8 @@
-//! Watches a kind in every namespace that was asked for, as if it were one watch.
+//! Watches a kind in every namespace that was asked for, as if it were one watch that never breaks.
 //!
 //! A store takes the beginning of a list as the beginning of everything it holds. Several watches that feed one store
-//! would wipe out each other's objects, so the lists of all namespaces are joined into one, and a later list of one
-//! namespace becomes single changes.
+//! would wipe out each other's objects, so the first lists of all namespaces are joined into one. A later list, after a
+//! watch broke, becomes single changes: what went meanwhile is told as gone, and what stayed as it was is not told.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
@@ -12,7 +12,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Resource};
+use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 type Changes<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
@@ -34,22 +34,11 @@ pub(super) fn watch<K>(apis: Vec<Api<K>>, store: Store<K>) -> Changes<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let namespaces: Vec<String> =
-        apis.iter().map(|api| api.namespace().unwrap_or_default().to_owned()).collect();
-    let mut streams: Vec<Changes<K>> = apis
-        .into_iter()
-        .map(|api| {
-            let changes = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
-            changes.modify(slim).boxed()
-        })
-        .collect();
-    if streams.len() == 1
-        && let Some(only) = streams.pop()
-    {
-        return only;
-    }
-    let numbered =
-        streams.into_iter().enumerate().map(|(at, stream)| stream.map(move |event| (at, event)).boxed());
+    let namespaces = apis.iter().map(|api| api.namespace().map(str::to_owned)).collect();
+    let numbered = apis.into_iter().enumerate().map(|(at, api)| {
+        let changes = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
+        changes.modify(slim).map(move |event| (at, event)).boxed()
+    });
     let mut joined = Joined::new(namespaces, store);
     stream::select_all(numbered)
         .flat_map(move |(at, event)| {
@@ -61,9 +50,10 @@ where
         .boxed()
 }
 
-/// Joins the changes of several namespaces.
+/// Joins the changes of several namespaces, or of all as one.
 struct Joined<K: Resource<DynamicType = ()> + 'static> {
-    namespaces: Vec<String>,
+    /// None for all.
+    namespaces: Vec<Option<String>>,
     store: Store<K>,
     /// Before every namespace was listed once: what the lists have so far.
     first: Option<Vec<List<K>>>,
@@ -78,7 +68,7 @@ struct List<K: Resource<DynamicType = ()>> {
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Joined<K> {
-    fn new(namespaces: Vec<String>, store: Store<K>) -> Self {
+    fn new(namespaces: Vec<Option<String>>, store: Store<K>) -> Self {
         let first = namespaces.iter().map(|_| List { whole: false, objects: HashMap::new() }).collect();
         Self { namespaces, store, first: Some(first), again: HashMap::new() }
     }
@@ -86,6 +76,13 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Joined<K> {
     /// What the store has to be told of this change in the namespace with this number.
     fn take(&mut self, at: usize, event: Event<K>) -> Vec<Event<K>> {
         match self.first.as_mut() {
+            // One list needs no other, and is not held twice.
+            Some(lists) if lists.len() == 1 => {
+                if matches!(event, Event::InitDone) {
+                    self.first = None;
+                }
+                vec![event]
+            }
             Some(lists) => {
                 if let Some(list) = lists.get_mut(at) {
                     list.take(event);
@@ -114,16 +111,24 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Joined<K> {
                 Vec::new()
             }
             Event::InitApply(object) => {
-                self.again.entry(at).or_default().insert(ObjectRef::from_obj(&object));
-                vec![Event::Apply(object)]
+                let key = ObjectRef::from_obj(&object);
+                self.again.entry(at).or_default().insert(key.clone());
+                let known = self.store.get(&key);
+                let same = known.as_ref().is_some_and(|known| {
+                    known.uid() == object.uid() && known.resource_version() == object.resource_version()
+                });
+                if same {
+                    return Vec::new();
+                }
+                let other = known.filter(|known| known.uid() != object.uid());
+                let gone = other.map(|other| Event::Delete((*other).clone()));
+                gone.into_iter().chain([Event::Apply(object)]).collect()
             }
             Event::InitDone => {
                 let listed = self.again.remove(&at).unwrap_or_default();
-                let namespace = self.namespaces.get(at);
-                let gone = |object: &K| {
-                    object.meta().namespace.as_ref() == namespace
-                        && !listed.contains(&ObjectRef::from_obj(object))
-                };
+                let namespace = self.namespaces.get(at).cloned().flatten();
+                let here = |object: &K| namespace.is_none() || object.namespace() == namespace;
+                let gone = |object: &K| here(object) && !listed.contains(&ObjectRef::from_obj(object));
                 let objects = self.store.state();
                 objects
                     .iter()
@@ -154,7 +159,7 @@ impl<K: Resource<DynamicType = ()>> List<K> {
 #[cfg(test)]
 mod tests {
     use kube::ResourceExt;
-    use kube::runtime::reflector;
+    use kube::runtime::reflector::{self, Store};
     use kube::runtime::watcher::Event;
 
     use super::Joined;
@@ -166,17 +171,59 @@ mod tests {
         job
     }
 
+    fn names(reader: &Store<ScrapeJob>) -> String {
+        let mut names: Vec<String> = reader.state().iter().map(|job| job.name_any()).collect();
+        names.sort();
+        names.join(" ")
+    }
+
+    /// A job as the API server has it.
+    fn stored(name: &str, uid: &str, version: &str) -> ScrapeJob {
+        let mut job = job("a", name);
+        job.metadata.uid = Some(uid.to_owned());
+        job.metadata.resource_version = Some(version.to_owned());
+        job
+    }
+
+    #[test]
+    fn a_list_after_the_first_tells_what_changed_and_nothing_else() {
+        let (reader, mut writer) = reflector::store();
+        let mut joined = Joined::new(vec![None], reader.clone());
+        let mut tell = |event: Event<ScrapeJob>| {
+            let told = joined.take(0, event);
+            for event in &told {
+                writer.apply_watcher_event(event);
+            }
+            let words = told.iter().map(|event| match event {
+                Event::Apply(job) => format!("has {}", job.name_any()),
+                Event::Delete(job) => format!("lost {} {}", job.name_any(), job.uid().unwrap_or_default()),
+                Event::Init | Event::InitApply(_) | Event::InitDone => "lists".to_owned(),
+            });
+            words.collect::<Vec<_>>().join(", ")
+        };
+        let first = [("same", "u1"), ("changed", "u2"), ("anew", "u3"), ("gone", "u4")];
+        tell(Event::Init);
+        for (name, uid) in first {
+            assert_eq!(tell(Event::InitApply(stored(name, uid, "1"))), "lists");
+        }
+        assert_eq!(tell(Event::InitDone), "lists");
+        assert_eq!(tell(Event::Init), "");
+        assert_eq!(tell(Event::InitApply(stored("same", "u1", "1"))), "");
+        assert_eq!(tell(Event::InitApply(stored("changed", "u2", "2"))), "has changed");
+        assert_eq!(tell(Event::InitApply(stored("anew", "u5", "2"))), "lost anew u3, has anew");
+        assert_eq!(tell(Event::InitDone), "lost gone u4");
+        assert_eq!(names(&reader), "anew changed same");
+    }
+
     #[test]
     fn a_list_of_one_namespace_leaves_the_others_alone() {
         let (reader, mut writer) = reflector::store();
-        let mut joined = Joined::new(vec!["a".to_owned(), "b".to_owned()], reader.clone());
+        let mut joined = Joined::new(vec![Some("a".to_owned()), Some("b".to_owned())], reader.clone());
         let mut tell = |at: usize, event: Event<ScrapeJob>| {
             for told in joined.take(at, event) {
                 writer.apply_watcher_event(&told);
             }
-            let mut names: Vec<String> = reader.state().iter().map(|job| job.name_any()).collect();
-            names.sort();
-            names.join(" ")
+            names(&reader)
         };
         tell(0, Event::Init);
         tell(1, Event::Init);

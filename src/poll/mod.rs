@@ -123,19 +123,6 @@ impl Poller {
         let tracked = state.jobs.get(key).filter(|tracked| tracked.followed.job_id == job_id);
         tracked.map(|tracked| tracked.observation.clone()).unwrap_or_default()
     }
-
-    /// Stops following whatever is not in this list.
-    pub fn keep(&self, keep: impl Fn(&str) -> bool) {
-        let gone: Vec<String> = self.shared.lock().jobs.keys().filter(|key| !keep(key)).cloned().collect();
-        for key in gone {
-            self.unfollow(&key);
-        }
-    }
-
-    /// How many jobs are followed.
-    pub fn following(&self) -> usize {
-        self.shared.lock().jobs.len()
-    }
 }
 
 impl Drop for Poller {

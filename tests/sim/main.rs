@@ -23,3 +23,4 @@ mod service;
 mod store;
 mod strays;
 mod troubles;
+mod watches;
