@@ -267,7 +267,10 @@ fn settle_unknown(o: &Observed, record: &SubmissionRecord) -> Plan {
         OnAmbiguous::Hold => Plan::LookUp(LookUp::ToHold),
         OnAmbiguous::Adopt => with_account(o, record, |_| Plan::LookUp(LookUp::ToAdopt)),
         OnAmbiguous::Auto if !repeatable(o, record) => Plan::LookUp(LookUp::ToHold),
-        OnAmbiguous::Resubmit if !repeatable(o, record) && record.resubmitted == Some(true) => {
+        // It was allowed once, and made use of unless this process knows that nothing was sent.
+        OnAmbiguous::Resubmit
+            if !repeatable(o, record) && record.resubmitted == Some(true) && !o.memory.unsent =>
+        {
             Plan::LookUp(LookUp::ToHold)
         }
         OnAmbiguous::Auto | OnAmbiguous::Resubmit => repeat(o, record),

@@ -201,6 +201,17 @@ fn an_unknown_outcome_is_looked_up_held_or_left_to_a_person() {
                 },
                 "look up ToHold",
             ),
+            (
+                "resubmit, but its record was all that went out",
+                |o| {
+                    on_ambiguous(o, OnAmbiguous::Resubmit);
+                    o.job.spec.type_ = Some("spiderPR".into());
+                    let record = o.recorded.submission.as_mut().unwrap();
+                    (record.resubmitted, record.attempt) = (Some(true), Some(2));
+                    o.memory.unsent = true;
+                },
+                "submit 3",
+            ),
         ],
     );
 }

@@ -125,6 +125,8 @@ async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -
         life.end();
         drop(operator);
     }
+    // What nobody asked for has come about by now, too.
+    service.jobs();
     Ended { api, service, fate }
 }
 

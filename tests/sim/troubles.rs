@@ -198,11 +198,7 @@ fn deletions() -> Vec<Scenario> {
             ],
             200,
         ),
-        scenario(
-            "made anew while its job runs, and deleted",
-            vec![long(), (30, Deed::Recreate("long")), (200, Deed::Delete("long"))],
-            900,
-        ),
+        scenario("made anew while its job runs", vec![long(), (30, Deed::Recreate("long"))], 400),
         scenario(
             "restored while its job runs, and deleted",
             vec![long(), (60, Deed::Restore("long")), (200, Deed::Delete("long"))],
