@@ -174,7 +174,7 @@ fn ends() -> Vec<Scenario> {
                 (1, Deed::Create("one", with("long", &json!({"activeDeadlineSeconds": 60})))),
                 (20, Deed::Create("two", site("long"))),
             ],
-            400,
+            200,
         ),
     ]
 }
