@@ -43,10 +43,10 @@ generate: ## Write what is generated: CRDs, pages of reasons and metrics, what t
 	GENERATE=1 cargo test --profile sim --locked --test sim written_down
 
 .PHONY: sim
-sim: ## Simulate crashes at every step, and random faults: SEEDS=2000
+sim: ## Simulate crashes at every step, and random faults: SEEDS=2000 HARDER=1
 # Optimised: a seed takes a tenth of the time, which pays for the build from some hundred seeds on.
 	$(call timed,build of the simulation,cargo test --profile sim --locked --test sim --no-run)
-	$(call timed,simulation,SIM_SEEDS=$(or $(SEEDS),2000) cargo test --profile sim --locked --test sim -- --nocapture)
+	$(call timed,simulation,SIM_SEEDS=$(or $(SEEDS),2000) SIM_HARDER=$(or $(HARDER),1) cargo test --profile sim --locked --test sim -- --nocapture)
 
 .PHONY: storm
 storm: build ## Kills, lost replies and restarts of the API server, for real, on the release build: ROUNDS=4

@@ -11,10 +11,12 @@
 )]
 
 mod api_server;
+mod clocks;
 mod cluster_account;
 mod credentials;
 mod crowd;
 mod fate;
+mod faults;
 mod mirrors;
 mod oracle;
 mod run;
