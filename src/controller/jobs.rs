@@ -170,7 +170,9 @@ async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<ScrapeJob
     let version: Option<u64> = cached.resource_version().and_then(|version| version.parse().ok());
     let stale = remembered.written.is_some_and(|written| version.is_none_or(|version| version < written));
     if stale || remembered.live {
-        return answered(context.jobs_in(&namespace).get_opt(&name)).await;
+        let live = answered(context.jobs_in(&namespace).get_opt(&name)).await?;
+        // One that was made anew comes by the watch.
+        return Ok(live.filter(|live| live.uid() == cached.uid()));
     }
     match &cached.0 {
         Ok(job) => Ok(Some(job.clone())),

@@ -198,7 +198,9 @@ pub(super) fn unknown_submission(o: &Observed) -> Option<SubmissionRecord> {
         && record.nonce.is_some()
     {
         let never_sent = o.memory.unsent && record.attempt == Some(1);
-        return (!never_sent).then(|| record.clone());
+        // What nothing was sent with has not used up what it was allowed by.
+        let resubmitted = record.resubmitted.filter(|_| !o.memory.unsent);
+        return (!never_sent).then(|| SubmissionRecord { resubmitted, ..record.clone() });
     }
     let Intended::Ours(intent) = intended(o) else { return None };
     intent.job_id.is_none().then(|| told_by(intent))
@@ -267,10 +269,7 @@ fn settle_unknown(o: &Observed, record: &SubmissionRecord) -> Plan {
         OnAmbiguous::Hold => Plan::LookUp(LookUp::ToHold),
         OnAmbiguous::Adopt => with_account(o, record, |_| Plan::LookUp(LookUp::ToAdopt)),
         OnAmbiguous::Auto if !repeatable(o, record) => Plan::LookUp(LookUp::ToHold),
-        // It was allowed once, and made use of unless this process knows that nothing was sent.
-        OnAmbiguous::Resubmit
-            if !repeatable(o, record) && record.resubmitted == Some(true) && !o.memory.unsent =>
-        {
+        OnAmbiguous::Resubmit if !repeatable(o, record) && record.resubmitted == Some(true) => {
             Plan::LookUp(LookUp::ToHold)
         }
         OnAmbiguous::Auto | OnAmbiguous::Resubmit => repeat(o, record),

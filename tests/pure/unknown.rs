@@ -338,6 +338,19 @@ fn an_attempt_that_did_not_happen_uses_nothing_up() {
 
     let verdict = settle(&o, &plan, &Outcome::Unsent(attempt.before.clone()));
     assert_eq!(verdict.record.submission, o.recorded.submission, "still unknown, as before");
+
+    // The same after a record of this process with which nothing was sent.
+    o.recorded.submission = Some(attempt.record.clone());
+    o.memory.unsent = true;
+    let plan = next(&o);
+    let Plan::Submit(attempt) = &plan else { panic!("{plan:?}") };
+    assert_eq!((attempt.record.attempt, attempt.record.resubmitted), (Some(3), Some(true)));
+    let refused = SubmitAnswer::Refused(Refusal::Trouble(Trouble::Throttled(None, "later".into())));
+    let outcome = SubmitOutcome { record: attempt.record.clone(), answer: refused };
+    for outcome in [Outcome::Submit(Box::new(outcome)), Outcome::Unsent(attempt.before.clone())] {
+        let verdict = settle(&o, &plan, &outcome);
+        assert_eq!(verdict.record.submission.unwrap().resubmitted, None, "{outcome:?}");
+    }
     let first = fresh(site());
     let plan = next(&first);
     let Plan::Submit(attempt) = &plan else { panic!("{plan:?}") };

@@ -10,6 +10,7 @@ use super::cancel::words;
 use crate::api::{OnCacheHit, Origin, Reason, State, SubmissionRecord};
 use crate::decide::facts::{AccountUse, Observed, RemoteState, Trouble};
 use crate::decide::plan::{Accepted, Again, Refusal, Standing, SubmitAnswer, SubmitOutcome};
+use crate::decide::submit::unknown_submission;
 use crate::decide::{ending::orphaned, follow};
 
 /// How far the two clocks may differ when it is judged whether a job is older than our first attempt.
@@ -101,7 +102,7 @@ impl Settling<'_> {
         match refusal {
             // It was certainly not carried out, so what it was allowed by is not used up.
             Refusal::Trouble(trouble) => {
-                let before = self.o.recorded.submission.as_ref().and_then(|record| record.resubmitted);
+                let before = unknown_submission(self.o).and_then(|record| record.resubmitted);
                 let record = SubmissionRecord { resubmitted: before, ..record.clone() };
                 self.still_unknown(&record, words(trouble));
             }
