@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use testbed::{Options, Own};
 
-use super::support::World;
+use super::support::{ESTABLISHED, World};
 
 /// Runs the operator until it gives up, and returns its last words.
 fn refusal(kubeconfig: &std::path::Path, namespace: &str) -> String {
@@ -101,8 +101,7 @@ async fn the_chart_grants_what_it_says_upgrades_its_crds_and_keeps_them() {
     }
     let install = ["--namespace", "spideriq-system", "--create-namespace", "--set", "replicaCount=0"];
     helm(&[&["install", "spideriq-operator", &chart], &install[..]].concat()).unwrap();
-    own.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd/scrapejobs.spideriq.ai"])
-        .unwrap();
+    own.kubectl(&["wait", ESTABLISHED, "--timeout=60s", "crd/scrapejobs.spideriq.ai"]).unwrap();
     // What runs by default is taken by the API server, too, though nothing here runs pods.
     let whole = helm(&["template", "spideriq-operator", &chart, "--namespace", "spideriq-system"]).unwrap();
     assert!(whole.contains("replicas: 2") && whole.contains("kind: PodDisruptionBudget"), "{whole}");

@@ -24,6 +24,9 @@ pub const TOKEN: &str = "cli_test:sk_test:secret_canary";
 const PATIENCE: Duration = Duration::from_secs(150);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// What kubectl waits for until a kind is served. `--for=condition` fails where a kind has no conditions yet.
+pub const ESTABLISHED: &str = r#"--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"#;
+
 /// Everything that a test needs; it ends with it.
 pub struct World {
     pub bed: Testbed,
@@ -80,7 +83,7 @@ impl World {
         bed.kubectl(&["apply", "--server-side", "--filename", &format!("{root}/crds")]).unwrap();
         bed.kubectl(&[
             "wait",
-            "--for=condition=Established",
+            ESTABLISHED,
             "--timeout=60s",
             "crd/scrapejobs.spideriq.ai",
             "crd/scrapeaccounts.spideriq.ai",
