@@ -217,21 +217,21 @@ mod tests {
         assert_eq!(names(&reader), "anew changed same");
     }
 
-    /// Two namespaces whose lists are joined.
-    fn two(reader: &Store<ScrapeJob>) -> Joined<ScrapeJob> {
-        Joined::new(vec![Some("a".to_owned()), Some("b".to_owned())], reader.clone())
-    }
-
-    #[test]
-    fn a_list_that_begins_anew_is_not_whole_before_it_ends() {
+    /// Joins the lists of namespaces a and b; says after each event what the store has.
+    fn two() -> impl FnMut(usize, Event<ScrapeJob>) -> String {
         let (reader, mut writer) = reflector::store();
-        let mut joined = two(&reader);
-        let mut tell = |at: usize, event: Event<ScrapeJob>| {
+        let mut joined = Joined::new(vec![Some("a".to_owned()), Some("b".to_owned())], reader.clone());
+        move |at, event| {
             for told in joined.take(at, event) {
                 writer.apply_watcher_event(&told);
             }
             names(&reader)
-        };
+        }
+    }
+
+    #[test]
+    fn a_list_that_begins_anew_is_not_whole_before_it_ends() {
+        let mut tell = two();
         tell(0, Event::Init);
         tell(0, Event::InitDone);
         tell(0, Event::Init);
@@ -244,14 +244,7 @@ mod tests {
 
     #[test]
     fn a_list_of_one_namespace_leaves_the_others_alone() {
-        let (reader, mut writer) = reflector::store();
-        let mut joined = two(&reader);
-        let mut tell = |at: usize, event: Event<ScrapeJob>| {
-            for told in joined.take(at, event) {
-                writer.apply_watcher_event(&told);
-            }
-            names(&reader)
-        };
+        let mut tell = two();
         tell(0, Event::Init);
         tell(1, Event::Init);
         tell(0, Event::InitApply(job("a", "a1")));

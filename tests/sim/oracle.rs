@@ -123,10 +123,10 @@ pub fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<S
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         // What a fault hid, and nobody can look up, or the user moved on from before it was settled, is held. Nor can a
         // replica know that the other one sent nothing.
-        if (ended.fate.hides_an_answer() || ended.fate.plan().two)
-            && (went_back_to_an_unknown_run(&object)
-                || went_back_to_a_run_that_was_left(&object)
-                || waits_for_a_person(&object))
+        let hidden = ended.fate.hides_an_answer();
+        let left = went_back_to_an_unknown_run(&object) || went_back_to_a_run_that_was_left(&object);
+        let asked = waits_for_a_person(&object) && (hidden || ended.fate.plan().two);
+        if ((hidden && left) || asked)
             && let Some(expected) = expected.objects.get(name)
         {
             found.objects.insert(name.to_owned(), expected.clone());
