@@ -275,6 +275,12 @@ impl Session {
         }
     }
 
+    /// Takes over from an earlier process since when the spend cap is reached, and the service's words.
+    pub fn restore_spend_cap(&self, since: Timestamp, message: String) {
+        self.lock().health.spend_cap.get_or_insert((since, message));
+        self.gate.hold_submits(since + SPEND_CAP_PROBE);
+    }
+
     /// Forgets that the spend cap was reached: the next submit, and only that one, finds out whether it still is.
     pub fn try_spend_cap(&self) {
         self.lock().health.spend_cap = None;

@@ -29,7 +29,7 @@ async fn refusals_that_waiting_does_not_help_end_or_hold_the_job_after_one_submi
 
 #[tokio::test]
 async fn a_reached_spend_cap_holds_what_is_not_accepted() {
-    let world = World::new("spendcap", "faults: [{match: {route: submit}, reply: {status: 402}}]").await;
+    let mut world = World::new("spendcap", "faults: [{match: {route: submit}, reply: {status: 402}}]").await;
     world.site("acme", "");
     world.until_because("acme", "Held", "SpendCapReached").await;
     world
@@ -39,13 +39,19 @@ async fn a_reached_spend_cap_holds_what_is_not_accepted() {
         .await;
     world.site("second", "");
     world.until_because("second", "Held", "SpendCapReached").await;
+    // An operator that begins anew reads in the account's status that the hour is not over.
+    world.kill();
+    world.start();
+    world.site("third", "");
+    world.until_because("third", "Held", "SpendCapReached").await;
     assert_eq!(world.requests("submit").len(), 1);
     // The cap is raised, and a touch of the Secret says so before the hour is over.
     world.service.clear_faults(None);
     world.kubectl(&["label", "secret", "default", "cap=raised"]).unwrap();
     world.until("acme", "Completed").await;
     world.until("second", "Completed").await;
-    assert_eq!(world.requests("submit").len(), 3);
+    world.until("third", "Completed").await;
+    assert_eq!(world.requests("submit").len(), 4);
 }
 
 #[tokio::test]

@@ -80,6 +80,7 @@ pub(super) struct Subject<'a> {
     pub(super) key: AccountKey,
     /// Changes whenever the account does.
     pub(super) identity: String,
+    pub(super) generation: i64,
     pub(super) spec: &'a ScrapeAccountSpec,
     pub(super) status: Option<&'a ScrapeAccountStatus>,
 }
@@ -90,6 +91,7 @@ impl<'a> Subject<'a> {
         Self {
             key: key_of(account),
             identity: format!("{}/{generation}", account.uid().unwrap_or_default()),
+            generation,
             spec: account.spec(),
             status: account.status(),
         }

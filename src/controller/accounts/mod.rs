@@ -204,9 +204,8 @@ async fn reconcile<K: Account>(
     let counted = tally::count(&context, key);
     let jobs = context.tallies.due(key, recorded.jobs, counted, context.clock.instant());
     let facts = AccountFacts { jobs, ..facts };
-    let generation = account.meta().generation.unwrap_or(0);
     let mut result = "unchanged";
-    if let Some(status) = account_status(&facts, &recorded, generation, now) {
+    if let Some(status) = account_status(&facts, &recorded, subject.generation, now) {
         let api = K::api(&context.client, &key.namespace);
         let version = account.resource_version().unwrap_or_default();
         patch_account_status(&api, &key.name, &version, &recorded, &status)

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 
 use super::kind::Subject;
 use crate::account::{Opening, Session, Settings, from_secret};
-use crate::api::{AccountJobs, AccountKind, Credential, Reason, ScrapeAccountSpec};
+use crate::api::{
+    AccountJobs, AccountKind, ConditionStatus, Credential, Reason, ScrapeAccountSpec, ScrapeAccountStatus,
+    find,
+};
 use crate::controller::context::Context;
 use crate::spideriq::budget::{Lane, Limits, SPEND_CAP_PROBE};
 use crate::spideriq::{Endpoint, Whoami};
@@ -64,6 +68,8 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
     };
     let known =
         context.accounts.client_of(key, &credential).or_else(|| credentials.client_id().map(str::to_owned));
+    let told =
+        account.status.filter(|status| is_of(status, account.generation, &credential.resource_version));
     let mut opening =
         Opening { endpoint, credentials, credential, client_id: known, limits: limits(account.spec) };
     let now = context.clock.now();
@@ -74,10 +80,19 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
             Ok(session) => session,
             Err(error) => return close(Reason::AccountNotReady, error.to_string(), false, fingerprint),
         };
-        // Somebody changed the account or its Secret, or an hour has passed: the next submit may try the cap again.
         let capped = session.health().spend_cap;
-        if session.set(settings.clone()) || capped.is_some_and(|(since, _)| now >= since + SPEND_CAP_PROBE) {
-            session.try_spend_cap();
+        let is_over = capped.is_some_and(|(since, _)| now >= since + SPEND_CAP_PROBE);
+        match (session.set(settings.clone()), told) {
+            // Nothing was changed since the status was written: this process, or this session, is the new thing.
+            (true, Some(status)) => {
+                if let Some((since, message)) = spend_cap(status, now) {
+                    session.restore_spend_cap(since, message);
+                }
+            }
+            // Somebody changed the account or its Secret, or an hour has passed: the next submit may try the cap again.
+            (true, None) => session.try_spend_cap(),
+            (false, _) if is_over => session.try_spend_cap(),
+            (false, _) => {}
         }
         if let Some(until) = account.status.and_then(|status| status.retry_after.as_ref()) {
             session.gate.restore_pause(until.0);
@@ -99,6 +114,23 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
         }
         return Ok(facts(&session, &opening));
     }
+}
+
+/// Whether a status tells of the account and the Secret as they are now.
+fn is_of(status: &ScrapeAccountStatus, generation: i64, secret: &str) -> bool {
+    status.observed_generation == Some(generation)
+        && status.credential.as_ref().is_some_and(|used| used.resource_version == secret)
+}
+
+/// Since when the spend cap is reached as far as a status tells, and the service's words, while it is not to be tried
+/// again.
+fn spend_cap(status: &ScrapeAccountStatus, now: Timestamp) -> Option<(Timestamp, String)> {
+    let stalled = find(&status.conditions, "Stalled")?;
+    let reached =
+        stalled.status == ConditionStatus::True && stalled.reason == Reason::SpendCapReached.as_str();
+    // A time that is still to come is the work of another clock.
+    let since = stalled.last_transition_time.0.min(now);
+    (reached && now < since + SPEND_CAP_PROBE).then(|| (since, stalled.message.clone()))
 }
 
 /// Uses the account from now on, unless it went meanwhile: whoever saw that found nothing to forget yet.

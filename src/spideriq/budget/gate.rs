@@ -179,6 +179,14 @@ impl Gate {
             .restore_pause(self.shared.clock.steady(), self.shared.clock.as_steady(until));
     }
 
+    /// Stops the submits until then, as an earlier process was told.
+    pub fn hold_submits(&self, until: Timestamp) {
+        self.shared
+            .lock()
+            .budget
+            .hold_submits(self.shared.clock.steady(), self.shared.clock.as_steady(until));
+    }
+
     /// Until when the whole account pauses.
     pub fn paused_until(&self) -> Option<Timestamp> {
         let until = self.shared.lock().budget.paused_until(self.shared.clock.steady());

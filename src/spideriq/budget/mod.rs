@@ -271,7 +271,7 @@ impl Budget {
             Verdict::Throttled(None) => self.account.failed(now, jitter),
             Verdict::Capped(until) => {
                 self.account.answered(ticket, now);
-                self.lanes.entry(Lane::Submit).or_default().hold(now, until);
+                self.hold_submits(now, until);
             }
             Verdict::Failed => {
                 let probe = lane_brake.is_probe(ticket);
@@ -343,6 +343,11 @@ impl Budget {
             self.account.hold(now, until);
             self.asked = self.account.until;
         }
+    }
+
+    /// Stops the submits, and then lets a single one try.
+    pub fn hold_submits(&mut self, now: Timestamp, until: Timestamp) {
+        self.lanes.entry(Lane::Submit).or_default().hold(now, until);
     }
 
     /// Until when the service itself asked to wait; our own pauses do not count.
