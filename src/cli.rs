@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::api::{DEFAULT_ENDPOINT, ScrapeJob, crds, to_yaml};
 use crate::clock::Clock;
@@ -154,7 +155,10 @@ fn show_plan(plan: &Plan) -> anyhow::Result<()> {
 
 fn read<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    serde_saphyr::from_str(&text).with_context(|| format!("{} is not what is expected", file.display()))
+    let refused = || format!("{} is not what is expected", file.display());
+    // Over JSON, as kubectl does: a value means here what it means there.
+    let value: Value = serde_saphyr::from_str(&text).with_context(refused)?;
+    serde_path_to_error::deserialize(value).with_context(refused)
 }
 
 fn show_job(job: &Job) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
+use serde_json::json;
 use spideriq_operator::api::ScrapeJob;
 use spideriq_operator::controller::{Facts, plan};
 
@@ -57,10 +58,11 @@ fn every_situation_is_answered_as_it_is_written_down() {
 #[test]
 fn the_command_says_the_same_of_a_situation_in_two_files() {
     let text = fs::read_to_string(folder().join("delete-running.yaml")).unwrap();
-    let value: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+    let mut value: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+    value["odd"] = json!({"metadata": {"name": "odd"}, "spec": {"type": 7, "payload": {}}});
     let dir = std::env::temp_dir().join(format!("spideriq-plan-{}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();
-    let files = ["job", "facts"].map(|part| {
+    let files = ["job", "facts", "odd"].map(|part| {
         let file = dir.join(format!("{part}.yaml"));
         fs::write(&file, serde_saphyr::to_string(&value[part]).unwrap()).unwrap();
         file
@@ -73,11 +75,16 @@ fn the_command_says_the_same_of_a_situation_in_two_files() {
     };
     let said = run(&files[0]);
     let missing = run(Path::new("no-such-file.yaml"));
-    let wrong = run(&files[1]);
+    let (wrong, odd) = (run(&files[1]), run(&files[2]));
     fs::remove_dir_all(&dir).unwrap();
     let said: serde_json::Value = serde_saphyr::from_str(&String::from_utf8(said.stdout).unwrap()).unwrap();
     assert_eq!(said, value["says"]);
-    for (output, words) in [(missing, "cannot read no-such-file.yaml"), (wrong, "is not what is expected")] {
+    let refusals = [
+        (missing, "cannot read no-such-file.yaml"),
+        (wrong, "is not what is expected"),
+        (odd, "odd.yaml is not what is expected: spec.type: invalid type: integer `7`, expected a string"),
+    ];
+    for (output, words) in refusals {
         let told = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && told.contains(words), "{told}");
     }
