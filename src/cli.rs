@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -146,19 +146,26 @@ fn print_crds() -> anyhow::Result<()> {
 
 fn show_plan(plan: &Plan) -> anyhow::Result<()> {
     use std::io::Write;
-    let job: ScrapeJob = read(&plan.filename)?;
-    let facts: Facts = read(&plan.facts)?;
+    let job = read(&plan.filename)?;
+    if let Some(kind) = job.get("kind").filter(|kind| *kind != "ScrapeJob") {
+        bail!("{} holds the kind {kind}; write one ScrapeJob into it", plan.filename.display());
+    }
+    let job: ScrapeJob = typed(&plan.filename, job)?;
+    let facts: Facts = typed(&plan.facts, read(&plan.facts)?)?;
     let planned = serde_saphyr::to_string(&controller::plan(&job, &facts))?;
     writeln!(std::io::stdout().lock(), "{}", planned.trim_end())?;
     Ok(())
 }
 
-fn read<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
+/// YAML, read over JSON as kubectl does: a value means here what it means there.
+fn read(file: &Path) -> anyhow::Result<Value> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let refused = || format!("{} is not what is expected", file.display());
-    // Over JSON, as kubectl does: a value means here what it means there.
-    let value: Value = serde_saphyr::from_str(&text).with_context(refused)?;
-    serde_path_to_error::deserialize(value).with_context(refused)
+    serde_saphyr::from_str(&text).with_context(|| format!("{} is not YAML", file.display()))
+}
+
+fn typed<T: DeserializeOwned>(file: &Path, value: Value) -> anyhow::Result<T> {
+    serde_path_to_error::deserialize(value)
+        .with_context(|| format!("{} is not what is expected", file.display()))
 }
 
 fn show_job(job: &Job) -> anyhow::Result<()> {

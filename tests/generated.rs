@@ -60,7 +60,9 @@ fn the_pages_of_reasons_and_metrics_are_what_the_code_says() {
 #[test]
 fn the_page_of_the_command_is_what_it_says_of_itself() {
     let mut page = "# The command\n\nMade by `make generate` from what `--help` says.\n".to_owned();
-    for arguments in [&["--help"][..], &["run", "--help"], &["job", "--help"], &["crds", "--help"]] {
+    for arguments in
+        [&["--help"][..], &["run", "--help"], &["plan", "--help"], &["job", "--help"], &["crds", "--help"]]
+    {
         let output = Command::new(env!("CARGO_BIN_EXE_spideriq-operator"))
             .args(arguments)
             .env_clear()

@@ -59,10 +59,11 @@ fn every_situation_is_answered_as_it_is_written_down() {
 fn the_command_says_the_same_of_a_situation_in_two_files() {
     let text = fs::read_to_string(folder().join("delete-running.yaml")).unwrap();
     let mut value: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+    value["account"] = json!({"kind": "ScrapeAccount", "metadata": {"name": "default"}});
     value["odd"] = json!({"metadata": {"name": "odd"}, "spec": {"type": 7, "payload": {}}});
     let dir = std::env::temp_dir().join(format!("spideriq-plan-{}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();
-    let files = ["job", "facts", "odd"].map(|part| {
+    let files = ["job", "facts", "odd", "account"].map(|part| {
         let file = dir.join(format!("{part}.yaml"));
         fs::write(&file, serde_saphyr::to_string(&value[part]).unwrap()).unwrap();
         file
@@ -75,13 +76,14 @@ fn the_command_says_the_same_of_a_situation_in_two_files() {
     };
     let said = run(&files[0]);
     let missing = run(Path::new("no-such-file.yaml"));
-    let (wrong, odd) = (run(&files[1]), run(&files[2]));
+    let (wrong, odd, other) = (run(&files[1]), run(&files[2]), run(&files[3]));
     fs::remove_dir_all(&dir).unwrap();
     let said: serde_json::Value = serde_saphyr::from_str(&String::from_utf8(said.stdout).unwrap()).unwrap();
     assert_eq!(said, value["says"]);
     let refusals = [
         (missing, "cannot read no-such-file.yaml"),
         (wrong, "is not what is expected"),
+        (other, "account.yaml holds the kind \"ScrapeAccount\"; write one ScrapeJob into it"),
         (odd, "odd.yaml is not what is expected: spec.type: invalid type: integer `7`, expected a string"),
     ];
     for (output, words) in refusals {

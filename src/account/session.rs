@@ -53,7 +53,7 @@ pub struct Settings {
 pub struct Health {
     /// Since when it rejects the credentials, and its words.
     pub rejected: Option<(Timestamp, String)>,
-    /// Since when the spend cap is reached, and its words.
+    /// When the spend cap was met last, and its words; until a submit is accepted.
     pub spend_cap: Option<(Timestamp, String)>,
     /// Since when it redirects: the endpoint is wrong.
     pub redirected: Option<(Timestamp, String)>,
@@ -73,7 +73,9 @@ const RETRY_REJECTED: Duration = Duration::from_secs(300);
 enum Asked {
     /// Whose credentials these are.
     Who,
-    /// Anything about jobs.
+    /// For another job.
+    Submit,
+    /// Anything else about jobs.
     Work,
 }
 
@@ -186,7 +188,7 @@ impl Session {
                 Err(error.clone())
             }
         };
-        self.learn(&judged, permit, (signals, Asked::Work));
+        self.learn(&judged, permit, (signals, Asked::Submit));
         match answer.result {
             Ok(submit) => (submit, signals),
             Err(why) => (SubmitAnswer::Unknown { why, without_id: false }, signals),
@@ -225,8 +227,11 @@ impl Session {
                 health.accepted.get_or_insert(now);
                 health.told |= asked == Asked::Who;
                 health.redirected = None;
+                if asked == Asked::Submit {
+                    health.spend_cap = None;
+                }
                 // Good credentials are no proof that the work is not rejected.
-                if asked == Asked::Work || health.tried_again_at.is_none() {
+                if asked != Asked::Who || health.tried_again_at.is_none() {
                     health.rejected = None;
                     health.tried_again_at = None;
                 }
@@ -234,12 +239,12 @@ impl Session {
             Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
                 health.accepted = None;
                 health.rejected.get_or_insert_with(|| (now, error.to_string()));
-                if asked == Asked::Work && health.tried_again_at.is_none_or(|until| now >= until) {
+                if asked != Asked::Who && health.tried_again_at.is_none_or(|until| now >= until) {
                     health.tried_again_at = now.checked_add(RETRY_REJECTED).ok();
                 }
             }
             Err(error @ Error::SpendCap(_)) => {
-                health.spend_cap.get_or_insert_with(|| (now, error.to_string()));
+                health.spend_cap = Some((now, error.to_string()));
             }
             Err(error @ Error::Redirected(_)) => {
                 // Not accepted any more, so that the next look at the account asks again.
@@ -275,15 +280,22 @@ impl Session {
         }
     }
 
-    /// Takes over from an earlier process since when the spend cap is reached, and the service's words.
-    pub fn restore_spend_cap(&self, since: Timestamp, message: String) {
-        self.lock().health.spend_cap.get_or_insert((since, message));
-        self.gate.hold_submits(since + SPEND_CAP_PROBE);
+    /// Takes over from an earlier session when the spend cap was met, and the service's words.
+    pub fn restore_spend_cap(&self, met: Timestamp, message: &str) {
+        let now = self.clock.now();
+        self.lock().health.spend_cap.get_or_insert_with(|| (now, message.to_owned()));
+        self.gate.restore_cap(met + SPEND_CAP_PROBE);
     }
 
-    /// Forgets that the spend cap was reached: the next submit, and only that one, finds out whether it still is.
+    /// Forgets a spend cap that might be tried again and that nobody is there to try.
+    pub fn forget_untried_cap(&self) {
+        let untried = self.gate.waiting(Lane::Submit) == 0;
+        let now = self.clock.now();
+        self.lock().health.spend_cap.take_if(|(met, _)| untried && now >= *met + SPEND_CAP_PROBE);
+    }
+
+    /// The next submit, and only that one, finds out at once whether the spend cap is still reached.
     pub fn try_spend_cap(&self) {
-        self.lock().health.spend_cap = None;
         self.gate.probe_submits();
     }
 }

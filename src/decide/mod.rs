@@ -21,8 +21,8 @@ pub use facts::{
 };
 pub use intent::Intent;
 pub use plan::{
-    Accepted, Again, Attempt, CancelOutcome, Candidate, Details, Event, Freshness, Listed, LookUp, Outcome,
-    Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome, Summary, Verdict,
+    Accepted, Again, Attempt, CancelOutcome, Candidate, Cap, Details, Event, Freshness, Listed, LookUp,
+    Outcome, Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome, Summary, Verdict,
 };
 pub use settle::{REJECTED_GRACE, settle};
 

@@ -59,6 +59,19 @@ pub struct Attempt {
     pub type_: String,
     /// The canonical body.
     pub body: String,
+    /// The account's spend cap.
+    pub cap: Cap,
+}
+
+/// How a spend cap stands in the way of a submit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Cap {
+    /// It is not known to be reached.
+    Open,
+    /// It is reached: all wait in line until one submit of the account has found it raised.
+    Reached,
+    /// The same, and somebody asks for a look: the next submit of the account tries at once.
+    Tried,
 }
 
 impl Attempt {

@@ -10,7 +10,7 @@ use super::Intent;
 use super::body::knows_version;
 use super::facts::{AccountFacts, AccountUse, IntentFacts, Observed};
 use super::intent::Fit;
-use super::plan::{Attempt, LookUp, Plan, Standing};
+use super::plan::{Attempt, Cap, LookUp, Plan, Standing};
 use crate::api::{AccountKind, OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
 
 /// How long this process must have seen a nonce before it takes the outcome as unknown: longer than any request
@@ -110,9 +110,6 @@ fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
             if let Some((since, words)) = &account.rejected {
                 return Err(Standing::Rejected(*since, words.clone()));
             }
-            if account.spend_cap {
-                return Err(capped(&account.title()));
-            }
             if account.suspended {
                 return Err(Standing::Waiting(
                     Reason::AccountNotReady,
@@ -122,14 +119,6 @@ fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
             Ok(account)
         }
     }
-}
-
-/// The service lets the account spend nothing more this month.
-pub(super) fn capped(account: &str) -> Standing {
-    let message = format!(
-        "{account} has reached its monthly spend cap; raise the cap, and the job goes on within the hour"
-    );
-    Standing::Held(Reason::SpendCapReached, message)
 }
 
 /// A hold lasts until the Secret, the account or `onAmbiguous` changes, or somebody asks for a look.
@@ -251,6 +240,11 @@ fn attempt(o: &Observed, account: &AccountUse, before: &SubmissionRecord, resubm
         before: (!unsent).then(|| Box::new(before.clone())),
         type_,
         body: body.json.clone(),
+        cap: match o.owed_look() {
+            _ if !account.spend_cap => Cap::Open,
+            None => Cap::Reached,
+            Some(_) => Cap::Tried,
+        },
     }))
 }
 

@@ -45,8 +45,6 @@ pub enum AccountHealth {
     },
     /// The spend cap is reached.
     SpendCap {
-        /// Since when.
-        since: Timestamp,
         /// The service's words.
         message: String,
     },
@@ -136,9 +134,7 @@ fn overall(facts: &AccountFacts, now: Timestamp) -> (Health, Reason, String) {
             let health = if now < *since + REJECTED_GRACE { Health::Reconciling } else { Health::Stalled };
             (health, Reason::CredentialsRejected, message.clone())
         }
-        AccountHealth::SpendCap { message, .. } => {
-            (Health::Stalled, Reason::SpendCapReached, message.clone())
-        }
+        AccountHealth::SpendCap { message } => (Health::Stalled, Reason::SpendCapReached, message.clone()),
         AccountHealth::Usable { suspended: true, .. } => (
             Health::Ready(Reason::Suspended),
             Reason::Suspended,

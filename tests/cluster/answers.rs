@@ -45,13 +45,40 @@ async fn a_reached_spend_cap_holds_what_is_not_accepted() {
     world.site("third", "");
     world.until_because("third", "Held", "SpendCapReached").await;
     assert_eq!(world.requests("submit").len(), 1);
+    // Somebody asks for a look, and one submit of them finds that it is still reached.
+    ask(&world, "second", "early").await;
+    world.until_true("one more submit", |world| world.requests("submit").len() == 2).await;
     // The cap is raised, and a touch of the Secret says so before the hour is over.
     world.service.clear_faults(None);
     world.kubectl(&["label", "secret", "default", "cap=raised"]).unwrap();
-    world.until("acme", "Completed").await;
-    world.until("second", "Completed").await;
-    world.until("third", "Completed").await;
+    for name in ["acme", "second", "third"] {
+        world.until(name, "Completed").await;
+    }
+    assert_eq!(world.requests("submit").len(), 5);
+}
+
+#[tokio::test]
+async fn a_look_that_is_asked_for_finds_a_raised_spend_cap_for_everybody() {
+    let world = World::new("raised", "faults: [{match: {route: submit}, reply: {status: 402}}]").await;
+    for name in ["one", "two", "three"] {
+        world.site(name, "");
+        world.until_because(name, "Held", "SpendCapReached").await;
+    }
+    world.service.clear_faults(None);
+    ask(&world, "two", "raised").await;
+    for name in ["one", "two", "three"] {
+        world.until(name, "Completed").await;
+    }
     assert_eq!(world.requests("submit").len(), 4);
+}
+
+/// Asks for a look, and waits until it is said to be made.
+async fn ask(world: &World, name: &str, asked: &str) {
+    let annotation = format!("spideriq.ai/reconcile-requested-at={asked}");
+    world.kubectl(&["annotate", "scrapejob", name, &annotation]).unwrap();
+    world
+        .until_of("ScrapeJob", name, "looked at", |job| job["status"]["lastHandledReconcileAt"] == asked)
+        .await;
 }
 
 #[tokio::test]

@@ -87,6 +87,18 @@ async fn a_stop_is_graceful_and_the_next_process_goes_on() {
 }
 
 #[tokio::test]
+async fn a_submit_that_is_under_way_at_a_stop_is_answered_and_recorded_before_the_process_ends() {
+    let mut world = World::new("drain", "jobs: [{queued: 0.1, end: processing}]").await;
+    world.faults("[{match: {route: submit}, delay_reply: 3}]");
+    world.job("mail", "type: spiderMail, payload: {url: \"https://mail.example\"}");
+    world.until_true("it is under way", |world| world.requests("submit").len() == 1).await;
+    assert!(world.stop().await);
+    let job = world.get("ScrapeJob", "mail").await;
+    assert_eq!(job["status"]["jobID"].as_str(), Some(world.made().remove(0).job_id.as_str()), "{job}");
+    assert_eq!(job["status"]["state"], "Queued", "{job}");
+}
+
+#[tokio::test]
 async fn what_nobody_knows_the_outcome_of_is_named_when_its_object_goes() {
     let world = World::new("orphan", "jobs: [{queued: 0.1, end: processing}]").await;
     world.faults("[{match: {route: submit, type: spiderPR}, drop: after}, {match: {route: submit, body: held.example}, reply: {status: 404}}]");

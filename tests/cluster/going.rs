@@ -37,6 +37,7 @@ async fn a_namespace_goes_with_its_jobs_cancelled_or_named_beside_it() {
     let job = world.get("ScrapeJob", "named").await;
     delete(&world, &["namespace", "named"]);
     until_gone(&world, &["namespace", "named"]).await;
+    assert!(world.http("/metrics").await.contains("\nspideriq_operator_orphaned_jobs_total 1\n"));
     world.namespace = "default".to_owned();
     let told = world.events("named").await;
     let id = job["status"]["jobID"].as_str().unwrap();

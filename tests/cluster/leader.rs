@@ -72,10 +72,15 @@ async fn a_graceful_stop_hands_over_and_a_follower_is_ready_and_does_nothing() {
     asked.retain(|entry| entry.user == world.user() && entry.resource == "leases" && entry.verb != "watch");
     assert!(only_renews(&asked, 2, &first.logged()), "{asked:#?}");
 
+    let (_, from) = world.bed.audit(0).unwrap();
     first.signal("TERM");
     assert!(first.ended().await.success(), "{}", first.logged());
     assert!(first.logged().contains("the lease is given up"), "{}", first.logged());
     second.until(&world, "leading").await;
+    // It was told: who waits for the lease to run out writes on what it knew, and is refused.
+    let mut asked = world.bed.audit(from).unwrap().0;
+    asked.retain(|entry| entry.user == world.user() && entry.resource == "leases" && entry.verb != "watch");
+    assert!(asked.iter().all(|entry| entry.code != 409), "{asked:#?}");
     assert!(second.logged().contains(&holder(&world)));
     assert!(!second.logged().contains("the watch of the lease begins again"), "{}", second.logged());
     assert!(world.service.set_state(&id, "completed", None, None));

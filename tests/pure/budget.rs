@@ -245,3 +245,23 @@ fn a_reached_spend_cap_is_tried_by_one_submit_an_hour() {
     ledger.now += Duration::from_secs(60);
     assert!(ledger.grant().len() > 1 && first > 0, "the cap is raised, and all go on");
 }
+
+#[test]
+fn a_process_that_begins_anew_under_a_spend_cap_tries_it_by_one_submit_when_the_hour_is_over() {
+    for (since, wait) in [(0, 3600), (600, 3000), (4000, 0)] {
+        let mut ledger = Ledger::new(Limits { requests_per_minute: 100, burst: 20, submits_per_minute: 10 });
+        ledger.now += Duration::from_secs(4000);
+        let until = ledger.now - Duration::from_secs(since) + SPEND_CAP_PROBE;
+        ledger.budget.restore_cap(ledger.now, until);
+        for n in 0..5 {
+            ledger.enqueue(Lane::Submit, "a", &format!("job-{n}"));
+        }
+        if wait > 0 {
+            ledger.now += Duration::from_secs(wait - 1);
+            assert!(ledger.grant().is_empty(), "{since}");
+            ledger.now += Duration::from_secs(1);
+        }
+        assert_eq!(ledger.grant().len(), 1, "{since}");
+        assert!(ledger.grant().is_empty(), "{since}");
+    }
+}

@@ -304,7 +304,7 @@ fn r17_accounts_follow_the_same_rules() {
         (AccountHealth::Usable { authenticated: true, suspended: true }, "True", false),
         (AccountHealth::Rejected { since: ago(10), message: words() }, "Unknown", false),
         (AccountHealth::Rejected { since: ago(301), message: words() }, "False", true),
-        (AccountHealth::SpendCap { since: ago(10), message: words() }, "False", true),
+        (AccountHealth::SpendCap { message: words() }, "False", true),
         (
             AccountHealth::Unusable { reason: Reason::CredentialsMissing, message: words(), stalled: false },
             "Unknown",

@@ -64,7 +64,7 @@ fn a_job_that_was_never_sent_is_submitted_when_its_account_lets_it() {
                 |o| with_account(o, |a| a.rejected = Some((ago(9), String::new()))),
                 "rest Rejected",
             ),
-            ("spend cap", |o| with_account(o, |a| a.spend_cap = true), "rest SpendCapReached"),
+            ("spend cap: in line to try it", |o| with_account(o, |a| a.spend_cap = true), "submit 1"),
             ("deleted", |o| o.job.deleted_at = Some(ago(1)), "rest Cancelling"),
             ("unreadable intent", |o| o.intent = IntentFacts::Unreadable, "rest SubmissionAmbiguous"),
         ],

@@ -65,6 +65,28 @@ fn a_thousand_objects_that_fail_together_stay_within_the_budget_and_write_no_mor
     assert!(all <= CROWD * 7 + probes * 3, "{all} writes");
 }
 
+/// Under a spend cap one object an hour pays for the question whether it still is reached; the others wait for nothing.
+#[test]
+fn a_thousand_objects_under_a_spend_cap_cost_one_try_an_hour() {
+    const HOURS: u64 = 6;
+    let mut deeds = vec![(0, Deed::Faults("[{match: {route: submit}, reply: {status: 402}}]"))];
+    let name = |n: usize| &*format!("job-{n}").leak();
+    deeds.extend((0..CROWD).map(|n| (1, Deed::Create(name(n), site(name(n))))));
+    let scenario = Scenario { name: "a crowd under a cap", rules: "{}", deeds, lasts: HOURS * 3600 };
+    let ended = run(&scenario, 1, Plan { latency: Duration::from_millis(5), ..Plan::default() });
+
+    let jobs = ended.api.store().list("ScrapeJob", None);
+    let held = jobs.iter().filter(|job| job["status"]["reason"] == "SpendCapReached").count();
+    assert_eq!(held, CROWD);
+    let tries = requests(&ended).iter().filter(|(_, request)| request.route == "submit").count();
+    assert!(tries <= usize::try_from(HOURS).unwrap(), "{tries} submits in {HOURS} hours");
+    let store = ended.api.store();
+    let writes = store.writes.iter().filter(|(by, key)| by != "user" && key.kind == "ScrapeJob").count();
+    println!("{CROWD} objects under a cap: {writes} writes and {tries} submits in {HOURS} hours");
+    // Waiting and Held; intent, Submitting and Held again for each that tries.
+    assert!(writes <= CROWD * 2 + tries * 3, "{writes} writes");
+}
+
 /// A service that takes requests and answers none holds each deletion for its bound, not for the sum of all.
 #[test]
 fn many_deletions_beside_a_service_that_hangs_end_each_within_its_bound() {

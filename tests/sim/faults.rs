@@ -197,7 +197,12 @@ fn random_faults_change_nothing() {
             println!("{plan:?}\n{}", ended.fate.trace());
         }
         if let Some(why) = judge(scenario, expected, &ended).or_else(|| too_dear(*least, &ended)) {
-            fail(scenario, &format!("run it again with SIM_SEED={seed}"), &why, &ended);
+            // All that the seed alone does not say.
+            let only = std::env::var("SIM_SCENARIO")
+                .map(|name| format!(" SIM_SCENARIO='{name}'"))
+                .unwrap_or_default();
+            let again = format!("run it again with SIM_SEED={seed} SIM_HARDER={harder}{only}");
+            fail(scenario, &again, &why, &ended);
         }
     }
 }

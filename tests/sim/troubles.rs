@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::oracle::calm;
+use super::run::run;
 use super::scenario::{Deed, Scenario, mail, scenario, site, with};
 
 /// The first submit is carried out, and its answer lost.
@@ -84,6 +86,26 @@ fn unknown() -> Vec<Scenario> {
     ]
 }
 
+/// Nobody is left who would find out that the cap is raised: the account is no longer said to be at it.
+#[test]
+fn a_spend_cap_that_nobody_tries_is_forgotten() {
+    let deeds = |delete: bool| {
+        let deed = if delete { Deed::Delete("one") } else { Deed::Events(true) };
+        vec![
+            (0, Deed::Faults("[{match: {route: submit}, reply: {status: 402}}]")),
+            (1, Deed::Create("one", site("one"))),
+            (60, deed),
+        ]
+    };
+    for (delete, reason) in [(true, "Available"), (false, "SpendCapReached")] {
+        let ended = run(&scenario("a spend cap", deeds(delete), 9000), 1, calm());
+        let account = ended.api.store().list("ScrapeAccount", None).remove(0);
+        let conditions = account["status"]["conditions"].as_array().unwrap();
+        let ready = conditions.iter().find(|condition| condition["type"] == "Ready").unwrap();
+        assert_eq!(ready["reason"], reason, "{account}");
+    }
+}
+
 /// What the service does not want.
 fn refusals() -> Vec<Scenario> {
     vec![
@@ -94,6 +116,18 @@ fn refusals() -> Vec<Scenario> {
                 (1, Deed::Create("one", site("one"))),
                 (1, Deed::Create("two", site("two"))),
                 (600, Deed::Faults("[]")),
+            ],
+            9000,
+        ),
+        scenario(
+            "the spend cap is raised, and a look is asked for",
+            vec![
+                (0, Deed::Faults("[{match: {route: submit}, reply: {status: 402}}]")),
+                (1, Deed::Create("one", site("one"))),
+                (1, Deed::Create("two", site("two"))),
+                (1, Deed::Create("three", site("three"))),
+                (300, Deed::Faults("[]")),
+                (400, Deed::Annotate("two", "spideriq.ai/reconcile-requested-at", "now")),
             ],
             9000,
         ),

@@ -44,6 +44,9 @@ const RETRY_UNKNOWN: Duration = Duration::from_secs(60);
 /// How often rejected credentials are tried again without a change of the Secret.
 const RETRY_REJECTED: Duration = Duration::from_secs(300);
 
+/// When an account at its spend cap is looked at again: a little after a submit would have tried it.
+const RETRY_CAP: Duration = SPEND_CAP_PROBE.saturating_add(Duration::from_secs(60));
+
 /// Runs until the process stops: every change of an account or its Secret, and every key that arrives on `nudges`, is
 /// looked at.
 pub async fn run(
@@ -229,21 +232,21 @@ fn transition(before: &ScrapeAccountStatus, after: &ScrapeAccountStatus) -> Vec<
 }
 
 fn again(facts: &AccountFacts, now: Timestamp) -> Action {
-    let left = |since: Timestamp, after: Duration| {
-        let gone = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-        after.saturating_sub(gone).max(Duration::from_secs(1))
+    let authenticated = match &facts.health {
+        AccountHealth::Unusable { .. } | AccountHealth::Rejected { .. } => {
+            return Action::requeue(RETRY_REJECTED);
+        }
+        AccountHealth::SpendCap { .. } | AccountHealth::Usable { authenticated: true, .. } => true,
+        AccountHealth::Usable { authenticated: false, .. } => false,
     };
-    match &facts.health {
-        AccountHealth::Unusable { .. } | AccountHealth::Rejected { .. } => Action::requeue(RETRY_REJECTED),
-        AccountHealth::SpendCap { since, .. } => Action::requeue(left(*since, SPEND_CAP_PROBE)),
-        AccountHealth::Usable { authenticated, .. } => match facts.paused_until {
-            // The end of the pause is a change that nothing else tells.
-            Some(until) => Action::requeue(
-                Duration::try_from(until.duration_since(now)).unwrap_or_default() + Duration::from_secs(1),
-            ),
-            None if *authenticated && !facts.unnamed => Action::await_change(),
-            None => Action::requeue(RETRY_UNKNOWN),
-        },
+    match facts.paused_until {
+        // The end of the pause is a change that nothing else tells.
+        Some(until) => Action::requeue(
+            Duration::try_from(until.duration_since(now)).unwrap_or_default() + Duration::from_secs(1),
+        ),
+        None if !authenticated || facts.unnamed => Action::requeue(RETRY_UNKNOWN),
+        None if matches!(facts.health, AccountHealth::SpendCap { .. }) => Action::requeue(RETRY_CAP),
+        None => Action::await_change(),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::api::{
     find,
 };
 use crate::controller::context::Context;
-use crate::spideriq::budget::{Lane, Limits, SPEND_CAP_PROBE};
+use crate::spideriq::budget::{Lane, Limits};
 use crate::spideriq::{Endpoint, Whoami};
 use crate::status::{AccountFacts, AccountHealth, WriteError};
 
@@ -69,10 +69,14 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
     let known =
         context.accounts.client_of(key, &credential).or_else(|| credentials.client_id().map(str::to_owned));
     let told =
-        account.status.filter(|status| is_of(status, account.generation, &credential.resource_version));
+        account.status.is_some_and(|status| is_of(status, account.generation, &credential.resource_version));
+    // What this process knows is newer than what was written down.
+    let cap = match context.accounts.last_session(key) {
+        Some(session) => session.health().spend_cap,
+        None => account.status.and_then(|status| spend_cap(status, context.clock.now())),
+    };
     let mut opening =
         Opening { endpoint, credentials, credential, client_id: known, limits: limits(account.spec) };
-    let now = context.clock.now();
     let settings =
         Settings { suspended: account.spec.suspend == Some(true), fingerprint: fingerprint.clone() };
     loop {
@@ -80,20 +84,16 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
             Ok(session) => session,
             Err(error) => return close(Reason::AccountNotReady, error.to_string(), false, fingerprint),
         };
-        let capped = session.health().spend_cap;
-        let is_over = capped.is_some_and(|(since, _)| now >= since + SPEND_CAP_PROBE);
-        match (session.set(settings.clone()), told) {
-            // Nothing was changed since the status was written: this process, or this session, is the new thing.
-            (true, Some(status)) => {
-                if let Some((since, message)) = spend_cap(status, now) {
-                    session.restore_spend_cap(since, message);
-                }
+        if session.set(settings.clone()) {
+            if let Some((met, message)) = &cap {
+                session.restore_spend_cap(*met, message);
             }
-            // Somebody changed the account or its Secret, or an hour has passed: the next submit may try the cap again.
-            (true, None) => session.try_spend_cap(),
-            (false, _) if is_over => session.try_spend_cap(),
-            (false, _) => {}
+            // Somebody changed the account or its Secret, rather than that this process or this session is new.
+            if !told {
+                session.try_spend_cap();
+            }
         }
+        session.forget_untried_cap();
         if let Some(until) = account.status.and_then(|status| status.retry_after.as_ref()) {
             session.gate.restore_pause(until.0);
         }
@@ -122,15 +122,14 @@ fn is_of(status: &ScrapeAccountStatus, generation: i64, secret: &str) -> bool {
         && status.credential.as_ref().is_some_and(|used| used.resource_version == secret)
 }
 
-/// Since when the spend cap is reached as far as a status tells, and the service's words, while it is not to be tried
-/// again.
+/// When the spend cap was met as far as a status tells, and the service's words.
 fn spend_cap(status: &ScrapeAccountStatus, now: Timestamp) -> Option<(Timestamp, String)> {
     let stalled = find(&status.conditions, "Stalled")?;
     let reached =
         stalled.status == ConditionStatus::True && stalled.reason == Reason::SpendCapReached.as_str();
     // A time that is still to come is the work of another clock.
-    let since = stalled.last_transition_time.0.min(now);
-    (reached && now < since + SPEND_CAP_PROBE).then(|| (since, stalled.message.clone()))
+    let met = stalled.last_transition_time.0.min(now);
+    reached.then(|| (met, stalled.message.clone()))
 }
 
 /// Uses the account from now on, unless it went meanwhile: whoever saw that found nothing to forget yet.
@@ -167,8 +166,8 @@ fn facts(session: &Arc<Session>, opening: &Opening) -> AccountFacts {
         AccountHealth::Unusable { reason: Reason::EndpointNotAllowed, message, stalled: true }
     } else if let Some((since, message)) = health.rejected {
         AccountHealth::Rejected { since, message }
-    } else if let Some((since, message)) = health.spend_cap {
-        AccountHealth::SpendCap { since, message }
+    } else if let Some((_, message)) = health.spend_cap {
+        AccountHealth::SpendCap { message }
     } else {
         AccountHealth::Usable {
             authenticated: health.accepted.is_some(),

@@ -17,7 +17,7 @@ use super::{Acted, annotation, fenced, finalizers, turn};
 use crate::account::{AccountKey, Session};
 use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, SubmissionRecord};
 use crate::decide::{
-    Accepted, Again, Attempt, Body, Freshness, Intent, IntentFacts, Listed, Memory, Outcome, Standing,
+    Accepted, Again, Attempt, Body, Cap, Freshness, Intent, IntentFacts, Listed, Memory, Outcome, Standing,
     SubmitAnswer, SubmitOutcome, Verdict,
 };
 use crate::spideriq::budget::{Lane, Permit};
@@ -49,6 +49,9 @@ pub(super) async fn submit(
     let Some(_exclusive) = context.exclusive.submit(&session.endpoint, equal.collect()).await else {
         return Outcome::Lost.into();
     };
+    if attempt.cap == Cap::Tried {
+        session.try_spend_cap();
+    }
     let permit = match turn(session, job, Lane::Submit) {
         Ok(permit) => permit,
         Err(waiting) => return Outcome::NotYet(waiting).into(),

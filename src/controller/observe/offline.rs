@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::job_facts;
 use crate::api::{INTENT, ScrapeJob};
 use crate::decide::{
-    self, AccountFacts, AccountUse, Again, Event, Intent, LookUp, Memory, Observed, Outcome, Plan, Standing,
-    Verdict, Watched,
+    self, AccountFacts, AccountUse, Again, Cap, Event, Intent, LookUp, Memory, Observed, Outcome, Plan,
+    Standing, Verdict, Watched,
 };
 use crate::status::{compute, difference, same_meaning};
 
@@ -111,8 +111,16 @@ fn describe(plan: &Plan) -> (String, String, bool) {
         Plan::Leave => ("leave alone", "the annotation spideriq.ai/paused asks for it".to_owned(), false),
         Plan::Submit(attempt) => {
             let words = format!("submit, attempt {}", attempt.number());
-            let because = "intent, status, request: each write preconditioned on the one before".to_owned();
-            return (words, because, true);
+            let because = match attempt.cap {
+                Cap::Open => "intent, status, request: each write preconditioned on the one before",
+                Cap::Reached => {
+                    "the spend cap is reached: in line until one submit of the account has found it raised"
+                }
+                Cap::Tried => {
+                    "the spend cap is reached, and a look is asked for: the next submit of the account tries it at once"
+                }
+            };
+            return (words, because.to_owned(), true);
         }
         Plan::Adopt(job_id) => {
             return (format!("adopt job {job_id}"), "the intent names it as ours".to_owned(), false);

@@ -6,6 +6,7 @@ mod look_up;
 mod reads;
 mod run;
 mod submit;
+mod waits;
 
 pub(super) use run::{reused, was_used};
 
@@ -15,14 +16,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::ending::cancel::deadline as cancel_deadline;
-use super::facts::{AccountFacts, Memory, Observed, RemoteJob, Trouble, Waiting};
+use super::facts::{AccountFacts, Memory, Observed, RemoteJob, Trouble};
 use super::follow;
 use super::plan::{Again, Freshness, Outcome, Plan, Standing, Verdict};
 use super::submit::{Intended, hold_key, intended, settles_in, told_by, unknown_submission};
 use crate::api::{CancelReason, JobAccount, Origin, Reason, Remote, ScrapeJobStatus, SubmissionRecord, find};
 
-/// A wait for budget is told only after this long, so that a short one writes nothing (R12).
-const TELL_WAIT_AFTER: Duration = Duration::from_secs(5);
 /// How often an end or an unknown outcome that is held up is looked at.
 const LOOKS_AGAIN: Duration = Duration::from_secs(8);
 /// The longest pause between two looks at something that waits and that nothing announces.
@@ -275,44 +274,6 @@ impl<'a> Settling<'a> {
             ..before
         });
         self.standing = Some(follow::standing(self.o, &self.record));
-    }
-
-    /// It is not its turn: told once, after a while, and never as more than a wait.
-    fn not_yet(&mut self, plan: &Plan, waiting: &Waiting) {
-        let told_at = waiting.since + TELL_WAIT_AFTER;
-        if self.o.now < told_at {
-            let left = Duration::try_from(told_at.duration_since(self.o.now)).unwrap_or(TELL_WAIT_AFTER);
-            return self.leave(Again::After(left));
-        }
-        self.again = Some(Again::After(Duration::from_secs(60)));
-        self.standing = Some(match plan {
-            Plan::Submit(attempt) if attempt.number() == 1 => {
-                if self.o.recorded.retry_after.is_none() {
-                    self.record.retry_after = waiting.paused_until.or(waiting.estimate).map(Time);
-                }
-                // A pause that ends and begins again is told once.
-                let paused =
-                    waiting.paused_until.is_some() || follow::is_recorded(self.o, Reason::RateLimited);
-                if paused { submit::rate_limited() } else { submit::waits_for_budget() }
-            }
-            // That its outcome is not known, and why, has been told.
-            Plan::Submit(_) | Plan::LookUp(_) => return,
-            Plan::Cancel | Plan::Confirm => {
-                Standing::Cancelling("waiting for the account's request budget to cancel the job".to_owned())
-            }
-            Plan::Look
-            | Plan::Detail
-            | Plan::Collect
-            | Plan::Rest(_)
-            | Plan::Leave
-            | Plan::Adopt(_)
-            | Plan::Protect(_)
-            | Plan::Latch(_)
-            | Plan::Abandon(_)
-            | Plan::Begin(_)
-            | Plan::Expire
-            | Plan::Release(_) => follow::standing(self.o, &self.record),
-        });
     }
 
     /// Takes over what the service says of the job, but never lets it fall back (R14).

@@ -7,8 +7,9 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::Settling;
 use super::cancel::words;
+use super::waits::{capped, rate_limited, waits_for_budget};
 use crate::api::{OnCacheHit, Origin, Reason, State, SubmissionRecord};
-use crate::decide::facts::{AccountUse, Observed, RemoteState, Trouble};
+use crate::decide::facts::{Observed, RemoteState, Trouble};
 use crate::decide::plan::{Accepted, Again, Refusal, Standing, SubmitAnswer, SubmitOutcome};
 use crate::decide::submit::unknown_submission;
 use crate::decide::{ending::orphaned, follow};
@@ -82,9 +83,11 @@ impl Settling<'_> {
     fn waits_for(&mut self, trouble: &Trouble) -> Standing {
         match trouble {
             Trouble::Rejected(words) => Standing::Rejected(self.o.now, words.clone()),
-            Trouble::SpendCap(_) => crate::decide::submit::capped(
-                &self.o.account.usable().map(AccountUse::title).unwrap_or_default(),
-            ),
+            Trouble::SpendCap(_) => {
+                // Back to its place in the line.
+                self.again = Some(Again::After(super::pause(1)));
+                Standing::Held(Reason::SpendCapReached, capped(self.o))
+            }
             Trouble::Throttled(until, _) => {
                 self.record.retry_after = until.map(Time);
                 rate_limited()
@@ -123,18 +126,6 @@ impl Settling<'_> {
         self.standing = Some(Standing::Unknown(format!("the outcome of a submit is not known: {why}")));
         self.again = Some(Again::After(super::pause(2)));
     }
-}
-
-/// The service asked the account to wait.
-pub(super) fn rate_limited() -> Standing {
-    let message = "the service asked the account to wait; the job goes on when the pause is over".to_owned();
-    Standing::Waiting(Reason::RateLimited, message)
-}
-
-/// It is others' turn.
-pub(super) fn waits_for_budget() -> Standing {
-    let message = "waiting for its turn in the account's request budget".to_owned();
-    Standing::Waiting(Reason::WaitingForBudget, message)
 }
 
 fn of_first(accepted: &Accepted) -> Origin {

@@ -83,6 +83,12 @@ impl Brake {
         }
     }
 
+    /// A pause that may be over, but not what comes after it.
+    pub(super) fn restore(&mut self, now: Timestamp, until: Timestamp) {
+        let end = until.min(now.checked_add(LONGEST_WAIT).unwrap_or(now));
+        self.until = Some(self.until.map_or(end, |until| until.max(end)));
+    }
+
     /// A pause only ever grows: two requests that were under way together fail together.
     fn pause(&mut self, now: Timestamp, length: Duration) {
         let end = now.checked_add(length).unwrap_or(now);

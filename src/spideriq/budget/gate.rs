@@ -179,12 +179,9 @@ impl Gate {
             .restore_pause(self.shared.clock.steady(), self.shared.clock.as_steady(until));
     }
 
-    /// Stops the submits until then, as an earlier process was told.
-    pub fn hold_submits(&self, until: Timestamp) {
-        self.shared
-            .lock()
-            .budget
-            .hold_submits(self.shared.clock.steady(), self.shared.clock.as_steady(until));
+    /// Puts the pause of a reached spend cap back that an earlier process met.
+    pub fn restore_cap(&self, until: Timestamp) {
+        self.shared.lock().budget.restore_cap(self.shared.clock.steady(), self.shared.clock.as_steady(until));
     }
 
     /// Until when the whole account pauses.

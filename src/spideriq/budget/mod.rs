@@ -271,7 +271,7 @@ impl Budget {
             Verdict::Throttled(None) => self.account.failed(now, jitter),
             Verdict::Capped(until) => {
                 self.account.answered(ticket, now);
-                self.hold_submits(now, until);
+                self.lanes.entry(Lane::Submit).or_default().hold(now, until);
             }
             Verdict::Failed => {
                 let probe = lane_brake.is_probe(ticket);
@@ -345,9 +345,10 @@ impl Budget {
         }
     }
 
-    /// Stops the submits, and then lets a single one try.
-    pub fn hold_submits(&mut self, now: Timestamp, until: Timestamp) {
-        self.lanes.entry(Lane::Submit).or_default().hold(now, until);
+    /// Puts the pause of a reached spend cap back that an earlier process met: even where it is over, what comes after
+    /// it is a single probe.
+    pub fn restore_cap(&mut self, now: Timestamp, until: Timestamp) {
+        self.lanes.entry(Lane::Submit).or_default().restore(now, until);
     }
 
     /// Until when the service itself asked to wait; our own pauses do not count.

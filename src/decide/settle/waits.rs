@@ -1,0 +1,98 @@
+//! What becomes of an effect whose turn has not come, and the words for it.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{LONGEST_PAUSE, Settling};
+use crate::api::Reason;
+use crate::decide::facts::{AccountUse, Observed, Waiting};
+use crate::decide::follow;
+use crate::decide::plan::{Again, Attempt, Cap, Plan, Standing};
+
+/// A wait for budget is told only after this long, so that a short one writes nothing (R12).
+const TELL_WAIT_AFTER: Duration = Duration::from_secs(5);
+/// The same for a job that the spend cap held: a process that begins anew may find it reached with its first submit.
+const TELL_END_OF_CAP_AFTER: Duration = Duration::from_secs(30);
+
+impl Settling<'_> {
+    /// It is not its turn: told once, after a while, and never as more than a wait.
+    pub(super) fn not_yet(&mut self, plan: &Plan, waiting: &Waiting) {
+        if let Plan::Submit(attempt) = plan
+            && attempt.cap != Cap::Open
+        {
+            return self.waits_for_cap(attempt);
+        }
+        let capped = follow::is_recorded(self.o, Reason::SpendCapReached);
+        let after = if capped { TELL_END_OF_CAP_AFTER } else { TELL_WAIT_AFTER };
+        let told_at = waiting.since + after;
+        if self.o.now < told_at {
+            let left = Duration::try_from(told_at.duration_since(self.o.now)).unwrap_or(after);
+            return self.leave(Again::After(left));
+        }
+        self.again = Some(Again::After(Duration::from_secs(60)));
+        self.standing = Some(match plan {
+            Plan::Submit(attempt) if attempt.number() == 1 => {
+                if self.o.recorded.retry_after.is_none() {
+                    self.record.retry_after = waiting.paused_until.or(waiting.estimate).map(Time);
+                }
+                // A pause that ends and begins again is told once.
+                let paused =
+                    waiting.paused_until.is_some() || follow::is_recorded(self.o, Reason::RateLimited);
+                if paused { rate_limited() } else { waits_for_budget() }
+            }
+            // That its outcome is not known, and why, has been told.
+            Plan::Submit(_) | Plan::LookUp(_) => return,
+            Plan::Cancel | Plan::Confirm => {
+                Standing::Cancelling("waiting for the account's request budget to cancel the job".to_owned())
+            }
+            Plan::Look
+            | Plan::Detail
+            | Plan::Collect
+            | Plan::Rest(_)
+            | Plan::Leave
+            | Plan::Adopt(_)
+            | Plan::Protect(_)
+            | Plan::Latch(_)
+            | Plan::Abandon(_)
+            | Plan::Begin(_)
+            | Plan::Expire
+            | Plan::Release(_) => follow::standing(self.o, &self.record),
+        });
+    }
+
+    /// Waits in line until one submit of the account has found the cap raised; where somebody asked, one was let out.
+    fn waits_for_cap(&mut self, attempt: &Attempt) {
+        let message = capped(self.o);
+        self.standing = Some(if attempt.number() == 1 {
+            Standing::Held(Reason::SpendCapReached, message)
+        } else {
+            Standing::Unknown(format!(
+                "the outcome of a submit is not known and cannot be settled yet: {message}"
+            ))
+        });
+        if attempt.cap == Cap::Tried {
+            self.record.last_handled_reconcile_at.clone_from(&self.o.job.marks.requested);
+        }
+        // Its turn is told; should it miss that, it takes its place again.
+        self.again = Some(Again::After(LONGEST_PAUSE));
+    }
+}
+
+/// The service lets the account spend nothing more this month.
+pub(super) fn capped(o: &Observed) -> String {
+    let account = o.account.usable().map(AccountUse::title).unwrap_or_default();
+    format!("{account} has reached its monthly spend cap; raise the cap, and the job goes on within the hour")
+}
+
+/// The service asked the account to wait.
+pub(super) fn rate_limited() -> Standing {
+    let message = "the service asked the account to wait; the job goes on when the pause is over".to_owned();
+    Standing::Waiting(Reason::RateLimited, message)
+}
+
+/// It is others' turn.
+pub(super) fn waits_for_budget() -> Standing {
+    let message = "waiting for its turn in the account's request budget".to_owned();
+    Standing::Waiting(Reason::WaitingForBudget, message)
+}
