@@ -272,6 +272,16 @@ impl Accounts {
         let _ = self.channels.objects.send(object);
     }
 
+    /// An account, and every other one of the same client: what the service says of its budget concerns them, too.
+    pub fn of_same_client(&self, key: AccountKey) -> Vec<AccountKey> {
+        let state = self.lock();
+        let shared = state.gates.values().find(|shared| shared.limits.contains_key(&key));
+        let others = shared.into_iter().flat_map(|shared| shared.limits.keys());
+        let mut others: Vec<AccountKey> = others.filter(|other| **other != key).cloned().collect();
+        others.sort();
+        std::iter::once(key).chain(others).collect()
+    }
+
     /// Asks for an account to be looked at.
     pub fn nudge(&self, key: &AccountKey) {
         // The receiver goes only when the process stops.

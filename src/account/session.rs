@@ -53,8 +53,8 @@ pub struct Settings {
 pub struct Health {
     /// Since when it rejects the credentials, and its words.
     pub rejected: Option<(Timestamp, String)>,
-    /// When the spend cap was met last, and its words; until a submit is accepted.
-    pub spend_cap: Option<(Timestamp, String)>,
+    /// What it said of the spend cap.
+    pub spend_cap: Option<String>,
     /// Since when it redirects: the endpoint is wrong.
     pub redirected: Option<(Timestamp, String)>,
     /// Since when it accepts the credentials.
@@ -73,9 +73,7 @@ const RETRY_REJECTED: Duration = Duration::from_secs(300);
 enum Asked {
     /// Whose credentials these are.
     Who,
-    /// For another job.
-    Submit,
-    /// Anything else about jobs.
+    /// Anything about jobs.
     Work,
 }
 
@@ -183,12 +181,12 @@ impl Session {
         let answer = self.client.submit(type_, body).await;
         let signals = answer.signals;
         let judged = match &answer.result {
-            Ok(SubmitAnswer::Accepted(_)) => Ok(()),
+            Ok(SubmitAnswer::Accepted(accepted)) => Ok(accepted.from_cache != Some(true)),
             Ok(SubmitAnswer::Refused(error) | SubmitAnswer::Unknown { why: error, .. }) | Err(error) => {
                 Err(error.clone())
             }
         };
-        self.learn(&judged, permit, (signals, Asked::Submit));
+        self.learn(&judged, permit, (signals, Asked::Work));
         match answer.result {
             Ok(submit) => (submit, signals),
             Err(why) => (SubmitAnswer::Unknown { why, without_id: false }, signals),
@@ -209,13 +207,14 @@ impl Session {
     }
 
     fn settle<T>(&self, permit: Permit, answer: Answer<T>, asked: Asked) -> Result<T, Error> {
-        let judged = answer.result.as_ref().map(|_| ()).map_err(Clone::clone);
+        let judged = answer.result.as_ref().map(|_| false).map_err(Clone::clone);
         self.learn(&judged, permit, (answer.signals, asked));
         answer.result
     }
 
-    /// Takes over what an answer says of the budget and of the account as a whole.
-    fn learn(&self, result: &Result<(), Error>, permit: Permit, (signals, asked): (Signals, Asked)) {
+    /// Takes over what an answer, with whether it charges for a job, says of the budget and of the account as a whole.
+    fn learn(&self, result: &Result<bool, Error>, permit: Permit, (signals, asked): (Signals, Asked)) {
+        let capped = self.gate.spend_cap();
         permit.settle(verdict(result, self.clock.now()), signals.counted);
         let now = self.clock.now();
         // Held throughout: two answers may come at once, and neither may be lost.
@@ -223,15 +222,12 @@ impl Session {
         let before = state.health.clone();
         let health = &mut state.health;
         match result {
-            Ok(()) => {
+            Ok(_) => {
                 health.accepted.get_or_insert(now);
                 health.told |= asked == Asked::Who;
                 health.redirected = None;
-                if asked == Asked::Submit {
-                    health.spend_cap = None;
-                }
                 // Good credentials are no proof that the work is not rejected.
-                if asked != Asked::Who || health.tried_again_at.is_none() {
+                if asked == Asked::Work || health.tried_again_at.is_none() {
                     health.rejected = None;
                     health.tried_again_at = None;
                 }
@@ -239,12 +235,13 @@ impl Session {
             Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
                 health.accepted = None;
                 health.rejected.get_or_insert_with(|| (now, error.to_string()));
-                if asked != Asked::Who && health.tried_again_at.is_none_or(|until| now >= until) {
+                if asked == Asked::Work && health.tried_again_at.is_none_or(|until| now >= until) {
                     health.tried_again_at = now.checked_add(RETRY_REJECTED).ok();
                 }
             }
             Err(error @ Error::SpendCap(_)) => {
-                health.spend_cap = Some((now, error.to_string()));
+                health.accepted.get_or_insert(now);
+                health.spend_cap = Some(error.to_string());
             }
             Err(error @ Error::Redirected(_)) => {
                 // Not accepted any more, so that the next look at the account asks again.
@@ -272,7 +269,7 @@ impl Session {
             Err(Error::Connect(_) | Error::Timeout | Error::Interrupted(_)) => {}
         }
         let throttled = matches!(result, Err(Error::Throttled { .. }));
-        let news = state.health != before;
+        let news = state.health != before || self.gate.spend_cap() != capped;
         drop(state);
         if news || throttled {
             // The receiver goes only when the process stops.
@@ -280,33 +277,29 @@ impl Session {
         }
     }
 
-    /// Takes over from an earlier session when the spend cap was met, and the service's words.
-    pub fn restore_spend_cap(&self, met: Timestamp, message: &str) {
-        let now = self.clock.now();
-        self.lock().health.spend_cap.get_or_insert_with(|| (now, message.to_owned()));
-        self.gate.restore_cap(met + SPEND_CAP_PROBE);
+    /// When a submit tries the spend cap again, and the service's words, where that is reached. It is the client's, so
+    /// that another account of it may have met it.
+    pub fn spend_cap(&self) -> Option<(Timestamp, String)> {
+        let words =
+            || self.health().spend_cap.unwrap_or_else(|| "the client's spend cap is reached".to_owned());
+        self.gate.spend_cap().map(|until| (until, words()))
     }
 
-    /// Forgets a spend cap that might be tried again and that nobody is there to try.
-    pub fn forget_untried_cap(&self) {
-        let untried = self.gate.waiting(Lane::Submit) == 0;
-        let now = self.clock.now();
-        self.lock().health.spend_cap.take_if(|(met, _)| untried && now >= *met + SPEND_CAP_PROBE);
-    }
-
-    /// The next submit, and only that one, finds out at once whether the spend cap is still reached.
-    pub fn try_spend_cap(&self) {
-        self.gate.probe_submits();
+    /// Takes over from an earlier process that the spend cap is reached.
+    pub fn restore_spend_cap(&self, until: Timestamp, message: &str) {
+        self.lock().health.spend_cap.get_or_insert_with(|| message.to_owned());
+        self.gate.restore_spend_cap(until);
     }
 }
 
 /// What an answer means for the budget: a refusal is an answer like any other.
-fn verdict(result: &Result<(), Error>, now: Timestamp) -> Verdict {
+fn verdict(result: &Result<bool, Error>, now: Timestamp) -> Verdict {
     if let Err(Error::SpendCap(_)) = result {
         return Verdict::Capped(now + SPEND_CAP_PROBE);
     }
     match result.as_ref().map_err(Error::class) {
-        Ok(()) | Err(Class::Stall | Class::Gone) => Verdict::Answered,
+        Ok(true) => Verdict::Spent,
+        Ok(false) | Err(Class::Stall | Class::Gone) => Verdict::Answered,
         Err(Class::WaitUntil(until)) => Verdict::Throttled(until),
         Err(Class::Retry) => Verdict::Failed,
     }

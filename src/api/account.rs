@@ -114,6 +114,9 @@ pub struct ScrapeAccountStatus {
     /// Until when the service asked the account to wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Time>,
+    /// When a submit tries the reached spend cap again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spend_cap_retry_time: Option<Time>,
     /// The Secret that is in use. Never any part of its content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<StatusCredential>,

@@ -46,6 +46,30 @@ pub enum Plan {
     Release(Option<Event>),
 }
 
+impl Plan {
+    /// Whether its effect is a request, which waits for its turn.
+    pub fn takes_turn(&self) -> bool {
+        match self {
+            Self::Submit(_)
+            | Self::LookUp(_)
+            | Self::Look
+            | Self::Confirm
+            | Self::Detail
+            | Self::Collect
+            | Self::Cancel => true,
+            Self::Rest(_)
+            | Self::Leave
+            | Self::Adopt(_)
+            | Self::Protect(_)
+            | Self::Latch(_)
+            | Self::Abandon(_)
+            | Self::Begin(_)
+            | Self::Expire
+            | Self::Release(_) => false,
+        }
+    }
+}
+
 /// One attempt of a submit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Attempt {

@@ -341,7 +341,7 @@ fn with_account(o: &Observed, record: &SubmissionRecord, then: impl FnOnce(&Acco
 
 /// Delays between repeats grow: 5 s, 10 s, 20 s, … from the end of the last one.
 fn wait_before_repeat(o: &Observed, record: &SubmissionRecord) -> Option<&'static str> {
-    let last = o.memory.attempted_at?;
+    let last = o.memory.attempted_at.filter(|_| o.owed_look().is_none())?;
     let doublings = record.attempt.unwrap_or(1).clamp(1, 12).unsigned_abs() - 1;
     let wait = Duration::from_secs(5 << doublings).min(LONGEST_WAIT);
     // A last one in the future was long ago: the clock was put back.

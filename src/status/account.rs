@@ -1,7 +1,7 @@
 //! The status of an account: the same rules as for a job, in short (R17).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::{Timestamp, Unit};
+use k8s_openapi::jiff::{SignedDuration, Timestamp, Unit};
 
 use super::conditions::{Health, List};
 use crate::api::{AccountJobs, ConditionStatus, Reason, ScrapeAccountStatus, StatusCredential};
@@ -45,6 +45,10 @@ pub enum AccountHealth {
     },
     /// The spend cap is reached.
     SpendCap {
+        /// Whether the service has said that it accepts the credentials.
+        authenticated: bool,
+        /// When a submit tries it again.
+        tried_at: Timestamp,
         /// The service's words.
         message: String,
     },
@@ -75,7 +79,8 @@ pub fn account_status(
     let mut list = List::new(before, generation, now);
     let (health, reason, message) = overall(facts, now);
     match &facts.health {
-        AccountHealth::Usable { authenticated: true, .. } | AccountHealth::SpendCap { .. } => {
+        AccountHealth::Usable { authenticated: true, .. }
+        | AccountHealth::SpendCap { authenticated: true, .. } => {
             list.put(
                 "Authenticated",
                 ConditionStatus::True,
@@ -86,7 +91,9 @@ pub fn account_status(
         AccountHealth::Rejected { message, .. } => {
             list.put("Authenticated", ConditionStatus::False, Reason::CredentialsRejected, message);
         }
-        AccountHealth::Usable { authenticated: false, .. } | AccountHealth::Unusable { .. } => {
+        AccountHealth::Usable { authenticated: false, .. }
+        | AccountHealth::SpendCap { authenticated: false, .. }
+        | AccountHealth::Unusable { .. } => {
             list.put(
                 "Authenticated",
                 ConditionStatus::Unknown,
@@ -115,6 +122,7 @@ pub fn account_status(
         client_id: facts.client_id.clone(),
         jobs: Some(facts.jobs),
         retry_after: facts.paused_until.map(whole_second),
+        spend_cap_retry_time: spend_cap_retry_time(facts, recorded),
         credential: facts
             .resource_version
             .clone()
@@ -134,7 +142,9 @@ fn overall(facts: &AccountFacts, now: Timestamp) -> (Health, Reason, String) {
             let health = if now < *since + REJECTED_GRACE { Health::Reconciling } else { Health::Stalled };
             (health, Reason::CredentialsRejected, message.clone())
         }
-        AccountHealth::SpendCap { message } => (Health::Stalled, Reason::SpendCapReached, message.clone()),
+        AccountHealth::SpendCap { message, .. } => {
+            (Health::Stalled, Reason::SpendCapReached, message.clone())
+        }
         AccountHealth::Usable { suspended: true, .. } => (
             Health::Ready(Reason::Suspended),
             Reason::Suspended,
@@ -144,6 +154,14 @@ fn overall(facts: &AccountFacts, now: Timestamp) -> (Health, Reason, String) {
             (Health::Ready(Reason::Available), Reason::Available, "the account can be used".to_owned())
         }
     }
+}
+
+/// What differs by less than a minute is the same: a clock that is set moves it.
+fn spend_cap_retry_time(facts: &AccountFacts, recorded: &ScrapeAccountStatus) -> Option<Time> {
+    let AccountHealth::SpendCap { tried_at, .. } = &facts.health else { return None };
+    let before = recorded.spend_cap_retry_time.clone();
+    let same = |time: &Time| time.0.duration_since(*tried_at).abs() < SignedDuration::from_mins(1);
+    before.filter(same).or_else(|| Some(whole_second(*tried_at)))
 }
 
 /// The nearest whole second: a status keeps no parts of one, and what differs by less is the same.

@@ -60,13 +60,17 @@ async fn a_reached_spend_cap_holds_what_is_not_accepted() {
 #[tokio::test]
 async fn a_look_that_is_asked_for_finds_a_raised_spend_cap_for_everybody() {
     let world = World::new("raised", "faults: [{match: {route: submit}, reply: {status: 402}}]").await;
-    for name in ["one", "two", "three"] {
-        world.site(name, "");
+    // The cap is the client's, whichever of its accounts meets it.
+    world.account("other", "");
+    let jobs = [("one", ""), ("two", ""), ("three", ", accountRef: {name: other}")];
+    for (name, account) in jobs {
+        world.site(name, account);
         world.until_because(name, "Held", "SpendCapReached").await;
     }
+    assert_eq!(world.requests("submit").len(), 1);
     world.service.clear_faults(None);
-    ask(&world, "two", "raised").await;
-    for name in ["one", "two", "three"] {
+    ask(&world, "three", "raised").await;
+    for (name, _) in jobs {
         world.until(name, "Completed").await;
     }
     assert_eq!(world.requests("submit").len(), 4);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use spideriq_operator::spideriq::budget::{Budget, Counted, Lane, Limits, SPEND_CAP_PROBE, Ticket, Verdict};
 
@@ -34,6 +34,8 @@ fn verdict(kind: u8, now: Timestamp) -> (Verdict, Counted) {
         2 => (Verdict::Throttled(Some(now + Duration::from_secs(7))), none),
         3 => (Verdict::Answered, Counted { remaining: Some(0), reset: Some(now + Duration::from_secs(5)) }),
         4 => (Verdict::Answered, Counted { remaining: Some(3), reset: None }),
+        5 => (Verdict::Spent, none),
+        6 => (Verdict::Capped(now + Duration::from_secs(30)), none),
         _ => (Verdict::Answered, none),
     }
 }
@@ -240,28 +242,77 @@ fn a_reached_spend_cap_is_tried_by_one_submit_an_hour() {
     }
     // Somebody changed the account: tried at once, again by one only.
     ledger.budget.probe_submits(ledger.now);
-    assert_eq!(ledger.grant().len(), 1);
-    ledger.answer(7);
+    let probe = ledger.grant();
+    assert_eq!(probe.len(), 1);
+    ledger.out.clear();
+    ledger.budget.answered(ledger.now, probe[0], Verdict::Spent, Counted::default(), 0.5);
     ledger.now += Duration::from_secs(60);
     assert!(ledger.grant().len() > 1 && first > 0, "the cap is raised, and all go on");
 }
 
 #[test]
 fn a_process_that_begins_anew_under_a_spend_cap_tries_it_by_one_submit_when_the_hour_is_over() {
-    for (since, wait) in [(0, 3600), (600, 3000), (4000, 0)] {
-        let mut ledger = Ledger::new(Limits { requests_per_minute: 100, burst: 20, submits_per_minute: 10 });
-        ledger.now += Duration::from_secs(4000);
-        let until = ledger.now - Duration::from_secs(since) + SPEND_CAP_PROBE;
-        ledger.budget.restore_cap(ledger.now, until);
-        for n in 0..5 {
-            ledger.enqueue(Lane::Submit, "a", &format!("job-{n}"));
-        }
+    for (left, wait) in [(3600, 3600), (3000, 3000), (-400, 0), (9999, 3600)] {
+        let mut ledger = capped(5);
+        let until = ledger.now.checked_add(SignedDuration::from_secs(left)).unwrap();
+        ledger.budget.restore_spend_cap(ledger.now, until);
         if wait > 0 {
             ledger.now += Duration::from_secs(wait - 1);
-            assert!(ledger.grant().is_empty(), "{since}");
+            assert!(ledger.grant().is_empty(), "{left}");
             ledger.now += Duration::from_secs(1);
         }
-        assert_eq!(ledger.grant().len(), 1, "{since}");
-        assert!(ledger.grant().is_empty(), "{since}");
+        assert_eq!(ledger.grant().len(), 1, "{left}");
+        assert!(ledger.grant().is_empty(), "{left}");
     }
+}
+
+#[test]
+fn a_spend_cap_is_over_when_a_submit_that_tries_it_is_charged_for() {
+    let mut ledger = capped(6);
+    let under_way = ledger.grant();
+    let [first, second] = under_way.as_slice() else { panic!("{under_way:?}") };
+    let until = ledger.now + SPEND_CAP_PROBE;
+    let answer = |ledger: &mut Ledger, ticket, verdict| {
+        ledger.budget.answered(ledger.now, ticket, verdict, Counted::default(), 0.5);
+    };
+    answer(&mut ledger, *first, Verdict::Capped(until));
+    answer(&mut ledger, *second, Verdict::Spent);
+    assert_eq!(ledger.budget.spend_cap(), Some(until), "what was under way says nothing");
+    ledger.now = until;
+    for free in [Verdict::Answered, Verdict::Failed] {
+        let probe = ledger.grant();
+        assert_eq!(probe.len(), 1);
+        answer(&mut ledger, probe[0], free);
+        assert!(ledger.budget.spend_cap().is_some(), "{free:?} is no proof");
+        ledger.now += Duration::from_secs(60);
+    }
+    let probe = ledger.grant();
+    assert_eq!(probe.len(), 1);
+    answer(&mut ledger, probe[0], Verdict::Spent);
+    assert_eq!(ledger.budget.spend_cap(), None);
+    ledger.budget.restore_spend_cap(ledger.now, ledger.now + SPEND_CAP_PROBE);
+    assert_eq!(ledger.budget.spend_cap(), None, "an earlier process knows less");
+}
+
+#[test]
+fn a_spend_cap_that_nobody_tries_is_forgotten_after_a_minute() {
+    for (line, seconds, forgotten) in [(1, 3700, false), (0, 3659, false), (0, 3660, true)] {
+        let mut ledger = capped(line);
+        ledger.budget.restore_spend_cap(ledger.now, ledger.now + SPEND_CAP_PROBE);
+        ledger.now += Duration::from_secs(seconds);
+        ledger.budget.forget_untried_cap(ledger.now);
+        assert_eq!(ledger.budget.spend_cap().is_none(), forgotten, "{line} in line, {seconds} s");
+        ledger.enqueue(Lane::Submit, "a", "next");
+        assert_eq!(ledger.grant().len(), 1, "who comes next is still a single one");
+    }
+}
+
+/// A budget with so many submits in line.
+fn capped(line: usize) -> Ledger {
+    let mut ledger = Ledger::new(Limits { requests_per_minute: 100, burst: 20, submits_per_minute: 10 });
+    ledger.now += Duration::from_secs(4000);
+    for n in 0..line {
+        ledger.enqueue(Lane::Submit, "a", &format!("job-{n}"));
+    }
+    ledger
 }

@@ -296,6 +296,22 @@ fn r14_r15_states_never_fall_and_an_unknown_word_is_not_the_end() {
 }
 
 #[test]
+fn when_a_spend_cap_is_tried_again_is_written_once_an_hour_whatever_the_clock_does() {
+    let facts = |tried_at| {
+        let health =
+            AccountHealth::SpendCap { authenticated: true, tried_at, message: "cap reached".to_owned() };
+        status::AccountFacts { health, ..status::AccountFacts::default() }
+    };
+    let written = account_status(&facts(ago(-3600)), &ScrapeAccountStatus::default(), 3, now()).unwrap();
+    assert_eq!(written.spend_cap_retry_time.as_ref().map(|time| time.0), Some(ago(-3600)));
+    for (seconds, writes) in [(-3600, false), (-3630, false), (-3541, false), (-7200, true), (0, true)] {
+        assert_eq!(account_status(&facts(ago(seconds)), &written, 3, now()).is_some(), writes, "{seconds}");
+    }
+    let raised = status::AccountFacts::default();
+    assert_eq!(account_status(&raised, &written, 3, now()).unwrap().spend_cap_retry_time, None);
+}
+
+#[test]
 fn r17_accounts_follow_the_same_rules() {
     let recorded = ScrapeAccountStatus::default();
     let words = || "words".to_owned();
@@ -304,7 +320,11 @@ fn r17_accounts_follow_the_same_rules() {
         (AccountHealth::Usable { authenticated: true, suspended: true }, "True", false),
         (AccountHealth::Rejected { since: ago(10), message: words() }, "Unknown", false),
         (AccountHealth::Rejected { since: ago(301), message: words() }, "False", true),
-        (AccountHealth::SpendCap { message: words() }, "False", true),
+        (
+            AccountHealth::SpendCap { authenticated: true, tried_at: ago(-3600), message: words() },
+            "False",
+            true,
+        ),
         (
             AccountHealth::Unusable { reason: Reason::CredentialsMissing, message: words(), stalled: false },
             "Unknown",

@@ -8,7 +8,7 @@ use spideriq_operator::decide::{
     settle,
 };
 
-use super::situation::{accepted, ago, attempted, fresh, rest, shown, site, writes};
+use super::situation::{accepted, ago, attempted, fresh, rest, shown, site, word, writes};
 use super::table::{Change, barred, check, found, with_account, without_account};
 
 fn on_ambiguous(o: &mut Observed, choice: OnAmbiguous) {
@@ -287,6 +287,8 @@ fn a_wait_for_a_repeat_writes_nothing() {
     o.memory.attempted_at = Some(ago(1));
     assert_eq!(rest(&o).standing, Some(Standing::Unknown("the reply was lost".into())));
     assert!(!writes(&o));
+    o.job.marks.requested = Some("now".to_owned());
+    assert_eq!(word(&next(&o)), "submit 2", "who asks for a look need not wait");
 }
 
 #[test]

@@ -106,6 +106,19 @@ fn a_spend_cap_that_nobody_tries_is_forgotten() {
     }
 }
 
+/// Those in line whose job is not wanted any more keep nobody from the turn that somebody asked for.
+#[test]
+fn a_turn_goes_to_no_job_that_is_held_back() {
+    let name = |n: usize| &*format!("job-{n}").leak();
+    let mut deeds = vec![(0, Deed::Faults("[{match: {route: submit}, reply: {status: 402}}]"))];
+    deeds.extend((0..50).map(|n| (1, Deed::Create(name(n), site(name(n))))));
+    deeds.extend((0..49).map(|n| (300, Deed::Edit(name(n), json!({"suspend": true})))));
+    deeds.push((400, Deed::Faults("[]")));
+    deeds.push((500, Deed::Annotate(name(49), "spideriq.ai/reconcile-requested-at", "now")));
+    let ended = run(&scenario("a line of held jobs", deeds, 600), 1, calm());
+    assert_eq!(ended.service.jobs().len(), 1);
+}
+
 /// What the service does not want.
 fn refusals() -> Vec<Scenario> {
     vec![

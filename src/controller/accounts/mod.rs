@@ -34,7 +34,7 @@ use crate::api::{
     ScrapeAccountStatus, find,
 };
 use crate::decide;
-use crate::spideriq::budget::SPEND_CAP_PROBE;
+use crate::spideriq::budget::UNTRIED;
 use crate::status::{AccountFacts, AccountHealth, WriteError, account_status, patch_account_status};
 
 /// How many accounts are worked on at once.
@@ -43,9 +43,6 @@ const AT_ONCE: u16 = 8;
 const RETRY_UNKNOWN: Duration = Duration::from_secs(60);
 /// How often rejected credentials are tried again without a change of the Secret.
 const RETRY_REJECTED: Duration = Duration::from_secs(300);
-
-/// When an account at its spend cap is looked at again: a little after a submit would have tried it.
-const RETRY_CAP: Duration = SPEND_CAP_PROBE.saturating_add(Duration::from_secs(60));
 
 /// Runs until the process stops: every change of an account or its Secret, and every key that arrives on `nudges`, is
 /// looked at.
@@ -57,14 +54,17 @@ pub async fn run(
     let AccountWriters { own, cluster, namespaces } = writers;
     let ((to_own, own_keys), (to_cluster, cluster_keys)) =
         (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    let sorted = Arc::clone(&context);
     let sorting = async move {
         while let Some(key) = nudges.recv().await {
-            let to = match key.kind() {
-                AccountKind::ScrapeAccount => &to_own,
-                AccountKind::ClusterScrapeAccount => &to_cluster,
-            };
-            // A receiver goes only when the process stops.
-            let _ = to.send(key);
+            for key in sorted.accounts.of_same_client(key) {
+                let to = match key.kind() {
+                    AccountKind::ScrapeAccount => &to_own,
+                    AccountKind::ClusterScrapeAccount => &to_cluster,
+                };
+                // A receiver goes only when the process stops.
+                let _ = to.send(key);
+            }
         }
     };
     let own = control::<ScrapeAccount>(&context, (context.known.own(), own), own_keys);
@@ -232,21 +232,23 @@ fn transition(before: &ScrapeAccountStatus, after: &ScrapeAccountStatus) -> Vec<
 }
 
 fn again(facts: &AccountFacts, now: Timestamp) -> Action {
-    let authenticated = match &facts.health {
+    let (authenticated, tried_at) = match &facts.health {
         AccountHealth::Unusable { .. } | AccountHealth::Rejected { .. } => {
             return Action::requeue(RETRY_REJECTED);
         }
-        AccountHealth::SpendCap { .. } | AccountHealth::Usable { authenticated: true, .. } => true,
-        AccountHealth::Usable { authenticated: false, .. } => false,
+        AccountHealth::SpendCap { authenticated, tried_at, .. } => (*authenticated, Some(*tried_at)),
+        AccountHealth::Usable { authenticated, .. } => (*authenticated, None),
     };
-    match facts.paused_until {
+    let after = |until: Timestamp| {
+        Duration::try_from(until.duration_since(now)).unwrap_or_default() + Duration::from_secs(1)
+    };
+    match (facts.paused_until, tried_at) {
         // The end of the pause is a change that nothing else tells.
-        Some(until) => Action::requeue(
-            Duration::try_from(until.duration_since(now)).unwrap_or_default() + Duration::from_secs(1),
-        ),
-        None if !authenticated || facts.unnamed => Action::requeue(RETRY_UNKNOWN),
-        None if matches!(facts.health, AccountHealth::SpendCap { .. }) => Action::requeue(RETRY_CAP),
-        None => Action::await_change(),
+        (Some(until), _) => Action::requeue(after(until)),
+        _ if !authenticated || facts.unnamed => Action::requeue(RETRY_UNKNOWN),
+        // Nor that nobody has tried the spend cap.
+        (None, Some(until)) => Action::requeue(after(until) + UNTRIED),
+        (None, None) => Action::await_change(),
     }
 }
 

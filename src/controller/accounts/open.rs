@@ -10,8 +10,7 @@ use kube::{Api, ResourceExt};
 use super::kind::Subject;
 use crate::account::{Opening, Session, Settings, from_secret};
 use crate::api::{
-    AccountJobs, AccountKind, ConditionStatus, Credential, Reason, ScrapeAccountSpec, ScrapeAccountStatus,
-    find,
+    AccountJobs, AccountKind, Credential, Reason, ScrapeAccountSpec, ScrapeAccountStatus, find,
 };
 use crate::controller::context::Context;
 use crate::spideriq::budget::{Lane, Limits};
@@ -69,12 +68,9 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
     let known =
         context.accounts.client_of(key, &credential).or_else(|| credentials.client_id().map(str::to_owned));
     let told =
-        account.status.is_some_and(|status| is_of(status, account.generation, &credential.resource_version));
-    // What this process knows is newer than what was written down.
-    let cap = match context.accounts.last_session(key) {
-        Some(session) => session.health().spend_cap,
-        None => account.status.and_then(|status| spend_cap(status, context.clock.now())),
-    };
+        account.status.filter(|status| is_of(status, account.generation, &credential.resource_version));
+    // What this process knows of the spend cap is newer than what an earlier one wrote down.
+    let capped = told.filter(|_| context.accounts.last_session(key).is_none()).and_then(spend_cap);
     let mut opening =
         Opening { endpoint, credentials, credential, client_id: known, limits: limits(account.spec) };
     let settings =
@@ -84,16 +80,14 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
             Ok(session) => session,
             Err(error) => return close(Reason::AccountNotReady, error.to_string(), false, fingerprint),
         };
-        if session.set(settings.clone()) {
-            if let Some((met, message)) = &cap {
-                session.restore_spend_cap(*met, message);
-            }
-            // Somebody changed the account or its Secret, rather than that this process or this session is new.
-            if !told {
-                session.try_spend_cap();
-            }
+        if let Some((until, words)) = capped {
+            session.restore_spend_cap(until, words);
         }
-        session.forget_untried_cap();
+        // Somebody changed the account or its Secret, rather than that this process or this session is new.
+        if session.set(settings.clone()) && told.is_none() {
+            session.gate.probe_submits();
+        }
+        session.gate.forget_untried_cap();
         if let Some(until) = account.status.and_then(|status| status.retry_after.as_ref()) {
             session.gate.restore_pause(until.0);
         }
@@ -122,14 +116,11 @@ fn is_of(status: &ScrapeAccountStatus, generation: i64, secret: &str) -> bool {
         && status.credential.as_ref().is_some_and(|used| used.resource_version == secret)
 }
 
-/// When the spend cap was met as far as a status tells, and the service's words.
-fn spend_cap(status: &ScrapeAccountStatus, now: Timestamp) -> Option<(Timestamp, String)> {
-    let stalled = find(&status.conditions, "Stalled")?;
-    let reached =
-        stalled.status == ConditionStatus::True && stalled.reason == Reason::SpendCapReached.as_str();
-    // A time that is still to come is the work of another clock.
-    let met = stalled.last_transition_time.0.min(now);
-    reached.then(|| (met, stalled.message.clone()))
+/// When the reached spend cap was to be tried again as far as a status tells, and the service's words.
+fn spend_cap(status: &ScrapeAccountStatus) -> Option<(Timestamp, &str)> {
+    let until = status.spend_cap_retry_time.as_ref()?.0;
+    let words = find(&status.conditions, "Stalled").map(|stalled| stalled.message.as_str());
+    Some((until, words.unwrap_or_default()))
 }
 
 /// Uses the account from now on, unless it went meanwhile: whoever saw that found nothing to forget yet.
@@ -161,18 +152,16 @@ fn is_unnamed(session: &Session) -> bool {
 
 fn facts(session: &Arc<Session>, opening: &Opening) -> AccountFacts {
     let health = session.health();
+    let authenticated = health.accepted.is_some();
     let client_id = opening.client_id.clone();
     let standing = if let Some((_, message)) = health.redirected {
         AccountHealth::Unusable { reason: Reason::EndpointNotAllowed, message, stalled: true }
     } else if let Some((since, message)) = health.rejected {
         AccountHealth::Rejected { since, message }
-    } else if let Some((_, message)) = health.spend_cap {
-        AccountHealth::SpendCap { message }
+    } else if let Some((tried_at, message)) = session.spend_cap() {
+        AccountHealth::SpendCap { authenticated, tried_at, message }
     } else {
-        AccountHealth::Usable {
-            authenticated: health.accepted.is_some(),
-            suspended: session.settings().suspended,
-        }
+        AccountHealth::Usable { authenticated, suspended: session.settings().suspended }
     };
     AccountFacts {
         health: standing,

@@ -46,6 +46,12 @@ pub(in crate::controller) async fn act(
     plan: &Plan,
 ) -> Acted {
     let session = seen.session.as_ref();
+    if let Some(session) = session
+        && !plan.takes_turn()
+    {
+        // Whoever has a turn and no use for it keeps it from the others.
+        session.gate.forget(&key(job));
+    }
     match (plan, session) {
         (Plan::Rest(_) | Plan::Leave | Plan::Adopt(_) | Plan::Latch(_) | Plan::Begin(None), _) => {
             Outcome::Done.into()

@@ -50,7 +50,7 @@ pub(super) async fn submit(
         return Outcome::Lost.into();
     };
     if attempt.cap == Cap::Tried {
-        session.try_spend_cap();
+        session.gate.probe_submits();
     }
     let permit = match turn(session, job, Lane::Submit) {
         Ok(permit) => permit,

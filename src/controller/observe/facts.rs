@@ -39,7 +39,7 @@ pub(in crate::controller) fn account(
 }
 
 pub(in crate::controller) fn account_use(session: &Arc<Session>) -> AccountUse {
-    let (settings, health) = (session.settings(), session.health());
+    let settings = session.settings();
     AccountUse {
         kind: session.key.kind(),
         name: session.key.name.clone(),
@@ -49,7 +49,7 @@ pub(in crate::controller) fn account_use(session: &Arc<Session>) -> AccountUse {
         suspended: settings.suspended,
         barred: None,
         rejected: session.rejected(),
-        spend_cap: health.spend_cap.is_some(),
+        spend_cap: session.spend_cap().is_some(),
         fingerprint: settings.fingerprint,
     }
 }

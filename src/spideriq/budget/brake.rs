@@ -83,15 +83,13 @@ impl Brake {
         }
     }
 
-    /// A pause that may be over, but not what comes after it.
-    pub(super) fn restore(&mut self, now: Timestamp, until: Timestamp) {
-        let end = until.min(now.checked_add(LONGEST_WAIT).unwrap_or(now));
-        self.until = Some(self.until.map_or(end, |until| until.max(end)));
+    fn pause(&mut self, now: Timestamp, length: Duration) {
+        self.pause_until(now.checked_add(length).unwrap_or(now));
     }
 
-    /// A pause only ever grows: two requests that were under way together fail together.
-    fn pause(&mut self, now: Timestamp, length: Duration) {
-        let end = now.checked_add(length).unwrap_or(now);
+    /// A pause only ever grows: two requests that were under way together fail together. One that is over still has
+    /// its probe to come.
+    pub(super) fn pause_until(&mut self, end: Timestamp) {
         self.until = Some(self.until.map_or(end, |until| until.max(end)));
     }
 }

@@ -154,9 +154,11 @@ impl Gate {
 
     /// Gives up the place of a key.
     pub fn forget(&self, key: &str) {
-        let dropped = self.shared.lock().leave(key);
-        drop(dropped);
-        self.shared.turn();
+        let left = self.shared.lock().leave(key);
+        if left.is_some() {
+            drop(left);
+            self.shared.turn();
+        }
     }
 
     /// Other limits from now on.
@@ -179,9 +181,21 @@ impl Gate {
             .restore_pause(self.shared.clock.steady(), self.shared.clock.as_steady(until));
     }
 
-    /// Puts the pause of a reached spend cap back that an earlier process met.
-    pub fn restore_cap(&self, until: Timestamp) {
-        self.shared.lock().budget.restore_cap(self.shared.clock.steady(), self.shared.clock.as_steady(until));
+    /// When a submit tries the spend cap again, where that is reached.
+    pub fn spend_cap(&self) -> Option<Timestamp> {
+        self.shared.lock().budget.spend_cap().map(|until| self.shared.clock.as_wall(until))
+    }
+
+    /// Takes over from an earlier process that the spend cap is reached, and when it is to be tried again. What this
+    /// process knows is newer.
+    pub fn restore_spend_cap(&self, until: Timestamp) {
+        let until = self.shared.clock.as_steady(until);
+        self.shared.lock().budget.restore_spend_cap(self.shared.clock.steady(), until);
+    }
+
+    /// Forgets a spend cap that nobody is there to try.
+    pub fn forget_untried_cap(&self) {
+        self.shared.lock().budget.forget_untried_cap(self.shared.clock.steady());
     }
 
     /// Until when the whole account pauses.
@@ -216,7 +230,7 @@ impl Permit {
             let verdict = match verdict {
                 Verdict::Throttled(until) => Verdict::Throttled(until.map(steady)),
                 Verdict::Capped(until) => Verdict::Capped(steady(until)),
-                Verdict::Answered | Verdict::Failed => verdict,
+                Verdict::Answered | Verdict::Spent | Verdict::Failed => verdict,
             };
             let counted = Counted { reset: counted.reset.map(steady), ..counted };
             let now = gate.clock.steady();

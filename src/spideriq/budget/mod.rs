@@ -22,6 +22,8 @@ use queue::Queue;
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// How often a reached spend cap is tried again.
 pub const SPEND_CAP_PROBE: Duration = Duration::from_secs(3600);
+/// How long a spend cap that may be tried waits for somebody to come and try it.
+pub const UNTRIED: Duration = Duration::from_secs(60);
 /// How many grants in a row may pass over a waiting lower lane: so much of the budget it gets at the least.
 const PASSED_OVER: u32 = 4;
 /// Objects whose own failures are remembered; past that the one that may go on first is forgotten.
@@ -94,12 +96,23 @@ pub struct Ticket(u64);
 pub enum Verdict {
     /// The service answered, whatever it said.
     Answered,
+    /// It carried a submit out and charged for it: the spend cap is not reached.
+    Spent,
     /// It asked to wait; until when, if it said.
     Throttled(Option<Timestamp>),
     /// It failed in a way that a pause may heal.
     Failed,
     /// Nothing more may be spent: no submit until then, and then a single one that tries.
     Capped(Timestamp),
+}
+
+/// What is known of a client's spend cap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum SpendCap {
+    #[default]
+    Unknown,
+    Open,
+    Reached,
 }
 
 /// What the service said of its own count, which beats ours: others may use the same client.
@@ -122,6 +135,7 @@ pub struct Budget {
     /// The end of the pause that the service itself asked for last.
     asked: Option<Timestamp>,
     lanes: BTreeMap<Lane, Brake>,
+    spend_cap: SpendCap,
     subjects: BTreeMap<(Lane, String), Brake>,
     queue: Queue,
     out: BTreeMap<Ticket, (Lane, String)>,
@@ -139,6 +153,7 @@ impl Budget {
             account: Brake::default(),
             asked: None,
             lanes: Lane::ALL.into_iter().map(|lane| (lane, Brake::default())).collect(),
+            spend_cap: SpendCap::default(),
             subjects: BTreeMap::new(),
             queue: Queue::default(),
             out: BTreeMap::new(),
@@ -259,9 +274,16 @@ impl Budget {
         let Some((lane, subject)) = self.out.remove(&ticket) else { return };
         let lane_brake = self.lanes.entry(lane).or_default();
         match verdict {
-            Verdict::Answered => {
+            Verdict::Answered | Verdict::Spent => {
                 self.account.answered(ticket, now);
-                lane_brake.answered(ticket, now);
+                // That a reached cap is raised is told by nothing but a charge.
+                let capped = lane == Lane::Submit && self.spend_cap == SpendCap::Reached;
+                if !capped || verdict == Verdict::Spent {
+                    lane_brake.answered(ticket, now);
+                }
+                if verdict == Verdict::Spent && lane_brake.until.is_none() {
+                    self.spend_cap = SpendCap::Open;
+                }
                 self.subjects.remove(&(lane, subject.clone()));
             }
             Verdict::Throttled(Some(until)) => {
@@ -272,6 +294,7 @@ impl Budget {
             Verdict::Capped(until) => {
                 self.account.answered(ticket, now);
                 self.lanes.entry(Lane::Submit).or_default().hold(now, until);
+                self.spend_cap = SpendCap::Reached;
             }
             Verdict::Failed => {
                 let probe = lane_brake.is_probe(ticket);
@@ -345,10 +368,27 @@ impl Budget {
         }
     }
 
-    /// Puts the pause of a reached spend cap back that an earlier process met: even where it is over, what comes after
-    /// it is a single probe.
-    pub fn restore_cap(&mut self, now: Timestamp, until: Timestamp) {
-        self.lanes.entry(Lane::Submit).or_default().restore(now, until);
+    /// When a submit tries the spend cap again, where that is reached; a time in the past is now.
+    pub fn spend_cap(&self) -> Option<Timestamp> {
+        let until = self.lanes.get(&Lane::Submit).and_then(|brake| brake.until);
+        until.filter(|_| self.spend_cap == SpendCap::Reached)
+    }
+
+    /// Takes over from an earlier process that the spend cap is reached, and when it is to be tried again.
+    pub fn restore_spend_cap(&mut self, now: Timestamp, until: Timestamp) {
+        if self.spend_cap == SpendCap::Unknown {
+            self.lanes.entry(Lane::Submit).or_default().pause_until(until.clamp(now, now + SPEND_CAP_PROBE));
+            self.spend_cap = SpendCap::Reached;
+        }
+    }
+
+    /// Forgets a spend cap that might have been tried for a minute and that nobody is there to try.
+    pub fn forget_untried_cap(&mut self, now: Timestamp) {
+        let opens = self.lanes.get(&Lane::Submit).and_then(Brake::opens);
+        let untried = opens.is_some_and(|opens| now >= opens.saturating_add(UNTRIED).unwrap_or(opens));
+        if self.spend_cap == SpendCap::Reached && untried && self.queue.waiting(Lane::Submit) == 0 {
+            self.spend_cap = SpendCap::Unknown;
+        }
     }
 
     /// Until when the service itself asked to wait; our own pauses do not count.
