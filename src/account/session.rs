@@ -214,8 +214,7 @@ impl Session {
 
     /// Takes over what an answer, with whether it charges for a job, says of the budget and of the account as a whole.
     fn learn(&self, result: &Result<bool, Error>, permit: Permit, (signals, asked): (Signals, Asked)) {
-        let capped = self.gate.spend_cap();
-        permit.settle(verdict(result, self.clock.now()), signals.counted);
+        let capped = permit.settle(verdict(result, self.clock.now()), signals.counted);
         let now = self.clock.now();
         // Held throughout: two answers may come at once, and neither may be lost.
         let mut state = self.lock();
@@ -269,7 +268,7 @@ impl Session {
             Err(Error::Connect(_) | Error::Timeout | Error::Interrupted(_)) => {}
         }
         let throttled = matches!(result, Err(Error::Throttled { .. }));
-        let news = state.health != before || self.gate.spend_cap() != capped;
+        let news = state.health != before || capped;
         drop(state);
         if news || throttled {
             // The receiver goes only when the process stops.

@@ -78,10 +78,11 @@ fn key_of(job: &CachedJob) -> String {
 
 /// Forgets what this process holds for an object that is gone.
 fn forget(context: &Arc<Context>, job: &CachedJob) {
-    context.memories.forget(&job.uid().unwrap_or_default());
     let key = key_of(job);
+    if let Some(line) = context.memories.forget(&job.uid().unwrap_or_default()).line {
+        line.forget(&key);
+    }
     for session in context.accounts.sessions() {
-        session.gate.forget(&key);
         session.polling(|poller| poller.unfollow(&key));
     }
     if let Ok(job) = &job.0 {

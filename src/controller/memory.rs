@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use crate::decide::Memory;
+use crate::spideriq::budget::Gate;
 
 /// How many nonces of an object are known not to have been sent: a write that is still on its way is an early one's.
 const UNSENT: usize = 16;
@@ -33,6 +34,10 @@ pub(super) struct Remembered {
     pub(super) unsent: Vec<String>,
     /// The resourceVersion of our own last write: an older object in the cache is stale.
     pub(super) written: Option<u64>,
+    /// The budget in whose line the object stands.
+    pub(super) line: Option<Gate>,
+    /// The wish for a look for which a reached spend cap was tried.
+    pub(super) tried_for: Option<String>,
     /// Whether the API server itself said that the namespace has no account of its own.
     pub(super) no_own_account: bool,
     /// Whether the next look must be live.
@@ -54,6 +59,16 @@ impl Memories {
         with(self.lock().entry(uid.to_owned()).or_default())
     }
 
+    /// Whether this is another wish than the one for which a reached spend cap was tried last: one try for each, whatever
+    /// becomes of the look.
+    pub(super) fn is_new_wish(&self, uid: &str, wish: Option<String>) -> bool {
+        self.set(uid, |remembered| {
+            let new = remembered.tried_for != wish;
+            remembered.tried_for = wish;
+            new
+        })
+    }
+
     /// Remembers that nothing was sent with these nonces.
     pub(super) fn never_sent(&self, uid: &str, nonces: Vec<Option<String>>) {
         self.set(uid, |remembered| {
@@ -63,7 +78,8 @@ impl Memories {
         });
     }
 
-    pub(super) fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
+    /// What was remembered until now.
+    pub(super) fn forget(&self, uid: &str) -> Remembered {
+        self.lock().remove(uid).unwrap_or_default()
     }
 }

@@ -5,7 +5,12 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use spideriq_operator::spideriq::budget::{Budget, Counted, Lane, Limits, SPEND_CAP_PROBE, Ticket, Verdict};
+use spideriq_operator::clock::Clock;
+use spideriq_operator::spideriq::budget::{
+    Budget, Counted, Gate, Lane, Limits, SPEND_CAP_PROBE, Ticket, Verdict,
+};
+use spideriq_operator::telemetry::Metrics;
+use tokio::sync::mpsc;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -292,6 +297,36 @@ fn a_spend_cap_is_over_when_a_submit_that_tries_it_is_charged_for() {
     assert_eq!(ledger.budget.spend_cap(), None);
     ledger.budget.restore_spend_cap(ledger.now, ledger.now + SPEND_CAP_PROBE);
     assert_eq!(ledger.budget.spend_cap(), None, "an earlier process knows less");
+}
+
+#[test]
+fn what_an_earlier_process_knew_of_a_spend_cap_counts_less_than_what_this_one_does() {
+    let hour = |ledger: &Ledger| ledger.now + SPEND_CAP_PROBE;
+    let mut ledger = capped(2);
+    let sent = ledger.grant()[0];
+    ledger.budget.restore_spend_cap(ledger.now, hour(&ledger));
+    ledger.budget.answered(ledger.now, sent, Verdict::Spent, Counted::default(), 0.5);
+    assert_eq!(ledger.budget.spend_cap(), None, "it was sent after the earlier process had met the cap");
+
+    let mut ledger = capped(2);
+    ledger.budget.probe_submits(ledger.now);
+    ledger.budget.restore_spend_cap(ledger.now, hour(&ledger));
+    assert_eq!(ledger.budget.spend_cap(), None, "somebody changed something since");
+}
+
+#[tokio::test]
+async fn an_ordinary_answer_is_no_news_of_a_spend_cap() {
+    let (turns, _keys) = mpsc::unbounded_channel();
+    let limits = Limits { requests_per_minute: 6000, burst: 2000, submits_per_minute: 600 };
+    let clock = Clock::system();
+    let gate = Gate::new(limits, clock.clone(), turns, Metrics::default());
+    let settle =
+        async |lane, verdict| gate.acquire(lane, "a", "job").await.settle(verdict, Counted::default());
+    assert!(settle(Lane::Submit, Verdict::Capped(clock.now() + SPEND_CAP_PROBE)).await);
+    // By a real clock, of which no two looks are the same.
+    for _ in 0..10 {
+        assert!(!settle(Lane::Poll, Verdict::Answered).await);
+    }
 }
 
 #[test]

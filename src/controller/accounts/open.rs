@@ -70,7 +70,10 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
     let told =
         account.status.filter(|status| is_of(status, account.generation, &credential.resource_version));
     // What this process knows of the spend cap is newer than what an earlier one wrote down.
-    let capped = told.filter(|_| context.accounts.last_session(key).is_none()).and_then(spend_cap);
+    let capped = told.and_then(|status| match context.accounts.last_session(key) {
+        Some(session) => session.spend_cap(),
+        None => spend_cap(status),
+    });
     let mut opening =
         Opening { endpoint, credentials, credential, client_id: known, limits: limits(account.spec) };
     let settings =
@@ -80,14 +83,17 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
             Ok(session) => session,
             Err(error) => return close(Reason::AccountNotReady, error.to_string(), false, fingerprint),
         };
-        if let Some((until, words)) = capped {
-            session.restore_spend_cap(until, words);
+        if let Some((until, words)) = &capped {
+            session.restore_spend_cap(*until, words);
         }
         // Somebody changed the account or its Secret, rather than that this process or this session is new.
         if session.set(settings.clone()) && told.is_none() {
             session.gate.probe_submits();
         }
-        session.gate.forget_untried_cap();
+        if session.gate.forget_untried_cap() {
+            // Every account of the client says so.
+            context.accounts.nudge(key);
+        }
         if let Some(until) = account.status.and_then(|status| status.retry_after.as_ref()) {
             session.gate.restore_pause(until.0);
         }
@@ -117,9 +123,9 @@ fn is_of(status: &ScrapeAccountStatus, generation: i64, secret: &str) -> bool {
 }
 
 /// When the reached spend cap was to be tried again as far as a status tells, and the service's words.
-fn spend_cap(status: &ScrapeAccountStatus) -> Option<(Timestamp, &str)> {
+fn spend_cap(status: &ScrapeAccountStatus) -> Option<(Timestamp, String)> {
     let until = status.spend_cap_retry_time.as_ref()?.0;
-    let words = find(&status.conditions, "Stalled").map(|stalled| stalled.message.as_str());
+    let words = find(&status.conditions, "Stalled").map(|stalled| stalled.message.clone());
     Some((until, words.unwrap_or_default()))
 }
 

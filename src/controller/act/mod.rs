@@ -38,20 +38,31 @@ impl From<Outcome> for Acted {
     }
 }
 
-/// Carries out the plan. Only `Submit` writes more than once, and says so in its own file.
+/// Carries out the plan, and keeps the object's place in line where that is not its turn yet.
 pub(in crate::controller) async fn act(
     context: &Context,
     job: &ScrapeJob,
     seen: &Seen,
     plan: &Plan,
 ) -> Acted {
-    let session = seen.session.as_ref();
-    if let Some(session) = session
-        && !plan.takes_turn()
+    let uid = job.uid().unwrap_or_default();
+    let gate = seen.session.as_ref().map(|session| &session.gate);
+    // Whoever has a turn and no use for it would keep it from the others.
+    if let Some(line) = context.memories.set(&uid, |remembered| remembered.line.take())
+        && !(plan.takes_turn() && gate.is_some_and(|gate| gate.is(&line)))
     {
-        // Whoever has a turn and no use for it keeps it from the others.
-        session.gate.forget(&key(job));
+        line.forget(&key(job));
     }
+    let acted = carry_out(context, job, seen, plan).await;
+    if matches!(acted.outcome, Outcome::NotYet(_)) {
+        context.memories.set(&uid, |remembered| remembered.line = gate.cloned());
+    }
+    acted
+}
+
+/// Carries out the plan. Only `Submit` writes more than once, and says so in its own file.
+async fn carry_out(context: &Context, job: &ScrapeJob, seen: &Seen, plan: &Plan) -> Acted {
+    let session = seen.session.as_ref();
     match (plan, session) {
         (Plan::Rest(_) | Plan::Leave | Plan::Adopt(_) | Plan::Latch(_) | Plan::Begin(None), _) => {
             Outcome::Done.into()

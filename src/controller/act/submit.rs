@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use serde_json::{Map, json};
 
 use super::super::context::Context;
-use super::super::observe::{facts, key};
+use super::super::observe::{facts, key, requested};
 use super::look_up::candidates;
 use super::{Acted, annotation, fenced, finalizers, turn};
 use crate::account::{AccountKey, Session};
@@ -49,7 +49,7 @@ pub(super) async fn submit(
     let Some(_exclusive) = context.exclusive.submit(&session.endpoint, equal.collect()).await else {
         return Outcome::Lost.into();
     };
-    if attempt.cap == Cap::Tried {
+    if attempt.cap == Cap::Tried && context.memories.is_new_wish(&attempt.intent.uid, requested(job)) {
         session.gate.probe_submits();
     }
     let permit = match turn(session, job, Lane::Submit) {

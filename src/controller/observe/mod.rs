@@ -99,7 +99,7 @@ fn job_facts(job: &ScrapeJob) -> JobFacts {
 }
 
 /// The look that an annotation asks for, as far as the status can echo it.
-fn requested(job: &ScrapeJob) -> Option<String> {
+pub(super) fn requested(job: &ScrapeJob) -> Option<String> {
     let asked = RECONCILE.iter().find_map(|annotation| job.annotations().get(*annotation))?;
     let echoed: String = asked.chars().filter(char::is_ascii_graphic).take(64).collect();
     Some(echoed).filter(|echoed| !echoed.is_empty())

@@ -193,9 +193,14 @@ impl Gate {
         self.shared.lock().budget.restore_spend_cap(self.shared.clock.steady(), until);
     }
 
-    /// Forgets a spend cap that nobody is there to try.
-    pub fn forget_untried_cap(&self) {
-        self.shared.lock().budget.forget_untried_cap(self.shared.clock.steady());
+    /// Forgets a spend cap that nobody is there to try; says whether there was one.
+    pub fn forget_untried_cap(&self) -> bool {
+        self.shared.lock().budget.forget_untried_cap(self.shared.clock.steady())
+    }
+
+    /// Whether this is the very same one.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// Until when the whole account pauses.
@@ -222,10 +227,11 @@ impl Gate {
 }
 
 impl Permit {
-    /// Tells the budget what came of the request.
-    pub fn settle(mut self, verdict: Verdict, counted: Counted) {
+    /// Tells the budget what came of the request; says whether the spend cap stands otherwise than before.
+    pub fn settle(mut self, verdict: Verdict, counted: Counted) -> bool {
         self.used = true;
-        if let Some(gate) = self.gate.upgrade() {
+        let Some(gate) = self.gate.upgrade() else { return false };
+        let other = {
             let steady = |at| gate.clock.as_steady(at);
             let verdict = match verdict {
                 Verdict::Throttled(until) => Verdict::Throttled(until.map(steady)),
@@ -234,9 +240,13 @@ impl Permit {
             };
             let counted = Counted { reset: counted.reset.map(steady), ..counted };
             let now = gate.clock.steady();
-            gate.lock().budget.answered(now, self.ticket, verdict, counted, fastrand::f64());
-            gate.turn();
-        }
+            let budget = &mut gate.lock().budget;
+            let before = budget.spend_cap();
+            budget.answered(now, self.ticket, verdict, counted, fastrand::f64());
+            budget.spend_cap() != before
+        };
+        gate.turn();
+        other
     }
 }
 

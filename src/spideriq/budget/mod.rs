@@ -112,6 +112,8 @@ enum SpendCap {
     #[default]
     Unknown,
     Open,
+    /// As an earlier process knew it: what this one sends is newer.
+    Restored,
     Reached,
 }
 
@@ -277,9 +279,10 @@ impl Budget {
             Verdict::Answered | Verdict::Spent => {
                 self.account.answered(ticket, now);
                 // That a reached cap is raised is told by nothing but a charge.
-                let capped = lane == Lane::Submit && self.spend_cap == SpendCap::Reached;
-                if !capped || verdict == Verdict::Spent {
-                    lane_brake.answered(ticket, now);
+                match (lane, self.spend_cap, verdict) {
+                    (Lane::Submit, SpendCap::Restored, Verdict::Spent) => *lane_brake = Brake::default(),
+                    (Lane::Submit, SpendCap::Restored | SpendCap::Reached, Verdict::Answered) => {}
+                    _ => lane_brake.answered(ticket, now),
                 }
                 if verdict == Verdict::Spent && lane_brake.until.is_none() {
                     self.spend_cap = SpendCap::Open;
@@ -357,6 +360,10 @@ impl Budget {
 
     /// Lets a single submit out at once, where submits pause.
     pub fn probe_submits(&mut self, now: Timestamp) {
+        if self.spend_cap == SpendCap::Unknown {
+            // What an earlier process knew is not put back any more.
+            self.spend_cap = SpendCap::Open;
+        }
         self.lanes.entry(Lane::Submit).or_default().ends(now);
     }
 
@@ -371,24 +378,27 @@ impl Budget {
     /// When a submit tries the spend cap again, where that is reached; a time in the past is now.
     pub fn spend_cap(&self) -> Option<Timestamp> {
         let until = self.lanes.get(&Lane::Submit).and_then(|brake| brake.until);
-        until.filter(|_| self.spend_cap == SpendCap::Reached)
+        until.filter(|_| matches!(self.spend_cap, SpendCap::Restored | SpendCap::Reached))
     }
 
     /// Takes over from an earlier process that the spend cap is reached, and when it is to be tried again.
     pub fn restore_spend_cap(&mut self, now: Timestamp, until: Timestamp) {
         if self.spend_cap == SpendCap::Unknown {
             self.lanes.entry(Lane::Submit).or_default().pause_until(until.clamp(now, now + SPEND_CAP_PROBE));
-            self.spend_cap = SpendCap::Reached;
+            self.spend_cap = SpendCap::Restored;
         }
     }
 
-    /// Forgets a spend cap that might have been tried for a minute and that nobody is there to try.
-    pub fn forget_untried_cap(&mut self, now: Timestamp) {
+    /// Forgets a spend cap that might have been tried for a minute and that nobody is there to try; says whether there
+    /// was one.
+    pub fn forget_untried_cap(&mut self, now: Timestamp) -> bool {
         let opens = self.lanes.get(&Lane::Submit).and_then(Brake::opens);
         let untried = opens.is_some_and(|opens| now >= opens.saturating_add(UNTRIED).unwrap_or(opens));
-        if self.spend_cap == SpendCap::Reached && untried && self.queue.waiting(Lane::Submit) == 0 {
+        let forgotten = self.spend_cap().is_some() && untried && self.queue.waiting(Lane::Submit) == 0;
+        if forgotten {
             self.spend_cap = SpendCap::Unknown;
         }
+        forgotten
     }
 
     /// Until when the service itself asked to wait; our own pauses do not count.
