@@ -82,6 +82,13 @@ fn two_replicas() {
 }
 
 #[test]
+fn two_replicas_and_a_crash() {
+    let faults = Faults { crashes: 1, ..Faults::default() };
+    let setup = Setup { faults, deduplicates: false, ..two() };
+    holds("two replicas and a crash, a type that acts again", 80_000, setup);
+}
+
+#[test]
 fn two_replicas_and_a_cancel() {
     holds("two replicas and a cancel", 15_000, Setup { asks: vec![Ask::Cancel(0)], ..two() });
 }
