@@ -7,6 +7,7 @@ mod brake;
 mod bucket;
 mod gate;
 mod queue;
+mod spend_cap;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,13 +18,11 @@ use brake::Brake;
 use bucket::Bucket;
 pub use gate::{Gate, Permit, Reservation};
 use queue::Queue;
+use spend_cap::SpendCap;
+pub use spend_cap::{SPEND_CAP_PROBE, UNTRIED};
 
 /// The longest that a wait asked for by the service is believed.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
-/// How often a reached spend cap is tried again.
-pub const SPEND_CAP_PROBE: Duration = Duration::from_secs(3600);
-/// How long a spend cap that may be tried waits for somebody to come and try it.
-pub const UNTRIED: Duration = Duration::from_secs(60);
 /// How many grants in a row may pass over a waiting lower lane: so much of the budget it gets at the least.
 const PASSED_OVER: u32 = 4;
 /// Objects whose own failures are remembered; past that the one that may go on first is forgotten.
@@ -104,17 +103,6 @@ pub enum Verdict {
     Failed,
     /// Nothing more may be spent: no submit until then, and then a single one that tries.
     Capped(Timestamp),
-}
-
-/// What is known of a client's spend cap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum SpendCap {
-    #[default]
-    Unknown,
-    Open,
-    /// As an earlier process knew it: what this one sends is newer.
-    Restored,
-    Reached,
 }
 
 /// What the service said of its own count, which beats ours: others may use the same client.
@@ -358,47 +346,12 @@ impl Budget {
         self.account.until.filter(|until| *until > now)
     }
 
-    /// Lets a single submit out at once, where submits pause.
-    pub fn probe_submits(&mut self, now: Timestamp) {
-        if self.spend_cap == SpendCap::Unknown {
-            // What an earlier process knew is not put back any more.
-            self.spend_cap = SpendCap::Open;
-        }
-        self.lanes.entry(Lane::Submit).or_default().ends(now);
-    }
-
     /// Puts a pause back that an earlier process was asked for.
     pub fn restore_pause(&mut self, now: Timestamp, until: Timestamp) {
         if until > now && self.asked.is_none() {
             self.account.hold(now, until);
             self.asked = self.account.until;
         }
-    }
-
-    /// When a submit tries the spend cap again, where that is reached; a time in the past is now.
-    pub fn spend_cap(&self) -> Option<Timestamp> {
-        let until = self.lanes.get(&Lane::Submit).and_then(|brake| brake.until);
-        until.filter(|_| matches!(self.spend_cap, SpendCap::Restored | SpendCap::Reached))
-    }
-
-    /// Takes over from an earlier process that the spend cap is reached, and when it is to be tried again.
-    pub fn restore_spend_cap(&mut self, now: Timestamp, until: Timestamp) {
-        if self.spend_cap == SpendCap::Unknown {
-            self.lanes.entry(Lane::Submit).or_default().pause_until(until.clamp(now, now + SPEND_CAP_PROBE));
-            self.spend_cap = SpendCap::Restored;
-        }
-    }
-
-    /// Forgets a spend cap that might have been tried for a minute and that nobody is there to try; says whether there
-    /// was one.
-    pub fn forget_untried_cap(&mut self, now: Timestamp) -> bool {
-        let opens = self.lanes.get(&Lane::Submit).and_then(Brake::opens);
-        let untried = opens.is_some_and(|opens| now >= opens.saturating_add(UNTRIED).unwrap_or(opens));
-        let forgotten = self.spend_cap().is_some() && untried && self.queue.waiting(Lane::Submit) == 0;
-        if forgotten {
-            self.spend_cap = SpendCap::Unknown;
-        }
-        forgotten
     }
 
     /// Until when the service itself asked to wait; our own pauses do not count.
