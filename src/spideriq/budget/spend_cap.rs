@@ -32,6 +32,7 @@ impl Budget {
         }
         self.lanes.entry(Lane::Submit).or_default().ends(now);
     }
+
     /// When a submit tries the spend cap again, where that is reached; a time in the past is now.
     pub fn spend_cap(&self) -> Option<Timestamp> {
         let until = self.lanes.get(&Lane::Submit).and_then(|brake| brake.until);
