@@ -9,7 +9,7 @@
     clippy::cast_sign_loss,
     reason = "figures are rounded anyway"
 )]
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "parts of the tests are used")]
+#![expect(dead_code, unreachable_pub, reason = "parts of the tests are used")]
 
 #[path = "../tests/cluster/manifest.rs"]
 mod manifest;

@@ -2,7 +2,7 @@
 //! follows from the three answers to "is it well?" (R1), and is what Helm and Flux act on.
 
 #[path = "../pure/situation.rs"]
-#[allow(dead_code, reason = "the tables of the pure places use more of it")]
+#[expect(dead_code, reason = "the tables of the pure places use more of it")]
 mod situation;
 
 use serde_json::{Value, json};

@@ -49,7 +49,7 @@ pub(in crate::controller) fn account_use(session: &Arc<Session>) -> AccountUse {
         suspended: settings.suspended,
         barred: None,
         rejected: session.rejected(),
-        spend_cap: session.spend_cap().is_some(),
+        spend_cap: session.gate.spend_cap().is_some(),
         fingerprint: settings.fingerprint,
     }
 }

@@ -2,13 +2,13 @@
 //! the truth.
 
 #[path = "../../sim/api_server.rs"]
-#[allow(dead_code, reason = "the simulation uses more of it")]
+#[expect(dead_code, reason = "the simulation uses more of it")]
 mod api_server;
 #[path = "../../sim/fate.rs"]
-#[allow(dead_code, reason = "the simulation uses more of it")]
+#[expect(dead_code, reason = "the simulation uses more of it")]
 mod fate;
 #[path = "../../sim/store.rs"]
-#[allow(dead_code, reason = "the simulation uses more of it")]
+#[expect(dead_code, reason = "the simulation uses more of it")]
 mod store;
 
 use api_server::ApiServer;
