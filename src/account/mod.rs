@@ -4,11 +4,13 @@
 //! write a status, or keep a Secret.
 
 mod credentials;
+mod key;
 mod registry;
 mod session;
 mod watches;
 
 pub use credentials::{SecretError, from_secret};
-pub use registry::{AccountKey, Accounts, Channels, Opening, Standing};
+pub use key::AccountKey;
+pub use registry::{Accounts, Channels, Opening, Standing};
 pub use session::{Health, Session, Settings};
 pub use watches::SecretWatches;

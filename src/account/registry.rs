@@ -1,47 +1,17 @@
 //! Every account that is known, and the one budget of each client behind them.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
+use super::AccountKey;
 use super::session::{Parts, Session};
-use crate::api::{AccountKind, Credential, Reason};
+use crate::api::{Credential, Reason};
 use crate::clock::Clock;
 use crate::spideriq::budget::{Gate, Limits};
 use crate::spideriq::{Client, Credentials, Endpoint, Error, Transport};
 use crate::telemetry::Metrics;
-
-/// Names an account.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AccountKey {
-    /// Its namespace; empty for an account of the cluster, as the objects of the cluster have none.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl AccountKey {
-    /// Names an account of the cluster.
-    pub fn cluster(name: &str) -> Self {
-        Self { namespace: String::new(), name: name.to_owned() }
-    }
-
-    /// Which kind of account this names.
-    pub fn kind(&self) -> AccountKind {
-        if self.namespace.is_empty() { AccountKind::ClusterScrapeAccount } else { AccountKind::ScrapeAccount }
-    }
-}
-
-impl fmt::Display for AccountKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind() {
-            AccountKind::ScrapeAccount => write!(f, "{}/{}", self.namespace, self.name),
-            kind @ AccountKind::ClusterScrapeAccount => write!(f, "{} {}", kind.as_str(), self.name),
-        }
-    }
-}
 
 /// How an account stands.
 #[derive(Clone, Debug)]

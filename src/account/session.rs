@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::registry::AccountKey;
+use super::AccountKey;
 use crate::api::Credential;
 use crate::clock::Clock;
 use crate::poll::{Followed, Poller};

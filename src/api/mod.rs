@@ -3,41 +3,23 @@
 //! It may know serde, schemars and Kubernetes' own types.
 //! It must never know the service's HTTP, time, or what the controller does with a field.
 
-#[allow(
-    unreachable_pub,
-    reason = "the derived schema module hides from the lint that these items are exported"
-)]
 mod account;
-#[allow(
-    unreachable_pub,
-    reason = "the derived schema module hides from the lint that these items are exported"
-)]
-mod cluster_account;
 mod condition;
 mod crd;
-#[allow(
-    unreachable_pub,
-    reason = "the derived schema module hides from the lint that these items are exported"
-)]
 mod job;
-mod job_status;
 mod reason;
 mod schema;
 
 pub use account::{
-    AccountConditionType, AccountJobs, Limits, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus,
-    SecretRef, StatusCredential,
+    AccountConditionType, AccountJobs, ClusterScrapeAccount, ClusterScrapeAccountSpec, Limits, ScrapeAccount,
+    ScrapeAccountSpec, ScrapeAccountStatus, SecretRef, StatusCredential,
 };
-pub use cluster_account::{ClusterScrapeAccount, ClusterScrapeAccountSpec};
 pub use condition::{Condition, ConditionStatus, find};
 pub use crd::{crds, to_yaml};
 pub use job::{
-    AccountKind, AccountRef, DeletionPolicy, OnAmbiguous, OnCacheHit, Payload, Poll, ReadyWhen, ScrapeJob,
-    ScrapeJobSpec, Submission, TtlPolicy,
-};
-pub use job_status::{
-    CancelReason, Credential, JobAccount, Origin, Remote, Results, Run, ScrapeJobStatus, State,
-    SubmissionRecord,
+    AccountKind, AccountRef, CancelReason, Credential, DeletionPolicy, JobAccount, OnAmbiguous, OnCacheHit,
+    Origin, Payload, Poll, ReadyWhen, Remote, Results, Run, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, State,
+    Submission, SubmissionRecord, TtlPolicy,
 };
 pub use reason::Reason;
 

@@ -14,9 +14,10 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::act::nonce;
 use super::act::{Acted, act};
+use super::context::tally;
 use super::context::{CachedJob, Context};
 use super::observe::{Seen, key, observe};
-use super::{tally, watch};
+use super::watch;
 use crate::api::{Reason, ScrapeJob, ScrapeJobStatus, State};
 use crate::decide::{self, Again, Outcome, SubmitAnswer, Verdict};
 use crate::poll::Followed;

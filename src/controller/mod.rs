@@ -6,9 +6,7 @@ mod accounts;
 mod act;
 mod context;
 mod jobs;
-mod memory;
 mod observe;
-mod tally;
 mod watch;
 
 pub use accounts::run as run_accounts;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Intent;
-use super::body::knows_version;
 use super::ending::cancel::by_reason;
 use super::facts::{AccountFacts, IntentFacts, Observed, RemoteState, Trouble};
 use super::plan::{Freshness, Plan, Standing};
+use super::record::knows_version;
 use super::submit::still_held;
 use crate::api::{CancelReason, Origin, Reason, ScrapeJobStatus, State, find};
 

@@ -4,26 +4,24 @@
 //! the intent, which it owns.
 //! It must never act; everything it says is data that can be printed, compared and tested.
 
-mod body;
 mod ending;
 mod facts;
 mod follow;
-mod intent;
 mod plan;
+mod record;
 mod settle;
 mod submit;
 
-pub use body::Body;
 pub use ending::sharing::{Share, share};
 pub use facts::{
     AccountFacts, AccountUse, IntentFacts, JobFacts, Marks, Memory, Observed, RemoteJob, RemoteState,
     Trouble, Waiting, Watched,
 };
-pub use intent::Intent;
 pub use plan::{
     Accepted, Again, Attempt, CancelOutcome, Candidate, Cap, Details, Event, Freshness, Listed, LookUp,
     Outcome, Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome, Summary, Verdict,
 };
+pub use record::{Body, Intent};
 pub use settle::{REJECTED_GRACE, settle};
 
 use crate::api::State;

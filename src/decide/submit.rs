@@ -6,11 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::Intent;
-use super::body::knows_version;
 use super::facts::{AccountFacts, AccountUse, IntentFacts, Observed};
-use super::intent::Fit;
 use super::plan::{Attempt, Cap, LookUp, Plan, Standing};
+use super::record::{Fit, Intent, knows_version};
 use crate::api::{AccountKind, OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
 
 /// How long this process must have seen a nonce before it takes the outcome as unknown: longer than any request

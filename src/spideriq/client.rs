@@ -9,8 +9,8 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, Response, StatusCode};
 use tokio::sync::mpsc;
 
+use super::connection::{Failure, Network, Transport};
 use super::signals::ours;
-use super::transport::{Failure, Network, Transport};
 use super::wire::{
     Accepted, CancelBody, Details, JobStatus, ListBody, ListRow, SubmitBody, Summary, SummaryState, Whoami,
     is_job_id, is_type, summarise, text,

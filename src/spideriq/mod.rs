@@ -5,17 +5,15 @@
 
 pub mod budget;
 mod client;
+mod connection;
 mod credentials;
-mod endpoint;
 mod error;
 mod signals;
-mod transport;
 mod wire;
 
 pub use client::{Answer, Client, Format, PAGE, SubmitAnswer};
+pub use connection::{Endpoint, EndpointError, Failure, Transport};
 pub use credentials::{Credentials, CredentialsError};
-pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Class, Error};
 pub use signals::Signals;
-pub use transport::{Failure, Transport};
 pub use wire::{Accepted, Details, JobState, JobStatus, ListRow, Summary, SummaryState, Whoami, is_job_id};

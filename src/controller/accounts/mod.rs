@@ -27,7 +27,8 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use self::kind::{Account, Subject, key_of};
 use self::open::open;
 use super::context::Context;
-use super::{tally, watch};
+use super::context::tally;
+use super::watch;
 use crate::account::AccountKey;
 use crate::api::{
     AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, Reason, ScrapeAccount,

@@ -9,7 +9,7 @@ use crate::account::{AccountKey, Session, Standing};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeAccount, ScrapeJob};
 use crate::controller::accounts::{Admission, takes_default};
 use crate::controller::context::Context;
-use crate::controller::memory::Remembered;
+use crate::controller::context::memory::Remembered;
 use crate::decide::AccountFacts;
 use crate::status::{WriteError, answered};
 

@@ -13,7 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::context::Context;
-use super::memory::Remembered;
+use super::context::memory::Remembered;
 use crate::account::Session;
 use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob};
 use crate::decide::{Body, Intent, JobFacts, Marks, Observed, RemoteState, Watched};

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, schema};
+use crate::api::{Condition, schema};
 
 /// Credentials, endpoint and budgets.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -176,6 +176,6 @@ impl AccountConditionType {
 impl ScrapeAccountSpec {
     /// The endpoint, with the default applied.
     pub fn endpoint(&self) -> &str {
-        self.endpoint.as_deref().unwrap_or(super::DEFAULT_ENDPOINT)
+        self.endpoint.as_deref().unwrap_or(crate::api::DEFAULT_ENDPOINT)
     }
 }

@@ -32,12 +32,12 @@ pub enum Failure {
 
 /// The network.
 #[derive(Debug)]
-pub(super) struct Network(reqwest::Client);
+pub(in crate::spideriq) struct Network(reqwest::Client);
 
 impl Network {
     /// Proxies and additional roots of trust come from the environment. What is not encrypted stays on the machine:
     /// a proxy of the environment would read the token.
-    pub(super) fn new(endpoint: &Endpoint) -> Result<Self, Failure> {
+    pub(in crate::spideriq) fn new(endpoint: &Endpoint) -> Result<Self, Failure> {
         let builder = reqwest::Client::builder();
         let builder = if endpoint.is_encrypted() { builder } else { builder.no_proxy() };
         let client = builder

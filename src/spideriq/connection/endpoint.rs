@@ -58,7 +58,7 @@ impl Endpoint {
     }
 
     /// Whether what is sent there is encrypted.
-    pub(super) fn is_encrypted(&self) -> bool {
+    pub(in crate::spideriq) fn is_encrypted(&self) -> bool {
         self.url.scheme() == "https"
     }
 
@@ -81,7 +81,7 @@ impl Endpoint {
     }
 
     /// The address of a route below this one. The segments are checked by the caller to be plain words.
-    pub(super) fn route(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
+    pub(in crate::spideriq) fn route(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
         let mut url = self.url.clone();
         let path = format!("{}/{}", url.path().trim_end_matches('/'), segments.join("/"));
         url.set_path(&path);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::context::Context;
+use super::Context;
 use crate::account::AccountKey;
 use crate::api::{AccountJobs, ScrapeJobStatus, State};
 
@@ -19,7 +19,7 @@ const WRITE_EVERY: Duration = Duration::from_secs(60);
 
 /// What is known of the counts in the statuses of accounts.
 #[derive(Debug, Default)]
-pub(super) struct Tallies {
+pub(in crate::controller) struct Tallies {
     of: Mutex<HashMap<AccountKey, Tally>>,
 }
 
@@ -44,12 +44,12 @@ impl Tallies {
     }
 
     /// Forgets an account that is gone.
-    pub(super) fn forget(&self, key: &AccountKey) {
+    pub(in crate::controller) fn forget(&self, key: &AccountKey) {
         self.lock().remove(key);
     }
 
     /// The counts to put into the status: the counted ones where they may be written now, else the recorded ones.
-    pub(super) fn due(
+    pub(in crate::controller) fn due(
         &self,
         key: &AccountKey,
         recorded: Option<AccountJobs>,
@@ -81,7 +81,7 @@ impl Tally {
 }
 
 /// The jobs of an account as the cache has them.
-pub(super) fn count(context: &Context, key: &AccountKey) -> AccountJobs {
+pub(in crate::controller) fn count(context: &Context, key: &AccountKey) -> AccountJobs {
     let mut counts = AccountJobs::default();
     for job in context.jobs_of(key) {
         let Ok(job) = &job.0 else { continue };
@@ -97,7 +97,7 @@ pub(super) fn count(context: &Context, key: &AccountKey) -> AccountJobs {
 }
 
 /// A job of this account changed: the account is looked at as soon as its counts may be written, if they differ.
-pub(super) fn changed(context: &Arc<Context>, key: AccountKey) {
+pub(in crate::controller) fn changed(context: &Arc<Context>, key: AccountKey) {
     // An account that was never looked at counts by itself when it is.
     if context.tallies.with(&key, |tally| mem::replace(&mut tally.soon, true)) != Some(false) {
         return;

@@ -57,7 +57,7 @@ fn whole(payload: &str, priority: Option<i32>) -> String {
 }
 
 /// Whether this release knows how a recorded hash was made.
-pub(super) fn knows_version(recorded: &str) -> bool {
+pub(in crate::decide) fn knows_version(recorded: &str) -> bool {
     recorded.starts_with(VERSION)
 }
 

@@ -13,37 +13,37 @@ const UNSENT: usize = 16;
 
 /// The memories of all objects, by uid.
 #[derive(Debug, Default)]
-pub(super) struct Memories {
+pub(in crate::controller) struct Memories {
     of: Mutex<HashMap<String, Remembered>>,
 }
 
 /// What is remembered of one object.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Remembered {
+pub(in crate::controller) struct Remembered {
     /// What decisions look at.
-    pub(super) memory: Memory,
+    pub(in crate::controller) memory: Memory,
     /// The nonce without a job id that was seen, and since when.
-    pub(super) nonce: Option<(String, Instant)>,
+    pub(in crate::controller) nonce: Option<(String, Instant)>,
     /// Since when the run was seen to have to end, and whether by deletion.
-    pub(super) ending: Option<(bool, Instant)>,
+    pub(in crate::controller) ending: Option<(bool, Instant)>,
     /// Since when the job was seen to be over, with its run still open.
-    pub(super) over: Option<Instant>,
+    pub(in crate::controller) over: Option<Instant>,
     /// The nonce of the request that this process itself ended.
-    pub(super) ended: Option<String>,
+    pub(in crate::controller) ended: Option<String>,
     /// Nonces that this process wrote, or tried to, and never sent a request with; the newest last.
-    pub(super) unsent: Vec<String>,
+    pub(in crate::controller) unsent: Vec<String>,
     /// The resourceVersion of our own last write: an older object in the cache is stale.
-    pub(super) written: Option<u64>,
+    pub(in crate::controller) written: Option<u64>,
     /// The budget in whose line the object stands.
-    pub(super) line: Option<Gate>,
+    pub(in crate::controller) line: Option<Gate>,
     /// The wish for a look for which a reached spend cap was tried.
-    pub(super) tried_for: Option<String>,
+    pub(in crate::controller) tried_for: Option<String>,
     /// Whether the API server itself said that the namespace has no account of its own.
-    pub(super) no_own_account: bool,
+    pub(in crate::controller) no_own_account: bool,
     /// Whether the next look must be live.
-    pub(super) live: bool,
+    pub(in crate::controller) live: bool,
     /// Writes in a row that were not carried out.
-    pub(super) failures: u32,
+    pub(in crate::controller) failures: u32,
 }
 
 impl Memories {
@@ -51,17 +51,17 @@ impl Memories {
         self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn get(&self, uid: &str) -> Remembered {
+    pub(in crate::controller) fn get(&self, uid: &str) -> Remembered {
         self.lock().get(uid).cloned().unwrap_or_default()
     }
 
-    pub(super) fn set<T>(&self, uid: &str, with: impl FnOnce(&mut Remembered) -> T) -> T {
+    pub(in crate::controller) fn set<T>(&self, uid: &str, with: impl FnOnce(&mut Remembered) -> T) -> T {
         with(self.lock().entry(uid.to_owned()).or_default())
     }
 
     /// Whether this is another wish than the one for which a reached spend cap was tried last: one try for each, whatever
     /// becomes of the look.
-    pub(super) fn is_new_wish(&self, uid: &str, wish: Option<String>) -> bool {
+    pub(in crate::controller) fn is_new_wish(&self, uid: &str, wish: Option<String>) -> bool {
         self.set(uid, |remembered| {
             let new = remembered.tried_for != wish;
             remembered.tried_for = wish;
@@ -70,7 +70,7 @@ impl Memories {
     }
 
     /// Remembers that nothing was sent with these nonces.
-    pub(super) fn never_sent(&self, uid: &str, nonces: Vec<Option<String>>) {
+    pub(in crate::controller) fn never_sent(&self, uid: &str, nonces: Vec<Option<String>>) {
         self.set(uid, |remembered| {
             remembered.unsent.extend(nonces.into_iter().flatten());
             let old = remembered.unsent.len().saturating_sub(UNSENT);
@@ -79,7 +79,7 @@ impl Memories {
     }
 
     /// What was remembered until now.
-    pub(super) fn forget(&self, uid: &str) -> Remembered {
+    pub(in crate::controller) fn forget(&self, uid: &str) -> Remembered {
         self.lock().remove(uid).unwrap_or_default()
     }
 }

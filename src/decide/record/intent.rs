@@ -3,8 +3,8 @@
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::facts::{AccountUse, IntentFacts, JobFacts};
 use crate::api::ScrapeJobStatus;
+use crate::decide::facts::{AccountUse, IntentFacts, JobFacts};
 
 /// Version of the annotation's form. An unknown one is never guessed at: the job is held.
 const VERSION: u32 = 1;

@@ -4,7 +4,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ScrapeJobStatus, schema};
+use super::ScrapeJobStatus;
+use crate::api::schema;
 
 /// The payload of a submit, passed to the service unchanged.
 pub type Payload = serde_json::Map<String, serde_json::Value>;

@@ -7,7 +7,8 @@ use kube::core::{Selector, SelectorExt};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{ScrapeAccountSpec, ScrapeAccountStatus, schema};
+use super::{ScrapeAccountSpec, ScrapeAccountStatus};
+use crate::api::schema;
 
 /// Credentials, endpoint and budgets, and who may use them.
 // The columns are those of a ScrapeAccount: `crd.rs` puts them in.

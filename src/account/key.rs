@@ -1,0 +1,35 @@
+//! Names an account of either kind.
+
+use std::fmt;
+
+use crate::api::AccountKind;
+
+/// Names an account.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountKey {
+    /// Its namespace; empty for an account of the cluster, as the objects of the cluster have none.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl AccountKey {
+    /// Names an account of the cluster.
+    pub fn cluster(name: &str) -> Self {
+        Self { namespace: String::new(), name: name.to_owned() }
+    }
+
+    /// Which kind of account this names.
+    pub fn kind(&self) -> AccountKind {
+        if self.namespace.is_empty() { AccountKind::ClusterScrapeAccount } else { AccountKind::ScrapeAccount }
+    }
+}
+
+impl fmt::Display for AccountKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind() {
+            AccountKind::ScrapeAccount => write!(f, "{}/{}", self.namespace, self.name),
+            kind @ AccountKind::ClusterScrapeAccount => write!(f, "{} {}", kind.as_str(), self.name),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The two kinds of account: one of a namespace, and one that is offered to many.
+
+#[allow(
+    unreachable_pub,
+    reason = "the derived schema module hides from the lint that these items are exported"
+)]
+mod cluster;
+#[allow(
+    unreachable_pub,
+    reason = "the derived schema module hides from the lint that these items are exported"
+)]
+mod namespaced;
+
+pub use cluster::{ClusterScrapeAccount, ClusterScrapeAccountSpec};
+pub use namespaced::{
+    AccountConditionType, AccountJobs, Limits, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus,
+    SecretRef, StatusCredential,
+};

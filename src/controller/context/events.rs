@@ -1,0 +1,105 @@
+//! Publishes events: what people are told beside a status.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+
+use super::Context;
+use crate::api::{MESSAGE_MAX, Reason};
+
+impl Context {
+    /// Publishes events; one that cannot be published is logged, because the status carries the truth.
+    pub(in crate::controller) async fn publish(
+        &self,
+        reference: &ObjectReference,
+        events: &[crate::decide::Event],
+    ) -> bool {
+        let mut told = true;
+        for event in events {
+            let note: String = cut(&event.note);
+            let published = Event {
+                type_: if event.warning { EventType::Warning } else { EventType::Normal },
+                reason: event.reason.as_str().to_owned(),
+                note: Some(note.clone()),
+                action: "Reconcile".to_owned(),
+                secondary: None,
+            };
+            let name = reference.name.as_deref().unwrap_or_default();
+            tracing::info!(object = name, reason = event.reason.as_str(), note, "event");
+            let mut result = self.record(&published, reference).await;
+            let costs = event.warning || event.reason == Reason::LeftRunning;
+            if let (Told::Refused, Some(namespace), true) = (&result, &reference.namespace, costs) {
+                // Nothing can be created in a namespace that is going, nor about the longest names; what costs money is
+                // said beside it.
+                let told = format!("{name}: {note}");
+                let beside = Event { note: Some(cut(&told)), ..published };
+                result = self.record(&beside, &about_namespace(namespace)).await;
+            }
+            if result != Told::Unanswered && event.reason == Reason::Orphaned {
+                self.metrics.orphaned();
+            }
+            told &= result != Told::Unanswered;
+        }
+        told
+    }
+
+    /// Publishes one event, with a few tries. The recorder is a new one each time, which remembers nothing: else a
+    /// second event of the same reason would be a mere count of the first, and its words, which may name another job,
+    /// would be lost.
+    async fn record(&self, event: &Event, about: &ObjectReference) -> Told {
+        let reporter = Reporter { controller: "spideriq-operator".to_owned(), instance: None };
+        let name = about.name.as_deref().unwrap_or_default();
+        for pause in TOLD_AGAIN {
+            tokio::time::sleep(pause).await;
+            let recorder = Recorder::new(self.client.clone(), reporter.clone());
+            let error = match tokio::time::timeout(TOLD_WITHIN, recorder.publish(event, about)).await {
+                Ok(Ok(())) => return Told::Yes,
+                // No right, no such namespace, a name too long: trying again does not help, but where it is asked to.
+                Ok(Err(kube::Error::Api(refusal)))
+                    if (400..500).contains(&refusal.code)
+                        && ![401, 408, 409, 429].contains(&refusal.code) =>
+                {
+                    tracing::warn!(object = name, reason = refusal.message, "an event is not taken");
+                    return Told::Refused;
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            tracing::warn!(object = name, error, "an event could not be published");
+        }
+        Told::Unanswered
+    }
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// The API server has it.
+    Yes,
+    /// It does not want it, now or later.
+    Refused,
+    /// Nobody knows.
+    Unanswered,
+}
+
+/// The pauses before each try to publish an event.
+const TOLD_AGAIN: [std::time::Duration; 3] =
+    [std::time::Duration::ZERO, std::time::Duration::from_millis(500), std::time::Duration::from_secs(2)];
+
+/// How long the API server may take to take an event.
+const TOLD_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Events about a namespace are kept in the namespace `default`.
+fn about_namespace(name: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Namespace".to_owned()),
+        name: Some(name.to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
+/// The API server refuses a note of more than 1 kB.
+fn cut(note: &str) -> String {
+    let end = (0..=note.len().min(MESSAGE_MAX)).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
+    note.get(..end).unwrap_or_default().to_owned()
+}

@@ -1,0 +1,129 @@
+//! What a decision may look at, in words of its own: no JSON, no HTTP, no clock.
+
+mod account;
+mod memory;
+mod remote;
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+
+pub use account::{AccountFacts, AccountUse};
+pub use memory::Memory;
+pub use remote::{RemoteJob, RemoteState, Trouble, Waiting, Watched};
+
+use super::{Body, Intent};
+use crate::api::{DeletionPolicy, Origin, ScrapeJobSpec, ScrapeJobStatus, TtlPolicy};
+
+/// Everything that is known about one object at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Observed {
+    /// The moment.
+    pub now: Timestamp,
+    /// The object.
+    pub job: JobFacts,
+    /// The status as it is stored.
+    pub recorded: ScrapeJobStatus,
+    /// The intent annotation.
+    pub intent: IntentFacts,
+    /// The account that the job uses.
+    pub account: AccountFacts,
+    /// What polling knows of the remote job.
+    pub watched: Watched,
+    /// What this process alone remembers.
+    pub memory: Memory,
+    /// A random word for the next attempt; an input, so that decisions stay pure.
+    pub nonce: String,
+}
+
+/// The object, apart from its status.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JobFacts {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Identity across deletion and re-creation under one name.
+    pub uid: String,
+    /// Generation of the spec.
+    pub generation: i64,
+    /// When deletion was asked for.
+    pub deleted_at: Option<Timestamp>,
+    /// Whether our finalizer is on.
+    pub protected: bool,
+    /// The spec.
+    pub spec: ScrapeJobSpec,
+    /// The request body that the spec makes; absent for a mirrored job.
+    pub body: Option<Body>,
+    /// What its annotations and labels say.
+    pub marks: Marks,
+}
+
+/// What the annotations and labels of an object say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Marks {
+    /// Value of the annotation that asks for a look now.
+    pub requested: Option<String>,
+    /// Whether an annotation has the object left alone until it is deleted.
+    pub paused: bool,
+    /// Whether an annotation has its deletion wait for nothing.
+    pub force_orphan: bool,
+    /// Whether Argo CD, Flux or Helm owns the object: they would create it again.
+    pub gitops: bool,
+}
+
+impl JobFacts {
+    /// Whether deletion cancels the running job: as written, else only a job that this object's submit made.
+    pub fn cancels_on_delete(&self, origin: Option<Origin>) -> bool {
+        match self.spec.deletion_policy {
+            Some(DeletionPolicy::Cancel) => true,
+            Some(DeletionPolicy::Orphan) => false,
+            None => origin == Some(Origin::Submitted),
+        }
+    }
+
+    /// When the object is to be deleted, if it finished then.
+    pub fn expires(&self, finished: Option<Timestamp>) -> Option<Timestamp> {
+        let seconds = self.spec.ttl_seconds_after_finished?.max(0).unsigned_abs();
+        let kept = self.marks.gitops && self.spec.ttl_policy.unwrap_or_default() == TtlPolicy::RespectGitOps;
+        finished.filter(|_| !kept)?.checked_add(Duration::from_secs(seconds.into())).ok()
+    }
+}
+
+impl Observed {
+    /// The look that was asked for and is still owed.
+    pub fn owed_look(&self) -> Option<&str> {
+        let handled = self.recorded.last_handled_reconcile_at.as_deref();
+        self.job.marks.requested.as_deref().filter(|requested| Some(*requested) != handled)
+    }
+
+    /// How long the end of a run, begun then, goes on waiting for the service: nothing once it waits no longer. The
+    /// clock that began it may not be ours, so that our own count bounds it, too, and a bound that seems to be over at
+    /// the first look leaves time to try.
+    pub fn end_waits(&self, begun: Timestamp) -> Duration {
+        let seconds = self.job.spec.cancel_timeout_seconds.unwrap_or(CANCEL_TIMEOUT_SECONDS).max(0);
+        let bound = Duration::from_secs(seconds.unsigned_abs().into());
+        let seen = self.memory.ending_seen_for;
+        let by_clock = begun.saturating_add(bound).unwrap_or(begun).duration_since(self.now);
+        let by_clock = Duration::try_from(by_clock).unwrap_or_default();
+        by_clock.max(bound.min(TRIED_FOR).saturating_sub(seen)).min(bound.saturating_sub(seen))
+    }
+}
+
+/// How long an end is tried in any case, whatever the clocks say.
+const TRIED_FOR: Duration = Duration::from_secs(30);
+
+/// The default of `spec.cancelTimeoutSeconds`.
+const CANCEL_TIMEOUT_SECONDS: i32 = 120;
+
+/// The intent annotation, as found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum IntentFacts {
+    /// There is none.
+    None,
+    /// There is one that this release cannot read.
+    Unreadable,
+    /// There is one.
+    Found(Box<Intent>),
+}
