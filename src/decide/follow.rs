@@ -236,7 +236,7 @@ pub(super) fn freshness(o: &Observed) -> Freshness {
             format!("the credentials of {} are not of the client that the job belongs to", account.title());
         return Freshness::Stale(Reason::TenantChanged, message);
     }
-    let old = o.watched.read_at.is_none_or(|at| o.now > at + stale_after(o));
+    let old = o.watched.read_at.is_none_or(|at| o.steady > at + stale_after(o));
     match &o.watched.trouble {
         None if o.watched.read_at.is_some() => Freshness::Fresh,
         None | Some(Trouble::NoBudget(_)) => Freshness::Unchanged,

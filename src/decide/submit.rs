@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::facts::{AccountFacts, AccountUse, IntentFacts, Observed};
@@ -15,9 +15,9 @@ use crate::api::{AccountKind, OnAmbiguous, PAYLOAD_MAX, Reason, State, Submissio
 /// that another process may still have under way (5 s to begin, 8 s to run, and a margin).
 const SETTLE: Duration = Duration::from_secs(18);
 /// How long after the first attempt a repeat is still a look-up: the service de-duplicates for 24 h.
-const REPEATABLE: Duration = Duration::from_secs(20 * 3600);
+const REPEATABLE: SignedDuration = SignedDuration::from_hours(20);
 /// A recorded time may be this far ahead of our clock; more is taken as older than `REPEATABLE`.
-const CLOCK_SLACK: Duration = Duration::from_secs(300);
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(300);
 /// How often a success without a usable id is repeated.
 const UNUSABLE_ANSWERS: u32 = 3;
 /// The longest wait between two repeats.
@@ -342,8 +342,7 @@ fn wait_before_repeat(o: &Observed, record: &SubmissionRecord) -> Option<&'stati
     let last = o.memory.attempted_at.filter(|_| o.owed_look().is_none())?;
     let doublings = record.attempt.unwrap_or(1).clamp(1, 12).unsigned_abs() - 1;
     let wait = Duration::from_secs(5 << doublings).min(LONGEST_WAIT);
-    // A last one in the future was long ago: the clock was put back.
-    (last <= o.now && o.now < last + wait)
+    (o.steady < last + wait)
         .then_some("the outcome of a submit is not known; it is looked up again with growing delays")
 }
 
@@ -354,7 +353,10 @@ pub(super) fn repeatable(o: &Observed, record: &SubmissionRecord) -> bool {
         IntentFacts::Found(intent) if Some(&intent.nonce) == record.nonce.as_ref() => Some(intent.time),
         IntentFacts::Found(_) | IntentFacts::None | IntentFacts::Unreadable => None,
     };
-    let fresh = |time: Timestamp| time <= o.now + CLOCK_SLACK && o.now < time + REPEATABLE;
+    let fresh = |time: Timestamp| {
+        let ago = o.attempted_ago(time);
+        -ago <= CLOCK_SLACK && ago < REPEATABLE
+    };
     deduplicates(o) && recorded.is_some_and(fresh) && intended.is_none_or(fresh)
 }
 

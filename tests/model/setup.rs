@@ -170,6 +170,7 @@ impl Setup {
         let polled = followed.and_then(super::world::job_number).filter(over);
         Observed {
             now: at(world.clock),
+            steady: at(world.clock),
             job: JobFacts {
                 namespace: "team-a".to_owned(),
                 name: format!("acme-{object}"),

@@ -29,6 +29,7 @@ pub fn fresh(spec: serde_json::Value) -> Observed {
     let body = spec.payload.as_ref().map(|payload| Body::new(payload, spec.priority));
     Observed {
         now: now(),
+        steady: now(),
         job: JobFacts {
             namespace: "team-a".to_owned(),
             name: "acme".to_owned(),

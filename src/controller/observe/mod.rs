@@ -67,6 +67,7 @@ pub(super) async fn observe(
     let now = context.clock.now();
     let observed = Observed {
         now,
+        steady: context.clock.steady(),
         job: job_facts(job),
         recorded: job.status.clone().unwrap_or_default(),
         intent: Intent::read(job.annotations().get(INTENT).map(String::as_str)),

@@ -82,6 +82,7 @@ pub struct Then {
 pub fn plan(job: &ScrapeJob, facts: &Facts) -> Planned {
     let observed = Observed {
         now: facts.now,
+        steady: facts.now,
         job: job_facts(job),
         recorded: job.status.clone().unwrap_or_default(),
         intent: Intent::read(job.annotations().get(INTENT).map(String::as_str)),

@@ -6,7 +6,7 @@ mod remote;
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 pub use account::{AccountFacts, AccountUse};
@@ -19,8 +19,10 @@ use crate::api::{DeletionPolicy, Origin, ScrapeJobSpec, ScrapeJobStatus, TtlPoli
 /// Everything that is known about one object at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Observed {
-    /// The moment.
+    /// The moment, by the wall clock: for what is stored, and what other machines wrote.
     pub now: Timestamp,
+    /// The moment, by a clock that never jumps: for what this process did and saw itself.
+    pub steady: Timestamp,
     /// The object.
     pub job: JobFacts,
     /// The status as it is stored.
@@ -96,6 +98,17 @@ impl Observed {
     pub fn owed_look(&self) -> Option<&str> {
         let handled = self.recorded.last_handled_reconcile_at.as_deref();
         self.job.marks.requested.as_deref().filter(|requested| Some(*requested) != handled)
+    }
+
+    /// How long ago the first attempt of a submit was that is recorded with this time; negative where that lies ahead.
+    /// A wall clock that jumps while this process knows of the attempt changes nothing.
+    pub fn attempted_ago(&self, recorded: Timestamp) -> SignedDuration {
+        // What is stored has whole seconds.
+        let same = |begun: Timestamp| begun.duration_since(recorded).abs() < SignedDuration::from_secs(1);
+        match self.memory.begun {
+            Some((begun, steady)) if same(begun) => self.steady.duration_since(steady),
+            Some(_) | None => self.now.duration_since(recorded),
+        }
     }
 
     /// How long the end of a run, begun then, goes on waiting for the service: nothing once it waits no longer. The

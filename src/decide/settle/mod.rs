@@ -90,12 +90,22 @@ impl<'a> Settling<'a> {
             this.record.job_id = Some(id.clone());
         }
         this.name_client();
+        this.keep_begun(o.recorded.submission.as_ref().and_then(|record| record.started_at.as_ref()));
         if follow::believed(o)
             && let Some(latest) = &o.watched.latest
         {
             this.fold(latest);
         }
         this
+    }
+
+    /// Keeps when the first attempt was by the clock that never jumps: known exactly of our own, else as far as the wall
+    /// clock told when this process first saw the record.
+    fn keep_begun(&mut self, recorded: Option<&Time>) {
+        if let Some(Time(recorded)) = recorded {
+            let steady = self.o.steady.checked_sub(self.o.attempted_ago(*recorded));
+            self.memory.begun = steady.ok().map(|steady| (*recorded, steady));
+        }
     }
 
     /// The client of a submit that was made before the service had named it: the Secret is still the same.
