@@ -47,6 +47,7 @@ pub async fn run(options: Options, listen: SocketAddr, election: Option<Election
     let clock = Clock::system();
     let news = News::new(clock.clone());
     let client = kubernetes::connect(&news).await?;
+    news.expect(&options.namespaces);
     let (metrics, health) = (Metrics::default(), Health::default());
     let seen = Seen { health: health.clone(), news, context: Arc::default() };
     health.report("caches", Some("the caches are not synced yet".to_owned()));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{Method, Uri};
 use tokio::time::Instant;
 
+use crate::api::ObjectName;
 use crate::clock::Clock;
 
 /// The kinds whose news are counted, as they stand in an address.
@@ -33,8 +34,21 @@ impl News {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Something is to be heard from these namespaces, or from all where there are none: that nothing was is told from now
+    /// on.
+    pub fn expect(&self, namespaces: &[ObjectName]) {
+        let (now, mut last) = (self.clock.instant(), self.lock());
+        let some = namespaces.iter().map(|name| Some(name.to_string()));
+        let all = namespaces.is_empty().then_some(None);
+        for namespace in some.chain(all) {
+            for kind in ["scrapeaccounts", "scrapejobs"] {
+                last.entry((kind, namespace.clone())).or_insert(now);
+            }
+        }
+    }
+
     /// Something was heard. Only places that this operator was told to watch are asked, so that this stays small.
-    pub(super) fn hear(&self, of: &Heard) {
+    pub fn hear(&self, of: &Heard) {
         let now = self.clock.instant();
         let mut last = self.lock();
         if let Some(at) = last.get_mut(of) {
@@ -102,5 +116,12 @@ mod tests {
         tokio::time::advance(Duration::from_secs(5)).await;
         assert_eq!(news.age("scrapejobs"), Some(Duration::from_secs(5)));
         assert_eq!(news.ages().len(), 3);
+        // A namespace that never says anything is told of, too.
+        news.expect(&["b".parse().unwrap(), "silent".parse().unwrap()]);
+        tokio::time::advance(Duration::from_secs(400)).await;
+        news.hear(&("scrapejobs", Some("b".to_owned())));
+        let silent = news.ages().into_iter().find(|((_, of), _)| of.as_deref() == Some("silent")).unwrap();
+        assert_eq!(silent.1, Duration::from_secs(400));
+        assert_eq!(news.age("scrapejobs"), Some(Duration::ZERO));
     }
 }

@@ -191,8 +191,11 @@ impl Woken {
         })
     }
 
+    /// A look succeeded; of an account that is gone nothing is remembered.
     fn succeeded(&self, key: &AccountKey) {
-        self.with(key, |(_, failures)| *failures = 0);
+        if let Some((_, failures)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
+            *failures = 0;
+        }
     }
 
     fn forget(&self, key: &AccountKey) {
