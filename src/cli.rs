@@ -8,10 +8,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::{DEFAULT_ENDPOINT, ScrapeJob, crds, to_yaml};
+use crate::api::{DEFAULT_ENDPOINT, ObjectName, ScrapeJob, crds, to_yaml};
 use crate::clock::Clock;
 use crate::controller::{self, Facts, Options};
 use crate::leader::Election;
+use crate::logging;
 use crate::spideriq::{Client, Credentials, Endpoint, Format};
 use crate::telemetry::Metrics;
 
@@ -90,7 +91,7 @@ struct Run {
     watch_namespaces: Vec<String>,
     /// Namespace that the operator runs in; the Secrets of cluster accounts are read from it.
     #[arg(long, env = "SPIDERIQ_OPERATOR_NAMESPACE", default_value = "spideriq-system", value_name = "NS")]
-    operator_namespace: String,
+    operator_namespace: ObjectName,
     /// Contend for a lease, so that of several replicas one works and the others stand by.
     #[arg(
         long,
@@ -105,7 +106,7 @@ struct Run {
     leader_elect: bool,
     /// Name of the lease, in the operator's namespace: one for each release of the chart.
     #[arg(long, env = "SPIDERIQ_LEASE_NAME", default_value = "spideriq-operator", value_name = "NAME")]
-    lease_name: String,
+    lease_name: ObjectName,
     /// Address of the probes and metrics; port 0 takes a free one.
     #[arg(long, env = "SPIDERIQ_HTTP_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     http_listen: SocketAddr,
@@ -187,27 +188,47 @@ fn show_job(job: &Job) -> anyhow::Result<()> {
 }
 
 fn operate(run: Run) -> anyhow::Result<()> {
-    log(run.log_format);
-    let given = if run.allowed_endpoints.is_empty() {
-        vec![DEFAULT_ENDPOINT.to_owned()]
-    } else {
-        run.allowed_endpoints
-    };
+    let left_out = logging::start(match run.log_format {
+        LogFormat::Text => logging::Form::Text,
+        LogFormat::Json => logging::Form::Json,
+    });
+    let mut given = named(&run.allowed_endpoints);
+    if given.is_empty() {
+        given.push(DEFAULT_ENDPOINT);
+    }
     let allowed_endpoints = given.iter().map(|text| Endpoint::parse(text)).collect::<Result<_, _>>()?;
+    let namespaces = named(&run.watch_namespaces);
+    let namespaces = namespaces
+        .iter()
+        .map(|name| ObjectName::parse(name).context("a namespace to watch"))
+        .collect::<Result<_, _>>()?;
     let operator_namespace = run.operator_namespace;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = operator_namespace, "starting");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = %operator_namespace, "starting");
     let election = run.leader_elect.then(|| Election {
         namespace: operator_namespace.clone(),
         lease: run.lease_name,
         identity: identity(),
     });
-    let options = Options { allowed_endpoints, namespaces: run.watch_namespaces, operator_namespace };
+    let options = Options { allowed_endpoints, namespaces, operator_namespace };
     // Two threads are plenty, and a machine of 64 cores must not cost the memory of 64.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.spawn(left_out.tell());
     let result = runtime.block_on(crate::app::run(options, run.http_listen, election));
     // A thread that still reads results must not keep the process.
     runtime.shutdown_background();
     result
+}
+
+/// What a list names, however it is written: a comma too many, a space after one and an empty list mean what people mean
+/// by them, and what is named twice is one.
+fn named(list: &[String]) -> Vec<&str> {
+    let mut named = Vec::new();
+    for name in list.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+        if !named.contains(&name) {
+            named.push(name);
+        }
+    }
+    named
 }
 
 /// The host's name, which in a pod is the pod's, and a random word: a process that was restarted is another one.
@@ -217,20 +238,43 @@ fn identity() -> String {
     format!("{}_{:016x}", host.trim(), fastrand::u64(..))
 }
 
-fn log(format: LogFormat) {
-    use tracing_subscriber::filter::{LevelFilter, Targets};
-    use tracing_subscriber::layer::SubscriberExt;
-    use tracing_subscriber::util::SubscriberInitExt;
-    let usual =
-        || Targets::new().with_default(LevelFilter::INFO).with_target("kube_runtime", LevelFilter::WARN);
-    let named = std::env::var("RUST_LOG").ok().and_then(|named| named.parse::<Targets>().ok());
-    let registry = tracing_subscriber::registry().with(named.unwrap_or_else(usual));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => {
-            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            registry.with(lines.with_ansi(colours)).init();
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{Arguments, Command, named};
+
+    #[test]
+    fn lists_mean_what_people_mean() {
+        for (written, meant) in [
+            ("", &[][..]),
+            (" ", &[]),
+            (",", &[]),
+            ("a,", &["a"]),
+            (",a", &["a"]),
+            ("a, b", &["a", "b"]),
+            ("a,,b", &["a", "b"]),
+            ("a,b,a", &["a", "b"]),
+            ("a\n", &["a"]),
+        ] {
+            for (option, of) in [
+                ("--watch-namespace", (|run| run.watch_namespaces) as fn(super::Run) -> Vec<String>),
+                ("--allowed-endpoint", |run| run.allowed_endpoints),
+            ] {
+                let read = Arguments::try_parse_from(["x", "run", &format!("{option}={written}")]).unwrap();
+                let Command::Run(run) = read.command else { panic!("{option}") };
+                assert_eq!(named(&of(run)), meant, "{option} {written:?}");
+            }
         }
-        LogFormat::Json => registry.with(lines.json()).init(),
+    }
+
+    #[test]
+    fn what_becomes_part_of_an_address_is_a_name() {
+        for option in ["--operator-namespace", "--lease-name"] {
+            for bad in ["?limit=500", "a/b", "..", "%2e", "A", ""] {
+                let read = Arguments::try_parse_from(["x", "run", &format!("{option}={bad}")]);
+                assert!(read.is_err(), "{option} {bad}");
+            }
+        }
     }
 }

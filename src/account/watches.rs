@@ -12,12 +12,14 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::AccountKey;
+use crate::api::ObjectName;
+use crate::kubernetes::said_of_watch;
 
 /// The watches of the Secrets in use.
 #[derive(Debug)]
 pub struct SecretWatches {
     accounts: mpsc::UnboundedSender<AccountKey>,
-    watches: Mutex<HashMap<AccountKey, (String, AbortHandle)>>,
+    watches: Mutex<HashMap<AccountKey, (ObjectName, AbortHandle)>>,
 }
 
 impl SecretWatches {
@@ -27,12 +29,17 @@ impl SecretWatches {
     }
 
     /// Watches the Secret that this account names, by namespace and name, instead of the one that it named before.
-    pub fn watch(&self, client: &Client, account: &AccountKey, (namespace, secret): (&str, &str)) {
+    pub fn watch(
+        &self,
+        client: &Client,
+        account: &AccountKey,
+        (namespace, secret): (&ObjectName, &ObjectName),
+    ) {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         if watches.get(account).is_some_and(|(name, _)| name == secret) {
             return;
         }
-        let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), namespace);
+        let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), namespace.as_str());
         let config = watcher::Config::default().fields(&format!("metadata.name={secret}"));
         let (key, accounts) = (account.clone(), self.accounts.clone());
         let task = tokio::spawn(async move {
@@ -46,11 +53,12 @@ impl SecretWatches {
                     return;
                 }
                 if let Err(error) = event {
-                    tracing::warn!(account = %key, %error, "the watch of a Secret broke and starts again");
+                    let error = said_of_watch(&error);
+                    tracing::warn!(account = %key, error, "the watch of a Secret broke and starts again");
                 }
             }
         });
-        if let Some((_, old)) = watches.insert(account.clone(), (secret.to_owned(), task.abort_handle())) {
+        if let Some((_, old)) = watches.insert(account.clone(), (secret.clone(), task.abort_handle())) {
             old.abort();
         }
     }

@@ -7,6 +7,7 @@ mod account;
 mod condition;
 mod crd;
 mod job;
+mod name;
 mod reason;
 mod schema;
 
@@ -21,6 +22,7 @@ pub use job::{
     Origin, Payload, Poll, ReadyWhen, Remote, Results, Run, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, State,
     Submission, SubmissionRecord, TtlPolicy,
 };
+pub use name::{NotAName, ObjectName};
 pub use reason::Reason;
 
 /// The API group. A change makes every stored object unreachable.

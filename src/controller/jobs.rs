@@ -18,8 +18,10 @@ use super::context::tally;
 use super::context::{CachedJob, Context};
 use super::observe::{Seen, key, observe};
 use super::watch;
-use crate::api::{Reason, ScrapeJob, ScrapeJobStatus, State};
+use crate::api::{NotAName, ObjectName, Reason, ScrapeJob, ScrapeJobStatus, State};
 use crate::decide::{self, Again, Outcome, SubmitAnswer, Verdict};
+use crate::health;
+use crate::kubernetes::said_in_decoding;
 use crate::poll::Followed;
 use crate::status::{WriteError, answered, compute, patch_status, same_meaning};
 
@@ -59,7 +61,9 @@ fn watched(
     context: &Arc<Context>,
     writer: Writer<CachedJob>,
 ) -> impl futures::Stream<Item = Result<CachedJob, watcher::Error>> + Send + use<> {
-    let watched = watch::watch::<CachedJob>(context.apis(), context.jobs.clone());
+    let watched = watch::watch::<CachedJob>(context.apis(), context.jobs.clone(), |heard| {
+        watch::warn("ScrapeJob", &heard);
+    });
     let context = Arc::clone(context);
     let noted = watched.reflect(writer).inspect_ok(move |event| match event {
         watcher::Event::Delete(job) => forget(&context, job),
@@ -98,7 +102,8 @@ fn forget(context: &Arc<Context>, job: &CachedJob) {
 /// Looks at one object. One that was seen to go meanwhile is forgotten once more: what was learnt of it since would stay
 /// for ever, and its job would be followed.
 async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Action, WriteError> {
-    let looked = Box::pin(look_at(&cached, &context)).await;
+    let what = || format!("ScrapeJob {}", key_of(&cached));
+    let looked = Box::pin(health::stage(&context.health, what, look_at(&cached, &context))).await;
     if looked.is_err() {
         context.memories.set(&cached.uid().unwrap_or_default(), |remembered| {
             remembered.failures = remembered.failures.saturating_add(1);
@@ -116,12 +121,17 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     let begun = context.clock.instant();
     let Some(job) = fresh(context, cached).await? else { return Ok(Action::await_change()) };
     let uid = job.uid().unwrap_or_default();
+    if let Some(error) = misnamed(&job) {
+        return Ok(leave(context, &job, &uid, &error).await);
+    }
     // IO, reads only
     let Some(seen) = observe(context, &job, context.memories.get(&uid), nonce()).await? else {
         return Ok(Action::requeue(OPENS_WITHIN));
     };
     // pure
     let plan = decide::next(&seen.observed);
+    // What comes of a submit may stand nowhere but here, until it is written.
+    let _unwritten = matches!(plan, decide::Plan::Submit(_)).then(|| context.health.unwritten());
     // IO, at most one effect
     let Acted { outcome, job: left } = act(context, &job, &seen, &plan).await;
     // pure
@@ -165,6 +175,23 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     })
 }
 
+/// Why nothing can be done for a job that names an account which cannot exist. It never was submitted, so that its deletion
+/// is the only thing that still has to go its way.
+pub(super) fn misnamed(job: &ScrapeJob) -> Option<NotAName> {
+    let named = job.spec.account_ref.as_ref().filter(|_| job.metadata.deletion_timestamp.is_none())?;
+    ObjectName::parse(&named.name).err()
+}
+
+/// Leaves such a job alone: the schema refuses every write of it, so that an event and a metric say it.
+async fn leave(context: &Context, job: &ScrapeJob, uid: &str, error: &NotAName) -> Action {
+    if !context.memories.set(uid, |remembered| std::mem::replace(&mut remembered.misnamed, true)) {
+        let note = format!("spec.accountRef.name: {error}; create another ScrapeJob");
+        let event = decide::Event { warning: true, reason: Reason::AccountNotFound, note };
+        context.publish(&job.object_ref(&()), &[event]).await;
+    }
+    Action::await_change()
+}
+
 /// The object to decide on: from the cache, or live where the cache is known to be behind our own last write.
 async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<ScrapeJob>, WriteError> {
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
@@ -179,7 +206,12 @@ async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<ScrapeJob
     match &cached.0 {
         Ok(job) => Ok(Some(job.clone())),
         Err(error) => {
-            tracing::error!(job = format!("{namespace}/{name}"), %error, "a ScrapeJob cannot be decoded and is left alone");
+            let error = said_in_decoding(&error.error);
+            tracing::error!(
+                job = format!("{namespace}/{name}"),
+                error,
+                "a ScrapeJob cannot be decoded and is left alone"
+            );
             Ok(None)
         }
     }
@@ -194,6 +226,7 @@ async fn write(
     outcome: &Outcome,
 ) -> Result<ScrapeJob, WriteError> {
     let submit = if let Outcome::Submit(submit) = outcome { Some(submit) } else { None };
+    let sent = submit.and_then(|submit| submit.record.nonce.as_deref());
     let (accepted, refused) = match submit.map(|submit| (&submit.answer, &submit.record)) {
         Some((SubmitAnswer::Accepted(accepted), _)) => (Some(accepted.job_id.as_str()), None),
         Some((SubmitAnswer::Refused(_), record)) => (None, record.nonce.as_deref()),
@@ -216,7 +249,7 @@ async fn write(
             return Err(error);
         }
         tracing::warn!(job = key(&base), job_id = accepted, %error, "what came of a submit is not recorded yet; trying until it is");
-        tokio::time::sleep(pause).await;
+        health::waiting(tokio::time::sleep(pause)).await;
         pause = (pause * 2).min(Duration::from_secs(10));
         let live = match answered(jobs.get_opt(&name)).await {
             Ok(live) => live.filter(|live| live.uid() == base.uid()),
@@ -225,6 +258,9 @@ async fn write(
         let has = live.as_ref().and_then(|live| live.status.as_ref()?.job_id.as_deref());
         match (live.as_ref(), accepted) {
             (Some(live), Some(job_id)) if has == Some(job_id) => return Ok(live.clone()),
+            // Who leads now has sent a request of its own: what comes of that shows whether it is the same job.
+            (Some(live), Some(_))
+                if has.is_none() && !context.leads() && is_another(nonce_of(live), sent) => {}
             (Some(live), Some(_)) if has.is_none() && takes(&base, live) => base = live.clone(),
             (_, Some(job_id)) => return orphaned(context, &base, job_id).await,
             (Some(live), None) if has.is_none() && takes(&base, live) && nonce_of(live) == refused => {
@@ -238,6 +274,11 @@ async fn write(
 /// The nonce of the attempt that the status speaks of.
 fn nonce_of(job: &ScrapeJob) -> Option<&str> {
     job.status.as_ref()?.submission.as_ref()?.nonce.as_deref()
+}
+
+/// Whether somebody else's attempt is recorded.
+fn is_another(recorded: Option<&str>, sent: Option<&str>) -> bool {
+    recorded.is_some_and(|recorded| sent.is_some_and(|sent| sent != recorded))
 }
 
 /// Whether the status still speaks of the run that a job was submitted for, and that run is not over: another process

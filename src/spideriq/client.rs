@@ -17,6 +17,7 @@ use super::wire::{
 };
 use super::{Credentials, Endpoint, Error, Signals};
 use crate::clock::Clock;
+use crate::health::waiting;
 use crate::telemetry::Metrics;
 
 /// A request from its start to the end of its answer.
@@ -338,7 +339,7 @@ impl Client {
 
     async fn send(&self, route: &'static str, request: Request) -> Result<(Response, Signals), Failure> {
         let begun = self.clock.instant();
-        let sent = self.transport.send(request).await;
+        let sent = waiting(self.transport.send(request)).await;
         let code = sent.as_ref().ok().map(|response| response.status().as_u16());
         self.metrics.requested(route, code, begun.elapsed());
         let response = sent?;

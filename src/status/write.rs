@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::api::{ScrapeAccountStatus, ScrapeJob, ScrapeJobStatus};
+use crate::health::waiting;
+use crate::kubernetes::{said_of, said_of_status};
 
 /// Longer than any healthy answer; a write without one is settled by a live read.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -103,14 +105,14 @@ pub async fn delete(
 /// # Errors
 /// See [`WriteError`].
 pub async fn answered<K>(request: impl Future<Output = Result<K, kube::Error>>) -> Result<K, WriteError> {
-    match tokio::time::timeout(ANSWER_WITHIN, request).await {
+    match waiting(tokio::time::timeout(ANSWER_WITHIN, request)).await {
         Ok(Ok(written)) => Ok(written),
         Ok(Err(kube::Error::Api(status))) => Err(match status.code {
-            404 | 409 | 422 => WriteError::Lost(status.message.clone()),
-            401 | 403 => WriteError::Forbidden(status.message.clone()),
-            _ => WriteError::Unanswered(status.message.clone()),
+            404 | 409 | 422 => WriteError::Lost(said_of_status(&status)),
+            401 | 403 => WriteError::Forbidden(said_of_status(&status)),
+            _ => WriteError::Unanswered(said_of_status(&status)),
         }),
-        Ok(Err(error)) => Err(WriteError::Unanswered(error.to_string())),
+        Ok(Err(error)) => Err(WriteError::Unanswered(said_of(&error))),
         Err(_) => Err(WriteError::Unanswered("it took too long".to_owned())),
     }
 }

@@ -53,6 +53,10 @@ families! {
         "ScrapeJobs in state Held, by reason";
     UNDECODABLE: "gauge" "undecodable_jobs" ["namespace"]
         "ScrapeJobs that this release cannot read and leaves alone";
+    MISNAMED: "gauge" "misnamed_objects" ["namespace", "kind"]
+        "Objects that name a Secret or an account as nothing can be named; they are left alone, with a Warning event each";
+    NEWS_AGE_SECONDS: "gauge" "last_news_age_seconds" ["namespace", "resource"]
+        "Seconds since the API server last answered a list or sent anything in a watch of this resource; namespace is empty where all are watched";
     LEADER: "gauge" "leader" []
         "1 while this process works, 0 while it stands by; the sum over all replicas is 1, or 0 during a take-over";
     BUILD: "gauge" "build" ["version"]

@@ -13,8 +13,9 @@ use prometheus_client::registry::Registry;
 
 use super::Metrics;
 use super::families::{
-    BUDGET_LEFT, BUDGET_WAIT_SECONDS, BUDGET_WAITING, BUILD, Described, HELD, JOBS, LEADER, ORPHANED,
-    PAUSE_SECONDS, PREFIX, RECONCILE_SECONDS, RECONCILES, REQUEST_SECONDS, REQUESTS, SUBMITS, UNDECODABLE,
+    BUDGET_LEFT, BUDGET_WAIT_SECONDS, BUDGET_WAITING, BUILD, Described, HELD, JOBS, LEADER, MISNAMED,
+    NEWS_AGE_SECONDS, ORPHANED, PAUSE_SECONDS, PREFIX, RECONCILE_SECONDS, RECONCILES, REQUEST_SECONDS,
+    REQUESTS, SUBMITS, UNDECODABLE,
 };
 
 /// What is true at the moment of a scrape.
@@ -28,6 +29,10 @@ pub struct Snapshot {
     pub held: BTreeMap<(String, &'static str), u32>,
     /// Jobs that cannot be decoded, by namespace.
     pub undecodable: BTreeMap<String, u32>,
+    /// Objects that name what nothing can be named, by namespace and kind.
+    pub misnamed: BTreeMap<(String, &'static str), u32>,
+    /// Seconds since something was heard of a resource, by namespace and resource.
+    pub news: BTreeMap<(String, &'static str), f64>,
     /// Whether this process is the one that works.
     pub leading: bool,
 }
@@ -104,7 +109,7 @@ impl fmt::Debug for Gauges {
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Snapshot { accounts, jobs, held, undecodable, leading } = (self.now)();
+        let Snapshot { accounts, jobs, held, undecodable, misnamed, news, leading } = (self.now)();
         let mut put = |family: &Described, rows: Vec<(Vec<&str>, f64)>| -> fmt::Result {
             if rows.is_empty() {
                 return Ok(());
@@ -144,13 +149,17 @@ impl Collector for Gauges {
                 })
                 .collect::<Vec<_>>()
         };
-        for (family, counts) in [(&JOBS, counted(&jobs)), (&HELD, counted(&held))] {
+        for (family, counts) in
+            [(&JOBS, counted(&jobs)), (&HELD, counted(&held)), (&MISNAMED, counted(&misnamed))]
+        {
             let rows =
                 counts.iter().map(|(words, count)| (words.iter().map(String::as_str).collect(), *count));
             put(family, rows.collect())?;
         }
         let odd = undecodable.iter().map(|(namespace, count)| (vec![namespace.as_str()], f64::from(*count)));
         put(&UNDECODABLE, odd.collect())?;
+        let heard = news.iter().map(|((namespace, of), age)| (vec![namespace.as_str(), *of], *age));
+        put(&NEWS_AGE_SECONDS, heard.collect())?;
         put(&LEADER, vec![(Vec::new(), f64::from(u8::from(leading)))])?;
         put(&BUILD, vec![(vec![env!("CARGO_PKG_VERSION")], 1.0)])
     }
@@ -185,6 +194,8 @@ mod tests {
             jobs: count("Held"),
             held: count("Refused"),
             undecodable: BTreeMap::from([("team-a".to_owned(), 1)]),
+            misnamed: count("ScrapeAccount"),
+            news: BTreeMap::from([(("team-a".to_owned(), "scrapejobs"), 3.5)]),
             leading: true,
         });
         let text = page.text();

@@ -9,16 +9,20 @@
 )]
 
 mod answers;
+mod canary;
 mod cluster_account;
 mod conditions;
 mod costs;
 mod crashes;
 mod deletion;
 mod going;
+mod health;
 mod kstatus;
 mod leader;
 mod life;
 mod manifest;
+mod namespaces;
+mod port;
 mod proxy;
 mod reach;
 mod replica;
@@ -28,5 +32,6 @@ mod storm;
 mod support;
 mod tampering;
 mod telemetry;
+mod trust;
 mod verbs;
 mod waiting;

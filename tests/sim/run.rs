@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use spideriq_operator::app::{Operator, Parts};
 use spideriq_operator::controller::Options;
+use spideriq_operator::health::Health;
 use spideriq_operator::leader::Leadership;
 use spideriq_operator::spideriq::Endpoint;
 use spideriq_operator::telemetry::Metrics;
@@ -138,10 +139,11 @@ pub fn start_operator(api: &ApiServer, service: &InProcess, life: &Life, namespa
         transport: Some(Arc::new(Way { service: service.clone(), life: life.clone(), api: api.clone() })),
         options: Options {
             allowed_endpoints: vec![Endpoint::parse(ENDPOINT).unwrap()],
-            namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
-            operator_namespace: HOME.to_owned(),
+            namespaces: namespaces.iter().map(|name| name.parse().unwrap()).collect(),
+            operator_namespace: HOME.parse().unwrap(),
         },
         metrics: Metrics::default(),
+        health: Health::default(),
         leadership: Leadership::without_election(),
     })
 }

@@ -194,7 +194,7 @@ pub struct AccountRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<AccountKind>,
     /// Name of the account.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(schema_with = "schema::object_name")]
     pub name: String,
 }
 

@@ -143,7 +143,7 @@ pub struct JobAccount {
     /// Kind of the account.
     pub kind: AccountKind,
     /// Name of the account.
-    #[schemars(length(max = 253))]
+    #[schemars(schema_with = "schema::object_name")]
     pub name: String,
     /// The client at the service, where it is known.
     #[schemars(length(max = 128))]

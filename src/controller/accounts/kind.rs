@@ -7,7 +7,10 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use crate::account::AccountKey;
-use crate::api::{AccountKind, ClusterScrapeAccount, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus};
+use crate::api::{
+    AccountKind, ClusterScrapeAccount, NotAName, ObjectName, ScrapeAccount, ScrapeAccountSpec,
+    ScrapeAccountStatus,
+};
 use crate::controller::context::Context;
 
 /// A kind of accounts.
@@ -98,11 +101,14 @@ impl<'a> Subject<'a> {
     }
 
     /// The namespace and name of its Secret. What a job's namespace holds is never the cluster account's.
-    pub(super) fn secret<'b>(&'b self, context: &'b Context) -> (&'b str, &'b str) {
+    ///
+    /// # Errors
+    /// If no Secret can have the name.
+    pub(super) fn secret(&self, context: &Context) -> Result<(ObjectName, ObjectName), NotAName> {
         let namespace = match self.key.kind() {
-            AccountKind::ScrapeAccount => &self.key.namespace,
-            AccountKind::ClusterScrapeAccount => &context.options.operator_namespace,
+            AccountKind::ScrapeAccount => ObjectName::parse(&self.key.namespace)?,
+            AccountKind::ClusterScrapeAccount => context.options.operator_namespace.clone(),
         };
-        (namespace, &self.spec.secret_ref.name)
+        Ok((namespace, ObjectName::parse(&self.spec.secret_ref.name)?))
     }
 }

@@ -10,9 +10,11 @@ use kube::{Api, ResourceExt};
 use super::kind::Subject;
 use crate::account::{Opening, Session, Settings, from_secret};
 use crate::api::{
-    AccountJobs, AccountKind, Credential, Reason, ScrapeAccountSpec, ScrapeAccountStatus, find,
+    AccountJobs, AccountKind, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus, find,
 };
 use crate::controller::context::Context;
+use crate::health::waiting;
+use crate::kubernetes::{said_of, said_of_status};
 use crate::spideriq::budget::{Lane, Limits};
 use crate::spideriq::{Endpoint, Whoami};
 use crate::status::{AccountFacts, AccountHealth, WriteError};
@@ -21,7 +23,11 @@ use crate::status::{AccountFacts, AccountHealth, WriteError};
 ///
 /// # Errors
 /// If the API server did not give the Secret: that says nothing of the account, so what is open stays open.
-pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<AccountFacts, WriteError> {
+pub(super) async fn open(
+    context: &Context,
+    account: &Subject<'_>,
+    (namespace, name): (&ObjectName, &ObjectName),
+) -> Result<AccountFacts, WriteError> {
     let (key, identity) = (&account.key, account.identity.clone());
     let close = |reason: Reason, message: String, stalled: bool, fingerprint: String| {
         context.accounts.close(key, reason, message.clone(), fingerprint);
@@ -37,9 +43,9 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
     if let Err(error) = endpoint.check(&context.options.allowed_endpoints) {
         return close(Reason::EndpointNotAllowed, error.to_string(), true, identity);
     }
-    let (namespace, name) = account.secret(context);
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let secret = match tokio::time::timeout(Duration::from_secs(10), secrets.get_opt(name)).await {
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace.as_str());
+    let read = tokio::time::timeout(Duration::from_secs(10), secrets.get_opt(name.as_str()));
+    let secret = match waiting(read).await {
         Ok(Ok(Some(secret))) => secret,
         Ok(Ok(None)) => {
             let place = match key.kind() {
@@ -50,10 +56,11 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
             return close(Reason::CredentialsMissing, message, false, identity);
         }
         Ok(Err(kube::Error::Api(refusal))) if refusal.code == 403 => {
-            let message = format!("Secret {name} may not be read by the operator: {}", refusal.message);
+            let message =
+                format!("Secret {name} may not be read by the operator: {}", said_of_status(&refusal));
             return close(Reason::CredentialsMissing, message, false, identity);
         }
-        Ok(Err(error)) => return Err(WriteError::Unanswered(error.to_string())),
+        Ok(Err(error)) => return Err(WriteError::Unanswered(said_of(&error))),
         Err(_) => return Err(WriteError::Unanswered("the API server did not answer in time".to_owned())),
     };
     let credential = Credential {
@@ -61,7 +68,7 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
         resource_version: secret.resource_version().unwrap_or_default(),
     };
     let fingerprint = format!("{identity}/{}/{}", credential.uid, credential.resource_version);
-    let credentials = match from_secret(name, &secret) {
+    let credentials = match from_secret(name.as_str(), &secret) {
         Ok(credentials) => credentials,
         Err(error) => return close(Reason::CredentialsMissing, error.to_string(), false, fingerprint),
     };

@@ -13,6 +13,8 @@ use super::turn;
 use crate::account::{Session, Standing};
 use crate::api::ScrapeJob;
 use crate::decide::{CancelOutcome, Outcome, Share, Trouble, share};
+use crate::health::waiting;
+use crate::kubernetes::said_of;
 use crate::spideriq::Error;
 use crate::spideriq::budget::Lane;
 
@@ -75,11 +77,11 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
 async fn kind_is_going(context: &Context) -> Result<bool, String> {
     let crds: Api<CustomResourceDefinition> = Api::all(context.client.clone());
     let name = ScrapeJob::crd_name();
-    match tokio::time::timeout(Duration::from_secs(5), crds.get_metadata(name)).await {
+    match waiting(tokio::time::timeout(Duration::from_secs(5), crds.get_metadata(name))).await {
         Ok(Ok(crd)) => Ok(crd.metadata.deletion_timestamp.is_some()),
         Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => Ok(false),
         Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Ok(true),
-        Ok(Err(error)) => Err(format!("the CRD could not be read: {error}")),
+        Ok(Err(error)) => Err(format!("the CRD could not be read: {}", said_of(&error))),
         Err(_) => Err("the CRD could not be read in time".to_owned()),
     }
 }
@@ -91,9 +93,20 @@ async fn sharer(
     session: &Arc<Session>,
 ) -> Result<Option<String>, String> {
     for api in context.apis::<CachedJob>() {
-        let listed = tokio::time::timeout(LISTED_WITHIN, api.list(&ListParams::default())).await;
-        let listed = listed.map_err(|_| "the API server did not answer in time".to_owned())?;
-        for other in listed.map_err(|error| error.to_string())?.items {
+        let all = ListParams::default();
+        let list = tokio::time::timeout(LISTED_WITHIN, api.list(&all));
+        let listed = waiting(list).await.map_err(|_| "the API server did not answer in time".to_owned())?;
+        let others = match (listed, api.namespace()) {
+            (Ok(listed), _) => listed.items.into_iter().map(Arc::new).collect(),
+            // One of several that is gone, or whose rights are: what is known of it is what was last seen of it.
+            (Err(kube::Error::Api(status)), Some(namespace))
+                if status.is_forbidden() || status.is_not_found() =>
+            {
+                context.last_known_in(namespace)
+            }
+            (Err(error), _) => return Err(said_of(&error)),
+        };
+        for other in others {
             let Ok(other) = &other.0 else { continue };
             if other.uid() != job.uid() && shares(context, job, session, other) {
                 return Ok(Some(key(other)));

@@ -17,8 +17,9 @@ use tally::Tallies;
 use super::accounts::{Known, Woken, takes_default};
 use super::act::Exclusive;
 use crate::account::{AccountKey, Accounts, SecretWatches};
-use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeJob, State};
+use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, Reason, ScrapeJob, State};
 use crate::clock::Clock;
+use crate::health::Health;
 use crate::leader::Leadership;
 use crate::spideriq::Endpoint;
 use crate::spideriq::budget::Lane;
@@ -33,9 +34,9 @@ pub struct Options {
     /// Endpoints that accounts may name.
     pub allowed_endpoints: Vec<Endpoint>,
     /// Namespaces to watch; none means all.
-    pub namespaces: Vec<String>,
+    pub namespaces: Vec<ObjectName>,
     /// Namespace that the operator runs in: the Secrets of cluster accounts are read from it, and from nowhere else.
-    pub operator_namespace: String,
+    pub operator_namespace: ObjectName,
 }
 
 /// What ends the beginning of effects.
@@ -63,6 +64,8 @@ pub struct Context {
     pub stopping: watch::Receiver<Option<Instant>>,
     /// Whether it leads; where it does not, nothing that cannot be repeated begins either.
     leadership: Leadership,
+    /// Whether the process is stuck, and what keeps it from being ready.
+    pub health: Health,
     /// What is counted.
     pub metrics: Metrics,
     pub(super) jobs: Store<CachedJob>,
@@ -79,7 +82,7 @@ impl Context {
         client: Client,
         clock: Clock,
         (accounts, secrets): (Arc<Accounts>, SecretWatches),
-        (options, stopping, metrics): (Options, Stopping, Metrics),
+        (options, stopping, metrics, health): (Options, Stopping, Metrics, Health),
         (jobs, known): (Store<CachedJob>, Known),
     ) -> Self {
         let Stopping { told: stopping, leadership } = stopping;
@@ -91,6 +94,7 @@ impl Context {
             options,
             stopping,
             leadership,
+            health,
             metrics,
             jobs,
             known,
@@ -108,7 +112,7 @@ impl Context {
     }
 
     /// Whether this process still leads, or works without a lease.
-    pub(super) fn leads(&self) -> bool {
+    pub fn leads(&self) -> bool {
         self.leadership.is_held()
     }
 
@@ -132,7 +136,11 @@ impl Context {
         if self.options.namespaces.is_empty() {
             return vec![Api::all(self.client.clone())];
         }
-        self.options.namespaces.iter().map(|name| Api::namespaced(self.client.clone(), name)).collect()
+        self.options
+            .namespaces
+            .iter()
+            .map(|name| Api::namespaced(self.client.clone(), name.as_str()))
+            .collect()
     }
 
     /// How an account stands, in decide's words.
@@ -185,6 +193,13 @@ impl Context {
         self.jobs.state().into_iter().filter(uses).collect()
     }
 
+    /// The jobs of a namespace as they were last seen, whether it can be read now or not.
+    pub(super) fn last_known_in(&self, namespace: &str) -> Vec<Arc<CachedJob>> {
+        let mut jobs = self.jobs.state();
+        jobs.retain(|job| job.meta().namespace.as_deref() == Some(namespace));
+        jobs
+    }
+
     /// What a scrape is told of the moment.
     pub fn snapshot(&self) -> Snapshot {
         let now = self.clock.now();
@@ -200,12 +215,18 @@ impl Context {
         });
         let leading = self.leads();
         let mut snapshot = Snapshot { accounts: accounts.collect(), leading, ..Snapshot::default() };
+        for (kind, namespace) in self.known.misnamed() {
+            *snapshot.misnamed.entry((namespace, kind.as_str())).or_default() += 1;
+        }
         for job in self.jobs.state() {
             let namespace = job.namespace().unwrap_or_default();
             let Ok(job) = &job.0 else {
                 *snapshot.undecodable.entry(namespace).or_default() += 1;
                 continue;
             };
+            if super::jobs::misnamed(job).is_some() {
+                *snapshot.misnamed.entry((namespace.clone(), "ScrapeJob")).or_default() += 1;
+            }
             let status = job.status.as_ref();
             let state = status.map_or(State::Pending, crate::api::ScrapeJobStatus::current_state);
             if state == State::Held

@@ -31,13 +31,17 @@ pub(super) async fn of(
     job: &ScrapeJob,
     remembered: &Remembered,
 ) -> Result<Used, WriteError> {
-    // Before every account is listed, nobody can say which one it is.
-    context.known.synced().await;
+    // Before the accounts are listed, nobody can say which one it is.
+    let namespace = job.namespace().unwrap_or_default();
+    if !context.known.synced_in(&namespace).await {
+        return Err(WriteError::Unanswered(format!(
+            "the accounts of namespace {namespace} cannot be listed"
+        )));
+    }
     let key = context.account_of(job);
     if key.kind() == AccountKind::ScrapeAccount || !takes_default(job) || remembered.no_own_account {
         return Ok(Used { key, ahead: false });
     }
-    let namespace = job.namespace().unwrap_or_default();
     let own: Api<ScrapeAccount> = Api::namespaced(context.client.clone(), &namespace);
     if answered(own.get_metadata_opt(DEFAULT_ACCOUNT)).await?.is_some() {
         return Ok(Used { key: AccountKey { namespace, name: DEFAULT_ACCOUNT.to_owned() }, ahead: true });
