@@ -1,6 +1,6 @@
 //! The command line: arguments in, exit code out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -106,8 +106,8 @@ struct Run {
     /// Name of the lease, in the operator's namespace: one for each release of the chart.
     #[arg(long, env = "SPIDERIQ_LEASE_NAME", default_value = "spideriq-operator", value_name = "NAME")]
     lease_name: String,
-    /// Address of the probes and metrics; port 0 takes a free one.
-    #[arg(long, env = "SPIDERIQ_HTTP_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    /// Address of the probes and metrics; port 0 takes a free one. [::] is every address of both families.
+    #[arg(long, env = "SPIDERIQ_HTTP_LISTEN", default_value = "[::]:8080", value_name = "ADDR")]
     http_listen: SocketAddr,
     /// Form of the log lines.
     #[arg(long, env = "SPIDERIQ_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
@@ -202,10 +202,17 @@ fn operate(run: Run) -> anyhow::Result<()> {
     let options = Options { allowed_endpoints, namespaces: run.watch_namespaces, operator_namespace };
     // Two threads are plenty, and a machine of 64 cores must not cost the memory of 64.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let result = runtime.block_on(crate::app::run(options, run.http_listen, election));
+    let result = runtime.block_on(crate::app::run(options, listening(run.http_listen), election));
     // A thread that still reads results must not keep the process.
     runtime.shutdown_background();
     result
+}
+
+/// A kernel without IPv6 has no `[::]`, but the other family still has all of its addresses.
+fn listening(asked: SocketAddr) -> SocketAddr {
+    let every = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    let missing = || std::net::UdpSocket::bind((every, 0)).is_err();
+    if asked.ip() == every && missing() { (Ipv4Addr::UNSPECIFIED, asked.port()).into() } else { asked }
 }
 
 /// The host's name, which in a pod is the pod's, and a random word: a process that was restarted is another one.

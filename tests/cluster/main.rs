@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod chart;
 mod cluster_account;
 mod conditions;
 mod costs;
