@@ -157,10 +157,11 @@ fn show_plan(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// YAML, read over JSON as kubectl does: a value means here what it means there.
 fn read(file: &Path) -> anyhow::Result<Value> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    serde_saphyr::from_str(&text).with_context(|| format!("{} is not YAML", file.display()))
+    controller::manifest(&text)
+        .map_err(anyhow::Error::msg)
+        .with_context(|| format!("{} is not one object in YAML", file.display()))
 }
 
 fn typed<T: DeserializeOwned>(file: &Path, value: Value) -> anyhow::Result<T> {

@@ -199,22 +199,7 @@ pub(super) fn unknown_submission(o: &Observed) -> Option<SubmissionRecord> {
         return (!never_sent).then(|| SubmissionRecord { resubmitted, ..record.clone() });
     }
     let Intended::Ours(intent) = intended(o) else { return None };
-    intent.job_id.is_none().then(|| told_by(intent))
-}
-
-/// The submission that an intent tells of.
-pub(super) fn told_by(intent: &Intent) -> SubmissionRecord {
-    SubmissionRecord {
-        origin: None,
-        body_hash: Some(intent.body_hash.clone()),
-        nonce: Some(intent.nonce.clone()),
-        attempt: Some(1),
-        started_at: Some(Time(intent.time)),
-        endpoint: Some(intent.endpoint.clone()),
-        client_id: intent.client_id.clone(),
-        credential: None,
-        resubmitted: None,
-    }
+    intent.job_id.is_none().then(|| intent.record())
 }
 
 fn first_attempt(o: &Observed, account: &AccountUse) -> Plan {

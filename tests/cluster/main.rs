@@ -20,6 +20,7 @@ mod kstatus;
 mod leader;
 mod life;
 mod manifest;
+mod numbers;
 mod proxy;
 mod reach;
 mod replica;

@@ -85,6 +85,8 @@ fn what_the_release_before_recorded_is_recognised() {
         o
     };
     assert_eq!(word(&next(&restored(Some("job-1")))), "adopt job-1");
+    let adopted = rest(&restored(Some("job-1"))).record.submission.unwrap();
+    assert_eq!(adopted.body_hash.as_deref(), Some(V1_HASH), "what was sent, and not what would be now");
     let mut unknown = restored(None);
     unknown.memory.nonce_seen_for = std::time::Duration::from_secs(60);
     assert_eq!(told(&submits(&unknown)), (V1_BODY, V1_HASH, V1_HASH, 1));

@@ -1,10 +1,11 @@
 //! The intent of a submit, as it stands in an annotation: it survives a backup that drops the status.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::body::{Recorded, is_known_to_all};
-use crate::api::ScrapeJobStatus;
+use crate::api::{ScrapeJobStatus, SubmissionRecord};
 use crate::decide::facts::{AccountUse, IntentFacts, JobFacts};
 
 /// Version of the annotation's form. An unknown one is never guessed at: the job is held.
@@ -108,6 +109,21 @@ impl Intent {
             outcome: status.state.clone(),
             ..intent
         })
+    }
+
+    /// The submission that it tells of.
+    pub(in crate::decide) fn record(&self) -> SubmissionRecord {
+        SubmissionRecord {
+            origin: None,
+            body_hash: Some(self.body_hash.clone()),
+            nonce: Some(self.nonce.clone()),
+            attempt: Some(1),
+            started_at: Some(Time(self.time)),
+            endpoint: Some(self.endpoint.clone()),
+            client_id: self.client_id.clone(),
+            credential: None,
+            resubmitted: None,
+        }
     }
 
     /// Whether this intent is about this very submit: whatever differs was copied, edited or moved here. Without a
