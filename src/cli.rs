@@ -1,6 +1,6 @@
 //! The command line: arguments in, exit code out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -107,7 +107,7 @@ struct Run {
     /// Name of the lease, in the operator's namespace: one for each release of the chart.
     #[arg(long, env = "SPIDERIQ_LEASE_NAME", default_value = "spideriq-operator", value_name = "NAME")]
     lease_name: ObjectName,
-    /// Address of the probes and metrics; port 0 takes a free one.
+    /// Address of the probes and metrics; port 0 takes a free one. [::] is every address of both families.
     #[arg(long, env = "SPIDERIQ_HTTP_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     http_listen: SocketAddr,
     /// Form of the log lines.
@@ -158,10 +158,11 @@ fn show_plan(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// YAML, read over JSON as kubectl does: a value means here what it means there.
 fn read(file: &Path) -> anyhow::Result<Value> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    serde_saphyr::from_str(&text).with_context(|| format!("{} is not YAML", file.display()))
+    controller::manifest(&text)
+        .map_err(anyhow::Error::msg)
+        .with_context(|| format!("{} is not one object in YAML", file.display()))
 }
 
 fn typed<T: DeserializeOwned>(file: &Path, value: Value) -> anyhow::Result<T> {
@@ -181,9 +182,7 @@ fn show_job(job: &Job) -> anyhow::Result<()> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let status = runtime.block_on(client.status_text(&job.id, format)).result?;
-    // What a service says must not steer a terminal.
-    let shown: String = status.chars().filter(|c| !c.is_control() || ['\n', '\t'].contains(c)).collect();
-    writeln!(std::io::stdout().lock(), "{}", shown.trim_end())?;
+    writeln!(std::io::stdout().lock(), "{}", status.trim_end())?;
     Ok(())
 }
 
@@ -213,7 +212,7 @@ fn operate(run: Run) -> anyhow::Result<()> {
     // Two threads are plenty, and a machine of 64 cores must not cost the memory of 64.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.spawn(left_out.tell());
-    let result = runtime.block_on(crate::app::run(options, run.http_listen, election));
+    let result = runtime.block_on(crate::app::run(options, listening(run.http_listen), election));
     // A thread that still reads results must not keep the process.
     runtime.shutdown_background();
     result
@@ -229,6 +228,13 @@ fn named(list: &[String]) -> Vec<&str> {
         }
     }
     named
+}
+
+/// A kernel without IPv6 has no `[::]`, but the other family still has all of its addresses.
+fn listening(asked: SocketAddr) -> SocketAddr {
+    let every = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    let missing = || std::net::UdpSocket::bind((every, 0)).is_err();
+    if asked.ip() == every && missing() { (Ipv4Addr::UNSPECIFIED, asked.port()).into() } else { asked }
 }
 
 /// The host's name, which in a pod is the pod's, and a random word: a process that was restarted is another one.

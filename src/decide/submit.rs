@@ -6,9 +6,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
+use super::Body;
 use super::facts::{AccountFacts, AccountUse, IntentFacts, Observed};
 use super::plan::{Attempt, Cap, LookUp, Plan, Standing};
-use super::record::{Fit, Intent, knows_version};
+use super::record::{Fit, Intent, Recorded, knows_version};
 use crate::api::{AccountKind, OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
 
 /// How long this process must have seen a nonce before it takes the outcome as unknown: longer than any request
@@ -67,6 +68,14 @@ pub(super) fn next(o: &Observed) -> Plan {
 /// waited for; one that was not known then never will be.
 fn unclear(account: &AccountUse, intent: &Intent) -> Plan {
     let out = "remove the annotation spideriq.ai/submission to submit";
+    if !knows_version(&intent.body_hash) {
+        return held(
+            Reason::SubmissionAmbiguous,
+            &format!(
+                "the annotation spideriq.ai/submission names a submit of another release, whose body hash this one cannot make; run that release, or {out}"
+            ),
+        );
+    }
     match &intent.client_id {
         Some(client_id) => Plan::Rest(Standing::Waiting(
             Reason::AccountNotReady,
@@ -130,7 +139,7 @@ pub(super) fn still_held(o: &Observed) -> Option<Standing> {
 
 /// What a held job waits to see changed, as a short hash.
 pub(super) fn hold_key(o: &Observed) -> String {
-    let body = o.job.body.as_ref().map_or("", |body| &body.hash);
+    let body = o.job.body.as_ref().map(Body::hold_name).unwrap_or_default();
     let requested = o.job.marks.requested.as_deref().unwrap_or_default();
     let undecided = o.intent == IntentFacts::Unreadable || matches!(intended(o), Intended::Unclear(_));
     let client = o.account.usable().and_then(|account| account.client_id.as_deref()).unwrap_or_default();
@@ -190,39 +199,32 @@ pub(super) fn unknown_submission(o: &Observed) -> Option<SubmissionRecord> {
         return (!never_sent).then(|| SubmissionRecord { resubmitted, ..record.clone() });
     }
     let Intended::Ours(intent) = intended(o) else { return None };
-    intent.job_id.is_none().then(|| told_by(intent))
-}
-
-/// The submission that an intent tells of.
-pub(super) fn told_by(intent: &Intent) -> SubmissionRecord {
-    SubmissionRecord {
-        origin: None,
-        body_hash: Some(intent.body_hash.clone()),
-        nonce: Some(intent.nonce.clone()),
-        attempt: Some(1),
-        started_at: Some(Time(intent.time)),
-        endpoint: Some(intent.endpoint.clone()),
-        client_id: intent.client_id.clone(),
-        credential: None,
-        resubmitted: None,
-    }
+    intent.job_id.is_none().then(|| intent.record())
 }
 
 fn first_attempt(o: &Observed, account: &AccountUse) -> Plan {
-    attempt(o, account, &SubmissionRecord::default(), None)
+    let body = o.job.body.as_ref().map(|body| (body.hash.clone(), body.json.clone())).unwrap_or_default();
+    attempt(o, account, body, &SubmissionRecord::default(), None)
 }
 
 /// The next attempt after `before`: one more try, a fresh nonce, everything else as it was.
-fn attempt(o: &Observed, account: &AccountUse, before: &SubmissionRecord, resubmitted: Option<bool>) -> Plan {
+fn attempt(
+    o: &Observed,
+    account: &AccountUse,
+    (body_hash, body): (String, String),
+    before: &SubmissionRecord,
+    resubmitted: Option<bool>,
+) -> Plan {
     let started_at = before.started_at.as_ref().map_or(o.now, |time| time.0);
-    let (Some(intent), Some(type_), Some(body)) =
-        (Intent::new(&o.job, account, &o.nonce, started_at), o.job.spec.type_.clone(), &o.job.body)
+    let (Some(intent), Some(type_)) =
+        (Intent::new(&o.job, account, &o.nonce, started_at), o.job.spec.type_.clone())
     else {
         return held(Reason::InvalidPayload, "spec has no type and payload to submit");
     };
+    let intent = intent.of_body(&body_hash);
     let record = SubmissionRecord {
         origin: None,
-        body_hash: Some(body.hash.clone()),
+        body_hash: Some(body_hash),
         nonce: Some(o.nonce.clone()),
         attempt: Some(before.attempt.unwrap_or(0).saturating_add(1)),
         started_at: Some(Time(started_at)),
@@ -237,7 +239,7 @@ fn attempt(o: &Observed, account: &AccountUse, before: &SubmissionRecord, resubm
         record,
         before: (!unsent).then(|| Box::new(before.clone())),
         type_,
-        body: body.json.clone(),
+        body,
         cap: match o.owed_look() {
             _ if !account.spend_cap => Cap::Open,
             None => Cap::Reached,
@@ -287,21 +289,21 @@ pub(super) fn settles_in(o: &Observed) -> Option<Duration> {
         .map(|_| SETTLE.saturating_sub(o.memory.nonce_seen_for))
 }
 
-/// Sends the recorded body again, if it is still the recorded body, client and endpoint.
+/// Sends the recorded body again, in the bytes that went out, if it is still the recorded body, client and endpoint.
 fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
-    let recorded = record.body_hash.as_deref().unwrap_or_default();
-    if !knows_version(recorded) {
+    let hash = record.body_hash.as_deref().unwrap_or_default();
+    if !knows_version(hash) {
         return held(
             Reason::SubmissionAmbiguous,
             "the recorded submit was made by another release whose body hash this one cannot make; set spec.submission.onAmbiguous or run that release",
         );
     }
-    if o.job.body.as_ref().map(|body| body.hash.as_str()) != Some(recorded) {
+    let Some(body) = o.job.body.as_ref().filter(|body| body.recorded(hash) == Recorded::Same) else {
         return held(
             Reason::PayloadChangedWithoutRunID,
             "payload or priority differ from what was submitted, and the outcome of that submit is not known; put them back",
         );
-    }
+    };
     if o.memory.unusable_answers >= UNUSABLE_ANSWERS {
         return Plan::LookUp(LookUp::ToHold);
     }
@@ -310,7 +312,13 @@ fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
             return waiting(o, wait);
         }
         let resubmits = (!repeatable(o, record)).then_some(true);
-        attempt(o, account, record, resubmits.or(record.resubmitted))
+        attempt(
+            o,
+            account,
+            (hash.to_owned(), body.as_recorded(hash)),
+            record,
+            resubmits.or(record.resubmitted),
+        )
     })
 }
 

@@ -10,6 +10,7 @@
 
 mod answers;
 mod canary;
+mod chart;
 mod cluster_account;
 mod conditions;
 mod costs;
@@ -22,6 +23,7 @@ mod leader;
 mod life;
 mod manifest;
 mod namespaces;
+mod numbers;
 mod port;
 mod proxy;
 mod reach;

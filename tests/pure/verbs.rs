@@ -12,7 +12,7 @@ use spideriq_operator::decide::{
 };
 
 use super::situation::{
-    accepted, ago, attempted, conditions, fresh, now, remote, rest, site, status_of, word,
+    accepted, ago, attempted, conditions, fresh, now, remote, rest, site, status_of, word, writes,
 };
 
 /// Decides, takes this for what came of it, and records the status.
@@ -319,9 +319,21 @@ fn r16_what_finished_long_enough_ago_is_deleted_unless_gitops_owns_it() {
     assert_eq!(rest(&o).again, Again::After(Duration::from_secs(1)));
     o.job.spec.ttl_seconds_after_finished = Some(10);
     assert_eq!(word(&next(&o)), "expire");
-    o.job.marks.gitops = true;
+    o.job.marks.applied_by = Some("Flux");
     assert_eq!(word(&next(&o)), "rest Completed");
     assert_eq!(rest(&o).again, Again::OnChange);
+    // It says so, once, whatever it said before, and no longer than it holds.
+    o.recorded = status_of(&rest(&o), &o);
+    let said = o.recorded.message.clone().unwrap();
+    assert!(said.contains("kept in spite of") && said.contains("Flux applies it"), "{said}");
+    assert!(!writes(&o));
+    o.recorded.message = Some("\u{e9}".repeat(512));
+    o.recorded = status_of(&rest(&o), &o);
+    assert!(o.recorded.message.as_ref().is_some_and(|said| said.len() <= 1024 && said.ends_with("deleted")));
+    assert!(!writes(&o));
+    let mut unmarked = o.clone();
+    unmarked.job.spec.ttl_seconds_after_finished = None;
+    assert!(!status_of(&rest(&unmarked), &unmarked).message.unwrap().contains("kept"));
     o.job.spec.ttl_policy = Some(TtlPolicy::Force);
     assert_eq!(word(&next(&o)), "expire");
     o.job.protected = true;

@@ -93,17 +93,20 @@ async fn made_since(
 ) -> Result<(Vec<ListRow>, bool), Trouble> {
     let (group, key) = (job.namespace().unwrap_or_default(), key(job));
     let mut rows: Vec<ListRow> = Vec::new();
+    let mut unread = false;
     let until = context.clock.instant() + LOOKS_FOR;
     for page in 1..=pages {
         let read = session.ask(permit, async |client| client.newest(page).await).await;
         let read = read.map_err(|error| facts::trouble(&error))?;
-        let oldest = read.iter().filter_map(|row| row.created_at).min();
-        let last = read.len() < PAGE || oldest.zip(since).is_some_and(|(oldest, since)| oldest < since);
+        let oldest = read.rows.iter().filter_map(|row| row.created_at).min();
+        // A row that cannot be read may be the job that is looked for.
+        unread |= read.rows.len() < read.length;
+        let last = read.length < PAGE || oldest.zip(since).is_some_and(|(oldest, since)| oldest < since);
         // A job that is made meanwhile shows the last one of this page again on the next.
-        rows.retain(|known| !read.iter().any(|row| row.job_id == known.job_id));
-        rows.extend(read);
+        rows.retain(|known| !read.rows.iter().any(|row| row.job_id == known.job_id));
+        rows.extend(read.rows);
         if last {
-            return Ok((rows, false));
+            return Ok((rows, unread));
         }
         if page == pages || context.clock.instant() >= until {
             break;

@@ -2,8 +2,11 @@
 
 mod account;
 pub(super) mod facts;
+mod manifest;
+mod marks;
 mod offline;
 
+pub use manifest::manifest;
 pub use offline::{Facts, Planned, Then, plan};
 
 use std::sync::Arc;
@@ -18,16 +21,6 @@ use crate::account::Session;
 use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob};
 use crate::decide::{Body, Intent, JobFacts, Marks, Observed, RemoteState, Watched};
 use crate::status::WriteError;
-
-/// Labels of what Argo CD (its own, and the one that it used by default before version 3) and Flux apply.
-const GITOPS_LABELS: [&str; 4] = [
-    "argocd.argoproj.io/instance",
-    "app.kubernetes.io/instance",
-    "kustomize.toolkit.fluxcd.io/name",
-    "helm.toolkit.fluxcd.io/name",
-];
-/// Annotations of what Argo CD and Helm apply.
-const GITOPS_ANNOTATIONS: [&str; 2] = ["argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name"];
 
 /// What is known, and the session to act with.
 pub(super) struct Seen {
@@ -93,7 +86,7 @@ fn job_facts(job: &ScrapeJob) -> JobFacts {
             requested: requested(job),
             paused: says_true(job, PAUSED),
             force_orphan: says_true(job, FORCE_ORPHAN),
-            gitops: gitops(job),
+            applied_by: marks::applied_by(job),
         },
         spec: job.spec.clone(),
     }
@@ -108,13 +101,6 @@ pub(super) fn requested(job: &ScrapeJob) -> Option<String> {
 
 fn says_true(job: &ScrapeJob, annotation: &str) -> bool {
     job.annotations().get(annotation).is_some_and(|value| value == "true")
-}
-
-/// Whether Argo CD, Flux or Helm owns the object, by the marks that each leaves on what it applies.
-fn gitops(job: &ScrapeJob) -> bool {
-    let labelled = GITOPS_LABELS.iter().any(|label| job.labels().contains_key(*label));
-    let helm = job.labels().get("app.kubernetes.io/managed-by").is_some_and(|by| by == "Helm");
-    labelled || helm || GITOPS_ANNOTATIONS.iter().any(|mark| job.annotations().contains_key(*mark))
 }
 
 /// Keeps by the monotonic clock how long the recorded nonce has been seen without a job id, that the run should end, and

@@ -35,11 +35,14 @@ pub fn share(ours: &ScrapeJob, other: &ScrapeJob) -> Share {
     if equal { Share::MayReceive } else { Share::None }
 }
 
-/// Whether the other's payload is the one that our job was submitted with: the spec may name another run by now.
+/// Whether the other's payload is the one that our job was submitted with: the spec may name another run by now. Where
+/// another release made the hash, it may be.
 fn equal_payload(ours: &ScrapeJob, other: &ScrapeJob) -> bool {
     let submission = ours.status.as_ref().and_then(|status| status.submission.as_ref());
     let recorded = submission.and_then(|record| record.body_hash.as_deref());
-    other.spec.payload.as_ref().is_some_and(|payload| Body::new(payload, None).has_payload_of(recorded))
+    recorded
+        .zip(other.spec.payload.as_ref())
+        .is_some_and(|(recorded, payload)| Body::new(payload, None).has_payload_of(recorded).unwrap_or(true))
 }
 
 fn job_id(job: &ScrapeJob) -> Option<&str> {

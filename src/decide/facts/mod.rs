@@ -71,8 +71,8 @@ pub struct Marks {
     pub paused: bool,
     /// Whether an annotation has its deletion wait for nothing.
     pub force_orphan: bool,
-    /// Whether Argo CD, Flux or Helm owns the object: they would create it again.
-    pub gitops: bool,
+    /// The program that applies the object, and would create it again.
+    pub applied_by: Option<&'static str>,
 }
 
 impl JobFacts {
@@ -88,8 +88,13 @@ impl JobFacts {
     /// When the object is to be deleted, if it finished then.
     pub fn expires(&self, finished: Option<Timestamp>) -> Option<Timestamp> {
         let seconds = self.spec.ttl_seconds_after_finished?.max(0).unsigned_abs();
-        let kept = self.marks.gitops && self.spec.ttl_policy.unwrap_or_default() == TtlPolicy::RespectGitOps;
-        finished.filter(|_| !kept)?.checked_add(Duration::from_secs(seconds.into())).ok()
+        finished.filter(|_| self.kept_for().is_none())?.checked_add(Duration::from_secs(seconds.into())).ok()
+    }
+
+    /// The program for whose sake the object is not deleted, although it has a time to live.
+    pub fn kept_for(&self) -> Option<&'static str> {
+        let respected = self.spec.ttl_policy.unwrap_or_default() == TtlPolicy::RespectGitOps;
+        self.marks.applied_by.filter(|_| respected && self.spec.ttl_seconds_after_finished.is_some())
     }
 }
 

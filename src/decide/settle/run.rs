@@ -9,6 +9,7 @@ use super::Settling;
 use crate::api::{CancelReason, Reason, Run, ScrapeJobStatus, State};
 use crate::decide::facts::{Memory, Observed, RemoteState};
 use crate::decide::plan::{Again, Standing};
+use crate::decide::record::Recorded;
 
 /// Earlier runs that are kept.
 const HISTORY: usize = 10;
@@ -52,10 +53,20 @@ impl Settling<'_> {
             self.standing = Some(Standing::Waiting(Reason::WaitingForController, message));
             return self.leave(Again::After(Duration::ZERO));
         }
-        let hash = self.o.job.body.as_ref().map(|body| body.hash.as_str());
         let known = self.record.history.iter().find(|known| known.run_id == wanted).cloned();
-        let recalled = known.filter(|known| known.body_hash.is_some() && known.body_hash.as_deref() == hash);
-        self.standing = Some(recalled.and_then(|known| self.recall(known)).unwrap_or_else(|| reused(run)));
+        let hash = known.as_ref().and_then(|known| known.body_hash.as_deref());
+        let recorded = hash.zip(self.o.job.body.as_ref()).map(|(hash, body)| body.recorded(hash));
+        self.standing = Some(match (recorded, known) {
+            (Some(Recorded::Same), Some(known)) => self.recall(known).unwrap_or_else(|| reused(run)),
+            (Some(Recorded::Unclear), _) => Standing::Held(
+                Reason::RunIDReused,
+                format!(
+                    "run {} was used before, and another release made the hash of its body, which this one cannot compare; run that release, or set spec.runID to one that was never used",
+                    shown(run)
+                ),
+            ),
+            (Some(Recorded::Same | Recorded::Other) | None, _) => reused(run),
+        });
     }
 
     /// Shows how a known run ended; it is never submitted again.
