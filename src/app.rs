@@ -66,7 +66,7 @@ pub async fn run(options: Options, listen: SocketAddr, election: Option<Election
     let metrics = Metrics::default();
     let seen = Seen::default();
     let page = Page::new(&metrics, seen.snapshot());
-    let server = tokio::spawn(serve::run(listen, seen.ready(), page).await?);
+    let server = tokio::spawn(serve::run(listen, seen.ready(), seen.complaint(), page).await?);
     let leadership = Leadership::without_election();
     let parts = Parts { client, clock: Clock::system(), transport: None, options, metrics, leadership };
     let ended = match election {
@@ -127,6 +127,12 @@ impl Seen {
     fn ready(&self) -> impl Future<Output = bool> + Send + use<> {
         let mut ready = self.ready.subscribe();
         async move { ready.wait_for(|ready| *ready).await.is_ok() }
+    }
+
+    /// Why the process is not ready although its caches are synced, if it is not.
+    fn complaint(&self) -> impl Fn() -> Option<String> + Send + Sync + use<> {
+        let context = Arc::clone(&self.context);
+        move || context.get().and_then(|context| context.complaint())
     }
 
     fn snapshot(&self) -> impl Fn() -> Snapshot + Send + Sync + use<> {

@@ -12,13 +12,15 @@ use axum::routing::get;
 
 use crate::telemetry::Page;
 
-/// Listens, and returns what serves until it is dropped. `ready` ends with true once the caches are synced.
+/// Listens, and returns what serves until it is dropped. `ready` ends with true once the caches are synced; while there is
+/// a `complaint`, the process is not ready.
 ///
 /// # Errors
 /// If the address cannot be listened on.
 pub async fn run(
     listen: SocketAddr,
     ready: impl Future<Output = bool> + Send + 'static,
+    complaint: impl Fn() -> Option<String> + Send + Sync + 'static,
     page: Page,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let listener = tokio::net::TcpListener::bind(listen)
@@ -28,11 +30,14 @@ pub async fn run(
     let synced = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&synced);
     let page = Arc::new(page);
+    let complaint = Arc::new(complaint);
     let readyz = async move || {
-        if synced.load(Ordering::Relaxed) {
-            (StatusCode::OK, "ok")
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "the caches are not synced yet")
+        if !synced.load(Ordering::Relaxed) {
+            return (StatusCode::SERVICE_UNAVAILABLE, "the caches are not synced yet".to_owned());
+        }
+        match complaint() {
+            None => (StatusCode::OK, "ok".to_owned()),
+            Some(words) => (StatusCode::SERVICE_UNAVAILABLE, words),
         }
     };
     let metrics = async move || ([(CONTENT_TYPE, Page::CONTENT_TYPE)], page.text());

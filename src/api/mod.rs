@@ -8,6 +8,7 @@ mod condition;
 mod crd;
 mod job;
 mod reason;
+mod sample;
 mod schema;
 
 pub use account::{
@@ -22,6 +23,7 @@ pub use job::{
     Submission, SubmissionRecord, TtlPolicy,
 };
 pub use reason::Reason;
+pub use sample::{INSTALL_CRDS, full_status, is_status_field};
 
 /// The API group. A change makes every stored object unreachable.
 pub const GROUP: &str = "spideriq.ai";

@@ -53,6 +53,10 @@ families! {
         "ScrapeJobs in state Held, by reason";
     UNDECODABLE: "gauge" "undecodable_jobs" ["namespace"]
         "ScrapeJobs that this release cannot read and leaves alone";
+    UNKEPT: "gauge" "unkept_fields" ["kind"]
+        "Fields that the cluster's CRD would drop from a status; above 0 nothing is submitted or written, and the operator is not ready";
+    UNRECORDED: "gauge" "unrecorded_jobs" []
+        "Accepted jobs whose ids the API server does not take; this process alone knows them, an event and the log name them";
     LEADER: "gauge" "leader" []
         "1 while this process works, 0 while it stands by; the sum over all replicas is 1, or 0 during a take-over";
     BUILD: "gauge" "build" ["version"]

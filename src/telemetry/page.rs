@@ -15,6 +15,7 @@ use super::Metrics;
 use super::families::{
     BUDGET_LEFT, BUDGET_WAIT_SECONDS, BUDGET_WAITING, BUILD, Described, HELD, JOBS, LEADER, ORPHANED,
     PAUSE_SECONDS, PREFIX, RECONCILE_SECONDS, RECONCILES, REQUEST_SECONDS, REQUESTS, SUBMITS, UNDECODABLE,
+    UNKEPT, UNRECORDED,
 };
 
 /// What is true at the moment of a scrape.
@@ -28,6 +29,10 @@ pub struct Snapshot {
     pub held: BTreeMap<(String, &'static str), u32>,
     /// Jobs that cannot be decoded, by namespace.
     pub undecodable: BTreeMap<String, u32>,
+    /// Fields that the API server would drop, by kind.
+    pub unkept: Vec<(&'static str, usize)>,
+    /// Accepted jobs that are not recorded.
+    pub unrecorded: usize,
     /// Whether this process is the one that works.
     pub leading: bool,
 }
@@ -104,7 +109,8 @@ impl fmt::Debug for Gauges {
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Snapshot { accounts, jobs, held, undecodable, leading } = (self.now)();
+        let Snapshot { accounts, jobs, held, undecodable, unkept, unrecorded, leading } = (self.now)();
+        let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         let mut put = |family: &Described, rows: Vec<(Vec<&str>, f64)>| -> fmt::Result {
             if rows.is_empty() {
                 return Ok(());
@@ -131,8 +137,7 @@ impl Collector for Gauges {
         put(&PAUSE_SECONDS, of_accounts(&|account| account.pause_seconds))?;
         let waiting = accounts.iter().flat_map(|account| {
             account.waiting.iter().map(|(lane, count)| {
-                let count = u32::try_from(*count).unwrap_or(u32::MAX);
-                (vec![account.namespace.as_str(), account.account.as_str(), *lane], f64::from(count))
+                (vec![account.namespace.as_str(), account.account.as_str(), *lane], number(*count))
             })
         });
         put(&BUDGET_WAITING, waiting.collect())?;
@@ -151,6 +156,8 @@ impl Collector for Gauges {
         }
         let odd = undecodable.iter().map(|(namespace, count)| (vec![namespace.as_str()], f64::from(*count)));
         put(&UNDECODABLE, odd.collect())?;
+        put(&UNKEPT, unkept.iter().map(|(kind, count)| (vec![*kind], number(*count))).collect())?;
+        put(&UNRECORDED, vec![(Vec::new(), number(unrecorded))])?;
         put(&LEADER, vec![(Vec::new(), f64::from(u8::from(leading)))])?;
         put(&BUILD, vec![(vec![env!("CARGO_PKG_VERSION")], 1.0)])
     }
@@ -185,6 +192,8 @@ mod tests {
             jobs: count("Held"),
             held: count("Refused"),
             undecodable: BTreeMap::from([("team-a".to_owned(), 1)]),
+            unkept: vec![("ScrapeJob", 0)],
+            unrecorded: 0,
             leading: true,
         });
         let text = page.text();

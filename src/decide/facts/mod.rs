@@ -71,6 +71,8 @@ pub struct Marks {
     pub force_orphan: bool,
     /// Whether Argo CD, Flux or Helm owns the object: they would create it again.
     pub gitops: bool,
+    /// Size of all annotations but the intent, in bytes.
+    pub annotation_bytes: usize,
 }
 
 impl JobFacts {

@@ -2,8 +2,10 @@
 
 mod body;
 mod intent;
+mod lost;
 
 pub use body::Body;
 pub(super) use body::knows_version;
 pub(super) use intent::Fit;
 pub use intent::Intent;
+pub use lost::{restored, was_sent};
