@@ -9,7 +9,7 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 
 use super::context::Context;
-use super::context::schema::{Kind, PROVEN};
+use super::context::schema::{JUST_PROVEN, Kind, PROVEN};
 use super::observe::key;
 use crate::api::{Reason, ScrapeJob, ScrapeJobStatus};
 use crate::decide::{self, Outcome, SubmitAnswer, Verdict};
@@ -144,11 +144,7 @@ pub(super) async fn write(
         if let Some(job_id) = accepted
             && (refusals >= FOR_GOOD || error.not_kept().is_some())
         {
-            context.doubt(Kind::Job, &error).await;
-            let (verdict, job_id) = (verdict.clone(), job_id.to_owned());
-            let mut unrecorded = Accepted { job: base.clone(), verdict, job_id, tries: 0, told: false };
-            tell(context, &mut unrecorded, &error).await;
-            context.unrecorded.put(&base.uid().unwrap_or_default(), unrecorded);
+            keep(context, &base, (verdict, job_id), &error).await;
             return Err(error);
         }
         let lasts = refused.is_some() && pause < Duration::from_secs(10);
@@ -166,13 +162,33 @@ pub(super) async fn write(
         match (live.as_ref(), accepted) {
             (Some(live), Some(job_id)) if has == Some(job_id) => return Ok(live.clone()),
             (Some(live), Some(_)) if has.is_none() && takes(&base, live) => base = live.clone(),
-            (_, Some(job_id)) => return orphaned(context, &base, job_id).await,
+            (_, Some(job_id)) => {
+                // What is read while fields are dropped does not say what the object takes.
+                let namespace = base.namespace().unwrap_or_default();
+                let proven = context.prove(Kind::Job, (&namespace, &name), JUST_PROVEN).await;
+                if live.is_some()
+                    && let Err(error) = proven
+                {
+                    keep(context, &base, (verdict, job_id), &error).await;
+                    return Err(error);
+                }
+                return orphaned(context, &base, job_id).await;
+            }
             (Some(live), None) if has.is_none() && takes(&base, live) && nonce_of(live) == refused => {
                 base = live.clone();
             }
             (_, None) => return Err(error),
         }
     }
+}
+
+/// Puts an accepted job into the table of those that are not recorded.
+async fn keep(context: &Context, job: &ScrapeJob, (verdict, job_id): (&Verdict, &str), error: &WriteError) {
+    context.doubt(Kind::Job, error).await;
+    let (verdict, job_id) = (verdict.clone(), job_id.to_owned());
+    let mut accepted = Accepted { job: job.clone(), verdict, job_id, tries: 0, told: false };
+    tell(context, &mut accepted, error).await;
+    context.unrecorded.put(&job.uid().unwrap_or_default(), accepted);
 }
 
 /// Names the job while nothing else does.
@@ -198,7 +214,10 @@ pub(super) async fn again(context: &Context, job: &mut ScrapeJob) -> Option<Acti
         context.unrecorded.take(&uid);
         return None;
     }
-    if has.is_some() || !takes(&unrecorded.job, job) {
+    let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
+    let proven = context.prove(Kind::Job, (&namespace, &name), PROVEN).await;
+    // What is read while fields are dropped does not say what the object takes.
+    if proven.is_ok() && (has.is_some() || !takes(&unrecorded.job, job)) {
         context.unrecorded.take(&uid);
         // Told, it is at rest.
         let _ = orphaned(context, job, &unrecorded.job_id).await;
@@ -212,8 +231,7 @@ pub(super) async fn again(context: &Context, job: &mut ScrapeJob) -> Option<Acti
         context.memories.set(&uid, |remembered| remembered.unsaved = Some(Box::new(status)));
         return None;
     }
-    let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
-    let written = match context.prove(Kind::Job, (&namespace, &name), PROVEN).await {
+    let written = match proven {
         Ok(()) => {
             let version = job.resource_version().unwrap_or_default();
             patch_status(&context.jobs_in(&namespace), &name, &version, &recorded, &status).await
