@@ -85,10 +85,11 @@ fn intent_of(job: &ScrapeJob) -> IntentFacts {
     Intent::read(job.annotations().get(INTENT).map(String::as_str))
 }
 
-/// The status to decide on: an unknown outcome where it has lost the record of a submit.
+/// The status to decide on: an unknown outcome where it has lost the record of a submit. Where there is none at all nothing
+/// was looked at yet.
 fn recorded(job: &ScrapeJob, intent: &IntentFacts) -> ScrapeJobStatus {
-    let status = job.status.clone().unwrap_or_default();
-    restored(status, intent, (&job.uid().unwrap_or_default(), &job.spec))
+    let uid = job.uid().unwrap_or_default();
+    job.status.clone().map(|status| restored(status, intent, (&uid, &job.spec))).unwrap_or_default()
 }
 
 fn job_facts(job: &ScrapeJob) -> JobFacts {
