@@ -9,6 +9,7 @@ mod crd;
 mod job;
 mod name;
 mod reason;
+mod sample;
 mod schema;
 
 pub use account::{
@@ -24,6 +25,7 @@ pub use job::{
 };
 pub use name::{NotAName, ObjectName};
 pub use reason::Reason;
+pub use sample::{INSTALL_CRDS, full_status, is_status_field};
 
 /// The API group. A change makes every stored object unreachable.
 pub const GROUP: &str = "spideriq.ai";

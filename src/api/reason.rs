@@ -45,6 +45,7 @@ reasons! {
     WaitingForBudget: "The account's request budget is used up; the job waits for its turn.",
     RateLimited: "The service asked the account to slow down; the job waits until it may go on.",
     ServiceUnavailable: "The service cannot be reached or answers with errors; the operator keeps trying with growing delays.",
+    WriteRefused: "The API server refuses what the operator writes to the object: an admission policy or a missing right stands in the way; the message has its words. Nothing is submitted before it can be recorded. Let the operator's ServiceAccount change the object; it goes on by itself.",
     Submitting: "The submit is being sent.",
     SubmissionAmbiguous: "A submit was sent and its outcome is not known. The operator settles it where the service de-duplicates; otherwise a person decides through spec.submission.onAmbiguous.",
     Queued: "The service has accepted the job and no worker has it yet.",
@@ -72,6 +73,7 @@ reasons! {
     NotThrottled: "The service does not ask the account to slow down.",
     Orphaned: "Event: a job at the service is no longer followed or cancelled by anything here. The message names it; cancel it by hand if it is not wanted.",
     LeftRunning: "Event: the object went and its job was left running, by policy or because another object shares it.",
+    CRDOutdated: "Event: the CRDs of the cluster are not those of this release, and would lose fields of what the operator writes, so that nothing is submitted or written. Install the CRDs of this release with spideriq-operator crds | kubectl apply --server-side -f -; all goes on by itself.",
     Submitted: "Event: the service accepted the submit.",
     Adopted: "Event: an existing job of the service was taken over instead of submitting one.",
 }

@@ -26,10 +26,12 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// What keeps the process from being ready: what was reported, and that nothing is heard of the API server.
+    /// What keeps the process from being ready: what was reported, that nothing is heard of the API server, and that it
+    /// would not keep what is written.
     pub(super) fn not_ready(&self) -> impl Fn() -> Vec<String> + Send + Sync + use<> {
-        let (health, news) = (self.health.clone(), self.news.clone());
+        let (health, news, context) = (self.health.clone(), self.news.clone(), Arc::clone(&self.context));
         move || {
+            let complaint = context.get().and_then(|context| context.complaint());
             let resource = match health.role() {
                 Role::Starting => None,
                 Role::StandingBy => Some(LEASES),
@@ -39,7 +41,7 @@ impl Seen {
             let silence = silent.map(|resource| {
                 format!("the API server has told nothing of {resource} for {} s", NEWS_WITHIN.as_secs())
             });
-            [health.not_ready(), silence.into_iter().collect()].concat()
+            [health.not_ready(), silence.into_iter().chain(complaint).collect()].concat()
         }
     }
 

@@ -7,6 +7,7 @@ mod act;
 mod context;
 mod jobs;
 mod observe;
+mod record;
 mod watch;
 
 pub use accounts::run as run_accounts;

@@ -24,12 +24,19 @@ type Changes<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
 /// Objects in one page of a list: what a page needs at once stays with the process.
 const PAGE: u32 = 100;
 
+/// The annotation in which `kubectl apply` keeps a copy of the object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Stands in the cache for what was dropped of the annotations: its size in bytes, which counts against their bound.
+pub(super) const DROPPED: &str = "spideriq.ai/dropped-annotation-bytes";
+
 /// Drops what nobody reads, so that it is not kept for every object.
 fn slim(object: &mut impl Resource) {
     let meta = object.meta_mut();
     meta.managed_fields = None;
-    if let Some(annotations) = &mut meta.annotations {
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    if let Some(annotations) = &mut meta.annotations
+        && let Some(copy) = annotations.remove(LAST_APPLIED)
+    {
+        annotations.insert(DROPPED.to_owned(), (LAST_APPLIED.len() + copy.len()).to_string());
     }
 }
 

@@ -21,7 +21,7 @@ pub use plan::{
     Accepted, Again, Attempt, CancelOutcome, Candidate, Cap, Details, Event, Freshness, Listed, LookUp,
     Outcome, Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome, Summary, Verdict,
 };
-pub use record::{Body, Intent, as_stored};
+pub use record::{Body, Intent, as_stored, restored, was_sent};
 pub use settle::{REJECTED_GRACE, settle};
 
 use crate::api::State;

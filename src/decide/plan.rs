@@ -124,6 +124,8 @@ pub enum Outcome {
     Done,
     /// A write found that the object had changed: look again, live, and decide anew.
     Lost,
+    /// The API server refuses the write, again and again; its words.
+    WriteRefused(String),
     /// The process is about to stop, and the effect was not begun.
     Stopping,
     /// The process is about to stop: the record of an attempt was written and its request was not sent. What was

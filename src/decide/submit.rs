@@ -12,6 +12,10 @@ use super::plan::{Attempt, Cap, LookUp, Plan, Standing};
 use super::record::{Fit, Intent, Recorded, knows_version};
 use crate::api::{AccountKind, OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
 
+/// The most bytes that Kubernetes lets all annotations of an object have.
+const ANNOTATIONS_MAX: usize = 256 * 1024;
+/// The most bytes of it that an intent takes, with every name in it at its longest.
+const LONGEST_INTENT: usize = 2048;
 /// How long this process must have seen a nonce before it takes the outcome as unknown: longer than any request
 /// that another process may still have under way (5 s to begin, 8 s to run, and a margin).
 const SETTLE: Duration = Duration::from_secs(18);
@@ -42,6 +46,13 @@ pub(super) fn next(o: &Observed) -> Plan {
         let message = format!(
             "the payload has {} bytes and may have {PAYLOAD_MAX} (256 KiB); create another ScrapeJob with less",
             body.payload_bytes()
+        );
+        return Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, message));
+    }
+    if o.job.marks.annotation_bytes.saturating_add(LONGEST_INTENT) > ANNOTATIONS_MAX {
+        let message = format!(
+            "the annotations have {} bytes, which leaves no room for the operator's own among the {ANNOTATIONS_MAX} (256 KiB) that Kubernetes allows; kubectl apply keeps a copy of the payload in one: create another ScrapeJob with less, or with kubectl apply --server-side",
+            o.job.marks.annotation_bytes
         );
         return Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, message));
     }
@@ -226,7 +237,8 @@ fn attempt(
         origin: None,
         body_hash: Some(body_hash),
         nonce: Some(o.nonce.clone()),
-        attempt: Some(before.attempt.unwrap_or(0).saturating_add(1)),
+        // What was sent was tried at least once.
+        attempt: Some(before.attempt.unwrap_or(i32::from(before.nonce.is_some())).saturating_add(1)),
         started_at: Some(Time(started_at)),
         endpoint: Some(account.endpoint.clone()),
         client_id: account.client_id.clone(),

@@ -22,7 +22,7 @@ fn copy(from: &Path, to: &Path) {
         if entry.path().is_dir() {
             copy(&entry.path(), &into)
         } else {
-            drop(fs::copy(entry.path(), into).unwrap())
+            fs::copy(entry.path(), into).unwrap();
         }
     }
 }

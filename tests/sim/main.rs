@@ -24,5 +24,6 @@ mod scenario;
 mod service;
 mod store;
 mod strays;
+mod trimmed;
 mod troubles;
 mod watches;

@@ -199,7 +199,7 @@ pub struct AccountRef {
 }
 
 /// Kind of the account. ScrapeAccount (default): one of the job's own namespace. ClusterScrapeAccount: one that is offered to many namespaces.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
 pub enum AccountKind {
     /// An account of the job's own namespace.
     #[default]

@@ -334,9 +334,11 @@ impl State {
 }
 
 impl ScrapeJobStatus {
-    /// Whether the operator has written this status; the schema's default has generation -1.
+    /// Whether the operator has written this status; the schema's default has generation -1. Where the generation is
+    /// gone, because an older CRD dropped it, what nobody else writes tells.
     pub fn is_written(&self) -> bool {
-        self.observed_generation.is_some_and(|generation| generation >= 0)
+        self.observed_generation
+            .map_or_else(|| self.submission.is_some() || self.job_id.is_some(), |generation| generation >= 0)
     }
 
     /// The run that the status speaks of; a left-out runID is the run "".

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use kube::core::DeserializeGuard;
+use kube::core::object::HasStatus;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
@@ -15,7 +16,14 @@ use crate::controller::context::Context;
 
 /// A kind of accounts.
 pub(super) trait Account:
-    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+    Resource<DynamicType = ()>
+    + HasStatus<Status = ScrapeAccountStatus>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
 {
     /// Its name.
     const KIND: AccountKind;
@@ -28,9 +36,6 @@ pub(super) trait Account:
 
     /// What both kinds are told.
     fn spec(&self) -> &ScrapeAccountSpec;
-
-    /// What both kinds tell.
-    fn status(&self) -> Option<&ScrapeAccountStatus>;
 }
 
 impl Account for ScrapeAccount {
@@ -47,10 +52,6 @@ impl Account for ScrapeAccount {
     fn spec(&self) -> &ScrapeAccountSpec {
         &self.spec
     }
-
-    fn status(&self) -> Option<&ScrapeAccountStatus> {
-        self.status.as_ref()
-    }
 }
 
 impl Account for ClusterScrapeAccount {
@@ -66,10 +67,6 @@ impl Account for ClusterScrapeAccount {
 
     fn spec(&self) -> &ScrapeAccountSpec {
         &self.spec.account
-    }
-
-    fn status(&self) -> Option<&ScrapeAccountStatus> {
-        self.status.as_ref()
     }
 }
 

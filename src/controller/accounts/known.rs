@@ -10,6 +10,7 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use tokio::sync::{Notify, watch};
 
+use super::kind::key_of;
 use crate::account::AccountKey;
 use crate::api::{
     AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, ObjectName, ScrapeAccount, ScrapeAccountSpec,
@@ -129,6 +130,19 @@ impl Known {
 
     pub(super) fn cluster(&self) -> Option<Store<Cached<ClusterScrapeAccount>>> {
         self.cluster.clone()
+    }
+
+    /// The accounts of a kind, in no order.
+    pub(in crate::controller) fn of_kind(&self, kind: AccountKind) -> Vec<AccountKey> {
+        match kind {
+            AccountKind::ScrapeAccount => {
+                self.own().state().iter().map(|account| key_of(&**account)).collect()
+            }
+            AccountKind::ClusterScrapeAccount => {
+                let cached = self.cluster().map(|cluster| cluster.state()).unwrap_or_default();
+                cached.iter().map(|account| key_of(&**account)).collect()
+            }
+        }
     }
 
     pub(super) fn namespaces(&self) -> Store<CachedNamespace> {

@@ -27,6 +27,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use self::kind::{Account, Subject, key_of};
 use self::open::open;
 use super::context::Context;
+use super::context::schema::{Kind, PROVEN};
 use super::context::tally;
 use super::watch;
 use crate::account::AccountKey;
@@ -269,9 +270,20 @@ async fn reconcile<K: Account>(
     if let Some(status) = account_status(&facts, &recorded, subject.generation, now) {
         let api = K::api(&context.client, &key.namespace);
         let version = account.resource_version().unwrap_or_default();
-        patch_account_status(&api, &key.name, &version, &recorded, &status)
-            .await
-            .inspect_err(|_| context.metrics.reconciled(kind, "retried", begun.elapsed()))?;
+        let schema = Kind::Account(K::KIND);
+        let written = match context.prove(schema, (&key.namespace, &key.name), PROVEN).await {
+            Ok(()) => patch_account_status(&api, &key.name, &version, &recorded, &status).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            context.metrics.reconciled(kind, "retried", begun.elapsed());
+            if error.not_kept().is_some() {
+                // It is told when that is mended.
+                context.doubt(schema, &error).await;
+                return Ok(Action::requeue(RETRY_UNKNOWN));
+            }
+            return Err(error);
+        }
         context.publish(&account.object_ref(&()), &transition(&recorded, &status)).await;
         result = "written";
     }

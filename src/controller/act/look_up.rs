@@ -12,7 +12,7 @@ use super::super::context::Context;
 use super::super::observe::{facts, key};
 use crate::account::Session;
 use crate::api::{INTENT, ScrapeJob};
-use crate::decide::{Candidate, Intent, IntentFacts, Listed, Trouble};
+use crate::decide::{Candidate, Intent, IntentFacts, Listed, Trouble, was_sent};
 use crate::spideriq::budget::{Lane, Permit};
 use crate::spideriq::{ListRow, PAGE};
 
@@ -50,10 +50,7 @@ pub(super) async fn candidates(
         statuses().filter_map(|status| status.job_id.as_deref()).chain(earlier).collect();
     // Two unknown submits of one type may each take the same job for its own.
     let contested = others().any(|other| {
-        let unknown = other.status.as_ref().is_some_and(|status| {
-            let sent = status.submission.as_ref().is_some_and(|record| record.nonce.is_some());
-            sent && status.job_id.is_none()
-        });
+        let unknown = other.status.as_ref().is_some_and(was_sent);
         unknown && other.uid() != job.uid() && other.spec.type_ == job.spec.type_
     });
     let fits = |row: &ListRow| row.type_.is_none() || row.type_ == job.spec.type_;

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use self::look_up::{MOST_PAGES, candidates};
 use super::context::Context;
 use super::observe::{Seen, facts, job_id, key};
+use super::record::{Part, is_refused_for_good, was_taken};
 use crate::account::Session;
 use crate::api::{FINALIZER, INTENT, ScrapeJob};
 use crate::decide::{Event, Intent, Observed, Outcome, Plan, Waiting};
@@ -128,7 +129,7 @@ async fn expire(context: &Context, job: &ScrapeJob) -> Acted {
         }
         Err(error) => {
             tracing::info!(job = key(job), %error, "an object was not deleted; looking again");
-            Outcome::Lost.into()
+            not_written(context, job, (Part::Object, &error)).await
         }
     }
 }
@@ -160,7 +161,7 @@ async fn protect(context: &Context, job: &ScrapeJob, intent: Option<&Intent>) ->
     if let Some(intent) = intent {
         metadata.insert("annotations".to_owned(), json!({INTENT: annotation(intent)}));
     }
-    written(fenced(context, job, metadata).await)
+    written(context, job, fenced(context, job, metadata).await).await
 }
 
 /// Tells people what a run leaves behind at the service, before anything here forgets it: says whether they could be
@@ -189,7 +190,7 @@ async fn release(context: &Context, job: &ScrapeJob, (event, o): (Option<&Event>
         let value = intent.map_or(Value::Null, |intent| annotation(&intent).into());
         metadata.insert("annotations".to_owned(), json!({INTENT: value}));
     }
-    written(fenced(context, job, metadata).await)
+    written(context, job, fenced(context, job, metadata).await).await
 }
 
 /// A metadata write preconditioned on exactly this object.
@@ -199,11 +200,13 @@ pub(in crate::controller) async fn fenced(
     metadata: Map<String, Value>,
 ) -> Result<ScrapeJob, WriteError> {
     let (uid, version) = (job.uid().unwrap_or_default(), job.resource_version().unwrap_or_default());
+    // While its deletion is decided nothing is left to be kept.
+    let recorded = job.status.as_ref().filter(|_| job.metadata.deletion_timestamp.is_none());
     patch_metadata(
         &context.jobs_in(&job.namespace().unwrap_or_default()),
         &job.name_any(),
         (&uid, &version),
-        metadata,
+        (metadata, recorded),
     )
     .await
 }
@@ -213,12 +216,23 @@ pub(in crate::controller) fn annotation(intent: &Intent) -> String {
     serde_json::to_string(intent).unwrap_or_default()
 }
 
-fn written(result: Result<ScrapeJob, WriteError>) -> Acted {
+async fn written(context: &Context, job: &ScrapeJob, result: Result<ScrapeJob, WriteError>) -> Acted {
     match result {
-        Ok(job) => Acted { outcome: Outcome::Done, job: Some(job) },
+        Ok(written) => {
+            was_taken(context, job, Part::Object);
+            Acted { outcome: Outcome::Done, job: Some(written) }
+        }
         Err(error) => {
-            tracing::info!(%error, "a write was not carried out; looking again");
-            Outcome::Lost.into()
+            tracing::info!(job = key(job), %error, "a write was not carried out; looking again");
+            not_written(context, job, (Part::Object, &error)).await
         }
     }
+}
+
+/// What a write comes to that was not carried out: another look, or, where it is refused for good, words for people.
+async fn not_written(context: &Context, job: &ScrapeJob, (part, error): (Part, &WriteError)) -> Acted {
+    if is_refused_for_good(context, job, (part, error)).await {
+        return Outcome::WriteRefused(error.to_string()).into();
+    }
+    Outcome::Lost.into()
 }

@@ -11,9 +11,11 @@ use kube::ResourceExt;
 use serde_json::{Map, json};
 
 use super::super::context::Context;
+use super::super::context::schema::{JUST_PROVEN, Kind};
 use super::super::observe::{facts, key, requested};
+use super::super::record::{Part, was_taken};
 use super::look_up::candidates;
-use super::{Acted, annotation, fenced, finalizers, turn};
+use super::{Acted, annotation, fenced, finalizers, not_written, turn};
 use crate::account::{AccountKey, Session};
 use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, SubmissionRecord};
 use crate::decide::{
@@ -56,13 +58,19 @@ pub(super) async fn submit(
         Ok(permit) => permit,
         Err(waiting) => return Outcome::NotYet(waiting).into(),
     };
+    let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
+    if let Err(error) = context.prove(Kind::Job, (&namespace, &name), JUST_PROVEN).await {
+        tracing::info!(job = key(job), %error, "a submit was not begun; looking again");
+        return Outcome::Lost.into();
+    }
     if context.is_stopping() {
         return Outcome::Stopping.into();
     }
     let intended = match intend(context, job, attempt).await {
         Ok(intended) => intended,
-        Err(error) => return lost(job, &error),
+        Err(error) => return not_begun(context, job, (Part::Object, &error)).await,
     };
+    was_taken(context, job, Part::Object);
     // After the first write: from here the request goes out within `BEGIN_WITHIN`, or not at all.
     if context.is_stopping() {
         return Outcome::Stopping.into();
@@ -72,7 +80,7 @@ pub(super) async fn submit(
         Ok(recorded) => recorded,
         Err(error) => {
             context.memories.never_sent(&job.uid().unwrap_or_default(), nonces);
-            return lost(job, &error);
+            return not_begun(context, job, (Part::Status, &error)).await;
         }
     };
     if context.stops_within(SUBMIT_TIME) {
@@ -132,7 +140,10 @@ async fn record(
         match patch_status(&jobs, &name, &version, &recorded, &status).await {
             Ok(written) if sent_at.elapsed() < BEGIN_WITHIN => return Ok((written, record)),
             Ok(written) => base = written,
-            Err(WriteError::Forbidden(why)) => return Err(WriteError::Forbidden(why)),
+            // To try it again at once would not help.
+            Err(error @ (WriteError::Refused(_) | WriteError::UnknownFields(_) | WriteError::Dropped(_))) => {
+                return Err(error);
+            }
             Err(error) => {
                 last = error;
                 let live = tokio::time::timeout(BEGIN_WITHIN, jobs.get(&name)).await;
@@ -250,9 +261,9 @@ fn outcome_word(said: &Said) -> &'static str {
     }
 }
 
-fn lost(job: &ScrapeJob, error: &WriteError) -> Acted {
+async fn not_begun(context: &Context, job: &ScrapeJob, (part, error): (Part, &WriteError)) -> Acted {
     tracing::info!(job = key(job), %error, "a submit was not begun; looking again");
-    Outcome::Lost.into()
+    not_written(context, job, (part, error)).await
 }
 
 /// A random word that names one attempt.

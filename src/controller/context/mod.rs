@@ -2,6 +2,7 @@
 
 mod events;
 pub(super) mod memory;
+pub(super) mod schema;
 pub(super) mod tally;
 
 use std::sync::Arc;
@@ -12,10 +13,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use memory::Memories;
+use schema::Schema;
 use tally::Tallies;
 
 use super::accounts::{Known, Woken, takes_default};
 use super::act::Exclusive;
+use super::record::Unrecorded;
 use crate::account::{AccountKey, Accounts, SecretWatches};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, Reason, ScrapeJob, State};
 use crate::clock::Clock;
@@ -74,6 +77,8 @@ pub struct Context {
     pub(super) memories: Memories,
     pub(super) exclusive: Exclusive,
     pub(super) tallies: Tallies,
+    pub(super) schema: Schema,
+    pub(super) unrecorded: Unrecorded,
 }
 
 impl Context {
@@ -102,6 +107,8 @@ impl Context {
             memories: Memories::default(),
             exclusive: Exclusive::default(),
             tallies: Tallies::default(),
+            schema: Schema::default(),
+            unrecorded: Unrecorded::default(),
         }
     }
 
@@ -200,6 +207,11 @@ impl Context {
         jobs
     }
 
+    /// Why nothing is written, where the API server would not keep it.
+    pub fn complaint(&self) -> Option<String> {
+        self.schema.complaint()
+    }
+
     /// What a scrape is told of the moment.
     pub fn snapshot(&self) -> Snapshot {
         let now = self.clock.now();
@@ -214,7 +226,13 @@ impl Context {
             }
         });
         let leading = self.leads();
-        let mut snapshot = Snapshot { accounts: accounts.collect(), leading, ..Snapshot::default() };
+        let mut snapshot = Snapshot {
+            accounts: accounts.collect(),
+            leading,
+            unkept: self.schema.missing(),
+            unrecorded: self.unrecorded.len(),
+            ..Snapshot::default()
+        };
         for (kind, namespace) in self.known.misnamed() {
             *snapshot.misnamed.entry((namespace, kind.as_str())).or_default() += 1;
         }

@@ -73,6 +73,8 @@ pub struct Marks {
     pub force_orphan: bool,
     /// The program that applies the object, and would create it again.
     pub applied_by: Option<&'static str>,
+    /// Size of all annotations but the intent, in bytes.
+    pub annotation_bytes: usize,
 }
 
 impl JobFacts {

@@ -2,10 +2,12 @@
 
 mod body;
 mod intent;
+mod lost;
 mod number;
 
 pub use body::Body;
 pub(super) use body::{Recorded, knows_version};
 pub(super) use intent::Fit;
 pub use intent::Intent;
+pub use lost::{restored, was_sent};
 pub use number::as_stored;

@@ -43,6 +43,7 @@ pub fn settle(o: &Observed, plan: &Plan, outcome: &Outcome) -> Verdict {
     match outcome {
         Outcome::Done => s.done(plan),
         Outcome::Lost => s.leave(Again::Live),
+        Outcome::WriteRefused(words) => s.write_refused(plan, words),
         Outcome::Stopping => s.leave(Again::OnChange),
         Outcome::Unsent(before) => s.unsent(before.as_deref()),
         Outcome::NotYet(waiting) => s.not_yet(plan, waiting),
@@ -54,7 +55,9 @@ pub fn settle(o: &Observed, plan: &Plan, outcome: &Outcome) -> Verdict {
         Outcome::Summary(summary) => s.summarised(summary),
         Outcome::Cancel(cancel) => s.cancelled(cancel),
     }
-    s.finish(matches!(outcome, Outcome::NotYet(_) | Outcome::Lost | Outcome::Stopping))
+    let undone =
+        matches!(outcome, Outcome::NotYet(_) | Outcome::Lost | Outcome::WriteRefused(_) | Outcome::Stopping);
+    s.finish(undone)
 }
 
 /// A verdict in the making.

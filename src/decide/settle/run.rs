@@ -125,9 +125,10 @@ fn run_of(status: &ScrapeJobStatus, o: &Observed) -> Run {
     }
 }
 
-/// Whether a run of this name was used before.
+/// Whether a run of this name was used before. Either list alone says so: the other one may have been lost.
 pub(in crate::decide) fn was_used(status: &ScrapeJobStatus, run: &str) -> bool {
-    status.used_run_ids.contains(&short_hash(run))
+    let earlier = || status.history.iter().any(|known| known.run_id.as_deref().unwrap_or_default() == run);
+    status.used_run_ids.contains(&short_hash(run)) || earlier()
 }
 
 /// A used runID waits for a person: what is paid for once is not submitted again.
