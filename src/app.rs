@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tower::util::MapResponseLayer;
 
 use crate::account::{Accounts, Channels, SecretWatches};
-use crate::api::{ClusterScrapeAccount, ScrapeAccount, ScrapeJob};
+use crate::api::{ClusterScrapeAccount, ScrapeAccount, ScrapeJob, Stored};
 use crate::clock::Clock;
 use crate::controller::{self, Options, Stopping};
 use crate::leader::{Candidate, Election, Leadership, Standing};
@@ -56,11 +56,11 @@ pub async fn run(options: Options, listen: SocketAddr, election: Option<Election
     check::<ScrapeAccount>(&client, &options, "scrapeaccounts.spideriq.ai").await?;
     if options.namespaces.is_empty() {
         ask(
-            Api::<PartialObjectMeta<ClusterScrapeAccount>>::all(client.clone()),
+            Api::<Stored<PartialObjectMeta<ClusterScrapeAccount>>>::all(client.clone()),
             "clusterscrapeaccounts.spideriq.ai",
         )
         .await?;
-        ask(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), "namespaces").await?;
+        ask(Api::<Stored<PartialObjectMeta<Namespace>>>::all(client.clone()), "namespaces").await?;
     }
 
     let metrics = Metrics::default();
@@ -259,13 +259,9 @@ impl Drop for Operator {
 /// Asks for one object of a kind, so that what is missing is said in one sentence instead of a stream of errors.
 async fn check<K>(client: &Client, options: &Options, plural: &str) -> anyhow::Result<()>
 where
-    K: kube::Resource<Scope = kube::core::NamespaceResourceScope>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned,
-    K::DynamicType: Default,
+    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + Clone + std::fmt::Debug,
 {
-    let apis: Vec<Api<PartialObjectMeta<K>>> = if options.namespaces.is_empty() {
+    let apis: Vec<Api<Stored<PartialObjectMeta<K>>>> = if options.namespaces.is_empty() {
         vec![Api::all(client.clone())]
     } else {
         options.namespaces.iter().map(|name| Api::namespaced(client.clone(), name)).collect()
@@ -276,12 +272,11 @@ where
     Ok(())
 }
 
-async fn ask<K>(api: Api<PartialObjectMeta<K>>, plural: &str) -> anyhow::Result<()>
+async fn ask<K>(api: Api<Stored<PartialObjectMeta<K>>>, plural: &str) -> anyhow::Result<()>
 where
-    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
-    K::DynamicType: Default,
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug,
 {
-    let answer = tokio::time::timeout(ANSWER_WITHIN, api.list_metadata(&ListParams::default().limit(1)))
+    let answer = tokio::time::timeout(ANSWER_WITHIN, api.list(&ListParams::default().limit(1)))
         .await
         .context("the API server did not answer in time; check KUBECONFIG and the network")?;
     said(plural, answer)

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::AccountKey;
+use crate::api::Stored;
 
 /// The watches of the Secrets in use.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl SecretWatches {
         if watches.get(account).is_some_and(|(name, _)| name == secret) {
             return;
         }
-        let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), namespace);
+        let api: Api<Stored<PartialObjectMeta<Secret>>> = Api::namespaced(client.clone(), namespace);
         let config = watcher::Config::default().fields(&format!("metadata.name={secret}"));
         let (key, accounts) = (account.clone(), self.accounts.clone());
         let task = tokio::spawn(async move {

@@ -9,6 +9,7 @@ mod crd;
 mod job;
 mod reason;
 mod schema;
+mod stored;
 
 pub use account::{
     AccountConditionType, AccountJobs, ClusterScrapeAccount, ClusterScrapeAccountSpec, Limits, ScrapeAccount,
@@ -19,9 +20,10 @@ pub use crd::{crds, to_yaml};
 pub use job::{
     AccountKind, AccountRef, CancelReason, Credential, DeletionPolicy, JobAccount, OnAmbiguous, OnCacheHit,
     Origin, Payload, Poll, ReadyWhen, Remote, Results, Run, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, State,
-    Submission, SubmissionRecord, TtlPolicy,
+    Submission, SubmissionRecord, TtlPolicy, Unfit,
 };
 pub use reason::Reason;
+pub use stored::{Readable, Stored, StoredJob};
 
 /// The API group. A change makes every stored object unreachable.
 pub const GROUP: &str = "spideriq.ai";

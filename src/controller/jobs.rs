@@ -8,7 +8,7 @@ use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -59,40 +59,32 @@ fn watched(
     context: &Arc<Context>,
     writer: Writer<CachedJob>,
 ) -> impl futures::Stream<Item = Result<CachedJob, watcher::Error>> + Send + use<> {
-    let watched = watch::watch::<CachedJob>(context.apis(), context.jobs.clone());
+    let watched = watch::watch_jobs(context.apis(), context.jobs.clone(), &context.replies);
     let context = Arc::clone(context);
     let noted = watched.reflect(writer).inspect_ok(move |event| match event {
         watcher::Event::Delete(job) => forget(&context, job),
         watcher::Event::Apply(job) => {
-            if let Ok(job) = &job.0 {
-                tally::changed(&context, context.account_of(job));
-            }
+            tally::changed(&context, context.account_of(job));
         }
         watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone => {}
     });
     noted.touched_objects()
 }
 
-fn key_of(job: &CachedJob) -> String {
-    format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any())
-}
-
 /// Forgets what this process holds for an object that is gone.
 fn forget(context: &Arc<Context>, job: &CachedJob) {
-    let key = key_of(job);
+    let key = key(job);
     if let Some(line) = context.memories.forget(&job.uid().unwrap_or_default()).line {
         line.forget(&key);
     }
     for session in context.accounts.sessions() {
         session.polling(|poller| poller.unfollow(&key));
     }
-    if let Ok(job) = &job.0 {
-        let account = context.account_of(job);
-        if context.accounts.keeps(&account) && context.jobs_of(&account).is_empty() {
-            context.accounts.let_go(&account);
-        }
-        tally::changed(context, account);
+    let account = context.account_of(job);
+    if context.accounts.keeps(&account) && context.jobs_of(&account).is_empty() {
+        context.accounts.let_go(&account);
     }
+    tally::changed(context, account);
 }
 
 /// Looks at one object. One that was seen to go meanwhile is forgotten once more: what was learnt of it since would stay
@@ -116,6 +108,7 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     let begun = context.clock.instant();
     let Some(job) = fresh(context, cached).await? else { return Ok(Action::await_change()) };
     let uid = job.uid().unwrap_or_default();
+    tell_faults(context, &job);
     // IO, reads only
     let Some(seen) = observe(context, &job, context.memories.get(&uid), nonce()).await? else {
         return Ok(Action::requeue(OPENS_WITHIN));
@@ -166,22 +159,34 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
 }
 
 /// The object to decide on: from the cache, or live where the cache is known to be behind our own last write.
-async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<ScrapeJob>, WriteError> {
+async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<CachedJob>, WriteError> {
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
     let remembered = context.memories.get(&cached.uid().unwrap_or_default());
     let version: Option<u64> = cached.resource_version().and_then(|version| version.parse().ok());
     let stale = remembered.written.is_some_and(|written| version.is_none_or(|version| version < written));
     if stale || remembered.live {
-        let live = answered(context.jobs_in(&namespace).get_opt(&name)).await?;
+        let jobs: Api<CachedJob> = context.jobs_in(&namespace);
+        let _room = context.replies.room(cached.bytes).await;
+        let live = answered(jobs.get_opt(&name)).await?;
         // One that was made anew comes by the watch.
         return Ok(live.filter(|live| live.uid() == cached.uid()));
     }
-    match &cached.0 {
-        Ok(job) => Ok(Some(job.clone())),
-        Err(error) => {
-            tracing::error!(job = format!("{namespace}/{name}"), %error, "a ScrapeJob cannot be decoded and is left alone");
-            Ok(None)
+    Ok(Some(cached.clone()))
+}
+
+/// Says once of each object what of it cannot be read.
+fn tell_faults(context: &Context, job: &CachedJob) {
+    let words = Some(job.faults.words()).filter(|_| !job.faults.is_none());
+    let uid = job.uid().unwrap_or_default();
+    if context.memories.get(&uid).faults != words {
+        if let Some(words) = &words {
+            tracing::error!(
+                job = key(job),
+                words,
+                "a ScrapeJob cannot be read whole; is the operator as new as the CRDs?"
+            );
         }
+        context.memories.set(&uid, |remembered| remembered.faults = words);
     }
 }
 
@@ -189,10 +194,10 @@ async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<ScrapeJob
 /// else. A refusal is written again, too: were it lost, nobody could tell it from an unknown outcome.
 async fn write(
     context: &Context,
-    job: &ScrapeJob,
+    job: &CachedJob,
     verdict: &Verdict,
     outcome: &Outcome,
-) -> Result<ScrapeJob, WriteError> {
+) -> Result<CachedJob, WriteError> {
     let submit = if let Outcome::Submit(submit) = outcome { Some(submit) } else { None };
     let (accepted, refused) = match submit.map(|submit| (&submit.answer, &submit.record)) {
         Some((SubmitAnswer::Accepted(accepted), _)) => (Some(accepted.job_id.as_str()), None),
@@ -205,9 +210,12 @@ async fn write(
         let recorded = base.status.clone().unwrap_or_default();
         let Some(status) = status_of(context, &base, &recorded, verdict) else { return Ok(base) };
         let version = base.resource_version().unwrap_or_default();
-        let jobs = context.jobs_in(&base.namespace().unwrap_or_default());
+        let jobs: Api<CachedJob> = context.jobs_in(&base.namespace().unwrap_or_default());
         let name = base.name_any();
-        let error = match patch_status(&jobs, &name, &version, &recorded, &status).await {
+        let room = context.replies.room(base.bytes).await;
+        let patched = patch_status(&jobs, &name, &version, &recorded, &status).await;
+        drop(room);
+        let error = match patched {
             Ok(written) => return Ok(written),
             Err(error) => error,
         };
@@ -218,7 +226,10 @@ async fn write(
         tracing::warn!(job = key(&base), job_id = accepted, %error, "what came of a submit is not recorded yet; trying until it is");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(10));
-        let live = match answered(jobs.get_opt(&name)).await {
+        let room = context.replies.room(base.bytes).await;
+        let live = answered(jobs.get_opt(&name)).await;
+        drop(room);
+        let live = match live {
             Ok(live) => live.filter(|live| live.uid() == base.uid()),
             Err(_) => continue,
         };
@@ -248,7 +259,7 @@ fn takes(submitted: &ScrapeJob, live: &ScrapeJob) -> bool {
 }
 
 /// The object went, or has another job or run: somebody has to be told about ours.
-async fn orphaned(context: &Context, job: &ScrapeJob, job_id: &str) -> Result<ScrapeJob, WriteError> {
+async fn orphaned(context: &Context, job: &CachedJob, job_id: &str) -> Result<CachedJob, WriteError> {
     let note = format!(
         "job {job_id} was accepted for this object, which no longer takes it; cancel it at the service if it is not wanted"
     );
@@ -272,7 +283,7 @@ fn status_of(
     (!recorded.is_written() || !same_meaning(&status, recorded)).then_some(status)
 }
 
-fn remember(context: &Context, uid: &str, verdict: &Verdict, outcome: &Outcome, written: Option<&ScrapeJob>) {
+fn remember(context: &Context, uid: &str, verdict: &Verdict, outcome: &Outcome, written: Option<&CachedJob>) {
     context.memories.set(uid, |remembered| {
         remembered.memory = verdict.memory.clone();
         if let Outcome::Submit(submit) = outcome {

@@ -25,9 +25,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// The next step of a job that is submitted by us and not accepted.
 pub(super) fn next(o: &Observed) -> Plan {
-    let Some(body) = &o.job.body else {
-        return held(Reason::InvalidPayload, "spec has no payload to submit; add spec.payload");
-    };
     if let Some(record) = unknown_submission(o) {
         return settle_unknown(o, &record);
     }
@@ -37,6 +34,12 @@ pub(super) fn next(o: &Observed) -> Plan {
             "the annotation spideriq.ai/submission cannot be read, so an earlier submit cannot be ruled out; remove the annotation to submit",
         );
     }
+    if let Some(why) = &o.job.unfit {
+        return Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, why.clone()));
+    }
+    let Some(body) = &o.job.body else {
+        return held(Reason::InvalidPayload, "spec has no payload to submit; add spec.payload");
+    };
     if body.payload_bytes() > PAYLOAD_MAX {
         let message = format!(
             "the payload has {} bytes and may have {PAYLOAD_MAX} (256 KiB); create another ScrapeJob with less",
@@ -198,6 +201,7 @@ pub(super) fn told_by(intent: &Intent) -> SubmissionRecord {
     SubmissionRecord {
         origin: None,
         body_hash: Some(intent.body_hash.clone()),
+        payload_hash: None,
         nonce: Some(intent.nonce.clone()),
         attempt: Some(1),
         started_at: Some(Time(intent.time)),
@@ -223,6 +227,7 @@ fn attempt(o: &Observed, account: &AccountUse, before: &SubmissionRecord, resubm
     let record = SubmissionRecord {
         origin: None,
         body_hash: Some(body.hash.clone()),
+        payload_hash: Some(body.payload_hash.clone()),
         nonce: Some(o.nonce.clone()),
         attempt: Some(before.attempt.unwrap_or(0).saturating_add(1)),
         started_at: Some(Time(started_at)),
@@ -237,7 +242,6 @@ fn attempt(o: &Observed, account: &AccountUse, before: &SubmissionRecord, resubm
         record,
         before: (!unsent).then(|| Box::new(before.clone())),
         type_,
-        body: body.json.clone(),
         cap: match o.owed_look() {
             _ if !account.spend_cap => Cap::Open,
             None => Cap::Reached,
@@ -295,6 +299,9 @@ fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
             Reason::SubmissionAmbiguous,
             "the recorded submit was made by another release whose body hash this one cannot make; set spec.submission.onAmbiguous or run that release",
         );
+    }
+    if o.job.unfit.is_some() {
+        return Plan::LookUp(LookUp::ToHold);
     }
     if o.job.body.as_ref().map(|body| body.hash.as_str()) != Some(recorded) {
         return held(
@@ -363,9 +370,7 @@ pub(super) fn repeatable(o: &Observed, record: &SubmissionRecord) -> bool {
 fn deduplicates(o: &Observed) -> bool {
     match o.job.spec.type_.as_deref() {
         Some("spiderSite" | "spiderVerify" | "spiderPeople" | "spiderCompanyData" | "spiderVideo") => true,
-        Some("spiderMaps") => {
-            !o.job.spec.payload.as_ref().is_some_and(|payload| payload.contains_key("workflow"))
-        }
+        Some("spiderMaps") => o.job.body.as_ref().is_some_and(|body| !body.workflow),
         Some(_) | None => false,
     }
 }

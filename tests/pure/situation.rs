@@ -8,8 +8,8 @@ use spideriq_operator::api::{
     AccountKind, Credential, Origin, Reason, Remote, ScrapeJobSpec, ScrapeJobStatus, State, SubmissionRecord,
 };
 use spideriq_operator::decide::{
-    AccountFacts, AccountUse, Body, Freshness, IntentFacts, JobFacts, Marks, Memory, Observed, Outcome, Plan,
-    RemoteJob, RemoteState, Standing, Verdict, Watched, next, settle,
+    AccountFacts, AccountUse, Faults, Freshness, IntentFacts, JobFacts, KeptBody, Marks, Memory, Observed,
+    Outcome, Plan, RemoteJob, RemoteState, Standing, Verdict, Watched, next, settle,
 };
 use spideriq_operator::status::{compute, same_meaning};
 
@@ -26,7 +26,7 @@ pub fn ago(seconds: i64) -> Timestamp {
 /// A job with this spec, in JSON, that nobody has looked at yet; its account can be used.
 pub fn fresh(spec: serde_json::Value) -> Observed {
     let spec: ScrapeJobSpec = serde_json::from_value(spec).unwrap();
-    let body = spec.payload.as_ref().map(|payload| Body::new(payload, spec.priority));
+    let body = spec.payload.as_ref().map(|payload| KeptBody::of(payload, spec.priority).unwrap());
     Observed {
         now: now(),
         job: JobFacts {
@@ -38,6 +38,8 @@ pub fn fresh(spec: serde_json::Value) -> Observed {
             protected: false,
             spec,
             body,
+            unfit: None,
+            faults: Faults::default(),
             marks: Marks::default(),
         },
         recorded: ScrapeJobStatus::default(),

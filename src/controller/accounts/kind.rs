@@ -2,26 +2,27 @@
 
 use std::fmt::Debug;
 
-use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 
 use crate::account::AccountKey;
-use crate::api::{AccountKind, ClusterScrapeAccount, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus};
+use crate::api::{
+    AccountKind, ClusterScrapeAccount, Readable, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus,
+    Stored,
+};
 use crate::controller::context::Context;
 
 /// A kind of accounts.
 pub(super) trait Account:
-    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+    Resource<DynamicType = ()> + Readable + Clone + Debug + Send + Sync + 'static
 {
     /// Its name.
     const KIND: AccountKind;
 
     /// The part of the kind that is watched.
-    fn watched(context: &Context) -> Vec<Api<DeserializeGuard<Self>>>;
+    fn watched(context: &Context) -> Vec<Api<Stored<Self>>>;
 
     /// Where the objects of this namespace are.
-    fn api(client: &Client, namespace: &str) -> Api<Self>;
+    fn api(client: &Client, namespace: &str) -> Api<Stored<Self>>;
 
     /// What both kinds are told.
     fn spec(&self) -> &ScrapeAccountSpec;
@@ -33,11 +34,11 @@ pub(super) trait Account:
 impl Account for ScrapeAccount {
     const KIND: AccountKind = AccountKind::ScrapeAccount;
 
-    fn watched(context: &Context) -> Vec<Api<DeserializeGuard<Self>>> {
+    fn watched(context: &Context) -> Vec<Api<Stored<Self>>> {
         context.apis()
     }
 
-    fn api(client: &Client, namespace: &str) -> Api<Self> {
+    fn api(client: &Client, namespace: &str) -> Api<Stored<Self>> {
         Api::namespaced(client.clone(), namespace)
     }
 
@@ -53,11 +54,11 @@ impl Account for ScrapeAccount {
 impl Account for ClusterScrapeAccount {
     const KIND: AccountKind = AccountKind::ClusterScrapeAccount;
 
-    fn watched(context: &Context) -> Vec<Api<DeserializeGuard<Self>>> {
+    fn watched(context: &Context) -> Vec<Api<Stored<Self>>> {
         vec![Api::all(context.client.clone())]
     }
 
-    fn api(client: &Client, _: &str) -> Api<Self> {
+    fn api(client: &Client, _: &str) -> Api<Stored<Self>> {
         Api::all(client.clone())
     }
 

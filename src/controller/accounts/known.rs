@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
-use kube::core::{DeserializeGuard, PartialObjectMeta, Selector};
+use kube::core::{PartialObjectMeta, Selector};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use tokio::sync::{Notify, watch};
 
 use crate::account::AccountKey;
-use crate::api::{AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, ScrapeAccount, ScrapeJob};
+use crate::api::{AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, ScrapeAccount, ScrapeJob, Stored};
 
-/// An account as the cache has it: one that cannot be decoded stops nobody else.
-pub(super) type Cached<K> = DeserializeGuard<K>;
+/// An account as the cache has it: one that cannot be read stops nobody else.
+pub(super) type Cached<K> = Stored<K>;
 /// A namespace as the cache has it.
-pub(super) type CachedNamespace = PartialObjectMeta<Namespace>;
+pub(super) type CachedNamespace = Stored<PartialObjectMeta<Namespace>>;
 
 /// The reading ends of the caches. Cheap to clone.
 #[derive(Clone)]
@@ -122,10 +122,10 @@ impl Known {
         match account.kind() {
             AccountKind::ScrapeAccount => {
                 let found = self.own.get(&ObjectRef::new(&account.name).within(&account.namespace));
-                found.is_some_and(|account| account.0.is_ok())
+                found.is_some_and(|account| account.usable().is_some())
             }
             AccountKind::ClusterScrapeAccount => {
-                self.cluster_account(&account.name).is_some_and(|account| account.0.is_ok())
+                self.cluster_account(&account.name).is_some_and(|account| account.usable().is_some())
             }
         }
     }
@@ -145,7 +145,7 @@ impl Known {
             return Admission::Admitted;
         }
         let Some(found) = self.cluster_account(&account.name) else { return Admission::Admitted };
-        let Ok(found) = &found.0 else {
+        let Some(found) = found.usable() else {
             return Admission::Refused(format!("{account} cannot be read by this release of the operator"));
         };
         let Some(selector) = found.spec.selects() else { return Admission::Admitted };

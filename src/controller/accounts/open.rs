@@ -10,7 +10,7 @@ use kube::{Api, ResourceExt};
 use super::kind::Subject;
 use crate::account::{Opening, Session, Settings, from_secret};
 use crate::api::{
-    AccountJobs, AccountKind, Credential, Reason, ScrapeAccountSpec, ScrapeAccountStatus, find,
+    AccountJobs, AccountKind, Credential, Reason, ScrapeAccountSpec, ScrapeAccountStatus, Stored, find,
 };
 use crate::controller::context::Context;
 use crate::spideriq::budget::{Lane, Limits};
@@ -38,9 +38,13 @@ pub(super) async fn open(context: &Context, account: &Subject<'_>) -> Result<Acc
         return close(Reason::EndpointNotAllowed, error.to_string(), true, identity);
     }
     let (namespace, name) = account.secret(context);
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let secrets: Api<Stored<Secret>> = Api::namespaced(context.client.clone(), namespace);
     let secret = match tokio::time::timeout(Duration::from_secs(10), secrets.get_opt(name)).await {
-        Ok(Ok(Some(secret))) => secret,
+        Ok(Ok(Some(Stored { read: Ok(secret), .. }))) => secret,
+        Ok(Ok(Some(_))) => {
+            let message = format!("Secret {name} cannot be read; create it anew with the key token");
+            return close(Reason::CredentialsMissing, message, false, identity);
+        }
         Ok(Ok(None)) => {
             let place = match key.kind() {
                 AccountKind::ScrapeAccount => "this namespace".to_owned(),

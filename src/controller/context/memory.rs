@@ -40,6 +40,8 @@ pub(in crate::controller) struct Remembered {
     pub(in crate::controller) tried_for: Option<String>,
     /// Whether the API server itself said that the namespace has no account of its own.
     pub(in crate::controller) no_own_account: bool,
+    /// What of it cannot be read, as it was told.
+    pub(in crate::controller) faults: Option<String>,
     /// Whether the next look must be live.
     pub(in crate::controller) live: bool,
     /// Writes in a row that were not carried out.

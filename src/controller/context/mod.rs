@@ -1,7 +1,9 @@
 //! What every reconciliation shares.
 
+mod cached;
 mod events;
 pub(super) mod memory;
+mod replies;
 pub(super) mod tally;
 
 use std::sync::Arc;
@@ -11,11 +13,13 @@ use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub use cached::CachedJob;
 use memory::Memories;
+pub(super) use replies::Replies;
 use tally::Tallies;
 
 use super::accounts::{Known, Woken, takes_default};
-use super::act::Exclusive;
+use super::act::{Exclusive, Readings};
 use crate::account::{AccountKey, Accounts, SecretWatches};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeJob, State};
 use crate::clock::Clock;
@@ -23,9 +27,6 @@ use crate::leader::Leadership;
 use crate::spideriq::Endpoint;
 use crate::spideriq::budget::Lane;
 use crate::telemetry::{AccountGauges, Metrics, Snapshot};
-
-/// A job as the cache has it: one that cannot be decoded stops nobody else.
-pub(super) type CachedJob = kube::core::DeserializeGuard<ScrapeJob>;
 
 /// What the operator was told to do.
 #[derive(Clone, Debug)]
@@ -70,6 +71,8 @@ pub struct Context {
     pub(super) woken: Woken,
     pub(super) memories: Memories,
     pub(super) exclusive: Exclusive,
+    pub(super) readings: Readings,
+    pub(super) replies: Replies,
     pub(super) tallies: Tallies,
 }
 
@@ -97,6 +100,8 @@ impl Context {
             woken: Woken::default(),
             memories: Memories::default(),
             exclusive: Exclusive::default(),
+            readings: Readings::default(),
+            replies: Replies::default(),
             tallies: Tallies::default(),
         }
     }
@@ -118,8 +123,11 @@ impl Context {
         at.is_some_and(|at| self.clock.instant() + length > at)
     }
 
-    /// The jobs of a namespace.
-    pub(super) fn jobs_in(&self, namespace: &str) -> Api<ScrapeJob> {
+    /// The jobs of a namespace, as they are kept or as they are stored.
+    pub(super) fn jobs_in<K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>>(
+        &self,
+        namespace: &str,
+    ) -> Api<K> {
         Api::namespaced(self.client.clone(), namespace)
     }
 
@@ -170,8 +178,8 @@ impl Context {
 
     fn wake(&self, concerned: impl Fn(&ScrapeJob) -> bool) {
         let jobs = self.jobs.state();
-        let jobs = jobs.iter().filter_map(|job| job.0.as_ref().ok()).filter(|job| concerned(job));
-        let mut keys: Vec<String> = jobs.map(super::observe::key).collect();
+        let jobs = jobs.iter().filter(|job| concerned(job));
+        let mut keys: Vec<String> = jobs.map(|job| super::observe::key(job)).collect();
         // The cache has no order; a simulation that is to be repeated needs one.
         keys.sort();
         for key in keys {
@@ -179,10 +187,11 @@ impl Context {
         }
     }
 
-    /// The decoded jobs of the cache that use this account.
+    /// The jobs of the cache that use this account.
     pub(super) fn jobs_of(&self, account: &AccountKey) -> Vec<Arc<CachedJob>> {
-        let uses = |job: &Arc<CachedJob>| job.0.as_ref().is_ok_and(|job| self.account_of(job) == *account);
-        self.jobs.state().into_iter().filter(uses).collect()
+        let mut jobs = self.jobs.state();
+        jobs.retain(|job| self.account_of(job) == *account);
+        jobs
     }
 
     /// What a scrape is told of the moment.
@@ -202,10 +211,9 @@ impl Context {
         let mut snapshot = Snapshot { accounts: accounts.collect(), leading, ..Snapshot::default() };
         for job in self.jobs.state() {
             let namespace = job.namespace().unwrap_or_default();
-            let Ok(job) = &job.0 else {
-                *snapshot.undecodable.entry(namespace).or_default() += 1;
-                continue;
-            };
+            if !job.faults.is_none() {
+                *snapshot.undecodable.entry(namespace.clone()).or_default() += 1;
+            }
             let status = job.status.as_ref();
             let state = status.map_or(State::Pending, crate::api::ScrapeJobStatus::current_state);
             if state == State::Held

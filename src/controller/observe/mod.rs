@@ -12,11 +12,11 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::context::Context;
 use super::context::memory::Remembered;
+use super::context::{CachedJob, Context};
 use crate::account::Session;
 use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob};
-use crate::decide::{Body, Intent, JobFacts, Marks, Observed, RemoteState, Watched};
+use crate::decide::{Intent, JobFacts, Marks, Observed, RemoteState, Watched};
 use crate::status::WriteError;
 
 /// Labels of what Argo CD (its own, and the one that it used by default before version 3) and Flux apply.
@@ -52,7 +52,7 @@ pub(super) fn job_id(job: &ScrapeJob) -> &str {
 /// If the API server did not say what the decision hangs on.
 pub(super) async fn observe(
     context: &Context,
-    job: &ScrapeJob,
+    job: &CachedJob,
     remembered: Remembered,
     nonce: String,
 ) -> Result<Option<Seen>, WriteError> {
@@ -78,7 +78,7 @@ pub(super) async fn observe(
     Ok(Some(Seen { observed, session }))
 }
 
-fn job_facts(job: &ScrapeJob) -> JobFacts {
+fn job_facts(job: &CachedJob) -> JobFacts {
     let deleted_at: Option<Timestamp> = job.metadata.deletion_timestamp.as_ref().map(|time| time.0);
     JobFacts {
         namespace: job.namespace().unwrap_or_default(),
@@ -87,19 +87,26 @@ fn job_facts(job: &ScrapeJob) -> JobFacts {
         generation: job.metadata.generation.unwrap_or(0),
         deleted_at,
         protected: job.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
-        body: job.spec.payload.as_ref().map(|payload| Body::new(payload, job.spec.priority)),
-        marks: Marks {
-            requested: requested(job),
-            paused: says_true(job, PAUSED),
-            force_orphan: says_true(job, FORCE_ORPHAN),
-            gitops: gitops(job),
-        },
+        body: job.body.as_ref().and_then(|body| body.as_ref().ok()).cloned(),
+        unfit: job.body.as_ref().and_then(|body| body.as_ref().err()).cloned(),
+        faults: job.faults.clone(),
+        marks: job.marks.clone(),
         spec: job.spec.clone(),
     }
 }
 
+/// What the annotations and labels of an object say.
+pub(super) fn marks(job: &ScrapeJob) -> Marks {
+    Marks {
+        requested: requested(job),
+        paused: says_true(job, PAUSED),
+        force_orphan: says_true(job, FORCE_ORPHAN),
+        gitops: gitops(job),
+    }
+}
+
 /// The look that an annotation asks for, as far as the status can echo it.
-pub(super) fn requested(job: &ScrapeJob) -> Option<String> {
+fn requested(job: &ScrapeJob) -> Option<String> {
     let asked = RECONCILE.iter().find_map(|annotation| job.annotations().get(*annotation))?;
     let echoed: String = asked.chars().filter(char::is_ascii_graphic).take(64).collect();
     Some(echoed).filter(|echoed| !echoed.is_empty())

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::job_facts;
 use crate::api::{INTENT, ScrapeJob};
+use crate::controller::context::CachedJob;
 use crate::decide::{
     self, AccountFacts, AccountUse, Again, Cap, Event, Intent, LookUp, Memory, Observed, Outcome, Plan,
     Standing, Verdict, Watched,
@@ -82,7 +83,7 @@ pub struct Then {
 pub fn plan(job: &ScrapeJob, facts: &Facts) -> Planned {
     let observed = Observed {
         now: facts.now,
-        job: job_facts(job),
+        job: job_facts(&CachedJob::from(job.clone())),
         recorded: job.status.clone().unwrap_or_default(),
         intent: Intent::read(job.annotations().get(INTENT).map(String::as_str)),
         account: facts.account.clone(),

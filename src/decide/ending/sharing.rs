@@ -1,7 +1,7 @@
 //! Whether another object uses a job that is about to be cancelled: then nobody cancels it (`docs/adr/0003`).
 
-use crate::api::ScrapeJob;
-use crate::decide::Body;
+use crate::api::{ScrapeJob, SubmissionRecord};
+use crate::decide::KeptBody;
 
 /// What another object has to do with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,18 @@ pub fn share(ours: &ScrapeJob, other: &ScrapeJob) -> Share {
 fn equal_payload(ours: &ScrapeJob, other: &ScrapeJob) -> bool {
     let submission = ours.status.as_ref().and_then(|status| status.submission.as_ref());
     let recorded = submission.and_then(|record| record.body_hash.as_deref());
-    other.spec.payload.as_ref().is_some_and(|payload| Body::new(payload, None).has_payload_of(recorded))
+    let theirs = other.spec.payload.as_ref().and_then(|payload| KeptBody::of(payload, None).ok());
+    theirs.is_some_and(|theirs| theirs.has_payload_of(recorded)) || sent_the_same(submission, other)
+}
+
+/// Whether the other has sent the same payload, whatever its spec can be read to say now.
+fn sent_the_same(ours: Option<&SubmissionRecord>, other: &ScrapeJob) -> bool {
+    let theirs = other.status.as_ref().and_then(|status| status.submission.as_ref());
+    let of = |hash: fn(&SubmissionRecord) -> Option<&str>| {
+        ours.and_then(hash).is_some_and(|ours| theirs.and_then(hash) == Some(ours))
+    };
+    theirs.is_some_and(|record| record.nonce.is_some())
+        && (of(|record| record.payload_hash.as_deref()) || of(|record| record.body_hash.as_deref()))
 }
 
 fn job_id(job: &ScrapeJob) -> Option<&str> {

@@ -1,10 +1,8 @@
 //! The body of a submit in one canonical form, and its hash.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-
-use crate::api::Payload;
 
 /// Version of the way a hash is made. Hashes of different versions are never compared, and a release keeps every
 /// older version's way: a change without a new version would make recorded submits look changed.
@@ -25,11 +23,15 @@ pub struct Body {
 
 impl Body {
     /// The body that this payload and priority make.
-    pub fn new(payload: &Payload, priority: Option<i32>) -> Self {
-        let payload = canonical(&Value::Object(payload.clone()));
-        let payload_json = payload.to_string();
+    pub fn new(payload: &Map<String, Value>, priority: Option<i32>) -> Self {
+        let payload_json = Value::Object(members(payload)).to_string();
         let json = whole(&payload_json, priority);
         Self { hash: hash(&json), payload_json, json }
+    }
+
+    /// The hash of the body with this payload and no priority.
+    pub fn payload_hash(&self) -> String {
+        hash(&whole(&self.payload_json, None))
     }
 
     /// The hashes of all bodies with this payload: whatever their priority, by which the service does not compare.
@@ -68,15 +70,14 @@ fn hash(json: &str) -> String {
 /// `serde_json` keeps maps sorted by key, so what is left to do is to drop nulls.
 fn canonical(value: &Value) -> Value {
     match value {
-        Value::Object(map) => Value::Object(
-            map.iter()
-                .filter(|(_, item)| !item.is_null())
-                .map(|(key, item)| (key.clone(), canonical(item)))
-                .collect(),
-        ),
+        Value::Object(map) => Value::Object(members(map)),
         Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
+}
+
+fn members(map: &Map<String, Value>) -> Map<String, Value> {
+    map.iter().filter(|(_, item)| !item.is_null()).map(|(key, item)| (key.clone(), canonical(item))).collect()
 }
 
 #[cfg(test)]

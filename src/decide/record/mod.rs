@@ -2,8 +2,10 @@
 
 mod body;
 mod intent;
+mod kept;
 
 pub use body::Body;
 pub(super) use body::knows_version;
 pub(super) use intent::Fit;
 pub use intent::Intent;
+pub use kept::{KeptBody, equality};

@@ -4,6 +4,11 @@
 //! would wipe out each other's objects, so the first lists of all namespaces are joined into one. A later list, after a
 //! watch broke, becomes single changes: what went meanwhile is told as gone, and what stayed as it was is not told.
 
+mod changes;
+mod pages;
+
+pub(super) use pages::{Measured, Pages};
+
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::mem;
@@ -14,6 +19,8 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+
+use super::context::{CachedJob, Replies};
 
 type Changes<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
 
@@ -29,16 +36,34 @@ fn slim(object: &mut impl Resource) {
     }
 }
 
-/// One stream of changes for a store. `store` is the reading end of that store.
+/// One stream of changes for a store of small objects. `store` is the reading end of that store.
 pub(super) fn watch<K>(apis: Vec<Api<K>>, store: Store<K>) -> Changes<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let namespaces = apis.iter().map(|api| api.namespace().map(str::to_owned)).collect();
-    let numbered = apis.into_iter().enumerate().map(|(at, api)| {
+    join(apis, store, |api| {
         let changes = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
-        changes.modify(slim).map(move |event| (at, event)).boxed()
-    });
+        changes.modify(slim).boxed()
+    })
+}
+
+/// The same of jobs, which may be as large as the API server lets them be.
+pub(super) fn watch_jobs(
+    apis: Vec<Api<CachedJob>>,
+    store: Store<CachedJob>,
+    replies: &Replies,
+) -> Changes<CachedJob> {
+    join(apis, store, |api| changes::changes(api, replies.clone()).default_backoff().boxed())
+}
+
+/// Joins the changes of each part of a kind.
+fn join<K>(apis: Vec<Api<K>>, store: Store<K>, changes: impl Fn(Api<K>) -> Changes<K>) -> Changes<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    let namespaces = apis.iter().map(|api| api.namespace().map(str::to_owned)).collect();
+    let numbered =
+        apis.into_iter().enumerate().map(|(at, api)| changes(api).map(move |event| (at, event)).boxed());
     let mut joined = Joined::new(namespaces, store);
     stream::select_all(numbered)
         .flat_map(move |(at, event)| {
