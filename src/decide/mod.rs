@@ -65,6 +65,11 @@ fn by_half_a_spec(o: &Observed, fault: &str) -> Plan {
     if state.is_terminal() && o.recorded.is_written() {
         return Plan::Rest(follow::recorded_end(o, state));
     }
+    if o.recorded.cancel_reason.is_some()
+        && let Some(plan) = ending::cancel::next(o)
+    {
+        return plan;
+    }
     if o.recorded.job_id.is_some() {
         return follow::next(o);
     }

@@ -18,4 +18,5 @@ mod sharing;
 mod situation;
 mod table;
 mod unknown;
+mod unreadable;
 mod verbs;

@@ -57,7 +57,7 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Measured> Pages<
                 Some(text) => {
                     break serde_json::from_slice::<ObjectList<K>>(&text).map_err(kube::Error::SerdeError)?;
                 }
-                None => self.limit = if self.limit > FIRST { FIRST.max(self.limit / 8) } else { 1 },
+                None => self.limit = if self.limit > FIRST { FIRST } else { 1 },
             }
         };
         let bytes: usize = page.items.iter().map(Measured::bytes).sum();
@@ -88,5 +88,99 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Measured> Pages<
         let length = u64::try_from(longest).unwrap_or(u64::MAX).saturating_add(1);
         answer.take(length).read_to_end(&mut text).await.map_err(kube::Error::ReadEvents)?;
         Ok(Some(text).filter(|text| text.len() <= longest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use kube::{Api, Client};
+    use serde_json::json;
+
+    use super::{FIRST, MOST, PAGE_MAX, Pages};
+    use crate::api::StoredJob;
+    use crate::controller::context::Replies;
+
+    /// An API server that has jobs with so many bytes of payload; it tells how many were asked for, and how many bytes
+    /// the answer had.
+    fn server(sizes: Vec<usize>) -> (Client, Arc<Mutex<Vec<(usize, usize)>>>) {
+        let pages: Arc<Mutex<Vec<(usize, usize)>>> = Arc::default();
+        let noted = Arc::clone(&pages);
+        let answer = move |request: Request<Body>| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            let param = |name: &str| {
+                query
+                    .split('&')
+                    .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<usize>().ok())
+            };
+            let (limit, from) = (param("limit").unwrap(), param("continue").unwrap_or(0));
+            let to = sizes.len().min(from + limit);
+            let items: Vec<_> = (from..to)
+                .map(|at| {
+                    let payload = json!({"url": "https://a.example", "filler": "x".repeat(sizes[at])});
+                    json!({"metadata": {"name": format!("job-{at}")}, "spec": {"payload": payload}})
+                })
+                .collect();
+            let token = if to < sizes.len() { to.to_string() } else { String::new() };
+            let list = json!({
+                "apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJobList",
+                "metadata": {"resourceVersion": "9", "continue": token}, "items": items,
+            });
+            let text = list.to_string();
+            noted.lock().unwrap().push((limit, text.len()));
+            async move { Ok::<_, Infallible>(Response::new(Body::from(text.into_bytes()))) }
+        };
+        (Client::new(tower::service_fn(answer), "a"), pages)
+    }
+
+    /// Lists everything: the names, and what was asked of the server.
+    async fn listed(sizes: Vec<usize>) -> (Vec<String>, Vec<(usize, usize)>) {
+        let (client, asked) = server(sizes);
+        let mut pages = Pages::<StoredJob>::new(Api::all(client), Replies::default());
+        let mut names = Vec::new();
+        while let Some(page) = pages.next().await.unwrap() {
+            names.extend(page.into_iter().map(|job| job.read.unwrap().metadata.name.unwrap()));
+        }
+        assert_eq!(pages.version(), Some("9"));
+        let asked = asked.lock().unwrap().clone();
+        (names, asked)
+    }
+
+    fn all(count: usize) -> Vec<String> {
+        (0..count).map(|at| format!("job-{at}")).collect()
+    }
+
+    #[tokio::test]
+    async fn pages_of_small_objects_grow() {
+        let (names, asked) = listed(vec![100; 2_000]).await;
+        assert_eq!(names, all(2_000));
+        let limits: Vec<usize> = asked.iter().map(|(limit, _)| *limit).collect();
+        assert!(
+            limits[0] == FIRST as usize && limits.iter().all(|limit| *limit <= MOST as usize),
+            "{limits:?}"
+        );
+        assert!(limits.len() < 20, "{limits:?}");
+    }
+
+    #[tokio::test]
+    async fn large_objects_after_small_ones_are_asked_for_again_in_smaller_pages() {
+        let sizes = [vec![100; 1_000], vec![1_400_000; 12], vec![100; 100]].concat();
+        let (names, asked) = listed(sizes).await;
+        assert_eq!(names, all(1_112));
+        let read = asked.iter().filter(|(_, bytes)| *bytes <= PAGE_MAX).count();
+        // Each time they come into sight, which is half as far away as the time before.
+        assert!(asked.len() - read <= 6, "{} of {}", asked.len() - read, asked.len());
+    }
+
+    #[tokio::test]
+    async fn an_object_that_is_larger_than_a_page_is_read_all_the_same() {
+        let (names, asked) = listed(vec![10, PAGE_MAX + 1, 10]).await;
+        assert_eq!(names, all(3));
+        assert_eq!(asked[0].0, FIRST as usize);
+        assert_eq!(asked[1].0, 1);
     }
 }
