@@ -216,8 +216,9 @@ fn give_up(tree: &mut Value, path: &serde_path_to_error::Path) -> Option<String>
     }
     // What is missing has no place: then the one around it goes.
     while let Some((last, around)) = steps.split_last() {
-        let pointer: String =
-            around.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect();
+        let pointer = around
+            .iter()
+            .fold(String::new(), |pointer, step| pointer + "/" + &step.replace('~', "~0").replace('/', "~1"));
         let gone = match tree.pointer_mut(&pointer) {
             Some(Value::Object(map)) => map.remove(last).is_some(),
             Some(Value::Array(items)) => {

@@ -103,7 +103,9 @@ async fn read(context: &Context, asked: &mut [Asked]) -> Result<(), String> {
             let page = tokio::time::timeout(PAGE_WITHIN, pages.next()).await;
             let page = page.map_err(|_| "the API server did not answer in time".to_owned())?;
             let Some(page) = page.map_err(|error| error.to_string())? else { break };
-            page.into_iter().for_each(|other| compare(asked, other));
+            for other in page {
+                compare(asked, other);
+            }
         }
     }
     Ok(())
@@ -148,9 +150,9 @@ mod tests {
     fn text(name: &str, more: &serde_json::Value) -> String {
         let mut job = json!({"metadata": {"name": name, "uid": name}, "spec": {"type": "spiderSite"}});
         for (part, value) in more.as_object().unwrap() {
-            job[part].as_object_mut().map(|part| part.extend(value.as_object().unwrap().clone()));
-            if !job[part].is_object() {
-                job[part] = value.clone();
+            match job[part].as_object_mut() {
+                Some(part) => part.extend(value.as_object().unwrap().clone()),
+                None => job[part] = value.clone(),
             }
         }
         job.to_string()

@@ -105,10 +105,12 @@ mod tests {
     use crate::api::StoredJob;
     use crate::controller::context::Replies;
 
+    type Asked = Arc<Mutex<Vec<(usize, usize)>>>;
+
     /// An API server that has jobs with so many bytes of payload; it tells how many were asked for, and how many bytes
     /// the answer had.
-    fn server(sizes: Vec<usize>) -> (Client, Arc<Mutex<Vec<(usize, usize)>>>) {
-        let pages: Arc<Mutex<Vec<(usize, usize)>>> = Arc::default();
+    fn server(sizes: Vec<usize>) -> (Client, Asked) {
+        let pages = Asked::default();
         let noted = Arc::clone(&pages);
         let answer = move |request: Request<Body>| {
             let query = request.uri().query().unwrap_or_default().to_owned();
