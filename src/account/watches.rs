@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::AccountKey;
-use crate::api::ObjectName;
+use crate::api::{ObjectName, Stored};
 use crate::kubernetes::said_of_watch;
 
 /// The watches of the Secrets in use.
@@ -39,7 +39,7 @@ impl SecretWatches {
         if watches.get(account).is_some_and(|(name, _)| name == secret) {
             return;
         }
-        let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), namespace.as_str());
+        let api: Api<Stored<PartialObjectMeta<Secret>>> = Api::namespaced(client.clone(), namespace.as_str());
         let config = watcher::Config::default().fields(&format!("metadata.name={secret}"));
         let (key, accounts) = (account.clone(), self.accounts.clone());
         let task = tokio::spawn(async move {

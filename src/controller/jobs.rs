@@ -8,7 +8,7 @@ use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -23,7 +23,6 @@ use super::watch;
 use crate::api::{NotAName, ObjectName, Reason, ScrapeJob, State};
 use crate::decide::{self, Again, LookUp, Observed, Outcome, Plan, Verdict};
 use crate::health;
-use crate::kubernetes::said_in_decoding;
 use crate::poll::Followed;
 use crate::status::{WriteError, answered};
 
@@ -75,29 +74,23 @@ fn watched(
     context: &Arc<Context>,
     writer: Writer<CachedJob>,
 ) -> impl futures::Stream<Item = Result<CachedJob, watcher::Error>> + Send + use<> {
-    let watched = watch::watch::<CachedJob>(context.apis(), context.jobs.clone(), |heard| {
+    let watched = watch::watch_jobs(context.apis(), context.jobs.clone(), &context.replies, |heard| {
         watch::warn("ScrapeJob", &heard);
     });
     let context = Arc::clone(context);
     let noted = watched.reflect(writer).inspect_ok(move |event| match event {
         watcher::Event::Delete(job) => forget(&context, job),
         watcher::Event::Apply(job) => {
-            if let Ok(job) = &job.0 {
-                tally::changed(&context, context.account_of(job));
-            }
+            tally::changed(&context, context.account_of(job));
         }
         watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone => {}
     });
     noted.touched_objects()
 }
 
-fn key_of(job: &CachedJob) -> String {
-    format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any())
-}
-
 /// Forgets what this process holds for an object that is gone.
 fn forget(context: &Arc<Context>, job: &CachedJob) {
-    let key = key_of(job);
+    let key = key(job);
     let uid = job.uid().unwrap_or_default();
     if let Some(line) = context.memories.forget(&uid).line {
         line.forget(&key);
@@ -106,19 +99,17 @@ fn forget(context: &Arc<Context>, job: &CachedJob) {
     for session in context.accounts.sessions() {
         session.polling(|poller| poller.unfollow(&key));
     }
-    if let Ok(job) = &job.0 {
-        let account = context.account_of(job);
-        if context.accounts.keeps(&account) && context.jobs_of(&account).is_empty() {
-            context.accounts.let_go(&account);
-        }
-        tally::changed(context, account);
+    let account = context.account_of(job);
+    if context.accounts.keeps(&account) && context.jobs_of(&account).is_empty() {
+        context.accounts.let_go(&account);
     }
+    tally::changed(context, account);
 }
 
 /// Looks at one object. One that was seen to go meanwhile is forgotten once more: what was learnt of it since would stay
 /// for ever, and its job would be followed.
 async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Action, WriteError> {
-    let what = || format!("ScrapeJob {}", key_of(&cached));
+    let what = || format!("ScrapeJob {}", key(&cached));
     let looked = Box::pin(health::stage(&context.health, what, look_at(&cached, &context))).await;
     if looked.is_err() {
         context.memories.set(&cached.uid().unwrap_or_default(), |remembered| {
@@ -153,6 +144,7 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
         }
         proven => proven.is_ok(),
     };
+    tell_faults(context, &job);
     // IO, reads only
     let Some(seen) = observe(context, &job, context.memories.get(&uid), nonce()).await? else {
         return Ok(Action::requeue(OPENS_WITHIN));
@@ -261,10 +253,10 @@ fn goes_on(plan: &Plan, o: &Observed) -> bool {
 /// confirmed would be asked for again and again.
 async fn save(
     context: &Context,
-    job: &ScrapeJob,
+    job: &CachedJob,
     (verdict, outcome): (&Verdict, &Outcome),
     writable: bool,
-) -> Result<ScrapeJob, WriteError> {
+) -> Result<CachedJob, WriteError> {
     let error = if writable {
         match write(context, job, verdict, outcome).await {
             Err(error) => error,
@@ -287,41 +279,48 @@ async fn save(
 }
 
 /// The object to decide on: from the cache, or live where the cache is known to be behind our own last write.
-async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<ScrapeJob>, WriteError> {
+async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<CachedJob>, WriteError> {
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
     let remembered = context.memories.get(&cached.uid().unwrap_or_default());
     let version: Option<u64> = cached.resource_version().and_then(|version| version.parse().ok());
     let stale = remembered.written.is_some_and(|written| version.is_none_or(|version| version < written));
     let doubted = remembered.doubted.is_some() && remembered.doubted == cached.resource_version();
     // Of what goes, what could not be written is true all the same.
-    let with_unsaved = |mut job: ScrapeJob| {
+    let with_unsaved = |mut job: CachedJob| {
         if let Some(unsaved) =
             remembered.unsaved.as_deref().filter(|_| job.metadata.deletion_timestamp.is_some())
         {
-            job.status = Some(unsaved.clone());
+            job.set_status(unsaved.clone());
         }
         job
     };
     if stale || doubted || remembered.live {
-        let live = answered(context.jobs_in(&namespace).get_opt(&name)).await?;
+        let jobs: Api<CachedJob> = context.jobs_in(&namespace);
+        let _room = context.replies.room(cached.bytes).await;
+        let live = answered(jobs.get_opt(&name)).await?;
         // One that was made anew comes by the watch.
         return Ok(live.filter(|live| live.uid() == cached.uid()).map(with_unsaved));
     }
-    match &cached.0 {
-        Ok(job) => Ok(Some(with_unsaved(job.clone()))),
-        Err(error) => {
-            let error = said_in_decoding(&error.error);
+    Ok(Some(with_unsaved(cached.clone())))
+}
+
+/// Says once of each object what of it cannot be read.
+fn tell_faults(context: &Context, job: &CachedJob) {
+    let words = Some(job.faults.words()).filter(|_| !job.faults.is_none());
+    let uid = job.uid().unwrap_or_default();
+    if context.memories.get(&uid).faults != words {
+        if let Some(words) = &words {
             tracing::error!(
-                job = format!("{namespace}/{name}"),
-                error,
-                "a ScrapeJob cannot be decoded and is left alone"
+                job = key(job),
+                words,
+                "a ScrapeJob cannot be read whole; is the operator as new as the CRDs?"
             );
-            Ok(None)
         }
+        context.memories.set(&uid, |remembered| remembered.faults = words);
     }
 }
 
-fn remember(context: &Context, uid: &str, verdict: &Verdict, outcome: &Outcome, written: Option<&ScrapeJob>) {
+fn remember(context: &Context, uid: &str, verdict: &Verdict, outcome: &Outcome, written: Option<&CachedJob>) {
     context.memories.set(uid, |remembered| {
         remembered.memory = verdict.memory.clone();
         if let Outcome::Submit(submit) = outcome {

@@ -12,6 +12,6 @@ mod watch;
 
 pub use accounts::run as run_accounts;
 pub use accounts::{AccountWriters, Known, account_caches};
-pub use context::{Context, Options, Stopping};
+pub use context::{CachedJob, Context, Options, Stopping};
 pub use jobs::run as run_jobs;
 pub use observe::{Facts, Planned, Then, manifest, plan};

@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kube::runtime::controller::Action;
-use kube::{Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 
-use super::context::Context;
 use super::context::schema::{JUST_PROVEN, Kind, PROVEN};
+use super::context::{CachedJob, Context};
 use super::observe::key;
 use crate::api::{Reason, ScrapeJob, ScrapeJobStatus};
 use crate::decide::{self, Outcome, SubmitAnswer, Verdict};
@@ -29,7 +29,7 @@ pub(super) struct Unrecorded(Mutex<HashMap<String, Accepted>>);
 #[derive(Clone, Debug)]
 struct Accepted {
     /// The object as it was submitted for.
-    job: ScrapeJob,
+    job: CachedJob,
     verdict: Verdict,
     job_id: String,
     tries: u32,
@@ -75,7 +75,7 @@ pub(super) fn is_refusal(error: &WriteError) -> bool {
 }
 
 /// Notes that a part was written.
-pub(super) fn was_taken(context: &Context, job: &ScrapeJob, part: Part) {
+pub(super) fn was_taken(context: &Context, job: &CachedJob, part: Part) {
     context.memories.set(&job.uid().unwrap_or_default(), |remembered| match part {
         Part::Object => remembered.refusals = 0,
         Part::Status => remembered.status_refusals = 0,
@@ -85,7 +85,7 @@ pub(super) fn was_taken(context: &Context, job: &ScrapeJob, part: Part) {
 /// Notes that a part was not written, and tells people when that is refused for good. Says whether it is.
 pub(super) async fn is_refused_for_good(
     context: &Context,
-    job: &ScrapeJob,
+    job: &CachedJob,
     (part, error): (Part, &WriteError),
 ) -> bool {
     context.doubt(Kind::Job, error).await;
@@ -115,10 +115,10 @@ pub(super) async fn is_refused_for_good(
 /// else. A refusal is written again, too: were it lost, nobody could tell it from an unknown outcome.
 pub(super) async fn write(
     context: &Context,
-    job: &ScrapeJob,
+    job: &CachedJob,
     verdict: &Verdict,
     outcome: &Outcome,
-) -> Result<ScrapeJob, WriteError> {
+) -> Result<CachedJob, WriteError> {
     let submit = if let Outcome::Submit(submit) = outcome { Some(submit) } else { None };
     let sent = submit.and_then(|submit| submit.record.nonce.as_deref());
     let (accepted, refused) = match submit.map(|submit| (&submit.answer, &submit.record)) {
@@ -133,9 +133,12 @@ pub(super) async fn write(
         let recorded = base.status.clone().unwrap_or_default();
         let Some(status) = status_of(context, &base, &recorded, verdict) else { return Ok(base) };
         let version = base.resource_version().unwrap_or_default();
-        let jobs = context.jobs_in(&base.namespace().unwrap_or_default());
+        let jobs: Api<CachedJob> = context.jobs_in(&base.namespace().unwrap_or_default());
         let name = base.name_any();
-        let error = match patch_status(&jobs, &name, &version, &recorded, &status).await {
+        let room = context.replies.room(base.bytes).await;
+        let patched = patch_status(&jobs, &name, &version, &recorded, &status).await;
+        drop(room);
+        let error = match patched {
             Ok(written) => {
                 was_taken(context, &base, Part::Status);
                 return Ok(written);
@@ -156,7 +159,10 @@ pub(super) async fn write(
         tracing::warn!(job = key(&base), job_id = accepted, %error, "what came of a submit is not recorded yet; trying until it is");
         health::waiting(tokio::time::sleep(pause)).await;
         pause = (pause * 2).min(Duration::from_secs(10));
-        let live = match answered(jobs.get_opt(&name)).await {
+        let room = context.replies.room(base.bytes).await;
+        let live = answered(jobs.get_opt(&name)).await;
+        drop(room);
+        let live = match live {
             Ok(live) => live.filter(|live| live.uid() == base.uid()),
             Err(_) => continue,
         };
@@ -188,7 +194,7 @@ pub(super) async fn write(
 }
 
 /// Puts an accepted job into the table of those that are not recorded.
-async fn keep(context: &Context, job: &ScrapeJob, (verdict, job_id): (&Verdict, &str), error: &WriteError) {
+async fn keep(context: &Context, job: &CachedJob, (verdict, job_id): (&Verdict, &str), error: &WriteError) {
     context.doubt(Kind::Job, error).await;
     let (verdict, job_id) = (verdict.clone(), job_id.to_owned());
     let mut accepted = Accepted { job: job.clone(), verdict, job_id, tries: 0, told: false };
@@ -211,7 +217,7 @@ async fn tell(context: &Context, unrecorded: &mut Accepted, error: &WriteError) 
 
 /// Tries again to record an accepted job; nothing else is done for its object meanwhile. `None` where there is none, or
 /// the object goes: then what is known of it ends its job, recorded or not.
-pub(super) async fn again(context: &Context, job: &mut ScrapeJob) -> Option<Action> {
+pub(super) async fn again(context: &Context, job: &mut CachedJob) -> Option<Action> {
     let uid = job.uid().unwrap_or_default();
     let mut unrecorded = context.unrecorded.get(&uid)?;
     let has = job.status.as_ref().and_then(|status| status.job_id.as_deref());
@@ -232,14 +238,16 @@ pub(super) async fn again(context: &Context, job: &mut ScrapeJob) -> Option<Acti
     let status = status_of(context, job, &recorded, &unrecorded.verdict)?;
     if job.metadata.deletion_timestamp.is_some() {
         context.unrecorded.take(&uid);
-        job.status = Some(status.clone());
+        job.set_status(status.clone());
         context.memories.set(&uid, |remembered| remembered.unsaved = Some(Box::new(status)));
         return None;
     }
     let written = match proven {
         Ok(()) => {
             let version = job.resource_version().unwrap_or_default();
-            patch_status(&context.jobs_in(&namespace), &name, &version, &recorded, &status).await
+            let _room = context.replies.room(job.bytes).await;
+            let jobs: Api<CachedJob> = context.jobs_in(&namespace);
+            patch_status(&jobs, &name, &version, &recorded, &status).await
         }
         Err(error) => Err(error),
     };
@@ -290,7 +298,7 @@ fn takes(submitted: &ScrapeJob, live: &ScrapeJob) -> bool {
 }
 
 /// The object went, or has another job or run: somebody has to be told about ours.
-async fn orphaned(context: &Context, job: &ScrapeJob, job_id: &str) -> Result<ScrapeJob, WriteError> {
+async fn orphaned(context: &Context, job: &CachedJob, job_id: &str) -> Result<CachedJob, WriteError> {
     let note = format!(
         "job {job_id} was accepted for this object, which no longer takes it; cancel it at the service if it is not wanted"
     );

@@ -81,8 +81,6 @@ pub struct Attempt {
     pub before: Option<Box<SubmissionRecord>>,
     /// Job type.
     pub type_: String,
-    /// The canonical body.
-    pub body: String,
     /// The account's spend cap.
     pub cap: Cap,
 }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::Body;
+use super::KeptBody;
 use super::facts::{AccountFacts, AccountUse, IntentFacts, Observed};
 use super::plan::{Attempt, Cap, LookUp, Plan, Standing};
 use super::record::{Fit, Intent, Recorded, knows_version};
@@ -30,9 +30,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// The next step of a job that is submitted by us and not accepted.
 pub(super) fn next(o: &Observed) -> Plan {
-    let Some(body) = &o.job.body else {
-        return held(Reason::InvalidPayload, "spec has no payload to submit; add spec.payload");
-    };
     if let Some(record) = unknown_submission(o) {
         return settle_unknown(o, &record);
     }
@@ -42,6 +39,12 @@ pub(super) fn next(o: &Observed) -> Plan {
             "the annotation spideriq.ai/submission cannot be read, so an earlier submit cannot be ruled out; remove the annotation to submit",
         );
     }
+    if let Some(why) = &o.job.unfit {
+        return Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, why.clone()));
+    }
+    let Some(body) = &o.job.body else {
+        return held(Reason::InvalidPayload, "spec has no payload to submit; add spec.payload");
+    };
     if body.payload_bytes() > PAYLOAD_MAX {
         let message = format!(
             "the payload has {} bytes and may have {PAYLOAD_MAX} (256 KiB); create another ScrapeJob with less",
@@ -150,7 +153,7 @@ pub(super) fn still_held(o: &Observed) -> Option<Standing> {
 
 /// What a held job waits to see changed, as a short hash.
 pub(super) fn hold_key(o: &Observed) -> String {
-    let body = o.job.body.as_ref().map(Body::hold_name).unwrap_or_default();
+    let body = o.job.body.as_ref().map(KeptBody::hold_name).unwrap_or_default();
     let requested = o.job.marks.requested.as_deref().unwrap_or_default();
     let undecided = o.intent == IntentFacts::Unreadable || matches!(intended(o), Intended::Unclear(_));
     let client = o.account.usable().and_then(|account| account.client_id.as_deref()).unwrap_or_default();
@@ -214,21 +217,21 @@ pub(super) fn unknown_submission(o: &Observed) -> Option<SubmissionRecord> {
 }
 
 fn first_attempt(o: &Observed, account: &AccountUse) -> Plan {
-    let body = o.job.body.as_ref().map(|body| (body.hash.clone(), body.json.clone())).unwrap_or_default();
-    attempt(o, account, body, &SubmissionRecord::default(), None)
+    let hash = o.job.body.as_ref().map(|body| body.hash.clone()).unwrap_or_default();
+    attempt(o, account, hash, &SubmissionRecord::default(), None)
 }
 
 /// The next attempt after `before`: one more try, a fresh nonce, everything else as it was.
 fn attempt(
     o: &Observed,
     account: &AccountUse,
-    (body_hash, body): (String, String),
+    body_hash: String,
     before: &SubmissionRecord,
     resubmitted: Option<bool>,
 ) -> Plan {
     let started_at = before.started_at.as_ref().map_or(o.now, |time| time.0);
-    let (Some(intent), Some(type_)) =
-        (Intent::new(&o.job, account, &o.nonce, started_at), o.job.spec.type_.clone())
+    let (Some(intent), Some(type_), Some(body)) =
+        (Intent::new(&o.job, account, &o.nonce, started_at), o.job.spec.type_.clone(), &o.job.body)
     else {
         return held(Reason::InvalidPayload, "spec has no type and payload to submit");
     };
@@ -236,6 +239,7 @@ fn attempt(
     let record = SubmissionRecord {
         origin: None,
         body_hash: Some(body_hash),
+        payload_hash: Some(body.payload_hash.clone()),
         nonce: Some(o.nonce.clone()),
         // What was sent was tried at least once.
         attempt: Some(before.attempt.unwrap_or(i32::from(before.nonce.is_some())).saturating_add(1)),
@@ -251,7 +255,6 @@ fn attempt(
         record,
         before: (!unsent).then(|| Box::new(before.clone())),
         type_,
-        body,
         cap: match o.owed_look() {
             _ if !account.spend_cap => Cap::Open,
             None => Cap::Reached,
@@ -310,12 +313,15 @@ fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
             "the recorded submit was made by another release whose body hash this one cannot make; set spec.submission.onAmbiguous or run that release",
         );
     }
-    let Some(body) = o.job.body.as_ref().filter(|body| body.recorded(hash) == Recorded::Same) else {
+    if o.job.unfit.is_some() {
+        return Plan::LookUp(LookUp::ToHold);
+    }
+    if o.job.body.as_ref().map(|body| body.recorded(hash)) != Some(Recorded::Same) {
         return held(
             Reason::PayloadChangedWithoutRunID,
             "payload or priority differ from what was submitted, and the outcome of that submit is not known; put them back",
         );
-    };
+    }
     if o.memory.unusable_answers >= UNUSABLE_ANSWERS {
         return Plan::LookUp(LookUp::ToHold);
     }
@@ -324,13 +330,7 @@ fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
             return waiting(o, wait);
         }
         let resubmits = (!repeatable(o, record)).then_some(true);
-        attempt(
-            o,
-            account,
-            (hash.to_owned(), body.as_recorded(hash)),
-            record,
-            resubmits.or(record.resubmitted),
-        )
+        attempt(o, account, hash.to_owned(), record, resubmits.or(record.resubmitted))
     })
 }
 
@@ -385,9 +385,7 @@ pub(super) fn repeatable(o: &Observed, record: &SubmissionRecord) -> bool {
 fn deduplicates(o: &Observed) -> bool {
     match o.job.spec.type_.as_deref() {
         Some("spiderSite" | "spiderVerify" | "spiderPeople" | "spiderCompanyData" | "spiderVideo") => true,
-        Some("spiderMaps") => {
-            !o.job.spec.payload.as_ref().is_some_and(|payload| payload.contains_key("workflow"))
-        }
+        Some("spiderMaps") => o.job.body.as_ref().is_some_and(|body| !body.workflow),
         Some(_) | None => false,
     }
 }

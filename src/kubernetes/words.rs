@@ -76,12 +76,11 @@ pub fn said_in_decoding(error: &str) -> String {
 /// Words without what steers a terminal or hides text, and not too many of them.
 pub fn clean(words: &str) -> String {
     let shown = |character: &char| {
-        !character.is_control()
-            && !matches!(*character,
+        !matches!(*character,
                 '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
     };
-    let mut characters = words.chars().filter(shown);
+    let mut characters = words.chars().map(|c| if c.is_control() { ' ' } else { c }).filter(shown);
     let cut: String = characters.by_ref().take(LONGEST).collect();
     if characters.next().is_some() { format!("{cut}…") } else { cut }
 }

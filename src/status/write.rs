@@ -4,18 +4,19 @@
 //! No field may be lost on the way (`docs/adr/0012`): the API server is told to refuse what it would drop, every write of
 //! a job carries the whole record, and every reply is compared with what was sent.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
-use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions, ValidationDirective};
 use kube::core::Request;
 use kube::core::object::HasStatus;
-use serde::de::DeserializeOwned;
+use kube::{Client, Resource};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::refusal::refused;
-use crate::api::{ScrapeAccountStatus, ScrapeJob, ScrapeJobStatus};
+use crate::api::{ScrapeAccountStatus, ScrapeJobStatus, Stored};
 use crate::health::waiting;
 use crate::kubernetes::said_of;
 
@@ -66,17 +67,34 @@ impl WriteError {
     }
 }
 
+/// What the API server answers to a write.
+pub trait Reply {
+    /// The status as it is stored.
+    fn stored(&self) -> Value;
+}
+
+impl<K: HasStatus<Status: Serialize>> Reply for Stored<K> {
+    fn stored(&self) -> Value {
+        stored(self.read.as_ref().ok().and_then(K::status))
+    }
+}
+
+/// A status as a value.
+pub fn stored(status: Option<&impl Serialize>) -> Value {
+    status.map_or(Value::Null, to_value)
+}
+
 /// Writes the status where it differs, in one request.
 ///
 /// # Errors
 /// See [`WriteError`].
-pub async fn patch_status(
-    jobs: &Api<ScrapeJob>,
+pub async fn patch_status<K: DeserializeOwned + Reply>(
+    jobs: &Api<K>,
     name: &str,
     resource_version: &str,
     recorded: &ScrapeJobStatus,
     status: &ScrapeJobStatus,
-) -> Result<ScrapeJob, WriteError> {
+) -> Result<K, WriteError> {
     let mut change = difference(recorded, status);
     fill(&mut change, &record_of(status));
     let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": change});
@@ -88,7 +106,7 @@ pub async fn patch_status(
 ///
 /// # Errors
 /// See [`WriteError`].
-pub async fn patch_account_status<K: DeserializeOwned + HasStatus<Status = ScrapeAccountStatus>>(
+pub async fn patch_account_status<K: DeserializeOwned + Reply>(
     accounts: &Api<K>,
     name: &str,
     resource_version: &str,
@@ -109,12 +127,12 @@ pub async fn patch_account_status<K: DeserializeOwned + HasStatus<Status = Scrap
 ///
 /// # Errors
 /// See [`WriteError`].
-pub async fn patch_metadata(
-    jobs: &Api<ScrapeJob>,
+pub async fn patch_metadata<K: Resource + Clone + DeserializeOwned + Debug + Reply>(
+    jobs: &Api<K>,
     name: &str,
     (uid, resource_version): (&str, &str),
     (mut metadata, recorded): (Map<String, Value>, Option<&ScrapeJobStatus>),
-) -> Result<ScrapeJob, WriteError> {
+) -> Result<K, WriteError> {
     metadata.insert("uid".to_owned(), uid.into());
     metadata.insert("resourceVersion".to_owned(), resource_version.into());
     let record = recorded.filter(|status| status.is_written()).map_or(json!({}), record_of);
@@ -147,15 +165,23 @@ pub async fn try_status(client: &Client, url: &str, name: &str, status: &Value) 
 ///
 /// # Errors
 /// See [`WriteError`].
-pub async fn delete(
-    jobs: &Api<ScrapeJob>,
+pub async fn delete<K: Resource + Clone>(
+    jobs: &Api<K>,
     name: &str,
     (uid, resource_version): (&str, &str),
 ) -> Result<(), WriteError> {
     let preconditions =
         Preconditions { uid: Some(uid.to_owned()), resource_version: Some(resource_version.to_owned()) };
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-    answered(jobs.delete(name, &params)).await.map(|_| ())
+    let client = jobs.clone().into_client();
+    answered(async {
+        let request =
+            Request::new(jobs.resource_url()).delete(name, &params).map_err(kube::Error::BuildRequest)?;
+        // The answer may hold the object, whose depth is a tenant's.
+        client.request::<IgnoredAny>(request).await
+    })
+    .await
+    .map(|_| ())
 }
 
 /// What the API server answers to a request, within a time.
@@ -252,9 +278,8 @@ fn fill(patch: &mut Value, whole: &Value) {
 }
 
 /// The reply to a write, if it has all that was sent.
-fn kept<K: HasStatus<Status: Serialize>>(reply: K, sent: &Value) -> Result<K, WriteError> {
-    let stored = reply.status().map_or(Value::Null, to_value);
-    none_lacks(lacking(sent, &stored, "status")).map(|()| reply)
+fn kept<K: Reply>(reply: K, sent: &Value) -> Result<K, WriteError> {
+    none_lacks(lacking(sent, &reply.stored(), "status")).map(|()| reply)
 }
 
 fn none_lacks(fields: Vec<String>) -> Result<(), WriteError> {

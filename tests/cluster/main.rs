@@ -24,6 +24,7 @@ mod life;
 mod manifest;
 mod namespaces;
 mod numbers;
+mod poison;
 mod port;
 mod proxy;
 mod reach;

@@ -19,4 +19,5 @@ mod sharing;
 mod situation;
 mod table;
 mod unknown;
+mod unreadable;
 mod verbs;

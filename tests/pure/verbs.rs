@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spideriq_operator::api::{
-    CancelReason, DeletionPolicy, Origin, ScrapeJobStatus, Submission, SubmissionRecord, TtlPolicy, find,
+    CancelReason, DeletionPolicy, Origin, Payload, ScrapeJobStatus, Submission, SubmissionRecord, TtlPolicy,
+    find,
 };
 use spideriq_operator::decide::{
-    Accepted, Again, Body, CancelOutcome, Candidate, Listed, Observed, Outcome, SubmitAnswer, SubmitOutcome,
-    Verdict, next, settle,
+    Accepted, Again, CancelOutcome, Candidate, KeptBody, Listed, Observed, Outcome, SubmitAnswer,
+    SubmitOutcome, Verdict, next, settle,
 };
 
 use super::situation::{
@@ -35,8 +36,8 @@ fn told(status: &ScrapeJobStatus) -> String {
 
 fn want(o: &mut Observed, run: &str, url: &str) {
     o.job.spec.run_id = (!run.is_empty()).then(|| run.to_owned());
-    o.job.spec.payload.as_mut().unwrap().insert("url".to_owned(), url.into());
-    o.job.body = Some(Body::new(o.job.spec.payload.as_ref().unwrap(), o.job.spec.priority));
+    let payload = Payload::from_text(&serde_json::json!({ "url": url }).to_string());
+    o.job.body = Some(KeptBody::of(&payload, o.job.spec.priority).unwrap());
     o.job.generation += 1;
 }
 
@@ -388,12 +389,12 @@ fn another_payload_under_the_same_run_is_said_and_submits_nothing() {
     };
     for base in [accepted("processing"), completed()] {
         let mut o = base;
-        let (run, url) = (o.job.spec.run().to_owned(), o.job.spec.payload.clone().unwrap()["url"].clone());
+        let (run, url) = (o.job.spec.run().to_owned(), o.job.body.as_ref().unwrap().url.clone());
         want(&mut o, &run, "https://acme.example/renamed");
         assert!(word(&next(&o)).starts_with("rest"));
         o.recorded = status_of(&rest(&o), &o);
         assert_eq!(changed(&o.recorded), "PayloadChangedWithoutRunID");
-        want(&mut o, &run, url.as_str().unwrap());
+        want(&mut o, &run, &url.unwrap());
         o.recorded = status_of(&rest(&o), &o);
         assert_eq!(changed(&o.recorded), "Synced");
     }

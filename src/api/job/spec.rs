@@ -4,11 +4,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ScrapeJobStatus;
+use super::{Payload, ScrapeJobStatus};
 use crate::api::schema;
-
-/// The payload of a submit, passed to the service unchanged.
-pub type Payload = serde_json::Map<String, serde_json::Value>;
 
 /// What to run. Give either type and payload (submit a job), or jobID (follow an existing one).
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

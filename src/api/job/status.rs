@@ -163,6 +163,10 @@ pub struct SubmissionRecord {
     #[schemars(length(max = 80))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_hash: Option<String>,
+    /// Version and SHA-256 of the canonical request body without priority, by which the service does not compare.
+    #[schemars(length(max = 80))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload_hash: Option<String>,
     /// Names one attempt; present while its outcome is unknown, and after acceptance.
     #[schemars(length(max = 64))]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,15 +2,13 @@
 
 use std::fmt::Debug;
 
-use kube::core::DeserializeGuard;
 use kube::core::object::HasStatus;
 use kube::{Api, Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 
 use crate::account::AccountKey;
 use crate::api::{
-    AccountKind, ClusterScrapeAccount, NotAName, ObjectName, ScrapeAccount, ScrapeAccountSpec,
-    ScrapeAccountStatus,
+    AccountKind, ClusterScrapeAccount, NotAName, ObjectName, Readable, ScrapeAccount, ScrapeAccountSpec,
+    ScrapeAccountStatus, Stored,
 };
 use crate::controller::context::Context;
 
@@ -18,9 +16,9 @@ use crate::controller::context::Context;
 pub(super) trait Account:
     Resource<DynamicType = ()>
     + HasStatus<Status = ScrapeAccountStatus>
+    + Readable
     + Clone
     + Debug
-    + DeserializeOwned
     + Send
     + Sync
     + 'static
@@ -29,10 +27,10 @@ pub(super) trait Account:
     const KIND: AccountKind;
 
     /// The part of the kind that is watched.
-    fn watched(context: &Context) -> Vec<Api<DeserializeGuard<Self>>>;
+    fn watched(context: &Context) -> Vec<Api<Stored<Self>>>;
 
     /// Where the objects of this namespace are.
-    fn api(client: &Client, namespace: &str) -> Api<Self>;
+    fn api(client: &Client, namespace: &str) -> Api<Stored<Self>>;
 
     /// What both kinds are told.
     fn spec(&self) -> &ScrapeAccountSpec;
@@ -41,11 +39,11 @@ pub(super) trait Account:
 impl Account for ScrapeAccount {
     const KIND: AccountKind = AccountKind::ScrapeAccount;
 
-    fn watched(context: &Context) -> Vec<Api<DeserializeGuard<Self>>> {
+    fn watched(context: &Context) -> Vec<Api<Stored<Self>>> {
         context.apis()
     }
 
-    fn api(client: &Client, namespace: &str) -> Api<Self> {
+    fn api(client: &Client, namespace: &str) -> Api<Stored<Self>> {
         Api::namespaced(client.clone(), namespace)
     }
 
@@ -57,11 +55,11 @@ impl Account for ScrapeAccount {
 impl Account for ClusterScrapeAccount {
     const KIND: AccountKind = AccountKind::ClusterScrapeAccount;
 
-    fn watched(context: &Context) -> Vec<Api<DeserializeGuard<Self>>> {
+    fn watched(context: &Context) -> Vec<Api<Stored<Self>>> {
         vec![Api::all(context.client.clone())]
     }
 
-    fn api(client: &Client, _: &str) -> Api<Self> {
+    fn api(client: &Client, _: &str) -> Api<Stored<Self>> {
         Api::all(client.clone())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
-use kube::core::{DeserializeGuard, PartialObjectMeta, Selector};
+use kube::core::{PartialObjectMeta, Selector};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use tokio::sync::{Notify, watch};
@@ -14,14 +14,14 @@ use super::kind::key_of;
 use crate::account::AccountKey;
 use crate::api::{
     AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, ObjectName, ScrapeAccount, ScrapeAccountSpec,
-    ScrapeJob,
+    ScrapeJob, Stored,
 };
 use crate::controller::watch::Heard;
 
-/// An account as the cache has it: one that cannot be decoded stops nobody else.
-pub(super) type Cached<K> = DeserializeGuard<K>;
+/// An account as the cache has it: one that cannot be read stops nobody else.
+pub(super) type Cached<K> = Stored<K>;
 /// A namespace as the cache has it.
-pub(super) type CachedNamespace = PartialObjectMeta<Namespace>;
+pub(super) type CachedNamespace = Stored<PartialObjectMeta<Namespace>>;
 
 /// The reading ends of the caches. Cheap to clone.
 #[derive(Clone)]
@@ -174,10 +174,10 @@ impl Known {
         match account.kind() {
             AccountKind::ScrapeAccount => {
                 let found = self.own.get(&ObjectRef::new(&account.name).within(&account.namespace));
-                found.is_some_and(|account| account.0.is_ok())
+                found.is_some_and(|account| account.usable().is_some())
             }
             AccountKind::ClusterScrapeAccount => {
-                self.cluster_account(&account.name).is_some_and(|account| account.0.is_ok())
+                self.cluster_account(&account.name).is_some_and(|account| account.usable().is_some())
             }
         }
     }
@@ -190,11 +190,11 @@ impl Known {
     pub(in crate::controller) fn misnamed(&self) -> Vec<(AccountKind, String)> {
         let odd = |spec: &ScrapeAccountSpec| ObjectName::parse(&spec.secret_ref.name).is_err();
         let own = self.own.state().into_iter().filter_map(|account| {
-            let found = account.0.as_ref().is_ok_and(|account| odd(&account.spec));
+            let found = account.usable().is_some_and(|account| odd(&account.spec));
             found.then(|| (AccountKind::ScrapeAccount, account.namespace().unwrap_or_default()))
         });
         let cluster = self.cluster.iter().flat_map(Store::state).filter_map(|account| {
-            let found = account.0.as_ref().is_ok_and(|account| odd(&account.spec.account));
+            let found = account.usable().is_some_and(|account| odd(&account.spec.account));
             found.then(|| (AccountKind::ClusterScrapeAccount, String::new()))
         });
         own.chain(cluster).collect()
@@ -211,7 +211,7 @@ impl Known {
             return Admission::Admitted;
         }
         let Some(found) = self.cluster_account(&account.name) else { return Admission::Admitted };
-        let Ok(found) = &found.0 else {
+        let Some(found) = found.usable() else {
             return Admission::Refused(format!("{account} cannot be read by this release of the operator"));
         };
         let Some(selector) = found.spec.selects() else { return Admission::Admitted };

@@ -16,7 +16,6 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, future};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -33,7 +32,7 @@ use super::watch;
 use crate::account::AccountKey;
 use crate::api::{
     AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, NotAName, Reason, ScrapeAccount,
-    ScrapeAccountStatus, find,
+    ScrapeAccountStatus, Stored, find,
 };
 use crate::kubernetes::said_in_decoding;
 use crate::spideriq::budget::UNTRIED;
@@ -99,12 +98,12 @@ pub async fn run(
 /// Runs the controller of one kind.
 async fn control<K: Account>(
     context: &Arc<Context>,
-    (reader, writer): (Store<DeserializeGuard<K>>, Writer<DeserializeGuard<K>>),
+    (reader, writer): (Store<Stored<K>>, Writer<Stored<K>>),
     keys: mpsc::UnboundedReceiver<AccountKey>,
 ) {
     let watched = watched(context, reader.clone(), writer);
     let told = UnboundedReceiverStream::new(keys)
-        .map(|key| ObjectRef::<DeserializeGuard<K>>::new(&key.name).within(&key.namespace));
+        .map(|key| ObjectRef::<Stored<K>>::new(&key.name).within(&key.namespace));
     let mut stopping = context.stopping.clone();
     let stopped = async move {
         // An error means that the sender is gone, which is a stop as well.
@@ -125,9 +124,9 @@ async fn control<K: Account>(
 
 fn watched<K: Account>(
     context: &Arc<Context>,
-    reader: Store<DeserializeGuard<K>>,
-    writer: Writer<DeserializeGuard<K>>,
-) -> impl futures::Stream<Item = Result<DeserializeGuard<K>, watcher::Error>> + Send + use<K> {
+    reader: Store<Stored<K>>,
+    writer: Writer<Stored<K>>,
+) -> impl futures::Stream<Item = Result<Stored<K>, watcher::Error>> + Send + use<K> {
     let known = context.known.clone();
     let watched = watch::watch(K::watched(context), reader, move |heard| {
         watch::warn(K::KIND.as_str(), &heard);
@@ -214,10 +213,7 @@ fn changed(context: &Arc<Context>, key: &AccountKey) {
 }
 
 /// Looks at one account, and counts the looks in a row that failed.
-async fn look<K: Account>(
-    cached: Arc<DeserializeGuard<K>>,
-    context: Arc<Context>,
-) -> Result<Action, WriteError> {
+async fn look<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) -> Result<Action, WriteError> {
     let key = key_of(&*cached);
     let health = context.health.clone();
     let what = || format!("{} {key}", K::KIND.as_str());
@@ -228,19 +224,13 @@ async fn look<K: Account>(
     looked
 }
 
-async fn reconcile<K: Account>(
-    cached: Arc<DeserializeGuard<K>>,
-    context: Arc<Context>,
-) -> Result<Action, WriteError> {
+async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) -> Result<Action, WriteError> {
     let begun = context.clock.instant();
     let kind = K::KIND.as_str();
-    let account = match &cached.0 {
-        Ok(account) => account,
-        Err(error) => {
-            let error = said_in_decoding(&error.error);
-            tracing::error!(account = %key_of(&*cached), error, "a {kind} cannot be decoded and is left alone");
-            return Ok(Action::await_change());
-        }
+    let Some(account) = cached.usable() else {
+        let (account, words) = (key_of(&*cached), said_in_decoding(&cached.fault()));
+        tracing::error!(%account, words, "a {kind} cannot be read and is left alone");
+        return Ok(Action::await_change());
     };
     let subject = Subject::of(account);
     let key = &subject.key;

@@ -10,7 +10,8 @@ use kube::{Api, ResourceExt};
 use super::kind::Subject;
 use crate::account::{Opening, Session, Settings, from_secret};
 use crate::api::{
-    AccountJobs, AccountKind, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus, find,
+    AccountJobs, AccountKind, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus, Stored,
+    find,
 };
 use crate::controller::context::Context;
 use crate::health::waiting;
@@ -43,10 +44,14 @@ pub(super) async fn open(
     if let Err(error) = endpoint.check(&context.options.allowed_endpoints) {
         return close(Reason::EndpointNotAllowed, error.to_string(), true, identity);
     }
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace.as_str());
+    let secrets: Api<Stored<Secret>> = Api::namespaced(context.client.clone(), namespace.as_str());
     let read = tokio::time::timeout(Duration::from_secs(10), secrets.get_opt(name.as_str()));
     let secret = match waiting(read).await {
-        Ok(Ok(Some(secret))) => secret,
+        Ok(Ok(Some(Stored { read: Ok(secret), .. }))) => secret,
+        Ok(Ok(Some(_))) => {
+            let message = format!("Secret {name} cannot be read; create it anew with the key token");
+            return close(Reason::CredentialsMissing, message, false, identity);
+        }
         Ok(Ok(None)) => {
             let place = match key.kind() {
                 AccountKind::ScrapeAccount => "this namespace".to_owned(),

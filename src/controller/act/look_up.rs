@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use serde_json::Value;
 
-use super::super::context::Context;
+use super::super::context::{CachedJob, Context};
 use super::super::observe::{facts, key};
 use crate::account::Session;
 use crate::api::{INTENT, ScrapeJob};
@@ -28,7 +27,7 @@ const CLOCK_MARGIN: Duration = Duration::from_secs(60);
 /// back.
 pub(super) async fn candidates(
     context: &Context,
-    job: &ScrapeJob,
+    job: &CachedJob,
     session: &Arc<Session>,
     (permit, pages): (Permit, usize),
 ) -> Result<Listed, Trouble> {
@@ -40,16 +39,15 @@ pub(super) async fn candidates(
     let (rows, partly) = made_since(context, job, session, (permit, pages), since).await?;
     // The spec of another run says nothing of the address that this one was submitted with.
     let same_run = job.status.as_ref().is_none_or(|status| status.run() == job.spec.run());
-    let payload = job.spec.payload.as_ref().filter(|_| same_run);
-    let url = payload.and_then(|payload| payload.get("url")).and_then(Value::as_str);
+    let body = job.body.as_ref().and_then(|body| body.as_ref().ok()).filter(|_| same_run);
+    let url = body.and_then(|body| body.url.as_deref());
     let cached = context.jobs.state();
-    let others = || cached.iter().filter_map(|job| job.0.as_ref().ok());
-    let statuses = || others().filter_map(|other| other.status.as_ref());
+    let statuses = || cached.iter().filter_map(|other| other.status.as_ref());
     let earlier = statuses().flat_map(|status| &status.history).filter_map(|run| run.job_id.as_deref());
     let claimed: HashSet<&str> =
         statuses().filter_map(|status| status.job_id.as_deref()).chain(earlier).collect();
     // Two unknown submits of one type may each take the same job for its own.
-    let contested = others().any(|other| {
+    let contested = cached.iter().any(|other| {
         let unknown = other.status.as_ref().is_some_and(was_sent);
         unknown && other.uid() != job.uid() && other.spec.type_ == job.spec.type_
     });

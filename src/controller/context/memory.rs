@@ -51,6 +51,8 @@ pub(in crate::controller) struct Remembered {
     pub(in crate::controller) no_own_account: bool,
     /// Whether people were told that it names an account which cannot exist.
     pub(in crate::controller) misnamed: bool,
+    /// What of it cannot be read, as it was told.
+    pub(in crate::controller) faults: Option<String>,
     /// Whether the next look must be live.
     pub(in crate::controller) live: bool,
     /// Writes in a row that were not carried out.

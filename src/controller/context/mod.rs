@@ -1,7 +1,9 @@
 //! What every reconciliation shares.
 
+mod cached;
 mod events;
 pub(super) mod memory;
+mod replies;
 pub(super) mod schema;
 pub(super) mod tally;
 
@@ -12,12 +14,14 @@ use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub use cached::CachedJob;
 use memory::Memories;
+pub(super) use replies::Replies;
 use schema::Schema;
 use tally::Tallies;
 
 use super::accounts::{Known, Woken, takes_default};
-use super::act::Exclusive;
+use super::act::{Exclusive, Readings};
 use super::record::Unrecorded;
 use crate::account::{AccountKey, Accounts, SecretWatches};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, Reason, ScrapeJob, State};
@@ -27,9 +31,6 @@ use crate::leader::Leadership;
 use crate::spideriq::Endpoint;
 use crate::spideriq::budget::Lane;
 use crate::telemetry::{AccountGauges, Metrics, Snapshot};
-
-/// A job as the cache has it: one that cannot be decoded stops nobody else.
-pub(super) type CachedJob = kube::core::DeserializeGuard<ScrapeJob>;
 
 /// What the operator was told to do.
 #[derive(Clone, Debug)]
@@ -76,6 +77,8 @@ pub struct Context {
     pub(super) woken: Woken,
     pub(super) memories: Memories,
     pub(super) exclusive: Exclusive,
+    pub(super) readings: Readings,
+    pub(super) replies: Replies,
     pub(super) tallies: Tallies,
     pub(super) schema: Schema,
     pub(super) unrecorded: Unrecorded,
@@ -106,6 +109,8 @@ impl Context {
             woken: Woken::default(),
             memories: Memories::default(),
             exclusive: Exclusive::default(),
+            readings: Readings::default(),
+            replies: Replies::default(),
             tallies: Tallies::default(),
             schema: Schema::default(),
             unrecorded: Unrecorded::default(),
@@ -129,8 +134,11 @@ impl Context {
         at.is_some_and(|at| self.clock.instant() + length > at)
     }
 
-    /// The jobs of a namespace.
-    pub(super) fn jobs_in(&self, namespace: &str) -> Api<ScrapeJob> {
+    /// The jobs of a namespace, as they are kept or as they are stored.
+    pub(super) fn jobs_in<K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>>(
+        &self,
+        namespace: &str,
+    ) -> Api<K> {
         Api::namespaced(self.client.clone(), namespace)
     }
 
@@ -185,8 +193,8 @@ impl Context {
 
     fn wake(&self, concerned: impl Fn(&ScrapeJob) -> bool) {
         let jobs = self.jobs.state();
-        let jobs = jobs.iter().filter_map(|job| job.0.as_ref().ok()).filter(|job| concerned(job));
-        let mut keys: Vec<String> = jobs.map(super::observe::key).collect();
+        let jobs = jobs.iter().filter(|job| concerned(job));
+        let mut keys: Vec<String> = jobs.map(|job| super::observe::key(job)).collect();
         // The cache has no order; a simulation that is to be repeated needs one.
         keys.sort();
         for key in keys {
@@ -194,10 +202,11 @@ impl Context {
         }
     }
 
-    /// The decoded jobs of the cache that use this account.
+    /// The jobs of the cache that use this account.
     pub(super) fn jobs_of(&self, account: &AccountKey) -> Vec<Arc<CachedJob>> {
-        let uses = |job: &Arc<CachedJob>| job.0.as_ref().is_ok_and(|job| self.account_of(job) == *account);
-        self.jobs.state().into_iter().filter(uses).collect()
+        let mut jobs = self.jobs.state();
+        jobs.retain(|job| self.account_of(job) == *account);
+        jobs
     }
 
     /// The jobs of a namespace as they were last seen, whether it can be read now or not.
@@ -238,11 +247,10 @@ impl Context {
         }
         for job in self.jobs.state() {
             let namespace = job.namespace().unwrap_or_default();
-            let Ok(job) = &job.0 else {
-                *snapshot.undecodable.entry(namespace).or_default() += 1;
-                continue;
-            };
-            if super::jobs::misnamed(job).is_some() {
+            if !job.faults.is_none() {
+                *snapshot.undecodable.entry(namespace.clone()).or_default() += 1;
+            }
+            if super::jobs::misnamed(&job).is_some() {
                 *snapshot.misnamed.entry((namespace.clone(), "ScrapeJob")).or_default() += 1;
             }
             let status = job.status.as_ref();

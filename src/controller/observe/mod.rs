@@ -15,12 +15,11 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::context::Context;
 use super::context::memory::Remembered;
-use super::watch::DROPPED;
+use super::context::{CachedJob, Context};
 use crate::account::Session;
 use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob, ScrapeJobStatus};
-use crate::decide::{Body, Intent, IntentFacts, JobFacts, Marks, Observed, RemoteState, Watched, restored};
+use crate::decide::{Intent, IntentFacts, JobFacts, Marks, Observed, RemoteState, Watched, restored};
 use crate::status::WriteError;
 
 /// What is known, and the session to act with.
@@ -46,7 +45,7 @@ pub(super) fn job_id(job: &ScrapeJob) -> &str {
 /// If the API server did not say what the decision hangs on.
 pub(super) async fn observe(
     context: &Context,
-    job: &ScrapeJob,
+    job: &CachedJob,
     remembered: Remembered,
     nonce: String,
 ) -> Result<Option<Seen>, WriteError> {
@@ -86,7 +85,7 @@ fn recorded(job: &ScrapeJob, intent: &IntentFacts) -> ScrapeJobStatus {
     job.status.clone().map(|status| restored(status, intent, (&uid, &job.spec))).unwrap_or_default()
 }
 
-fn job_facts(job: &ScrapeJob) -> JobFacts {
+fn job_facts(job: &CachedJob) -> JobFacts {
     let deleted_at: Option<Timestamp> = job.metadata.deletion_timestamp.as_ref().map(|time| time.0);
     JobFacts {
         namespace: job.namespace().unwrap_or_default(),
@@ -95,33 +94,36 @@ fn job_facts(job: &ScrapeJob) -> JobFacts {
         generation: job.metadata.generation.unwrap_or(0),
         deleted_at,
         protected: job.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
-        body: job.spec.payload.as_ref().map(|payload| Body::new(payload, job.spec.priority)),
-        marks: Marks {
-            requested: requested(job),
-            paused: says_true(job, PAUSED),
-            force_orphan: says_true(job, FORCE_ORPHAN),
-            applied_by: marks::applied_by(job),
-            annotation_bytes: annotation_bytes(job),
-        },
+        body: job.kept().cloned(),
+        unfit: job.body.as_ref().and_then(|body| body.as_ref().err()).cloned(),
+        faults: job.faults.clone(),
+        marks: job.marks.clone(),
         spec: job.spec.clone(),
     }
 }
 
+/// What the annotations and labels of an object say.
+pub(super) fn marks(job: &ScrapeJob) -> Marks {
+    Marks {
+        requested: requested(job),
+        paused: says_true(job, PAUSED),
+        force_orphan: says_true(job, FORCE_ORPHAN),
+        applied_by: marks::applied_by(job),
+        annotation_bytes: annotation_bytes(job),
+    }
+}
+
 /// The look that an annotation asks for, as far as the status can echo it.
-pub(super) fn requested(job: &ScrapeJob) -> Option<String> {
+fn requested(job: &ScrapeJob) -> Option<String> {
     let asked = RECONCILE.iter().find_map(|annotation| job.annotations().get(*annotation))?;
     let echoed: String = asked.chars().filter(char::is_ascii_graphic).take(64).collect();
     Some(echoed).filter(|echoed| !echoed.is_empty())
 }
 
-/// The size of all annotations but the intent, with what the cache has dropped of them.
+/// The size of all annotations but the intent.
 fn annotation_bytes(job: &ScrapeJob) -> usize {
     let others = job.annotations().iter().filter(|(name, _)| *name != INTENT);
-    let sizes = others.map(|(name, value)| match value.parse() {
-        Ok(dropped) if name == DROPPED => dropped,
-        Ok(_) | Err(_) => name.len() + value.len(),
-    });
-    sizes.fold(0, usize::saturating_add)
+    others.map(|(name, value)| name.len() + value.len()).fold(0, usize::saturating_add)
 }
 
 fn says_true(job: &ScrapeJob, annotation: &str) -> bool {

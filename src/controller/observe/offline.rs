@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{intent_of, job_facts, recorded};
 use crate::api::ScrapeJob;
+use crate::controller::context::CachedJob;
 use crate::decide::{
     self, AccountFacts, AccountUse, Again, Cap, Event, LookUp, Memory, Observed, Outcome, Plan, Standing,
     Verdict, Watched,
@@ -83,7 +84,7 @@ pub fn plan(job: &ScrapeJob, facts: &Facts) -> Planned {
     let observed = Observed {
         now: facts.now,
         steady: facts.now,
-        job: job_facts(job),
+        job: job_facts(&CachedJob::from(job.clone())),
         recorded: recorded(job, &intent),
         intent,
         account: facts.account.clone(),

@@ -13,7 +13,7 @@ pub use account::{AccountFacts, AccountUse};
 pub use memory::Memory;
 pub use remote::{RemoteJob, RemoteState, Trouble, Waiting, Watched};
 
-use super::{Body, Intent};
+use super::{Intent, KeptBody};
 use crate::api::{DeletionPolicy, Origin, ScrapeJobSpec, ScrapeJobStatus, TtlPolicy};
 
 /// Everything that is known about one object at one moment.
@@ -56,10 +56,35 @@ pub struct JobFacts {
     pub protected: bool,
     /// The spec.
     pub spec: ScrapeJobSpec,
-    /// The request body that the spec makes; absent for a mirrored job.
-    pub body: Option<Body>,
+    /// What is kept of the request body that the spec makes; absent for a mirrored job.
+    pub body: Option<KeptBody>,
+    /// Why the spec's payload can never be sent, where there is one that cannot.
+    pub unfit: Option<String>,
+    /// What of the object cannot be read.
+    pub faults: Faults,
     /// What its annotations and labels say.
     pub marks: Marks,
+}
+
+/// What of an object this release cannot read, in words.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Faults {
+    /// In its spec: nothing is begun that it may not mean.
+    pub spec: Option<String>,
+    /// In its status or metadata: nothing may be written over it.
+    pub record: Option<String>,
+}
+
+impl Faults {
+    /// Whether all of it can be read.
+    pub fn is_none(&self) -> bool {
+        self.spec.is_none() && self.record.is_none()
+    }
+
+    /// All of them, in words.
+    pub fn words(&self) -> String {
+        [&self.record, &self.spec].into_iter().flatten().cloned().collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// What the annotations and labels of an object say.

@@ -1,11 +1,10 @@
 //! The body of a submit in one canonical form, and its hash.
 
 use serde::Serialize;
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 use sha2::{Digest, Sha256};
 
 use super::number::read_by_v1;
-use crate::api::Payload;
 
 /// The priorities that the schema admits.
 const PRIORITIES: std::ops::RangeInclusive<i32> = 0..=10;
@@ -74,9 +73,20 @@ pub(in crate::decide) enum Recorded {
     Unclear,
 }
 
+impl Recorded {
+    /// What a recorded hash says of the body with these hashes.
+    pub(super) fn by(recorded: &str, hashes: &[String; 2]) -> Self {
+        match Version::of(recorded) {
+            None => Self::Unclear,
+            Some(_) if hashes.iter().any(|hash| hash == recorded) => Self::Same,
+            Some(_) => Self::Other,
+        }
+    }
+}
+
 impl Body {
     /// The body that this payload and priority make.
-    pub fn new(payload: &Payload, priority: Option<i32>) -> Self {
+    pub fn new(payload: &Map<String, Value>, priority: Option<i32>) -> Self {
         let made = |read| {
             let payload = canonical(payload, read).to_string();
             let digest = hex::encode(Sha256::digest(whole(&payload, priority)));
@@ -89,38 +99,32 @@ impl Body {
         Self { json: whole(&exact.payload, priority), hash, exact, by_v1, priority }
     }
 
+    /// The hashes of this body, one for each version.
+    pub(super) fn hashes(&self) -> [String; 2] {
+        Version::ALL.map(|version| version.prefix().to_owned() + &self.made(version).digest)
+    }
+
     /// What a recorded hash says of this body.
     pub(in crate::decide) fn recorded(&self, hash: &str) -> Recorded {
-        match Version::of(hash) {
-            None => Recorded::Unclear,
-            Some(version) if hash == version.prefix().to_owned() + &self.made(version).digest => {
-                Recorded::Same
-            }
-            Some(_) => Recorded::Other,
-        }
+        Recorded::by(hash, &self.hashes())
     }
 
     /// What was sent with a recorded hash, if it was made of this body.
-    pub(in crate::decide) fn as_recorded(&self, hash: &str) -> String {
-        Version::of(hash)
-            .map_or_else(|| self.json.clone(), |version| whole(&self.made(version).payload, self.priority))
+    pub fn as_recorded(&self, hash: &str) -> Option<String> {
+        let version = Version::of(hash).filter(|_| self.recorded(hash) == Recorded::Same)?;
+        Some(whole(&self.made(version).payload, self.priority))
+    }
+
+    /// The hash of the body with this payload and no priority.
+    pub fn payload_hash(&self) -> String {
+        let prefix = Version::of(&self.hash).map_or("", Version::prefix);
+        prefix.to_owned() + &hex::encode(Sha256::digest(whole(&self.exact.payload, None)))
     }
 
     /// The hashes of all bodies with this payload: whatever their priority, by which the service does not compare, and
     /// whatever the version.
     pub fn equal_hashes(&self) -> impl Iterator<Item = String> {
         Version::ALL.into_iter().flat_map(|version| self.equal_hashes_of(version))
-    }
-
-    /// Whether a recorded body had the same payload; `None` where another release made the hash.
-    pub fn has_payload_of(&self, recorded: &str) -> Option<bool> {
-        let version = Version::of(recorded)?;
-        Some(self.equal_hashes_of(version).any(|hash| hash == recorded))
-    }
-
-    /// Names the body for ever in one way, so that no release that records another version lets go of what is held.
-    pub(in crate::decide) fn hold_name(&self) -> String {
-        Version::V1.prefix().to_owned() + &self.made(Version::V1).digest
     }
 
     /// Size of the canonical payload in bytes.
@@ -169,7 +173,7 @@ fn priority_and_end(priority: Option<i32>) -> String {
 }
 
 /// `serde_json` keeps maps sorted by key, so what is left to do is to drop nulls, and to read floats as a version does.
-fn canonical(map: &Payload, read: fn(f64) -> f64) -> Value {
+fn canonical(map: &Map<String, Value>, read: fn(f64) -> f64) -> Value {
     let members = map.iter().filter(|(_, value)| !value.is_null());
     Value::Object(members.map(|(key, value)| (key.clone(), canonical_value(value, read))).collect())
 }
@@ -202,6 +206,12 @@ mod tests {
     use serde_json::json;
 
     use super::{Body, Recorded};
+    use crate::api::Payload;
+    use crate::decide::KeptBody;
+
+    fn kept(payload: &serde_json::Value, priority: Option<i32>) -> KeptBody {
+        KeptBody::of(&Payload::from_text(&payload.to_string()), priority).unwrap()
+    }
 
     fn body(payload: serde_json::Value, priority: Option<i32>) -> Body {
         let serde_json::Value::Object(payload) = payload else { panic!("a payload is an object") };
@@ -219,13 +229,14 @@ mod tests {
     #[test]
     fn priority_changes_the_body_and_not_the_payload() {
         for payload in [json!({"a": 1}), json!({"a": [117.633_313_914_000_17]})] {
+            let kept = [Some(0), Some(9)].map(|priority| kept(&payload, priority));
             let (low, high) = (body(payload.clone(), Some(0)), body(payload.clone(), Some(9)));
             let without = body(payload, None);
             assert_ne!(low.hash, high.hash);
             assert_ne!(low.hash, without.hash, "a left-out priority is not zero");
-            assert_eq!(low.has_payload_of(&high.hash), Some(true));
-            assert_eq!(high.has_payload_of(&without.hash), Some(true));
-            assert_eq!(low.has_payload_of(&body(json!({"a": 2}), Some(9)).hash), Some(false));
+            assert_eq!(kept[0].has_payload_of(&high.hash), Some(true));
+            assert_eq!(kept[1].has_payload_of(&without.hash), Some(true));
+            assert_eq!(kept[0].has_payload_of(&body(json!({"a": 2}), Some(9)).hash), Some(false));
             assert!(low.equal_hashes().any(|hash| hash == high.hash));
         }
     }
@@ -238,8 +249,10 @@ mod tests {
         assert_eq!(body.recorded(&body.hash), Recorded::Same);
         // What the next release will record of it.
         let next = body.hash.replace("v1:", "v2:");
-        assert_eq!((body.recorded(&next), body.as_recorded(&next)), (Recorded::Same, body.json.clone()));
-        assert_eq!(body.has_payload_of(&next), Some(true));
+        assert_eq!(
+            (body.recorded(&next), body.as_recorded(&next)),
+            (Recorded::Same, Some(body.json.clone()))
+        );
     }
 
     /// What a release that knew version 1 alone made of it: taken from its own build.
@@ -256,9 +269,13 @@ mod tests {
         assert!(body.hash.starts_with("v2:"), "a release that repeats version 1 would send other bytes");
         assert_eq!(body.recorded(&body.hash), Recorded::Same);
         let (json, hash) = OF_VERSION_1;
-        assert_eq!((body.recorded(hash), body.as_recorded(hash).as_str()), (Recorded::Same, json));
-        assert_eq!(body.hold_name(), hash, "what is held stays held");
-        assert_eq!((body.has_payload_of(hash), body.has_payload_of(&body.hash)), (Some(true), Some(true)));
+        assert_eq!((body.recorded(hash), body.as_recorded(hash).as_deref()), (Recorded::Same, Some(json)));
+        let kept = kept(&serde_json::from_str(exact).unwrap(), Some(5));
+        for recorded in [hash, &body.hash] {
+            assert_eq!(kept.has_payload_of(recorded), Some(true), "{recorded}");
+            assert_eq!(kept.recorded(recorded), Recorded::Same, "{recorded}");
+        }
+        assert_eq!(kept.hold_name(), hash, "what is held stays held");
     }
 
     #[test]
@@ -266,7 +283,7 @@ mod tests {
         let body = body(json!({"a": 1}), None);
         for unknown in ["v3:00", "v10:00", "", "V1:00", "sha256:00"] {
             assert_eq!(body.recorded(unknown), Recorded::Unclear, "{unknown}");
-            assert_eq!(body.has_payload_of(unknown), None, "{unknown}");
+            assert_eq!(kept(&json!({"a": 1}), None).has_payload_of(unknown), None, "{unknown}");
         }
         assert_eq!(body.recorded("v1:00"), Recorded::Other);
         assert_eq!(body.recorded("v2:00"), Recorded::Other);

@@ -116,6 +116,7 @@ impl Intent {
         SubmissionRecord {
             origin: None,
             body_hash: Some(self.body_hash.clone()),
+            payload_hash: None,
             nonce: Some(self.nonce.clone()),
             attempt: Some(1),
             started_at: Some(Time(self.time)),

@@ -2,6 +2,7 @@
 
 mod body;
 mod intent;
+mod kept;
 mod lost;
 mod number;
 
@@ -9,5 +10,6 @@ pub use body::Body;
 pub(super) use body::{Recorded, knows_version};
 pub(super) use intent::Fit;
 pub use intent::Intent;
+pub use kept::{KeptBody, equality};
 pub use lost::{restored, was_sent};
 pub use number::as_stored;

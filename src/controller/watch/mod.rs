@@ -5,6 +5,11 @@
 //! of another namespace or after a watch broke, becomes single changes: what went meanwhile is told as gone, and what
 //! stayed as it was is not told. A namespace that cannot be read keeps nobody waiting, and keeps what was last known.
 
+mod changes;
+mod pages;
+
+pub(super) use pages::{Measured, Pages};
+
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::mem;
@@ -17,6 +22,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
+use super::context::{CachedJob, Replies};
 use crate::kubernetes::said_of_watch;
 
 type Changes<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
@@ -26,17 +32,13 @@ const PAGE: u32 = 100;
 
 /// The annotation in which `kubectl apply` keeps a copy of the object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// Stands in the cache for what was dropped of the annotations: its size in bytes, which counts against their bound.
-pub(super) const DROPPED: &str = "spideriq.ai/dropped-annotation-bytes";
 
 /// Drops what nobody reads, so that it is not kept for every object.
 fn slim(object: &mut impl Resource) {
     let meta = object.meta_mut();
     meta.managed_fields = None;
-    if let Some(annotations) = &mut meta.annotations
-        && let Some(copy) = annotations.remove(LAST_APPLIED)
-    {
-        annotations.insert(DROPPED.to_owned(), (LAST_APPLIED.len() + copy.len()).to_string());
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove(LAST_APPLIED);
     }
 }
 
@@ -61,7 +63,8 @@ pub(super) fn warn(kind: &str, heard: &Heard<'_>) {
     }
 }
 
-/// One stream of changes for a store. `store` is the reading end of that store; `heard` is told how each namespace does.
+/// One stream of changes for a store of small objects. `store` is the reading end of that store; `heard` is told how each
+/// namespace does.
 pub(super) fn watch<K>(
     apis: Vec<Api<K>>,
     store: Store<K>,
@@ -70,11 +73,35 @@ pub(super) fn watch<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let namespaces: Vec<Option<String>> = apis.iter().map(|api| api.namespace().map(str::to_owned)).collect();
-    let numbered = apis.into_iter().enumerate().map(|(at, api)| {
+    let changes = |api| {
         let changes = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
-        changes.modify(slim).map(move |event| (at, event)).boxed()
-    });
+        changes.modify(slim).boxed()
+    };
+    join((apis, store), changes, heard)
+}
+
+/// The same of jobs, which may be as large as the API server lets them be.
+pub(super) fn watch_jobs(
+    apis: Vec<Api<CachedJob>>,
+    store: Store<CachedJob>,
+    replies: &Replies,
+    heard: impl Fn(Heard<'_>) + Send + Sync + 'static,
+) -> Changes<CachedJob> {
+    join((apis, store), |api| changes::changes(api, replies.clone()).default_backoff().boxed(), heard)
+}
+
+/// Joins the changes of each part of a kind.
+fn join<K>(
+    (apis, store): (Vec<Api<K>>, Store<K>),
+    changes: impl Fn(Api<K>) -> Changes<K>,
+    heard: impl Fn(Heard<'_>) + Send + Sync + 'static,
+) -> Changes<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    let namespaces: Vec<Option<String>> = apis.iter().map(|api| api.namespace().map(str::to_owned)).collect();
+    let numbered =
+        apis.into_iter().enumerate().map(|(at, api)| changes(api).map(move |event| (at, event)).boxed());
     let mut joined = Joined::new(namespaces.clone(), store);
     let heard = Arc::new(heard);
     stream::select_all(numbered)
