@@ -153,7 +153,7 @@ mod tests {
     fn the_api_servers_own_words_are_shown_cut_and_cleaned() {
         let said = |message: &str| said_of(&kube::Error::Api(Status::failure(message, "Forbidden").boxed()));
         assert_eq!(said("secrets \"x\" is forbidden"), "secrets \"x\" is forbidden");
-        assert_eq!(said("a\nb\u{1b}[31m\u{202e}c\u{200b}"), "ab[31mc");
+        assert_eq!(said("a\nb\u{1b}[31m\u{202e}c\u{200b}"), "a b [31mc");
         assert_eq!(said(&"ä".repeat(1000)).chars().count(), LONGEST + 1);
     }
 
