@@ -52,7 +52,7 @@ families! {
     HELD: "gauge" "held_jobs" ["namespace", "reason"]
         "ScrapeJobs in state Held, by reason";
     UNDECODABLE: "gauge" "undecodable_jobs" ["namespace"]
-        "ScrapeJobs that this release cannot read and leaves alone";
+        "ScrapeJobs of which this release cannot read a part, so that nothing new is begun with them";
     LEADER: "gauge" "leader" []
         "1 while this process works, 0 while it stands by; the sum over all replicas is 1, or 0 during a take-over";
     BUILD: "gauge" "build" ["version"]

@@ -19,6 +19,7 @@ mod kstatus;
 mod leader;
 mod life;
 mod manifest;
+mod memory;
 mod poison;
 mod proxy;
 mod reach;

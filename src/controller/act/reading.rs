@@ -15,8 +15,6 @@ use crate::api::StoredJob;
 use crate::clock::Clock;
 use crate::decide::{Share, share};
 
-/// How long the API server may take for one page.
-const PAGE_WITHIN: Duration = Duration::from_secs(30);
 /// How long all of it may take.
 const READ_WITHIN: Duration = Duration::from_secs(120);
 /// How long what it found holds good.
@@ -99,10 +97,7 @@ async fn read(context: &Context, asked: &mut [Asked]) -> Result<(), String> {
     for api in context.apis::<StoredJob>() {
         let api: Api<StoredJob> = api;
         let mut pages = Pages::new(api, context.replies.clone());
-        loop {
-            let page = tokio::time::timeout(PAGE_WITHIN, pages.next()).await;
-            let page = page.map_err(|_| "the API server did not answer in time".to_owned())?;
-            let Some(page) = page.map_err(|error| error.to_string())? else { break };
+        while let Some(page) = pages.next().await.map_err(|error| error.to_string())? {
             for other in page {
                 compare(asked, other);
             }
