@@ -47,7 +47,7 @@ async fn create(world: &World, texts: impl Iterator<Item = String>) {
             }
         }
     });
-    made.buffer_unordered(4).for_each(|_| async {}).await;
+    made.buffer_unordered(4).for_each(|()| async {}).await;
 }
 
 /// The anonymous memory of a process in KiB.
