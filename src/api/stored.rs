@@ -128,7 +128,8 @@ impl<K: Resource<DynamicType = ()>> Resource for Stored<K> {
 
 impl<'de, K: Readable> Deserialize<'de> for Stored<K> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        // Taken as it stands and without recursion, whatever is in it.
+        // Taken as it stands and without recursion, whatever is in it. In a watch event that holds because the API server
+        // writes the kind of the change before the object.
         let text = Box::<RawValue>::deserialize(from)?;
         Ok(read(text.get()))
     }

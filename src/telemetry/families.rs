@@ -52,7 +52,7 @@ families! {
     HELD: "gauge" "held_jobs" ["namespace", "reason"]
         "ScrapeJobs in state Held, by reason";
     UNDECODABLE: "gauge" "undecodable_jobs" ["namespace"]
-        "ScrapeJobs that this release cannot read and leaves alone";
+        "ScrapeJobs of which this release cannot read a part, so that nothing new is begun with them";
     MISNAMED: "gauge" "misnamed_objects" ["namespace", "kind"]
         "Objects that name a Secret or an account as nothing can be named; they are left alone, with a Warning event each";
     NEWS_AGE_SECONDS: "gauge" "last_news_age_seconds" ["namespace", "resource"]

@@ -22,6 +22,7 @@ mod kstatus;
 mod leader;
 mod life;
 mod manifest;
+mod memory;
 mod namespaces;
 mod numbers;
 mod poison;

@@ -148,7 +148,9 @@ impl Reached {
                         }
                         let object =
                             if metadata_only { only_metadata(&change.object) } else { change.object };
-                        let line = format!("{}\n", json!({"type": change.how, "object": object}));
+                        // The kind of the change comes first, as a real API server has it: an object is not kept as a
+                        // tree until it is known what it is.
+                        let line = format!("{{\"type\":\"{}\",\"object\":{object}}}\n", change.how);
                         return Some((Ok::<_, Infallible>(line), change.version));
                     }
                     tokio::select! {

@@ -17,8 +17,6 @@ use crate::decide::{Share, share};
 use crate::health::waiting;
 use crate::kubernetes::said_of;
 
-/// How long the API server may take for one page.
-const PAGE_WITHIN: Duration = Duration::from_secs(30);
 /// How long all of it may take.
 const READ_WITHIN: Duration = Duration::from_secs(120);
 /// How long what it found holds good.
@@ -103,19 +101,17 @@ async fn read(context: &Context, asked: &mut [Asked]) -> Result<(), String> {
         let namespace = api.namespace().map(str::to_owned);
         let mut pages = Pages::new(api, context.replies.clone());
         loop {
-            let page = waiting(tokio::time::timeout(PAGE_WITHIN, pages.next())).await;
-            let page = match page {
-                Ok(Ok(page)) => page,
+            let page = match waiting(pages.next()).await {
+                Ok(page) => page,
                 // One of several that is gone, or whose rights are: what is known of it is what was last seen of it.
-                Ok(Err(kube::Error::Api(status)))
+                Err(kube::Error::Api(status))
                     if let Some(namespace) = &namespace
                         && (status.is_forbidden() || status.is_not_found()) =>
                 {
                     context.last_known_in(namespace).iter().for_each(|other| compare(asked, other));
                     break;
                 }
-                Ok(Err(error)) => return Err(said_of(&error)),
-                Err(_) => return Err("the API server did not answer in time".to_owned()),
+                Err(error) => return Err(said_of(&error)),
             };
             let Some(page) = page else { break };
             for other in page {

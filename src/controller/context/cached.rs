@@ -11,6 +11,9 @@ use crate::api::{INTENT, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, StoredJob};
 use crate::controller::observe::marks;
 use crate::decide::{Faults, KeptBody, Marks};
 
+/// The most of the intent that is kept, in bytes; ours have under 1 KiB.
+const ANNOTATION_KEPT: usize = 4096;
+
 /// A job as the cache has it, and as every look at it is told. Its spec has no payload; of that, `body` is kept. Of the
 /// annotations the intent is kept, of all others and of the labels what they mean.
 #[derive(Clone, Debug)]
@@ -54,8 +57,18 @@ impl From<StoredJob> for CachedJob {
         job.metadata.owner_references = None;
         if let Some(annotations) = &mut job.metadata.annotations {
             annotations.retain(|name, _| name == INTENT);
+            annotations.values_mut().for_each(cut);
         }
         Self { job, body, marks, faults, bytes }
+    }
+}
+
+/// An annotation that is longer than any of ours stays unreadable, and is not kept whole for it.
+fn cut(annotation: &mut String) {
+    if annotation.len() > ANNOTATION_KEPT {
+        let end = (0..=ANNOTATION_KEPT).rev().find(|end| annotation.is_char_boundary(*end));
+        annotation.truncate(end.unwrap_or(0));
+        annotation.insert(0, '!');
     }
 }
 
@@ -135,5 +148,39 @@ impl crate::controller::watch::Measured for CachedJob {
 impl crate::controller::watch::Measured for StoredJob {
     fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{ANNOTATION_KEPT, CachedJob};
+    use crate::api::INTENT;
+    use crate::decide::{Intent, IntentFacts};
+
+    #[test]
+    fn what_a_tenant_makes_large_is_not_kept_and_what_it_means_is() {
+        let long = "\u{e4}".repeat(100_000);
+        let job = json!({
+            "metadata": {
+                "name": "acme",
+                "annotations": {INTENT: long, "foreign": long, "spideriq.ai/paused": "true"},
+                "labels": {"app.kubernetes.io/managed-by": "Helm", "foreign": "x"},
+                "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "x"}],
+                "managedFields": [{"manager": long}],
+            },
+            "spec": {"type": "spiderMaps", "priority": 2, "payload": {"url": "https://a.example", "workflow": 1, "x": long}},
+        });
+        let job: CachedJob = serde_json::from_str(&job.to_string()).unwrap();
+        assert!(job.marks.paused && job.marks.gitops && !job.marks.force_orphan);
+        assert!(job.bytes > 3 * long.len() && job.faults.is_none());
+        let body = job.body.as_ref().unwrap().as_ref().unwrap();
+        assert!(body.workflow && body.url.as_deref() == Some("https://a.example"));
+        assert!(body.payload_bytes() > long.len());
+        let annotation = job.metadata.annotations.as_ref().unwrap().get(INTENT).unwrap();
+        assert!(annotation.len() <= ANNOTATION_KEPT + 1);
+        assert_eq!(Intent::read(Some(annotation)), IntentFacts::Unreadable);
+        assert!(format!("{job:?}").len() < 3 * ANNOTATION_KEPT, "{job:?}");
     }
 }

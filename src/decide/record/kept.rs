@@ -7,6 +7,9 @@ use super::Body;
 use super::body::{Recorded, knows_version};
 use crate::api::{Payload, Unfit};
 
+/// The longest address that is kept, which is the longest that the schema admits.
+const URL_MAX: usize = 2048;
+
 /// What is kept of the body that a payload and a priority make.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct KeptBody {
@@ -35,13 +38,13 @@ impl KeptBody {
     /// Why the payload can never be sent.
     pub fn of(payload: &Payload, priority: Option<i32>) -> Result<Self, Unfit> {
         let members = payload.members()?;
-        let url = members.get("url").and_then(serde_json::Value::as_str).map(str::to_owned);
+        let url = members.get("url").and_then(serde_json::Value::as_str).filter(|url| url.len() <= URL_MAX);
         let workflow = members.contains_key("workflow");
         let body = Body::new(&members, priority);
         Ok(Self {
             payload_hash: body.payload_hash(),
             workflow,
-            url,
+            url: url.map(str::to_owned),
             bytes: body.payload_bytes(),
             hashes: body.hashes(),
             equal: body.equal_hashes().map(|hash| short(&hash)).collect(),
