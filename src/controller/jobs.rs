@@ -81,7 +81,7 @@ fn key_of(job: &CachedJob) -> String {
 fn forget(context: &Arc<Context>, job: &CachedJob) {
     let key = key_of(job);
     if let Some(line) = context.memories.forget(&job.uid().unwrap_or_default()).line {
-        line.forget(&key);
+        line.gate.forget(&key);
     }
     for session in context.accounts.sessions() {
         session.polling(|poller| poller.unfollow(&key));

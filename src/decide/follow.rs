@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Intent;
 use super::ending::cancel::by_reason;
-use super::facts::{AccountFacts, IntentFacts, Observed, RemoteState, Trouble};
+use super::facts::{AccountFacts, IntentFacts, Observed, RemoteState, Trouble, since};
 use super::plan::{Freshness, Plan, Standing};
 use super::record::knows_version;
 use super::submit::still_held;
@@ -49,7 +49,7 @@ pub(super) fn next(o: &Observed) -> Plan {
             if !seen_before(o) && o.job.spec.job_id.is_some() {
                 return Plan::Rest(Standing::Held(Reason::JobNotFound, job_not_found(o)));
             }
-            if last >= first + VANISHED_AFTER {
+            if is_gone(since(first, last)) {
                 let message = "the service no longer knows the job; it is not submitted again".to_owned();
                 return Plan::Rest(Standing::Ended(State::Failed, Reason::RemoteJobVanished, message));
             }
@@ -63,6 +63,12 @@ pub(super) fn next(o: &Observed) -> Plan {
         }
     }
     Plan::Rest(standing(o, &o.recorded))
+}
+
+/// Whether the service has said for long enough that it does not know a job, first and last so far apart: one rule for
+/// what is followed and for what is to be cancelled.
+pub(super) fn is_gone(unknown_for: Duration) -> bool {
+    unknown_for >= VANISHED_AFTER
 }
 
 /// How an accepted job stands, from what is recorded and what was seen.

@@ -15,7 +15,7 @@ mod submit;
 pub use ending::sharing::{Share, share};
 pub use facts::{
     AccountFacts, AccountUse, IntentFacts, JobFacts, Marks, Memory, Observed, RemoteJob, RemoteState,
-    Trouble, Waiting, Watched,
+    Trouble, WAIT_STORED_EVERY, Waiting, Watched, since,
 };
 pub use plan::{
     Accepted, Again, Attempt, CancelOutcome, Candidate, Cap, Details, Event, Freshness, Listed, LookUp,

@@ -50,6 +50,9 @@ pub struct ScrapeJobStatus {
     /// When that was decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_time: Option<Time>,
+    /// Seconds that deletion has waited for the service, without its waits for turns in the account's budget: what spec.cancelTimeoutSeconds bounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel_wait_seconds: Option<i32>,
     /// The submit, written before it is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub submission: Option<SubmissionRecord>,

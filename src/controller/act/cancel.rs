@@ -21,9 +21,18 @@ const LISTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Looks live whether the job is shared, and cancels it if it is not.
 pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Session>) -> Outcome {
+    let deleting = job.metadata.deletion_timestamp.is_some();
+    // Where the kind goes, nobody waits for a turn.
+    let asked_before = context.memories.get(&job.uid().unwrap_or_default()).kind_stays;
+    if deleting
+        && !asked_before
+        && let Err(outcome) = kind_stays(context, job).await
+    {
+        return Outcome::Cancel(outcome);
+    }
     let submitted = job.status.as_ref().and_then(|status| status.submission.as_ref());
     let body = submitted.and_then(|submission| submission.body_hash.as_deref());
-    let Some(_exclusive) = context.exclusive.cancel(&session.endpoint, body).await else {
+    let Some(_exclusive) = context.exclusive.cancel(session.as_ref().into(), body).await else {
         let why = "a submit of an equal payload is under way".to_owned();
         return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why)));
     };
@@ -33,6 +42,13 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
     };
     if context.is_stopping() {
         return Outcome::Stopping;
+    }
+    // It may have begun to go while this waited.
+    if deleting
+        && asked_before
+        && let Err(outcome) = kind_stays(context, job).await
+    {
+        return Outcome::Cancel(outcome);
     }
     match sharer(context, job, session).await {
         Err(error) => {
@@ -44,16 +60,6 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
         }
         Ok(None) => {}
     }
-    if job.metadata.deletion_timestamp.is_some() {
-        match kind_is_going(context).await {
-            Ok(false) => {}
-            Ok(true) => {
-                let why = "the kind ScrapeJob itself is being deleted, which cancels nothing".to_owned();
-                return Outcome::Cancel(CancelOutcome::Left(why));
-            }
-            Err(why) => return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why))),
-        }
-    }
     // The list may have taken longer than this process leads; by what it showed nobody else would cancel.
     if context.is_stopping() {
         return Outcome::Stopping;
@@ -62,12 +68,29 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
     tracing::info!(job = key(job), job_id = id, "cancelling");
     let cancelled = session.ask(permit, async |client| client.cancel(id).await).await;
     Outcome::Cancel(match cancelled {
-        Ok(()) => CancelOutcome::Sent,
+        Ok(true) => CancelOutcome::Cancelled,
+        Ok(false) => CancelOutcome::Sent,
         // The code for a job that is over is not documented for every state: the status decides.
         Err(Error::Invalid(_) | Error::Refused { .. }) => CancelOutcome::AlreadyOver,
         Err(Error::NotFound(_)) => CancelOutcome::NotFound,
         Err(error) => CancelOutcome::Failed(facts::trouble(&error)),
     })
+}
+
+/// What becomes of the cancel of an object that is deleted, if the kind may go, too.
+async fn kind_stays(context: &Context, job: &ScrapeJob) -> Result<(), CancelOutcome> {
+    match kind_is_going(context).await {
+        Ok(true) => {
+            let why = "the kind ScrapeJob itself is being deleted, which cancels nothing".to_owned();
+            Err(CancelOutcome::Left(why))
+        }
+        Ok(false) => {
+            let uid = job.uid().unwrap_or_default();
+            context.memories.set(&uid, |remembered| remembered.kind_stays = true);
+            Ok(())
+        }
+        Err(why) => Err(CancelOutcome::Failed(Trouble::Unavailable(why))),
+    }
 }
 
 /// Whether the CRD is being deleted, which deletes every job in every namespace: nobody means to cancel all of them.

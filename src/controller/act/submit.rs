@@ -46,7 +46,7 @@ pub(super) async fn submit(
         .payload
         .iter()
         .flat_map(|payload| Body::new(payload, None).equal_hashes().collect::<Vec<_>>());
-    let Some(_exclusive) = context.exclusive.submit(&session.endpoint, equal.collect()).await else {
+    let Some(_exclusive) = context.exclusive.submit(session.as_ref().into(), equal.collect()).await else {
         return Outcome::Lost.into();
     };
     if attempt.cap == Cap::Tried && context.memories.is_new_wish(&attempt.intent.uid, requested(job)) {

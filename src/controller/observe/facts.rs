@@ -148,8 +148,8 @@ pub(in crate::controller) fn refusal(error: &Error) -> Refusal {
 pub(in crate::controller) fn permit(reservation: Reservation) -> Result<spideriq::budget::Permit, Waiting> {
     match reservation {
         Reservation::Granted(permit) => Ok(permit),
-        Reservation::Waiting { since, estimate, paused_until } => {
-            Err(Waiting { since, estimate, paused_until })
+        Reservation::Waiting { since, estimate, paused_until, others } => {
+            Err(Waiting { since, estimate, paused_until, others })
         }
     }
 }

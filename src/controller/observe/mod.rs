@@ -13,10 +13,10 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::context::Context;
-use super::context::memory::Remembered;
+use super::context::memory::{Ending, Remembered};
 use crate::account::Session;
 use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob};
-use crate::decide::{Body, Intent, JobFacts, Marks, Observed, RemoteState, Watched};
+use crate::decide::{Body, Intent, JobFacts, Marks, Observed, RemoteState, Watched, since};
 use crate::status::WriteError;
 
 /// Labels of what Argo CD (its own, and the one that it used by default before version 3) and Flux apply.
@@ -132,7 +132,7 @@ fn with_ages(context: &Context, job: &ScrapeJob, remembered: Remembered) -> crat
         | crate::decide::IntentFacts::None
         | crate::decide::IntentFacts::Unreadable => None,
     });
-    let mut memory = remembered.memory;
+    let mut memory = remembered.memory.clone();
     let now = context.clock.instant();
     let (since, same) = match (&nonce, &remembered.nonce) {
         (Some(nonce), Some((seen, since))) if nonce == seen => (*since, true),
@@ -141,23 +141,44 @@ fn with_ages(context: &Context, job: &ScrapeJob, remembered: Remembered) -> crat
     memory.ended_here = nonce.is_some() && nonce == remembered.ended;
     memory.unsent = nonce.as_ref().is_some_and(|nonce| remembered.unsent.contains(nonce));
     memory.nonce_seen_for = now.duration_since(since);
-    let deleted = job.metadata.deletion_timestamp.is_some();
-    let ends = deleted || status.is_some_and(|status| status.is_written() && status.run() != job.spec.run());
-    let ending = ends.then(|| remembered.ending.filter(|(by, _)| *by == deleted).unwrap_or((deleted, now)));
-    memory.ending_seen_for = ending.map_or(Duration::ZERO, |(_, since)| now.duration_since(since));
+    let ending = ending(context, job, &remembered);
+    memory.ending_seen_for = ending.map_or(Duration::ZERO, |ending| remembered.ending_for(&ending, now));
+    memory.ending_before = ending.map(|ending| ending.before);
+    let missing = memory.missing.then(|| remembered.missing.unwrap_or(now));
+    memory.missing_for = missing.map_or(Duration::ZERO, |since| now.duration_since(since));
     let remote = status.filter(|status| !status.finished).and_then(|status| status.remote.as_ref());
     let state = remote.and_then(|remote| remote.state.as_deref()).map(RemoteState::parse);
     let is_over = state.is_some_and(|state| state.is_terminal());
     let over = is_over.then(|| remembered.over.unwrap_or(now));
     memory.over_seen_for = over.map_or(Duration::ZERO, |since| now.duration_since(since));
-    if !same || ending != remembered.ending || over != remembered.over {
+    if !same || ending != remembered.ending || missing != remembered.missing || over != remembered.over {
         context.memories.set(&job.uid().unwrap_or_default(), |remembered| {
             if !same {
                 remembered.nonce = nonce.map(|nonce| (nonce, now));
             }
             remembered.ending = ending;
+            remembered.missing = missing;
             remembered.over = over;
         });
     }
     memory
+}
+
+/// That the run should end, as this process saw it first: what it had waited by then is stored, or counts whole.
+fn ending(context: &Context, job: &ScrapeJob, remembered: &Remembered) -> Option<Ending> {
+    let status = job.status.as_ref();
+    let deleted_at = job.metadata.deletion_timestamp.as_ref().map(|time| time.0);
+    let other_run = status.is_some_and(|status| status.is_written() && status.run() != job.spec.run());
+    if deleted_at.is_none() && !other_run {
+        return None;
+    }
+    let known = remembered.ending.filter(|known| known.deleted == deleted_at.is_some());
+    Some(known.unwrap_or_else(|| {
+        let begun = deleted_at.or(status.and_then(|status| status.cancel_time.as_ref()).map(|time| time.0));
+        let stored = status.and_then(|status| status.cancel_wait_seconds).filter(|_| deleted_at.is_some());
+        let stored = stored.map(|seconds| Duration::from_secs(seconds.max(0).unsigned_abs().into()));
+        let by_clock = begun.map_or(Duration::ZERO, |begun| since(begun, context.clock.now()));
+        let (since, before) = (context.clock.instant(), stored.unwrap_or(by_clock));
+        Ending { deleted: deleted_at.is_some(), since, before, paced: Duration::ZERO }
+    }))
 }

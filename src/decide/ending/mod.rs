@@ -42,7 +42,8 @@ fn next(o: &Observed, terms: &Terms) -> Ending {
     let Some(job_id) = o.recorded.job_id.as_deref().or(o.job.spec.job_id.as_deref()) else {
         return without_id(o, terms, late);
     };
-    if terminal_state(o).is_some() {
+    // A crash may come before the status says so.
+    if terminal_state(o).is_some() || (o.memory.cancelled && o.job.deleted_at.is_some()) {
         return Ending::Over(None);
     }
     if let Some(why) = terms.left.as_ref().or(o.memory.left.as_ref()) {
@@ -50,8 +51,13 @@ fn next(o: &Observed, terms: &Terms) -> Ending {
         return Ending::Over(Some(Event { warning: false, reason: Reason::LeftRunning, note }));
     }
     if late {
+        let told = if o.memory.missing {
+            "is not known to the service, which may not have it yet, and could not be cancelled"
+        } else {
+            "could not be cancelled"
+        };
         return Ending::Over(Some(orphaned(&format!(
-            "job {job_id} could not be cancelled within spec.cancelTimeoutSeconds and may still be running; cancel it at the service if it is not wanted"
+            "job {job_id} {told} within spec.cancelTimeoutSeconds and may still be running; cancel it at the service if it is not wanted"
         ))));
     }
     if !believed(o) {

@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::ending::cancel::deadline as cancel_deadline;
-use super::facts::{AccountFacts, Memory, Observed, RemoteJob, Trouble};
+use super::facts::{AccountFacts, Memory, Observed, RemoteJob, Trouble, WAIT_STORED_EVERY};
 use super::follow;
 use super::plan::{Again, Freshness, Outcome, Plan, Standing, Verdict};
 use super::submit::{Intended, hold_key, intended, settles_in, told_by, unknown_submission};
@@ -146,6 +146,10 @@ impl<'a> Settling<'a> {
             let recorded = self.record.account.get_or_insert(used);
             recorded.client_id = recorded.client_id.take().or_else(|| account.client_id.clone());
         }
+        if let Some(begun) = self.o.job.deleted_at.filter(|_| self.o.job.protected && self.standing.is_some()) {
+            let waited = self.o.end_waited(begun).as_secs();
+            self.record.cancel_wait_seconds = Some(i32::try_from(waited).unwrap_or(i32::MAX));
+        }
         let mut events = events::of(self.o, self.standing.as_ref(), &self.record);
         events.append(&mut self.events);
         if !matches!(self.standing, Some(Standing::Waiting(..)) | None) {
@@ -190,9 +194,12 @@ impl<'a> Settling<'a> {
             // What is past has had its effect, or does not hold any more.
             Some(Standing::Ended(..)) => self.o.job.expires(time(&self.record.finish_time)).map(until),
             Some(_) | None => match self.record.cancel_reason {
-                _ if self.o.job.deleted_at.is_some() => {
-                    self.o.job.deleted_at.map(|begun| self.o.end_waits(begun))
-                }
+                // What it has waited is stored on the way.
+                _ if self.o.job.deleted_at.is_some() => self.o.job.deleted_at.map(|begun| {
+                    let part = self.o.end_waited(begun).as_secs() % u64::from(WAIT_STORED_EVERY.unsigned_abs());
+                    let stored = Duration::from_secs(u64::from(WAIT_STORED_EVERY.unsigned_abs()) - part);
+                    self.o.end_waits(begun).min(stored.max(LOOKS_AGAIN))
+                }),
                 Some(CancelReason::Superseded) => {
                     time(&self.record.cancel_time).map(|begun| self.o.end_waits(begun))
                 }
