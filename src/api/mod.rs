@@ -19,7 +19,7 @@ pub use crd::{crds, to_yaml};
 pub use job::{
     AccountKind, AccountRef, CancelReason, Credential, DeletionPolicy, JobAccount, OnAmbiguous, OnCacheHit,
     Origin, Payload, Poll, ReadyWhen, Remote, Results, Run, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, State,
-    Submission, SubmissionRecord, TtlPolicy,
+    Submission, SubmissionRecord, TtlPolicy, is_job_id,
 };
 pub use reason::Reason;
 

@@ -14,7 +14,7 @@ mod submit;
 
 pub use ending::sharing::{Share, share};
 pub use facts::{
-    AccountFacts, AccountUse, IntentFacts, JobFacts, Marks, Memory, Observed, RemoteJob, RemoteState,
+    AccountFacts, AccountUse, IntentFacts, JobFacts, Marks, Memory, Named, Observed, RemoteJob, RemoteState,
     Trouble, WAIT_STORED_EVERY, Waiting, Watched, since,
 };
 pub use plan::{

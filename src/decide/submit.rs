@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::facts::{AccountFacts, AccountUse, IntentFacts, Observed};
+use super::facts::{AccountFacts, AccountUse, IntentFacts, Named, Observed};
 use super::plan::{Attempt, Cap, LookUp, Plan, Standing};
 use super::record::{Fit, Intent, knows_version};
 use crate::api::{AccountKind, OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
@@ -58,10 +58,14 @@ pub(super) fn next(o: &Observed) -> Plan {
         Ok(account) => match intended(o) {
             // What is ours has been adopted, or is settled, by now.
             Intended::Ours(intent) | Intended::Unclear(intent) => unclear(account, intent),
+            Intended::Unproven(_) => held(Reason::SubmissionAmbiguous, UNPROVEN),
             Intended::Nothing => first_attempt(o, account),
         },
     }
 }
+
+/// An intent proves nothing with an account that other namespaces use, too: whoever may edit an object writes one.
+const UNPROVEN: &str = "the annotation spideriq.ai/submission names a submit that the status does not, and with a ClusterScrapeAccount it is no proof; restore the status with it, or remove the annotation to submit";
 
 /// An intent speaks of this very submit, and may be of another client. A client that the service has still to name is
 /// waited for; one that was not known then never will be.
@@ -132,7 +136,8 @@ pub(super) fn still_held(o: &Observed) -> Option<Standing> {
 pub(super) fn hold_key(o: &Observed) -> String {
     let body = o.job.body.as_ref().map_or("", |body| &body.hash);
     let requested = o.job.marks.requested.as_deref().unwrap_or_default();
-    let undecided = o.intent == IntentFacts::Unreadable || matches!(intended(o), Intended::Unclear(_));
+    let undecided = o.intent == IntentFacts::Unreadable
+        || matches!(intended(o), Intended::Unclear(_) | Intended::Unproven(_));
     let client = o.account.usable().and_then(|account| account.client_id.as_deref()).unwrap_or_default();
     let all = format!(
         "{}/{client}/{:?}/{body}/{requested}/{undecided}",
@@ -151,6 +156,8 @@ pub(super) enum Intended<'a> {
     Ours(&'a Intent),
     /// The same, if it was by this client.
     Unclear(&'a Intent),
+    /// The same, if it can be believed: the account is the cluster's.
+    Unproven(&'a Intent),
 }
 
 pub(super) fn intended(o: &Observed) -> Intended<'_> {
@@ -160,8 +167,10 @@ pub(super) fn intended(o: &Observed) -> Intended<'_> {
     if never_sent || o.recorded.job_id.is_some() || o.recorded.submission.is_some() {
         return Intended::Nothing;
     }
+    let shared = o.account.usable().is_some_and(|account| account.named != Named::Own);
     match intent.fit(&o.job, o.account.usable()) {
         Fit::Other => Intended::Nothing,
+        Fit::Same | Fit::Unclear if shared => Intended::Unproven(intent),
         Fit::Same => Intended::Ours(intent),
         Fit::Unclear => Intended::Unclear(intent),
     }
@@ -171,7 +180,7 @@ pub(super) fn intended(o: &Observed) -> Intended<'_> {
 pub(super) fn adoptable(o: &Observed) -> Option<Plan> {
     match intended(o) {
         Intended::Ours(intent) => intent.job_id.clone().map(Plan::Adopt),
-        Intended::Nothing | Intended::Unclear(_) => None,
+        Intended::Nothing | Intended::Unclear(_) | Intended::Unproven(_) => None,
     }
 }
 
@@ -201,6 +210,7 @@ pub(super) fn told_by(intent: &Intent) -> SubmissionRecord {
         nonce: Some(intent.nonce.clone()),
         attempt: Some(1),
         started_at: Some(Time(intent.time)),
+        tried_at: None,
         endpoint: Some(intent.endpoint.clone()),
         client_id: intent.client_id.clone(),
         credential: None,
@@ -226,6 +236,7 @@ fn attempt(o: &Observed, account: &AccountUse, before: &SubmissionRecord, resubm
         nonce: Some(o.nonce.clone()),
         attempt: Some(before.attempt.unwrap_or(0).saturating_add(1)),
         started_at: Some(Time(started_at)),
+        tried_at: Some(Time(o.now)),
         endpoint: Some(account.endpoint.clone()),
         client_id: account.client_id.clone(),
         credential: Some(account.credential.clone()),

@@ -47,8 +47,8 @@ pub fn is_shared(setup: &Setup, world: &World, object: usize, base: &Snap) -> Op
     // All are of one client.
     let shared = live.any(|other| match share(&ours, &setup.job(other)) {
         Share::None => false,
-        Share::Follows => !setup.breaks(Break::WaitersOnly),
-        Share::MayReceive => !setup.breaks(Break::FollowersOnly),
+        Share::Recorded => !setup.breaks(Break::WaitersOnly),
+        Share::Wants => !setup.breaks(Break::FollowersOnly),
     });
     shared.then(|| CancelOutcome::Left("another ScrapeJob uses it, too".to_owned()))
 }

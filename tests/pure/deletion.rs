@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use spideriq_operator::api::{CancelReason, DeletionPolicy, Origin, Reason, ScrapeJobStatus, State};
 use spideriq_operator::decide::{
-    Again, CancelOutcome, Candidate, Listed, Observed, Outcome, Plan, Standing, Trouble, Waiting, next, settle,
+    Again, CancelOutcome, Candidate, Listed, Observed, Outcome, Plan, Standing, Trouble, Waiting, next,
+    settle,
 };
 use spideriq_operator::status::same_meaning;
 

@@ -14,6 +14,7 @@ mod decisions;
 mod deletion;
 mod lease;
 mod restored;
+mod shared_account;
 mod sharing;
 mod situation;
 mod table;

@@ -8,8 +8,8 @@ use spideriq_operator::api::{
     AccountKind, Credential, Origin, Reason, Remote, ScrapeJobSpec, ScrapeJobStatus, State, SubmissionRecord,
 };
 use spideriq_operator::decide::{
-    AccountFacts, AccountUse, Body, Freshness, IntentFacts, JobFacts, Marks, Memory, Observed, Outcome, Plan,
-    RemoteJob, RemoteState, Standing, Verdict, Watched, next, settle,
+    AccountFacts, AccountUse, Body, Freshness, IntentFacts, JobFacts, Marks, Memory, Named, Observed,
+    Outcome, Plan, RemoteJob, RemoteState, Standing, Verdict, Watched, next, settle,
 };
 use spideriq_operator::status::{compute, same_meaning};
 
@@ -64,6 +64,7 @@ pub fn account() -> AccountUse {
         credential: Credential { uid: "secret-1".to_owned(), resource_version: "7".to_owned() },
         suspended: false,
         barred: None,
+        named: Named::Own,
         rejected: None,
         spend_cap: false,
         fingerprint: "account-1".to_owned(),

@@ -100,7 +100,8 @@ fn a_service_that_is_down_holds_nobody_longer_than_the_bound_whatever_the_operat
 /// A service whose reads lag: for 25 s it does not know the job that it has just made.
 #[test]
 fn a_job_that_the_service_does_not_know_yet_is_cancelled_when_it_does() {
-    let lags = "[{match: {route: status}, reply: {status: 404}}, {match: {route: cancel}, reply: {status: 404}}]";
+    let lags =
+        "[{match: {route: status}, reply: {status: 404}}, {match: {route: cancel}, reply: {status: 404}}]";
     let deeds = vec![
         (0, Deed::Faults(lags)),
         (10, Deed::Create("long", site("long"))),
@@ -119,7 +120,12 @@ fn a_job_that_the_service_does_not_know_yet_is_cancelled_when_it_does() {
 fn a_job_that_the_service_never_knows_is_gone_after_a_minute() {
     let deeds = vec![
         (1, Deed::Create("long", site("long"))),
-        (29, Deed::Faults("[{match: {route: status}, reply: {status: 404}}, {match: {route: cancel}, reply: {status: 404}}]")),
+        (
+            29,
+            Deed::Faults(
+                "[{match: {route: status}, reply: {status: 404}}, {match: {route: cancel}, reply: {status: 404}}]",
+            ),
+        ),
         (30, Deed::Delete("long")),
     ];
     let rules = "jobs: [{queued: 2, end: processing}]";

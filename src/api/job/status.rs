@@ -176,6 +176,9 @@ pub struct SubmissionRecord {
     /// When the first attempt began; never renewed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
+    /// When the last attempt was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tried_at: Option<Time>,
     /// Endpoint that the request went to.
     #[schemars(length(max = 512))]
     #[serde(skip_serializing_if = "Option::is_none")]

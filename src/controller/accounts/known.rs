@@ -10,7 +10,10 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use tokio::sync::{Notify, watch};
 
 use crate::account::AccountKey;
-use crate::api::{AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, ScrapeAccount, ScrapeJob};
+use crate::api::{
+    AccountConditionType, AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, ScrapeAccount,
+    ScrapeJob, find,
+};
 
 /// An account as the cache has it: one that cannot be decoded stops nobody else.
 pub(super) type Cached<K> = DeserializeGuard<K>;
@@ -132,6 +135,29 @@ impl Known {
 
     fn cluster_account(&self, name: &str) -> Option<Arc<Cached<ClusterScrapeAccount>>> {
         self.cluster.as_ref()?.get(&ObjectRef::new(name))
+    }
+
+    /// Whether an account of the cluster lets namespaces follow jobs that no object recorded.
+    pub(in crate::controller) fn allows_mirrors(&self, name: &str) -> bool {
+        let found = self.cluster_account(name);
+        found.is_some_and(|found| found.0.as_ref().is_ok_and(|found| found.spec.allow_mirror == Some(true)))
+    }
+
+    /// Whether the status of an account says that the service accepted the Secret of this version.
+    pub(in crate::controller) fn has_accepted(&self, account: &AccountKey, resource_version: &str) -> bool {
+        let status = match account.kind() {
+            AccountKind::ScrapeAccount => {
+                let found = self.own.get(&ObjectRef::new(&account.name).within(&account.namespace));
+                found.and_then(|found| found.0.as_ref().ok()?.status.clone())
+            }
+            AccountKind::ClusterScrapeAccount => {
+                self.cluster_account(&account.name).and_then(|found| found.0.as_ref().ok()?.status.clone())
+            }
+        };
+        let Some(status) = status else { return false };
+        let authenticated = find(&status.conditions, AccountConditionType::Authenticated.as_str());
+        authenticated.is_some_and(|condition| condition.status == ConditionStatus::True)
+            && status.credential.is_some_and(|credential| credential.resource_version == resource_version)
     }
 
     /// The account that a job uses.

@@ -7,10 +7,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::ListParams;
 use kube::{Api, CustomResourceExt, ResourceExt};
 
+use super::super::accounts::Admission;
 use super::super::context::{CachedJob, Context};
 use super::super::observe::{facts, job_id, key};
 use super::turn;
-use crate::account::{Session, Standing};
+use crate::account::{AccountKey, Session, Standing};
 use crate::api::ScrapeJob;
 use crate::decide::{CancelOutcome, Outcome, Share, Trouble, share};
 use crate::spideriq::Error;
@@ -18,9 +19,14 @@ use crate::spideriq::budget::Lane;
 
 /// How long the API server may take to list the jobs; they may be many.
 const LISTED_WITHIN: Duration = Duration::from_secs(30);
+/// How long a cancel waits, in all, for the accounts of objects that may be about to receive the job.
+const ASKS_FOR: Duration = Duration::from_secs(10);
 
 /// Looks live whether the job is shared, and cancels it if it is not.
 pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Session>) -> Outcome {
+    if session.rejected().is_some() {
+        return ask_first(job, session).await;
+    }
     let deleting = job.metadata.deletion_timestamp.is_some();
     // Where the kind goes, nobody waits for a turn.
     let asked_before = context.memories.get(&job.uid().unwrap_or_default()).kind_stays;
@@ -51,12 +57,9 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
         return Outcome::Cancel(outcome);
     }
     match sharer(context, job, session).await {
-        Err(error) => {
-            let why = format!("the jobs of the cluster could not be listed: {error}");
-            return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why)));
-        }
+        Err(why) => return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why))),
         Ok(Some(other)) => {
-            return Outcome::Cancel(CancelOutcome::Left(format!("ScrapeJob {other} uses it, too")));
+            return Outcome::Cancel(CancelOutcome::Left(format!("{other} uses it, too")));
         }
         Ok(None) => {}
     }
@@ -75,6 +78,23 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
         Err(Error::NotFound(_)) => CancelOutcome::NotFound,
         Err(error) => CancelOutcome::Failed(facts::trouble(&error)),
     })
+}
+
+/// Asks whether the service takes the credentials again, with a read: nobody lists the cluster's jobs for a cancel that is
+/// refused.
+async fn ask_first(job: &ScrapeJob, session: &Arc<Session>) -> Outcome {
+    let permit = match turn(session, job, Lane::Cancel) {
+        Ok(permit) => permit,
+        Err(waiting) => return Outcome::NotYet(waiting),
+    };
+    let status = session.ask(permit, async |client| client.status(job_id(job)).await).await;
+    let trouble = match status {
+        Ok(_) | Err(Error::NotFound(_)) => {
+            Trouble::Unavailable("the service takes the credentials again".to_owned())
+        }
+        Err(error) => facts::trouble(&error),
+    };
+    Outcome::Cancel(CancelOutcome::Failed(trouble))
 }
 
 /// What becomes of the cancel of an object that is deleted, if the kind may go, too.
@@ -107,67 +127,99 @@ async fn kind_is_going(context: &Context) -> Result<bool, String> {
     }
 }
 
-/// Another live object of the same client that has this job, or may be about to receive it.
+/// Another live object that has this job, or may be about to receive it, in words that name none of another namespace.
+///
+/// # Errors
+/// Why nobody can tell yet.
 async fn sharer(
     context: &Context,
     job: &ScrapeJob,
     session: &Arc<Session>,
 ) -> Result<Option<String>, String> {
+    let mut unanswered = None;
     for api in context.apis::<CachedJob>() {
         let listed = tokio::time::timeout(LISTED_WITHIN, api.list(&ListParams::default())).await;
-        let listed = listed.map_err(|_| "the API server did not answer in time".to_owned())?;
-        for other in listed.map_err(|error| error.to_string())?.items {
+        let listed = listed
+            .map_err(|_| "the jobs of the cluster could not be listed: no answer in time".to_owned())?
+            .map_err(|error| format!("the jobs of the cluster could not be listed: {error}"))?;
+        for other in listed.items {
             let Ok(other) = &other.0 else { continue };
-            if other.uid() != job.uid() && shares(context, job, session, other) {
-                return Ok(Some(key(other)));
+            if other.uid() == job.uid() {
+                continue;
+            }
+            match uses(context, job, session, other) {
+                Uses::No => {}
+                Uses::Yes if other.metadata.namespace == job.metadata.namespace => {
+                    return Ok(Some(format!("ScrapeJob {}", other.name_any())));
+                }
+                Uses::Yes => return Ok(Some("a ScrapeJob of another namespace".to_owned())),
+                Uses::NotKnown(account) => unanswered = Some(account),
             }
         }
     }
-    Ok(None)
+    let Some(account) = unanswered else { return Ok(None) };
+    context.accounts.nudge(&account);
+    Err("another ScrapeJob may receive the job, and its account is still to be asked for its client"
+        .to_owned())
 }
 
-fn shares(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &ScrapeJob) -> bool {
+/// Whether another object uses a job.
+enum Uses {
+    No,
+    Yes,
+    /// That hangs on this account, which the service has not answered yet.
+    NotKnown(AccountKey),
+}
+
+fn uses(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &ScrapeJob) -> Uses {
     match share(job, other) {
-        Share::None => false,
-        Share::Follows => true,
-        Share::MayReceive => same_client(context, session, other),
+        Share::None => Uses::No,
+        Share::Recorded => Uses::Yes,
+        Share::Wants => may_get(context, job, session, other),
     }
 }
 
-/// Whether an object's account is of this client; where one of the two is not known, it is taken to be.
-fn same_client(context: &Context, session: &Arc<Session>, other: &ScrapeJob) -> bool {
-    let ours = (session.endpoint.as_str(), session.client_id.as_deref());
-    match context.accounts.standing(&context.account_of(other)) {
-        Some(Standing::Usable(theirs)) => may_be_one(ours, (&theirs.endpoint, theirs.client_id.as_deref())),
-        Some(Standing::Unusable { .. }) | None => {
-            let recorded = other.status.as_ref().and_then(|status| status.submission.as_ref());
-            recorded.is_none_or(|record| {
-                let endpoint = record.endpoint.as_deref().unwrap_or(ours.0);
-                may_be_one(ours, (endpoint, record.client_id.as_deref()))
-            })
+/// Whether an object that asks for a job could have it: its account is there, admits it, submits, and is proven to be of
+/// this client. One that was not asked yet is waited for a little.
+fn may_get(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &ScrapeJob) -> Uses {
+    let account = context.account_of(other);
+    let admitted = match context.known.admission(&account, &other.namespace().unwrap_or_default()) {
+        Admission::Refused(_) => return Uses::No,
+        Admission::Admitted => true,
+        Admission::Unknown => false,
+    };
+    let theirs = match context.accounts.standing(&account) {
+        Some(Standing::Usable(theirs)) => Some(theirs),
+        None if context.known.can_open(&account) => None,
+        Some(Standing::Unusable { .. }) | None => return Uses::No,
+    };
+    if let Some(theirs) = &theirs {
+        let health = theirs.health();
+        let rejected = health.rejected.is_some() || health.redirected.is_some();
+        if theirs.settings().suspended || rejected || !may_be_one(session, theirs) {
+            return Uses::No;
+        }
+        if admitted && health.accepted.is_some() {
+            return Uses::Yes;
         }
     }
-}
-
-/// Whether two clients may be one and the same.
-fn may_be_one(ours: (&str, Option<&str>), theirs: (&str, Option<&str>)) -> bool {
-    ours.0 == theirs.0 && ours.1.zip(theirs.1).is_none_or(|(ours, theirs)| ours == theirs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::may_be_one;
-
-    #[test]
-    fn a_client_that_is_not_known_may_be_any() {
-        let (a, b) = (("https://a", Some("cli_a")), ("https://a", Some("cli_b")));
-        let unknown = ("https://a", None);
-        assert!(
-            may_be_one(a, a)
-                && may_be_one(a, unknown)
-                && may_be_one(unknown, b)
-                && may_be_one(unknown, unknown)
-        );
-        assert!(!may_be_one(a, b) && !may_be_one(a, ("https://b", Some("cli_a"))));
+    let now = context.clock.instant();
+    let uid = job.uid().unwrap_or_default();
+    let asked = context.memories.set(&uid, |remembered| {
+        let asks = remembered.asks.take().filter(|(id, _)| id == job_id(job));
+        remembered.asks.insert(asks.unwrap_or_else(|| (job_id(job).to_owned(), now))).1
+    });
+    if now.duration_since(asked) < ASKS_FOR {
+        return Uses::NotKnown(account);
     }
+    let before = theirs.is_some_and(|theirs| {
+        admitted && context.known.has_accepted(&account, &theirs.credential.resource_version)
+    });
+    if before { Uses::Yes } else { Uses::No }
+}
+
+/// Whether two accounts may be of one client: one that is not known may be any.
+fn may_be_one(ours: &Session, theirs: &Session) -> bool {
+    let clients = ours.client_id.as_ref().zip(theirs.client_id.as_ref());
+    ours.endpoint == theirs.endpoint && clients.is_none_or(|(ours, theirs)| ours == theirs)
 }

@@ -70,11 +70,7 @@ impl Exclusive {
     }
 
     /// Begins a cancel of a job of this body; `None` where a submit of an equal one takes too long.
-    pub(in crate::controller) async fn cancel(
-        &self,
-        of: Whose,
-        hash: Option<&str>,
-    ) -> Option<Exclusion<'_>> {
+    pub(in crate::controller) async fn cancel(&self, of: Whose, hash: Option<&str>) -> Option<Exclusion<'_>> {
         // A job of an unknown body can be answered to no submit that is known here.
         let hashes = hash.into_iter().map(str::to_owned).collect();
         self.begin(UnderWay { kind: Kind::Cancel, of, hashes }).await

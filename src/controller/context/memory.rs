@@ -12,6 +12,10 @@ use crate::spideriq::budget::Gate;
 /// How many nonces of an object are known not to have been sent: a write that is still on its way is an early one's.
 const UNSENT: usize = 16;
 
+/// How many events of an object are told at once, and how often one more.
+const TOLD_AT_ONCE: u32 = 25;
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// The memories of all objects, by uid.
 #[derive(Debug, Default)]
 pub(in crate::controller) struct Memories {
@@ -27,6 +31,14 @@ pub(in crate::controller) struct Remembered {
     pub(in crate::controller) nonce: Option<(String, Instant)>,
     /// That the run was seen to have to end.
     pub(in crate::controller) ending: Option<Ending>,
+    /// The job whose cancel asks the accounts of those who may be about to receive it, and since when.
+    pub(in crate::controller) asks: Option<(String, Instant)>,
+    /// The look that was asked for and taken up last, and when.
+    pub(in crate::controller) wish: Option<(String, Instant)>,
+    /// What the next try of something that failed may hang on, and until when it rests if that is the same.
+    pub(in crate::controller) rest: Option<(String, Instant)>,
+    /// Events that may still be told at once, and when that was counted.
+    pub(in crate::controller) told: Option<(u32, Instant)>,
     /// Whether the kind was seen to stay, since the object was seen to be deleted.
     pub(in crate::controller) kind_stays: bool,
     /// Since when the service does not know the job that is to end.
@@ -134,6 +146,19 @@ impl Memories {
             let old = remembered.unsent.len().saturating_sub(UNSENT);
             remembered.unsent.drain(..old);
         });
+    }
+
+    /// Whether one more event may be told of an object: so many at once, and then one in a while.
+    pub(in crate::controller) fn may_tell(&self, uid: &str, now: Instant) -> bool {
+        self.set(uid, |remembered| {
+            let (left, counted) = remembered.told.unwrap_or((TOLD_AT_ONCE, now));
+            let more = now.duration_since(counted).as_secs() / TOLD_EVERY.as_secs();
+            let left = left.saturating_add(u32::try_from(more).unwrap_or(u32::MAX)).min(TOLD_AT_ONCE);
+            // What is left of a pause goes on.
+            let counted = if more == 0 { counted } else { now };
+            remembered.told = Some((left.saturating_sub(1), counted));
+            left > 0
+        })
     }
 
     /// What was remembered until now.

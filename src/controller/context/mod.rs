@@ -2,6 +2,7 @@
 
 mod events;
 pub(super) mod memory;
+mod places;
 pub(super) mod tally;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use memory::Memories;
+use places::Places;
 use tally::Tallies;
 
 use super::accounts::{Known, Woken, takes_default};
@@ -23,6 +25,9 @@ use crate::leader::Leadership;
 use crate::spideriq::Endpoint;
 use crate::spideriq::budget::Lane;
 use crate::telemetry::{AccountGauges, Metrics, Snapshot};
+
+/// How many objects are worked on at once, half of them of one namespace; what waits for the budget does not count.
+const AT_ONCE: usize = 128;
 
 /// A job as the cache has it: one that cannot be decoded stops nobody else.
 pub(super) type CachedJob = kube::core::DeserializeGuard<ScrapeJob>;
@@ -70,6 +75,7 @@ pub struct Context {
     pub(super) woken: Woken,
     pub(super) memories: Memories,
     pub(super) exclusive: Exclusive,
+    pub(super) places: Arc<Places>,
     pub(super) tallies: Tallies,
 }
 
@@ -97,6 +103,7 @@ impl Context {
             woken: Woken::default(),
             memories: Memories::default(),
             exclusive: Exclusive::default(),
+            places: Places::new(AT_ONCE),
             tallies: Tallies::default(),
         }
     }

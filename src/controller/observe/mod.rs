@@ -29,10 +29,15 @@ const GITOPS_LABELS: [&str; 4] = [
 /// Annotations of what Argo CD and Helm apply.
 const GITOPS_ANNOTATIONS: [&str; 2] = ["argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name"];
 
+/// One look that an annotation asks for is taken up in so long.
+const WISHES: Duration = Duration::from_secs(10);
+
 /// What is known, and the session to act with.
 pub(super) struct Seen {
     pub(super) observed: Observed,
     pub(super) session: Option<Arc<Session>>,
+    /// After how long a look that is asked for is taken up, where it is not yet.
+    pub(super) wish_in: Option<Duration>,
 }
 
 /// The key of an object in the queues and for the poller.
@@ -65,9 +70,11 @@ pub(super) async fn observe(
     let watched =
         session.as_ref().and_then(|session| session.polling(|poller| poller.latest(&key(job), job_id(job))));
     let now = context.clock.now();
+    let (requested, wish_in) = wish(context, job, &remembered);
+    let facts = job_facts(job);
     let observed = Observed {
         now,
-        job: job_facts(job),
+        job: JobFacts { marks: Marks { requested, ..facts.marks }, ..facts },
         recorded: job.status.clone().unwrap_or_default(),
         intent: Intent::read(job.annotations().get(INTENT).map(String::as_str)),
         account: facts_of_account,
@@ -75,7 +82,7 @@ pub(super) async fn observe(
         memory: with_ages(context, job, remembered),
         nonce,
     };
-    Ok(Some(Seen { observed, session }))
+    Ok(Some(Seen { observed, session, wish_in }))
 }
 
 fn job_facts(job: &ScrapeJob) -> JobFacts {
@@ -103,6 +110,27 @@ pub(super) fn requested(job: &ScrapeJob) -> Option<String> {
     let asked = RECONCILE.iter().find_map(|annotation| job.annotations().get(*annotation))?;
     let echoed: String = asked.chars().filter(char::is_ascii_graphic).take(64).collect();
     Some(echoed).filter(|echoed| !echoed.is_empty())
+}
+
+/// The look that is asked for, one in a while however often the annotation changes; else the one before, and how long this
+/// one still waits.
+fn wish(context: &Context, job: &ScrapeJob, remembered: &Remembered) -> (Option<String>, Option<Duration>) {
+    let handled = job.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
+    let asked = requested(job);
+    if asked.is_none() || asked == handled {
+        return (asked, None);
+    }
+    let now = context.clock.instant();
+    let last = remembered.wish.as_ref().filter(|(last, _)| Some(last) != asked.as_ref());
+    let left = last.map_or(Duration::ZERO, |(_, at)| WISHES.saturating_sub(now.duration_since(*at)));
+    if !left.is_zero() {
+        return (handled, Some(left));
+    }
+    if remembered.wish.as_ref().map(|(last, _)| last) != asked.as_ref() {
+        let wish = asked.clone().map(|asked| (asked, now));
+        context.memories.set(&job.uid().unwrap_or_default(), |remembered| remembered.wish = wish);
+    }
+    (asked, None)
 }
 
 fn says_true(job: &ScrapeJob, annotation: &str) -> bool {

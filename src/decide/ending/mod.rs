@@ -15,7 +15,7 @@ use super::facts::{AccountUse, Observed};
 use super::follow::{believed, terminal_state};
 use super::plan::{Event, LookUp, Plan, Standing};
 use super::submit::{Intended, intended, is_seen_for_long, is_settled, unknown_submission};
-use crate::api::{Origin, Reason, SubmissionRecord};
+use crate::api::{AccountKind, Origin, Reason, SubmissionRecord};
 
 /// What is left to do about a run that is to end.
 enum Ending {
@@ -108,7 +108,17 @@ fn may_be_of(account: &AccountUse, record: &SubmissionRecord) -> bool {
 
 /// A run of which only an intent knows, and nobody can tell whether that is of this account's client.
 fn not_told_apart(o: &Observed, late: bool) -> Ending {
-    let Intended::Unclear(intent) = intended(o) else { return Ending::Over(None) };
+    let intent = match intended(o) {
+        Intended::Unclear(intent) => intent,
+        // It names nothing: what it tells of may be another namespace's.
+        Intended::Unproven(intent) => {
+            let told = told_of(intent);
+            return Ending::Over(Some(orphaned(&format!(
+                "{told}, which is no proof with a ClusterScrapeAccount; look for it at the service"
+            ))));
+        }
+        Intended::Nothing | Intended::Ours(_) => return Ending::Over(None),
+    };
     if let Some(candidates) = &o.memory.candidates {
         return Ending::Over(Some(orphaned(&unsettled(candidates, o.memory.listed_partly))));
     }
@@ -142,6 +152,9 @@ fn told_of(intent: &Intent) -> String {
 /// Why deletion or another run leaves the job running, if the spec has it so: as written, else only a job that this
 /// object's submit made is cancelled. A cancel that has begun goes on.
 fn left(o: &Observed) -> Option<String> {
+    if let Some(why) = of_others(o) {
+        return Some(why);
+    }
     let origin = origin(o);
     if o.recorded.cancel_reason.is_some() || o.job.cancels_on_delete(origin) {
         return None;
@@ -152,6 +165,20 @@ fn left(o: &Observed) -> Option<String> {
         "this object did not submit it"
     };
     Some(why.to_owned())
+}
+
+/// Why a job that this object did not submit is left running whatever the spec says: with an account of the cluster it
+/// may be another namespace's.
+fn of_others(o: &Observed) -> Option<String> {
+    let used = o.account.usable().map(|account| account.kind);
+    let recorded = o.recorded.account.as_ref().map(|account| account.kind);
+    let shared = [used, recorded].contains(&Some(AccountKind::ClusterScrapeAccount));
+    let ours = matches!(origin(o), Some(Origin::Submitted | Origin::Adopted));
+    let has_job = o.recorded.job_id.is_some() || o.job.spec.job_id.is_some();
+    (shared && has_job && !ours).then(|| {
+        "this object did not submit it, and with a ClusterScrapeAccount it may be another namespace's"
+            .to_owned()
+    })
 }
 
 fn origin(o: &Observed) -> Option<Origin> {

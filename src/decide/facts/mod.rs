@@ -9,7 +9,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
-pub use account::{AccountFacts, AccountUse};
+pub use account::{AccountFacts, AccountUse, Named};
 pub use memory::Memory;
 pub use remote::{RemoteJob, RemoteState, Trouble, Waiting, Watched};
 

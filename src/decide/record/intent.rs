@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::ScrapeJobStatus;
+use crate::api::{ScrapeJobStatus, is_job_id};
 use crate::decide::facts::{AccountUse, IntentFacts, JobFacts};
 
 /// Version of the annotation's form. An unknown one is never guessed at: the job is held.
@@ -75,7 +75,9 @@ impl Intent {
             return IntentFacts::Unreadable;
         }
         match serde_json::from_str::<Self>(text) {
-            Ok(intent) if intent.v == VERSION => IntentFacts::Found(Box::new(intent)),
+            Ok(intent) if intent.v == VERSION && intent.job_id.as_deref().is_none_or(is_job_id) => {
+                IntentFacts::Found(Box::new(intent))
+            }
             Ok(_) | Err(_) => IntentFacts::Unreadable,
         }
     }

@@ -133,7 +133,9 @@ impl<'a> Settling<'a> {
         if self.standing.is_some() && this_run && self.record.submission.is_none() {
             let used_up = match (intended(self.o), &self.standing) {
                 // Whoever's it was.
-                (Intended::Unclear(intent), Some(Standing::Ended(..))) => Some(told_by(intent)),
+                (Intended::Unclear(intent) | Intended::Unproven(intent), Some(Standing::Ended(..))) => {
+                    Some(told_by(intent))
+                }
                 _ => None,
             };
             self.record.submission = unknown_submission(self.o).or(used_up);
@@ -146,7 +148,8 @@ impl<'a> Settling<'a> {
             let recorded = self.record.account.get_or_insert(used);
             recorded.client_id = recorded.client_id.take().or_else(|| account.client_id.clone());
         }
-        if let Some(begun) = self.o.job.deleted_at.filter(|_| self.o.job.protected && self.standing.is_some()) {
+        if let Some(begun) = self.o.job.deleted_at.filter(|_| self.o.job.protected && self.standing.is_some())
+        {
             let waited = self.o.end_waited(begun).as_secs();
             self.record.cancel_wait_seconds = Some(i32::try_from(waited).unwrap_or(i32::MAX));
         }
@@ -196,7 +199,8 @@ impl<'a> Settling<'a> {
             Some(_) | None => match self.record.cancel_reason {
                 // What it has waited is stored on the way.
                 _ if self.o.job.deleted_at.is_some() => self.o.job.deleted_at.map(|begun| {
-                    let part = self.o.end_waited(begun).as_secs() % u64::from(WAIT_STORED_EVERY.unsigned_abs());
+                    let part =
+                        self.o.end_waited(begun).as_secs() % u64::from(WAIT_STORED_EVERY.unsigned_abs());
                     let stored = Duration::from_secs(u64::from(WAIT_STORED_EVERY.unsigned_abs()) - part);
                     self.o.end_waits(begun).min(stored.max(LOOKS_AGAIN))
                 }),

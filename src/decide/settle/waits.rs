@@ -81,7 +81,10 @@ impl Settling<'_> {
 fn waits_to_cancel(o: &Observed, waiting: &Waiting) -> String {
     let words = "waiting for its turn in the account's request budget to cancel the job";
     let told = o.recorded.message.clone().filter(|told| told.starts_with(words));
-    told.unwrap_or_else(|| format!("{words}; {} others wait to cancel theirs", waiting.others))
+    told.unwrap_or_else(|| match waiting.others {
+        0 => words.to_owned(),
+        others => format!("{words}; {others} others wait to cancel theirs"),
+    })
 }
 
 /// The service lets the account spend nothing more this month.

@@ -476,8 +476,9 @@ mod tests {
     fn only_a_pause_of_the_account_or_of_the_cancels_is_an_outage() {
         let seconds = Duration::from_secs;
         let mut now = Timestamp::UNIX_EPOCH;
-        let mut budget = Budget::new(Limits { requests_per_minute: 600, burst: 100, submits_per_minute: 9 }, now);
-        let mut ask = |budget: &mut Budget, now, lane, subject, verdict, counted| {
+        let mut budget =
+            Budget::new(Limits { requests_per_minute: 600, burst: 100, submits_per_minute: 600 }, now);
+        let ask = |budget: &mut Budget, now, lane, subject, verdict, counted| {
             let ticket = budget.enqueue(lane, "default", subject);
             assert_eq!(budget.grant(now), [ticket]);
             budget.answered(now, ticket, verdict, counted, 1.0);
@@ -492,16 +493,24 @@ mod tests {
         }
         now += seconds(60);
         assert_eq!(budget.outage(now), Duration::ZERO, "others' work");
-        ask(&mut budget, now, Lane::Cancel, "a", Verdict::Answered, Counted {
-            remaining: Some(0),
-            reset: Some(now + seconds(30)),
-        });
+        ask(
+            &mut budget,
+            now,
+            Lane::Cancel,
+            "a",
+            Verdict::Answered,
+            Counted { remaining: Some(0), reset: Some(now + seconds(30)) },
+        );
         now += seconds(30);
         assert_eq!(budget.outage(now), Duration::ZERO, "the service counts");
-        ask(&mut budget, now, Lane::Cancel, "a", Verdict::Answered, Counted {
-            remaining: Some(0),
-            reset: Some(now + seconds(3600)),
-        });
+        ask(
+            &mut budget,
+            now,
+            Lane::Cancel,
+            "a",
+            Verdict::Answered,
+            Counted { remaining: Some(0), reset: Some(now + seconds(3600)) },
+        );
         now += seconds(90);
         assert_eq!(budget.outage(now), seconds(30), "no count lasts longer than its window");
         now += seconds(3510);

@@ -211,11 +211,13 @@ impl CancelBody {
     /// Whether it says that this very job is cancelled.
     pub(in crate::spideriq) fn read(body: &[u8], asked: &str) -> Result<bool, String> {
         let body: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        let cancelled = body.get("status").and_then(Value::as_str).is_some_and(|word| {
-            word.trim().eq_ignore_ascii_case("cancelled")
-        });
+        let cancelled = body
+            .get("status")
+            .and_then(Value::as_str)
+            .is_some_and(|word| word.trim().eq_ignore_ascii_case("cancelled"));
         let given = |field| body.get(field).filter(|value| !value.is_null());
-        let ours = given("job_id").is_none_or(|id| id.as_str().is_some_and(|id| id.eq_ignore_ascii_case(asked)));
+        let ours =
+            given("job_id").is_none_or(|id| id.as_str().is_some_and(|id| id.eq_ignore_ascii_case(asked)));
         let success = given("success").is_none_or(|success| *success == Value::Bool(true));
         Ok(cancelled && ours && success)
     }
