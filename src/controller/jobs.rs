@@ -98,6 +98,10 @@ fn forget(context: &Arc<Context>, job: &CachedJob) {
 /// for ever, and its job would be followed.
 async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Action, WriteError> {
     let place = context.places.take(&cached.namespace().unwrap_or_default()).await;
+    if context.stopping.borrow().is_some() {
+        // Who waited for a place until now has not begun.
+        return Ok(Action::await_change());
+    }
     // It may have changed while it waited.
     let now = context.jobs.get(&ObjectRef::from_obj(&*cached)).filter(|now| now.uid() == cached.uid());
     let cached = now.unwrap_or(cached);

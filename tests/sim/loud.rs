@@ -10,6 +10,7 @@ use super::run::{Ended, run};
 use super::scenario::{Deed, Scenario, site};
 
 fn ended(name: &'static str, mut deeds: Vec<(u64, Deed)>, lasts: u64) -> Ended {
+    deeds.retain(|(second, _)| *second < lasts);
     deeds.sort_by_key(|(second, _)| *second);
     let rules = "jobs: [{queued: 2, end: processing}]";
     let scenario = Scenario { name, rules, deeds, lasts };
