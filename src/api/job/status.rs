@@ -1,5 +1,7 @@
 //! `ScrapeJob`: what the operator says.
 
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -348,6 +350,11 @@ impl ScrapeJobStatus {
     /// The run that the status speaks of; a left-out runID is the run "".
     pub fn run(&self) -> &str {
         self.run_id.as_deref().unwrap_or_default()
+    }
+
+    /// How long deletion has waited, as it is stored.
+    pub fn cancel_wait(&self) -> Option<Duration> {
+        self.cancel_wait_seconds.map(|seconds| Duration::from_secs(seconds.max(0).unsigned_abs().into()))
     }
 
     /// The recorded state; Pending before the first look.

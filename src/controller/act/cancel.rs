@@ -199,7 +199,7 @@ fn may_get(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &S
         if theirs.settings().suspended || rejected || !may_be_one(session, theirs) {
             return Uses::No;
         }
-        if admitted && health.accepted.is_some() {
+        if admitted && (health.accepted.is_some() || theirs.key == session.key) {
             return Uses::Yes;
         }
     }

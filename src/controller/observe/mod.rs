@@ -15,7 +15,7 @@ use kube::ResourceExt;
 use super::context::Context;
 use super::context::memory::{Ending, Remembered};
 use crate::account::Session;
-use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob};
+use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob, ScrapeJobStatus};
 use crate::decide::{Body, Intent, JobFacts, Marks, Observed, RemoteState, Watched, since};
 use crate::status::WriteError;
 
@@ -203,8 +203,7 @@ fn ending(context: &Context, job: &ScrapeJob, remembered: &Remembered) -> Option
     let known = remembered.ending.filter(|known| known.deleted == deleted_at.is_some());
     Some(known.unwrap_or_else(|| {
         let begun = deleted_at.or(status.and_then(|status| status.cancel_time.as_ref()).map(|time| time.0));
-        let stored = status.and_then(|status| status.cancel_wait_seconds).filter(|_| deleted_at.is_some());
-        let stored = stored.map(|seconds| Duration::from_secs(seconds.max(0).unsigned_abs().into()));
+        let stored = status.and_then(ScrapeJobStatus::cancel_wait).filter(|_| deleted_at.is_some());
         let by_clock = begun.map_or(Duration::ZERO, |begun| since(begun, context.clock.now()));
         let (since, before) = (context.clock.instant(), stored.unwrap_or(by_clock));
         Ending { deleted: deleted_at.is_some(), since, before, paced: Duration::ZERO }

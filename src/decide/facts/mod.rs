@@ -113,9 +113,11 @@ impl Observed {
         self.waited_before(begun).saturating_add(self.memory.ending_seen_for)
     }
 
+    /// How long it had waited when this process saw it first, by what is remembered, else stored, else the clock.
     fn waited_before(&self, begun: Timestamp) -> Duration {
+        let stored = self.recorded.cancel_wait().filter(|_| self.job.deleted_at.is_some());
         let by_clock = || since(begun, self.now).saturating_sub(self.memory.ending_seen_for);
-        self.memory.ending_before.unwrap_or_else(by_clock)
+        self.memory.ending_before.or(stored).unwrap_or_else(by_clock)
     }
 }
 
