@@ -125,7 +125,7 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     let Some(job) = fresh(context, cached).await? else { return Ok(Action::await_change()) };
     let uid = job.uid().unwrap_or_default();
     // IO, reads only
-    let Some(seen) = observe(context, &job, context.memories.get(&uid), nonce()).await? else {
+    let Some(seen) = observe(context, &job, &context.memories.get(&uid), nonce()).await? else {
         return Ok(Action::requeue(OPENS_WITHIN));
     };
     // pure

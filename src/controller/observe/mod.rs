@@ -58,10 +58,10 @@ pub(super) fn job_id(job: &ScrapeJob) -> &str {
 pub(super) async fn observe(
     context: &Context,
     job: &ScrapeJob,
-    remembered: Remembered,
+    remembered: &Remembered,
     nonce: String,
 ) -> Result<Option<Seen>, WriteError> {
-    let account = account::of(context, job, &remembered).await?;
+    let account = account::of(context, job, remembered).await?;
     // What is deleted has a bound, whatever becomes of its account.
     if account::is_opening(context, &account) && job.metadata.deletion_timestamp.is_none() {
         return Ok(None);
@@ -70,7 +70,7 @@ pub(super) async fn observe(
     let watched =
         session.as_ref().and_then(|session| session.polling(|poller| poller.latest(&key(job), job_id(job))));
     let now = context.clock.now();
-    let (requested, wish_in) = wish(context, job, &remembered);
+    let (requested, wish_in) = wish(context, job, remembered);
     let facts = job_facts(job);
     let observed = Observed {
         now,
@@ -146,7 +146,7 @@ fn gitops(job: &ScrapeJob) -> bool {
 
 /// Keeps by the monotonic clock how long the recorded nonce has been seen without a job id, that the run should end, and
 /// that its job is over.
-fn with_ages(context: &Context, job: &ScrapeJob, remembered: Remembered) -> crate::decide::Memory {
+fn with_ages(context: &Context, job: &ScrapeJob, remembered: &Remembered) -> crate::decide::Memory {
     let status = job.status.as_ref();
     let nonce = status
         .filter(|status| status.job_id.is_none())
@@ -169,7 +169,7 @@ fn with_ages(context: &Context, job: &ScrapeJob, remembered: Remembered) -> crat
     memory.ended_here = nonce.is_some() && nonce == remembered.ended;
     memory.unsent = nonce.as_ref().is_some_and(|nonce| remembered.unsent.contains(nonce));
     memory.nonce_seen_for = now.duration_since(since);
-    let ending = ending(context, job, &remembered);
+    let ending = ending(context, job, remembered);
     memory.ending_seen_for = ending.map_or(Duration::ZERO, |ending| remembered.ending_for(&ending, now));
     memory.ending_before = ending.map(|ending| ending.before);
     let missing = memory.missing.then(|| remembered.missing.unwrap_or(now));

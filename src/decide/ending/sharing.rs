@@ -67,15 +67,15 @@ fn may_be_one(ours: &ScrapeJob, other: &ScrapeJob) -> bool {
 fn is_late(ours: &ScrapeJob, other: &ScrapeJob) -> bool {
     let cancelled = ours.status.as_ref().and_then(|status| status.cancel_time.as_ref());
     let begun = cancelled.into_iter().chain(&ours.metadata.deletion_timestamp).map(|time| time.0).min();
-    let changes = other
+    let edits = other
         .metadata
         .managed_fields
         .iter()
         .flatten()
         .filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:spec").is_some()));
-    let changed = changes.filter_map(|entry| entry.time.as_ref()).chain(&other.metadata.creation_timestamp);
+    let touched = edits.filter_map(|entry| entry.time.as_ref()).chain(&other.metadata.creation_timestamp);
     let second = |time: Timestamp| time.as_second();
-    changed.map(|time| time.0).max().zip(begun).is_some_and(|(at, begun)| second(at) > second(begun))
+    touched.map(|time| time.0).max().zip(begun).is_some_and(|(at, begun)| second(at) > second(begun))
 }
 
 /// Whether the other's payload is the one that our job was submitted with: the spec may name another run by now.
