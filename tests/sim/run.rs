@@ -115,7 +115,9 @@ async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -
                 Some((_, deed)) => {
                     fate.note(&format!("user: {deed:?}"));
                     if let Deed::Crash = deed {
-                        replicas.iter().for_each(|(life, _)| life.crash.notify_one());
+                        for (life, _) in &replicas {
+                            life.crash.notify_one();
+                        }
                     }
                     carry_out(&api, &service, deed);
                     next = deeds.next();
