@@ -41,9 +41,11 @@ fn a_job_is_followed_by_its_id_only_where_that_is_allowed_and_nobody_else_has_it
 /// Nobody learns that a job exists.
 #[test]
 fn a_job_of_others_reads_as_one_that_nobody_knows() {
-    let told = |o: &Observed| match next(o) {
-        Plan::Rest(Standing::Held(Reason::JobNotFound, message)) => message,
-        other => panic!("{other:?}"),
+    let told = |o: &Observed| {
+        let Plan::Rest(Standing::Held(Reason::JobNotFound, message)) = next(o) else {
+            panic!("it was looked at")
+        };
+        message
     };
     let mut unknown = mirror();
     with_account(&mut unknown, |account| of_cluster(account, Named::Followed));
