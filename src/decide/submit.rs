@@ -236,7 +236,8 @@ fn attempt(o: &Observed, account: &AccountUse, before: &SubmissionRecord, resubm
         nonce: Some(o.nonce.clone()),
         attempt: Some(before.attempt.unwrap_or(0).saturating_add(1)),
         started_at: Some(Time(started_at)),
-        tried_at: Some(Time(o.now)),
+        // A status keeps whole seconds: else what is read back would differ.
+        tried_at: Timestamp::from_second(o.now.as_second()).ok().map(Time),
         endpoint: Some(account.endpoint.clone()),
         client_id: account.client_id.clone(),
         credential: Some(account.credential.clone()),
