@@ -15,6 +15,7 @@ mod deletion;
 mod lease;
 mod numbers;
 mod restored;
+mod shared_account;
 mod sharing;
 mod situation;
 mod table;

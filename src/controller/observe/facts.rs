@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::account::{AccountKey, Session, Standing};
 use crate::api::Reason;
 use crate::decide::{
-    AccountFacts, AccountUse, Details, Refusal, RemoteJob, RemoteState, Summary, Trouble, Waiting, Watched,
+    AccountFacts, AccountUse, Details, Named, Refusal, RemoteJob, RemoteState, Summary, Trouble, Waiting,
+    Watched,
 };
 use crate::poll::Observation;
 use crate::spideriq::budget::Reservation;
@@ -52,6 +53,7 @@ pub(in crate::controller) fn account_use(session: &Arc<Session>) -> AccountUse {
         credential: session.credential.clone(),
         suspended: settings.suspended,
         barred: None,
+        named: Named::Own,
         rejected: session.rejected(),
         spend_cap: session.gate.spend_cap().is_some(),
         fingerprint: settings.fingerprint,
@@ -152,8 +154,8 @@ pub(in crate::controller) fn refusal(error: &Error) -> Refusal {
 pub(in crate::controller) fn permit(reservation: Reservation) -> Result<spideriq::budget::Permit, Waiting> {
     match reservation {
         Reservation::Granted(permit) => Ok(permit),
-        Reservation::Waiting { since, estimate, paused_until } => {
-            Err(Waiting { since, estimate, paused_until })
+        Reservation::Waiting { since, estimate, paused_until, others } => {
+            Err(Waiting { since, estimate, paused_until, others })
         }
     }
 }

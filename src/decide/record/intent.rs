@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::body::{Recorded, is_known_to_all};
-use crate::api::{ScrapeJobStatus, SubmissionRecord};
+use crate::api::{ScrapeJobStatus, SubmissionRecord, is_job_id};
 use crate::decide::facts::{AccountUse, IntentFacts, JobFacts};
 
 /// Version of the annotation's form. An unknown one is never guessed at: the job is held.
@@ -88,7 +88,12 @@ impl Intent {
             return IntentFacts::Unreadable;
         }
         match serde_json::from_str::<Self>(text) {
-            Ok(intent) if [VERSION, NOT_FOR_ALL].contains(&intent.v) => IntentFacts::Found(Box::new(intent)),
+            Ok(intent)
+                if [VERSION, NOT_FOR_ALL].contains(&intent.v)
+                    && intent.job_id.as_deref().is_none_or(is_job_id) =>
+            {
+                IntentFacts::Found(Box::new(intent))
+            }
             Ok(_) | Err(_) => IntentFacts::Unreadable,
         }
     }
@@ -120,6 +125,7 @@ impl Intent {
             nonce: Some(self.nonce.clone()),
             attempt: Some(1),
             started_at: Some(Time(self.time)),
+            tried_at: None,
             endpoint: Some(self.endpoint.clone()),
             client_id: self.client_id.clone(),
             credential: None,
