@@ -279,39 +279,6 @@ impl<'a> Settling<'a> {
         }
     }
 
-    /// The nonce goes again: nothing was sent with it.
-    fn unsent(&mut self, before: Option<&SubmissionRecord>) {
-        self.record.submission = before.cloned();
-        let message = "the operator stops; the submit goes out after the next start".to_owned();
-        self.standing = Some(match before {
-            Some(_) => Standing::Unknown(message),
-            None => Standing::Waiting(Reason::WaitingForController, message),
-        });
-    }
-
-    fn adopt(&mut self, job_id: &str) {
-        let told = match intended(self.o) {
-            Intended::Ours(intent) => Some(intent.body_hash.clone()),
-            Intended::Nothing | Intended::Unclear(_) | Intended::Unproven(_) => None,
-        };
-        let before = unknown_submission(self.o).unwrap_or_default();
-        let account = self.o.account.usable();
-        self.record.job_id = Some(job_id.to_owned());
-        self.record.submit_time = Some(Time(self.o.now));
-        self.record.submission = Some(SubmissionRecord {
-            origin: Some(Origin::Adopted),
-            body_hash: before
-                .body_hash
-                .or(told)
-                .or_else(|| self.o.job.body.as_ref().map(|body| body.hash.clone())),
-            endpoint: account.map(|account| account.endpoint.clone()),
-            client_id: account.and_then(|account| account.client_id.clone()),
-            credential: account.map(|account| account.credential.clone()),
-            ..before
-        });
-        self.standing = Some(follow::standing(self.o, &self.record));
-    }
-
     /// Takes over what the service says of the job, but never lets it fall back (R14).
     fn fold(&mut self, job: &RemoteJob) {
         let remote = self.record.remote.get_or_insert_with(Remote::default);
