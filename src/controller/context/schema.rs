@@ -244,6 +244,18 @@ impl Context {
         try_status(&self.client, &kind.url(namespace), name, full).await
     }
 
+    /// Whether the API server would take a status of this very job.
+    ///
+    /// # Errors
+    /// What a write of it would be answered.
+    pub(in crate::controller) async fn try_status_of(&self, job: &ScrapeJob) -> Result<(), WriteError> {
+        let object = (job.namespace().unwrap_or_default(), job.name_any());
+        match full_status(Kind::Job.as_str()) {
+            Some(full) => self.try_one(Kind::Job, &object, full).await,
+            None => Ok(()),
+        }
+    }
+
     /// The fields that the published schema does not have; nothing where it cannot be read.
     async fn published(&self, kind: Kind, full: &Value) -> Option<Vec<String>> {
         let request = http::Request::get(PUBLISHED).body(Vec::new()).ok()?;
@@ -284,7 +296,14 @@ impl Context {
             let version = job.resource_version();
             self.memories.set(&job.uid().unwrap_or_default(), |remembered| remembered.doubted = version);
         }
-        self.wake(|_| true);
+        // Those that could not be read without the fields, too.
+        let jobs = self.jobs.state();
+        let mut keys: Vec<String> = jobs
+            .iter()
+            .map(|job| format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any()))
+            .collect();
+        keys.sort();
+        keys.into_iter().for_each(|key| self.accounts.tell(key));
         for kind in [AccountKind::ScrapeAccount, AccountKind::ClusterScrapeAccount] {
             let mut keys: Vec<AccountKey> = self.known.of_kind(kind);
             keys.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
