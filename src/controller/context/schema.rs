@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Context;
 use crate::account::AccountKey;
 use crate::api::{
-    AccountKind, ClusterScrapeAccount, INSTALL_CRDS, Reason, ScrapeAccount, ScrapeJob, full_status,
+    AccountKind, ClusterScrapeAccount, GROUP, INSTALL_CRDS, Reason, ScrapeAccount, ScrapeJob, full_status,
 };
 use crate::decide;
 use crate::status::{WriteError, answered, try_status};
@@ -324,34 +324,36 @@ impl Context {
 /// The paths of a full status that the schema of this kind does not have; nothing where the page has no such schema.
 fn absent(page: &Value, kind: &str, full: &Value) -> Option<Vec<String>> {
     let schemas = page.pointer("/components/schemas")?.as_object()?;
+    let is = |name: &Value, field: &str, word: &str| name.get(field).and_then(Value::as_str) == Some(word);
     let ours = |schema: &&Value| {
-        let named = schema["x-kubernetes-group-version-kind"].as_array();
-        named.into_iter().flatten().any(|name| name["kind"] == kind && name["group"] == crate::api::GROUP)
+        let named = schema.get("x-kubernetes-group-version-kind").and_then(Value::as_array);
+        named.into_iter().flatten().any(|name| is(name, "kind", kind) && is(name, "group", GROUP))
     };
     let schema = schemas.values().find(ours)?;
-    Some(absent_below(&schema["properties"]["status"], full, "status"))
+    Some(absent_below(schema.pointer("/properties/status").unwrap_or(&Value::Null), full, "status"))
 }
 
 fn absent_below(schema: &Value, full: &Value, at: &str) -> Vec<String> {
-    if schema["x-kubernetes-preserve-unknown-fields"] == true {
+    if schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) {
         return Vec::new();
     }
     match full {
-        Value::Object(fields) => fields
-            .iter()
-            .flat_map(|(name, value)| {
+        Value::Object(fields) => {
+            let known = schema.get("properties");
+            let below = |(name, value): (&String, &Value)| {
                 let path = format!("{at}.{name}");
-                match &schema["properties"][name] {
-                    Value::Null => vec![path],
-                    field => absent_below(field, value, &path),
+                match known.and_then(|known| known.get(name)) {
+                    Some(field) => absent_below(field, value, &path),
+                    None => vec![path],
                 }
-            })
-            .collect(),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .flat_map(|(n, item)| absent_below(&schema["items"], item, &format!("{at}[{n}]")))
-            .collect(),
+            };
+            fields.iter().flat_map(below).collect()
+        }
+        Value::Array(items) => {
+            let schema = schema.get("items").unwrap_or(&Value::Null);
+            let below = |(n, item): (usize, &Value)| absent_below(schema, item, &format!("{at}[{n}]"));
+            items.iter().enumerate().flat_map(below).collect()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     }
 }
