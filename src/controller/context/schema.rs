@@ -159,7 +159,7 @@ impl Context {
             match self.ask(kind, (namespace.to_owned(), name.to_owned())).await {
                 Ok(missing) => {
                     *asked = Asked { at: Some(now), unanswered: None };
-                    self.learn(kind, missing);
+                    self.learn(kind, &missing);
                 }
                 Err(error) => {
                     asked.unanswered = Some((self.clock.instant(), error.clone()));
@@ -190,14 +190,13 @@ impl Context {
                 if self.is_stopping() {
                     break;
                 }
-                match self.some(kind, None) {
+                if let Some((namespace, name)) = self.some(kind, None) {
                     // What is not answered or not kept is known by then.
-                    Some((namespace, name)) => drop(self.prove(kind, (&namespace, &name), pause / 2).await),
+                    drop(self.prove(kind, (&namespace, &name), pause / 2).await);
+                } else {
                     // Nothing is left that could lose anything.
-                    None => {
-                        *self.schema.asked(kind).lock().await = Asked::default();
-                        self.learn(kind, Vec::new());
-                    }
+                    *self.schema.asked(kind).lock().await = Asked::default();
+                    self.learn(kind, &[]);
                 }
             }
         }
@@ -265,13 +264,13 @@ impl Context {
     }
 
     /// Takes over what was found out, and tells when it begins and ends.
-    fn learn(&self, kind: Kind, missing: Vec<String>) {
+    fn learn(&self, kind: Kind, missing: &[String]) {
         let (before, now) = {
             let mut state = self.schema.lock();
             let before = if missing.is_empty() {
                 state.missing.remove(&kind)
             } else {
-                state.missing.insert(kind, missing.clone())
+                state.missing.insert(kind, missing.to_vec())
             };
             if state.missing.is_empty() {
                 state.told.clear();
@@ -303,11 +302,15 @@ impl Context {
             .map(|job| format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any()))
             .collect();
         keys.sort();
-        keys.into_iter().for_each(|key| self.accounts.tell(key));
+        for key in keys {
+            self.accounts.tell(key);
+        }
         for kind in [AccountKind::ScrapeAccount, AccountKind::ClusterScrapeAccount] {
             let mut keys: Vec<AccountKey> = self.known.of_kind(kind);
             keys.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-            keys.iter().for_each(|key| self.accounts.nudge(key));
+            for key in keys {
+                self.accounts.nudge(&key);
+            }
         }
     }
 
