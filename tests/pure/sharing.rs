@@ -58,6 +58,12 @@ fn a_job_is_shared_with_who_follows_it_or_may_receive_it() {
             json!({"submission": {"bodyHash": hash("a"), "nonce": "n"}}),
             Share::MayReceive,
         ),
+        (
+            "held back, and the record of its submit is lost",
+            with(page("a"), "suspend", true.into()),
+            json!({"state": "Processing"}),
+            Share::MayReceive,
+        ),
         ("cancelled", with(page("a"), "cancel", true.into()), none, Share::None),
         ("has another job", page("a"), json!({"jobID": "job-2"}), Share::None),
     ];
@@ -67,4 +73,13 @@ fn a_job_is_shared_with_who_follows_it_or_may_receive_it() {
         other.metadata.deletion_timestamp = Some(Time(now()));
         assert_eq!(shares(&ours, &other), Share::None, "{what}, and is deleted");
     }
+}
+
+/// Where our own record is lost, the spec tells what the job was made of.
+#[test]
+fn a_job_whose_record_is_lost_is_shared_by_its_payload() {
+    let page = |page: &str| json!({"type": "spiderSite", "payload": {"url": page}});
+    let ours = job(&page("a"), &json!({"jobID": "job-1", "state": "Processing"}));
+    assert_eq!(share(&ours, &job(&page("a"), &json!({}))), Share::MayReceive);
+    assert_eq!(share(&ours, &job(&page("b"), &json!({}))), Share::None);
 }
