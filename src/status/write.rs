@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::api::{ScrapeAccountStatus, ScrapeJob, ScrapeJobStatus};
+use crate::api::{ObjectName, ScrapeAccountStatus, ScrapeJob, ScrapeJobStatus};
 use crate::health::waiting;
 use crate::kubernetes::{said_of, said_of_status};
 
@@ -44,8 +44,8 @@ pub async fn patch_status(
         "metadata": {"resourceVersion": resource_version},
         "status": difference(recorded, status),
     });
-    let params = PatchParams::default();
-    answered(jobs.patch_status(name, &params, &Patch::Merge(&patch))).await
+    let (name, params) = (named(name)?, PatchParams::default());
+    answered(jobs.patch_status(name.as_str(), &params, &Patch::Merge(&patch))).await
 }
 
 /// Writes the status of an account, of either kind.
@@ -65,8 +65,8 @@ pub async fn patch_account_status<K: DeserializeOwned>(
         "metadata": {"resourceVersion": resource_version},
         "status": merge_patch(&before, &to_value(status)),
     });
-    let params = PatchParams::default();
-    answered(accounts.patch_status(name, &params, &Patch::Merge(&patch))).await
+    let (name, params) = (named(name)?, PatchParams::default());
+    answered(accounts.patch_status(name.as_str(), &params, &Patch::Merge(&patch))).await
 }
 
 /// Writes part of the metadata: the caller's merge patch, fenced by uid and resourceVersion.
@@ -81,8 +81,8 @@ pub async fn patch_metadata(
 ) -> Result<ScrapeJob, WriteError> {
     metadata.insert("uid".to_owned(), uid.into());
     metadata.insert("resourceVersion".to_owned(), resource_version.into());
-    let patch = json!({"metadata": metadata});
-    answered(jobs.patch(name, &PatchParams::default(), &Patch::Merge(&patch))).await
+    let (name, patch) = (named(name)?, json!({"metadata": metadata}));
+    answered(jobs.patch(name.as_str(), &PatchParams::default(), &Patch::Merge(&patch))).await
 }
 
 /// Deletes a job, fenced by uid and resourceVersion.
@@ -97,7 +97,12 @@ pub async fn delete(
     let preconditions =
         Preconditions { uid: Some(uid.to_owned()), resource_version: Some(resource_version.to_owned()) };
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-    answered(jobs.delete(name, &params)).await.map(|_| ())
+    answered(jobs.delete(named(name)?.as_str(), &params)).await.map(|_| ())
+}
+
+/// The name as it may become part of an address. The API server gives no other to an object.
+fn named(name: &str) -> Result<ObjectName, WriteError> {
+    ObjectName::parse(name).map_err(|error| WriteError::Forbidden(error.to_string()))
 }
 
 /// What the API server answers to a request, within a time.
