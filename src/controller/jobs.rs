@@ -357,7 +357,7 @@ fn retry(failures: u32) -> Duration {
 mod tests {
     use serde_json::json;
 
-    use super::takes;
+    use super::{is_another, misnamed, takes};
     use crate::api::ScrapeJob;
 
     fn job(status: &serde_json::Value) -> ScrapeJob {
@@ -366,6 +366,28 @@ mod tests {
             "spec": {}, "status": status,
         }))
         .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn an_attempt_of_somebody_else_is_one_with_another_nonce() {
+        assert!(is_another(Some("theirs"), Some("ours")));
+        for (recorded, sent) in [(Some("ours"), Some("ours")), (None, Some("ours")), (Some("x"), None)] {
+            assert!(!is_another(recorded, sent), "{recorded:?} {sent:?}");
+        }
+    }
+
+    #[test]
+    fn a_job_whose_account_cannot_exist_is_left_alone_until_it_is_deleted() {
+        let named = |name: &str| {
+            let mut job = job(&json!({}));
+            job.spec.account_ref = Some(crate::api::AccountRef { kind: None, name: name.to_owned() });
+            job
+        };
+        assert!(misnamed(&named("team")).is_none() && misnamed(&job(&json!({}))).is_none());
+        let mut odd = named("?limit=500");
+        assert!(misnamed(&odd).is_some());
+        odd.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        assert!(misnamed(&odd).is_none());
     }
 
     #[test]

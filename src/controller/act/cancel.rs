@@ -99,9 +99,7 @@ async fn sharer(
         let others = match (listed, api.namespace()) {
             (Ok(listed), _) => listed.items.into_iter().map(Arc::new).collect(),
             // One of several that is gone, or whose rights are: what is known of it is what was last seen of it.
-            (Err(kube::Error::Api(status)), Some(namespace))
-                if status.is_forbidden() || status.is_not_found() =>
-            {
+            (Err(kube::Error::Api(status)), Some(namespace)) if status.is_forbidden() => {
                 context.last_known_in(namespace)
             }
             (Err(error), _) => return Err(said_of(&error)),
