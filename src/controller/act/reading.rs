@@ -103,10 +103,10 @@ async fn read(context: &Context, asked: &mut [Asked]) -> Result<(), String> {
         loop {
             let page = match waiting(pages.next()).await {
                 Ok(page) => page,
-                // One of several that is gone, or whose rights are: what is known of it is what was last seen of it.
+                // One of several that may not be read any more: what is known of it is what was last seen of it.
                 Err(kube::Error::Api(status))
                     if let Some(namespace) = &namespace
-                        && (status.is_forbidden() || status.is_not_found()) =>
+                        && status.is_forbidden() =>
                 {
                     context.last_known_in(namespace).iter().for_each(|other| compare(asked, other));
                     break;
