@@ -20,3 +20,4 @@ mod situation;
 mod table;
 mod unknown;
 mod verbs;
+mod written;

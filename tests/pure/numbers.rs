@@ -33,10 +33,9 @@ fn sent_by_v1() -> Observed {
 }
 
 fn submits(o: &Observed) -> Box<Attempt> {
-    match next(o) {
-        Plan::Submit(attempt) => attempt,
-        other => panic!("{other:?}"),
-    }
+    let plan = next(o);
+    let Plan::Submit(attempt) = plan else { panic!("{plan:?}") };
+    attempt
 }
 
 /// Bytes, record and annotation of one attempt.
