@@ -205,6 +205,11 @@ fn the_forms_of_the_annotation() {
         assert_eq!(intent.v, form, "{hash}");
         let text = serde_json::to_string(&intent).unwrap();
         assert_eq!(Intent::read(Some(&text)), IntentFacts::Found(Box::new(intent)));
+        for (field, longer) in [("bodyHash", "v3:".to_owned() + &"0".repeat(78)), ("nonce", "n".repeat(65))] {
+            let mut odd: Value = serde_json::from_str(&text).unwrap();
+            odd[field] = longer.into();
+            assert_eq!(Intent::read(Some(&odd.to_string())), IntentFacts::Unreadable, "{field}");
+        }
         let later = text.replacen(&format!("\"v\":{form}"), "\"v\":3", 1);
         assert_eq!(Intent::read(Some(&later)), IntentFacts::Unreadable);
     }
