@@ -21,3 +21,4 @@ mod table;
 mod unknown;
 mod unreadable;
 mod verbs;
+mod written;
