@@ -408,3 +408,28 @@ fn retry(context: &Context, uid: &str, failures: u32) -> Duration {
     let longest = if refused { LONGEST_REFUSED } else { LONGEST_RETRY };
     RETRY.saturating_mul(1 << failures.min(11)).min(longest)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::misnamed;
+    use crate::api::{AccountRef, ScrapeJob};
+
+    #[test]
+    fn a_job_whose_account_cannot_exist_is_left_alone_until_it_is_deleted() {
+        let named = |name: Option<&str>| {
+            let mut job: ScrapeJob = serde_json::from_value(json!({
+                "apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {"name": "acme"}, "spec": {},
+            }))
+            .unwrap();
+            job.spec.account_ref = name.map(|name| AccountRef { kind: None, name: name.to_owned() });
+            job
+        };
+        assert!(misnamed(&named(Some("team"))).is_none() && misnamed(&named(None)).is_none());
+        let mut odd = named(Some("?limit=500"));
+        assert!(misnamed(&odd).is_some());
+        odd.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        assert!(misnamed(&odd).is_none());
+    }
+}

@@ -89,10 +89,7 @@ async fn shown(client: &Client) -> String {
 }
 
 fn said(job: &spideriq_operator::spideriq::JobStatus) -> String {
-    let word = match &job.state {
-        JobState::Other(word) => word.clone(),
-        known => format!("{known:?}"),
-    };
+    let word = if let JobState::Other(word) = &job.state { word.clone() } else { format!("{:?}", job.state) };
     [Some(word), job.type_.clone(), job.worker_id.clone(), job.error_message.clone()]
         .into_iter()
         .flatten()

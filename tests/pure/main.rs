@@ -22,3 +22,4 @@ mod table;
 mod unknown;
 mod unreadable;
 mod verbs;
+mod written;

@@ -71,6 +71,12 @@ fn a_job_is_shared_with_who_follows_it_or_may_receive_it() {
             json!({"submission": {"bodyHash": hash("a"), "nonce": "n"}}),
             Share::Recorded,
         ),
+        (
+            "held back, and the record of its submit is lost",
+            with(page("a"), "suspend", true.into()),
+            json!({"state": "Processing"}),
+            Share::Recorded,
+        ),
         ("cancelled", with(page("a"), "cancel", true.into()), none, Share::None),
         ("has another job", page("a"), json!({"jobID": "job-2"}), Share::None),
     ];
@@ -147,4 +153,13 @@ fn who_comes_after_the_end_has_begun_does_not_count_unless_it_has_the_job() {
         has_it.metadata.creation_timestamp = Some(at(1));
         assert_eq!(shares(&ours, &has_it), Share::Recorded);
     }
+}
+
+/// Where our own record is lost, the spec tells what the job was made of.
+#[test]
+fn a_job_whose_record_is_lost_is_shared_by_its_payload() {
+    let page = |page: &str| json!({"type": "spiderSite", "payload": {"url": page}});
+    let ours = job(&page("a"), &json!({"jobID": "job-1", "state": "Processing"}));
+    assert_eq!(shares(&ours, &job(&page("a"), &json!({}))), Share::Wants);
+    assert_eq!(shares(&ours, &job(&page("b"), &json!({}))), Share::None);
 }

@@ -35,7 +35,7 @@ pub struct ScrapeJobStatus {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<String>,
     /// The account that this run uses, for the life of the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub account: Option<JobAccount>,
     /// The job's id at the service.
     #[schemars(length(max = 128))]
@@ -197,8 +197,16 @@ pub struct SubmissionRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resubmitted: Option<bool>,
     /// The Secret that the credentials came from. Never any part of its content.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential>,
+}
+
+/// What an older CRD has left a part of is nothing, so that the rest of the object can be read.
+fn whole<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 /// A Secret at one version.

@@ -103,7 +103,7 @@ async fn read(context: &Context, asked: &mut [Asked]) -> Result<(), String> {
         loop {
             let page = match waiting(pages.next()).await {
                 Ok(page) => page,
-                // One of several whose rights are gone: what is known of it is what was last seen of it.
+                // One of several that may not be read any more: what is known of it is what was last seen of it.
                 Err(kube::Error::Api(status))
                     if let Some(namespace) = &namespace
                         && status.is_forbidden() =>

@@ -64,6 +64,13 @@ pub(super) async fn submit(
     if context.is_stopping() {
         return Outcome::Stopping.into();
     }
+    // Where the second write was refused the first is not made again for nothing: each would wake us for the next.
+    if context.memories.get(&attempt.intent.uid).status_refusals > 0 {
+        if let Err(error) = context.try_status_of(job).await {
+            return not_begun(context, job, (Part::Status, &error)).await;
+        }
+        was_taken(context, job, Part::Status);
+    }
     let intended = match intend(context, job, attempt).await {
         Ok(intended) => intended,
         Err(error) => return not_begun(context, job, (Part::Object, &error)).await,

@@ -12,6 +12,7 @@ use crate::controller::accounts::{Admission, takes_default};
 use crate::controller::context::Context;
 use crate::controller::context::memory::Remembered;
 use crate::decide::{AccountFacts, AccountUse, Named};
+use crate::health::waiting;
 use crate::status::{WriteError, answered};
 
 /// What a job is told whose account is one of the cluster, where those are off.
@@ -34,7 +35,7 @@ pub(super) async fn of(
 ) -> Result<Used, WriteError> {
     // Before the accounts are listed, nobody can say which one it is.
     let namespace = job.namespace().unwrap_or_default();
-    if !context.known.synced_in(&namespace).await {
+    if !waiting(context.known.synced_in(&namespace)).await {
         return Err(WriteError::Unanswered(format!(
             "the accounts of namespace {namespace} cannot be listed"
         )));

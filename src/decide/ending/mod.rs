@@ -48,6 +48,12 @@ fn next(o: &Observed, terms: &Terms) -> Ending {
         return Ending::Over(None);
     }
     if let Some(why) = terms.left.as_ref().or(o.memory.left.as_ref()) {
+        let lost = o.job.spec.job_id.is_none() && origin(o).is_none();
+        if lost && o.job.spec.deletion_policy.is_none() && o.memory.left.is_none() {
+            return Ending::Over(Some(orphaned(&format!(
+                "job {job_id} may still be running: the record of whose submit it was is lost; cancel it at the service if it is not wanted"
+            ))));
+        }
         let note = format!("job {job_id} is left running: {why}");
         return Ending::Over(Some(Event { warning: false, reason: Reason::LeftRunning, note }));
     }
