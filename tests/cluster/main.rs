@@ -25,6 +25,7 @@ mod replica;
 mod simulated;
 mod starting;
 mod storm;
+mod strange_accounts;
 mod support;
 mod tampering;
 mod telemetry;

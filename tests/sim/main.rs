@@ -23,6 +23,7 @@ mod run;
 mod scenario;
 mod service;
 mod store;
+mod strangers;
 mod strays;
 mod troubles;
 mod watches;

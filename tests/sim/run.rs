@@ -11,6 +11,7 @@ use spideriq_operator::app::{Operator, Parts};
 use spideriq_operator::controller::Options;
 use spideriq_operator::leader::Leadership;
 use spideriq_operator::spideriq::Endpoint;
+use spideriq_operator::spideriq::budget::Limits;
 use spideriq_operator::telemetry::Metrics;
 
 use super::api_server::ApiServer;
@@ -139,6 +140,7 @@ pub fn start_operator(api: &ApiServer, service: &InProcess, life: &Life, namespa
         options: Options {
             allowed_endpoints: vec![Endpoint::parse(ENDPOINT).unwrap()],
             namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
+            limits: Limits::default(),
             operator_namespace: HOME.to_owned(),
         },
         metrics: Metrics::default(),

@@ -14,14 +14,14 @@ use tokio::time::Instant;
 use memory::Memories;
 use tally::Tallies;
 
-use super::accounts::{Known, Woken, takes_default};
+use super::accounts::{Known, Lines, Woken, takes_default};
 use super::act::Exclusive;
 use crate::account::{AccountKey, Accounts, SecretWatches};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeJob, State};
 use crate::clock::Clock;
 use crate::leader::Leadership;
 use crate::spideriq::Endpoint;
-use crate::spideriq::budget::Lane;
+use crate::spideriq::budget::{Lane, Limits};
 use crate::telemetry::{AccountGauges, Metrics, Snapshot};
 
 /// A job as the cache has it: one that cannot be decoded stops nobody else.
@@ -34,6 +34,8 @@ pub struct Options {
     pub allowed_endpoints: Vec<Endpoint>,
     /// Namespaces to watch; none means all.
     pub namespaces: Vec<String>,
+    /// What each client may send, where no account of the cluster says more.
+    pub limits: Limits,
     /// Namespace that the operator runs in: the Secrets of cluster accounts are read from it, and from nowhere else.
     pub operator_namespace: String,
 }
@@ -68,6 +70,7 @@ pub struct Context {
     pub(super) jobs: Store<CachedJob>,
     pub(super) known: Known,
     pub(super) woken: Woken,
+    pub(super) lines: Lines,
     pub(super) memories: Memories,
     pub(super) exclusive: Exclusive,
     pub(super) tallies: Tallies,
@@ -95,6 +98,7 @@ impl Context {
             jobs,
             known,
             woken: Woken::default(),
+            lines: Lines::default(),
             memories: Memories::default(),
             exclusive: Exclusive::default(),
             tallies: Tallies::default(),
@@ -147,13 +151,9 @@ impl Context {
 
     /// Has every job looked at that uses an account, or would if it were there.
     pub(super) fn wake_jobs(&self, account: &AccountKey) {
-        let elsewhere = |job: &ScrapeJob| {
-            account.kind() == AccountKind::ScrapeAccount
-                && job.metadata.namespace.as_deref() != Some(account.namespace.as_str())
-        };
         self.wake(|job| {
             let default = account.name == DEFAULT_ACCOUNT && takes_default(job);
-            !elsewhere(job) && (default || self.account_of(job) == *account)
+            !is_elsewhere(account, job) && (default || self.account_of(job) == *account)
         });
     }
 
@@ -181,8 +181,18 @@ impl Context {
 
     /// The decoded jobs of the cache that use this account.
     pub(super) fn jobs_of(&self, account: &AccountKey) -> Vec<Arc<CachedJob>> {
-        let uses = |job: &Arc<CachedJob>| job.0.as_ref().is_ok_and(|job| self.account_of(job) == *account);
+        let uses = |job: &Arc<CachedJob>| {
+            job.0.as_ref().is_ok_and(|job| !is_elsewhere(account, job) && self.account_of(job) == *account)
+        };
         self.jobs.state().into_iter().filter(uses).collect()
+    }
+
+    /// Whether anything is left to be done with this account.
+    pub(super) fn has_work(&self, account: &AccountKey) -> bool {
+        self.jobs_of(account).iter().filter_map(|job| job.0.as_ref().ok()).any(|job| {
+            let finished = job.status.as_ref().is_some_and(|status| status.finished);
+            !finished || job.metadata.deletion_timestamp.is_some()
+        })
     }
 
     /// What a scrape is told of the moment.
@@ -218,4 +228,10 @@ impl Context {
         }
         snapshot
     }
+}
+
+/// Whether a job is in another namespace than an account that has one: most are, which costs nothing to see.
+fn is_elsewhere(account: &AccountKey, job: &ScrapeJob) -> bool {
+    account.kind() == AccountKind::ScrapeAccount
+        && job.metadata.namespace.as_deref() != Some(account.namespace.as_str())
 }

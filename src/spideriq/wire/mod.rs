@@ -9,5 +9,5 @@ pub use details::Details;
 pub(super) use results::summarise;
 pub use results::{Summary, SummaryState};
 pub use status::{Accepted, JobState, JobStatus, ListRow, Whoami, is_job_id};
-pub(super) use status::{CancelBody, ListBody, SubmitBody, is_type};
+pub(super) use status::{CancelBody, ListBody, ProbeBody, SubmitBody, is_type};
 pub(super) use text::text;

@@ -98,17 +98,30 @@ pub struct ListRow {
 }
 
 /// Who the credentials belong to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Whoami {
     /// The client.
-    #[serde(default)]
     pub client_id: Option<String>,
+}
+
+/// The body of an answered whoami.
+#[derive(Deserialize)]
+struct WhoamiBody {
+    #[serde(default)]
+    authenticated: Option<bool>,
+    #[serde(default)]
+    client_id: Option<String>,
 }
 
 impl Whoami {
     pub(in crate::spideriq) fn read(body: &[u8], secret: &str) -> Result<Self, String> {
-        let said: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        let client_id = said.client_id.map(|id| text(&id, secret).chars().take(128).collect());
+        let said: WhoamiBody = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let client_id = said.client_id.map(|id| text(&id, secret).chars().take(128).collect::<String>());
+        let client_id = client_id.filter(|id| !id.is_empty());
+        // What would be answered to anybody accepts no token.
+        if said.authenticated == Some(false) || (said.authenticated.is_none() && client_id.is_none()) {
+            return Err("it does not say whose the credentials are".to_owned());
+        }
         Ok(Self { client_id })
     }
 }
@@ -201,6 +214,19 @@ impl ListBody {
             Some(ListRow { job_id, type_: job.type_, url, created_at: job.created_at })
         };
         Ok(body.jobs.iter().filter_map(row).collect())
+    }
+}
+
+/// The body of an answered list, where only that it is one matters.
+#[derive(Deserialize)]
+pub(in crate::spideriq) struct ProbeBody {
+    #[serde(rename = "jobs")]
+    _jobs: Vec<serde::de::IgnoredAny>,
+}
+
+impl ProbeBody {
+    pub(in crate::spideriq) fn read(body: &[u8]) -> Result<(), String> {
+        serde_json::from_slice::<Self>(body).map(|_| ()).map_err(|error| error.to_string())
     }
 }
 
