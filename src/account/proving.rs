@@ -27,6 +27,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The longest pause of all, and how long rejected credentials are left alone.
 const REJECTED_PAUSE: Duration = Duration::from_secs(300);
+/// The answer is told; the account need not be looked at before.
+const UNDER_WAY: Duration = Duration::from_secs(600);
 /// How long a request counts against its client's limits.
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -145,7 +147,7 @@ impl Proving {
         let left = state.pause(works, self.clock.instant());
         if let Some(asking) = &state.asking {
             if !(asking.waits && lane < asking.lane) {
-                return left.max(FIRST_PAUSE);
+                return UNDER_WAY;
             }
             asking.task.abort();
         } else if !left.is_zero() {
@@ -165,7 +167,7 @@ impl Proving {
             }
         });
         state.asking = Some(Asking { lane, waits: true, task: task.abort_handle() });
-        FIRST_PAUSE
+        UNDER_WAY
     }
 
     /// Sends one request; says whether its answer is all that there is to ask.

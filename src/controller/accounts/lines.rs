@@ -40,7 +40,9 @@ impl Lines {
     pub(super) fn enter<'a>(context: &'a Context, key: &'a AccountKey, works: bool) -> Option<Place<'a>> {
         let mut lines = context.lines.lock();
         let line = lines.entry(key.namespace.clone()).or_default();
-        line.enter(key, works).then_some(Place { context, key })
+        // Not made before it is one: to give it up locks the lines.
+        let enters = line.enter(key, works);
+        enters.then(|| Place { context, key })
     }
 
     /// Gives up the place of an account that is gone.
