@@ -262,6 +262,7 @@ impl Accounts {
 
     /// Uses the account with this session from now on.
     pub fn put_in_use(&self, session: &Arc<Session>) {
+        session.start_following();
         let mut state = self.lock();
         state.standings.insert(session.key.clone(), Standing::Usable(Arc::clone(session)));
         state.proving.remove(&session.key);

@@ -32,6 +32,7 @@ pub struct Session {
     clock: Clock,
     state: Mutex<State>,
     poller: Mutex<Option<Poller>>,
+    changed: mpsc::UnboundedSender<String>,
     wake: mpsc::UnboundedSender<News>,
 }
 
@@ -105,7 +106,7 @@ impl Session {
     pub(super) fn start(parts: Parts) -> Arc<Self> {
         let Parts { key, client, proof, credential, gate, clock, wake, changed } = parts;
         let health = Health { accepted: Some(proof.since), told: proof.told, ..Health::default() };
-        let session = Arc::new(Self {
+        Arc::new(Self {
             key,
             endpoint: client.endpoint().to_string(),
             client_id: proof.client_id,
@@ -113,12 +114,21 @@ impl Session {
             credential,
             gate,
             client,
-            clock: clock.clone(),
+            clock,
             state: Mutex::new(State { health, ..State::default() }),
             poller: Mutex::default(),
+            changed,
             wake,
-        });
-        let looking = Arc::downgrade(&session);
+        })
+    }
+
+    /// Follows jobs from now on: what rested follows nothing.
+    pub(super) fn start_following(self: &Arc<Self>) {
+        let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
+        if poller.is_some() {
+            return;
+        }
+        let looking = Arc::downgrade(self);
         let look = Arc::new(move |job: Followed| {
             let session = looking.upgrade();
             let look: futures::future::BoxFuture<'static, Result<JobStatus, Error>> = Box::pin(async move {
@@ -127,9 +137,7 @@ impl Session {
             });
             look
         });
-        let poller = Poller::start(look, clock, changed);
-        *session.poller.lock().unwrap_or_else(PoisonError::into_inner) = Some(poller);
-        session
+        *poller = Some(Poller::start(look, self.clock.clone(), self.changed.clone()));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -232,6 +232,10 @@ async fn reconcile<K: Account>(
         result = "written";
     }
     context.metrics.reconciled(kind, result, begun.elapsed());
+    if !works && context.has_work(key) {
+        // It has got some meanwhile.
+        return Ok(Action::requeue(Duration::ZERO));
+    }
     if !works {
         // What has no work costs nothing but its place in the registry.
         context.accounts.rest(key);

@@ -189,10 +189,7 @@ impl Context {
 
     /// Whether anything is left to be done with this account.
     pub(super) fn has_work(&self, account: &AccountKey) -> bool {
-        self.jobs_of(account).iter().filter_map(|job| job.0.as_ref().ok()).any(|job| {
-            let finished = job.status.as_ref().is_some_and(|status| status.finished);
-            !finished || job.metadata.deletion_timestamp.is_some()
-        })
+        self.jobs_of(account).iter().filter_map(|job| job.0.as_ref().ok()).any(|job| !is_at_rest(job))
     }
 
     /// What a scrape is told of the moment.
@@ -228,6 +225,12 @@ impl Context {
         }
         snapshot
     }
+}
+
+/// Whether a job is over, and nobody wants anything more of it that its account is needed for.
+pub(super) fn is_at_rest(job: &ScrapeJob) -> bool {
+    let over = |status: &crate::api::ScrapeJobStatus| status.finished && status.run() == job.spec.run();
+    job.metadata.deletion_timestamp.is_none() && job.status.as_ref().is_some_and(over)
 }
 
 /// Whether a job is in another namespace than an account that has one: most are, which costs nothing to see.

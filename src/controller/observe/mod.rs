@@ -12,8 +12,8 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::context::Context;
 use super::context::memory::Remembered;
+use super::context::{Context, is_at_rest};
 use crate::account::Session;
 use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob};
 use crate::decide::{Body, Intent, JobFacts, Marks, Observed, RemoteState, Watched};
@@ -58,7 +58,9 @@ pub(super) async fn observe(
 ) -> Result<Option<Seen>, WriteError> {
     let account = account::of(context, job, &remembered).await?;
     // What is deleted has a bound, whatever becomes of its account.
-    if account::is_opening(context, &account) && job.metadata.deletion_timestamp.is_none() {
+    // And what is over needs none.
+    if !is_at_rest(job) && account::is_opening(context, &account) && job.metadata.deletion_timestamp.is_none()
+    {
         return Ok(None);
     }
     let (facts_of_account, session) = account::facts(context, job, &account)?;
