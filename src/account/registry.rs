@@ -332,14 +332,14 @@ impl Accounts {
         self.lock().departed.remove(key);
     }
 
-    /// Every session in use.
+    /// Every session, also of what rests.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
         let state = self.lock();
-        let open = state.standings.values().filter_map(|standing| match standing {
-            Standing::Usable(session) => Some(Arc::clone(session)),
+        let used = state.standings.values().filter_map(|standing| match standing {
+            Standing::Usable(session) => Some(session),
             Standing::Unusable { .. } => None,
         });
-        open.collect()
+        used.chain(state.resting.values()).map(Arc::clone).collect()
     }
 
     /// Asks for an object to be looked at.

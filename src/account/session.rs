@@ -306,9 +306,9 @@ impl Session {
         drop(state);
         let other = |(before, after): (Timestamp, Timestamp)| after.duration_since(before).abs() > SAME_PAUSE;
         let after = self.gate.service_pause();
-        let pauses = after.is_some() && paused.zip(after).is_none_or(other);
+        let waits = after.is_some() && paused.zip(after).is_none_or(other);
         // The receiver goes only when the process stops.
-        let _ = match (capped || pauses, news) {
+        let _ = match (capped || waits, news) {
             (true, _) => self.wake.send(News::Client(self.key.clone())),
             (false, true) => self.wake.send(News::Account(self.key.clone())),
             (false, false) => Ok(()),

@@ -9,7 +9,7 @@ use spideriq_operator::spideriq::budget::{Budget, Counted, Lane, Limits, Ticket,
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Enqueue(u8, bool),
     Wait(u64),

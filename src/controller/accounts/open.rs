@@ -105,10 +105,12 @@ pub(super) async fn open(
         account.status.filter(|status| is_of(status, account.generation, &credential.resource_version));
     let opening = Opening { endpoint, credentials, credential };
     let read = Read { context, account, opening, fingerprint, told, works };
-    if unlabelled && !accepted(account.status, &read.opening.credential) {
+    let serves = context.accounts.last_session(key);
+    let serves = serves.is_some_and(|session| session.credential == read.opening.credential);
+    if unlabelled && !serves && !accepted(account.status, &read.opening.credential) {
         return Ok(read.unlabelled(needs_label(name)).into());
     }
-    let mut opened = read.open()?;
+    let mut opened = read.open();
     if let Some(facts) = opened.facts.as_mut().filter(|_| unlabelled) {
         facts.warning = Some(format!("once the Secret changes it needs a label: {}", needs_label(name)));
     }
@@ -117,7 +119,7 @@ pub(super) async fn open(
 
 impl Read<'_> {
     /// Opens the account with what its Secret holds.
-    fn open(&self) -> Result<Opened, WriteError> {
+    fn open(&self) -> Opened {
         let (context, key) = (self.context, &self.account.key);
         // What this process knows of the spend cap is newer than what an earlier one wrote down.
         let capped = self.told.and_then(|status| match context.accounts.last_session(key) {
@@ -127,11 +129,11 @@ impl Read<'_> {
         let limits = limits(self.account.spec);
         let session = match self.session(limits) {
             Ok(Ok(session)) => session,
-            Ok(Err(opened)) => return Ok(opened),
+            Ok(Err(opened)) => return opened,
             Err(error) => {
                 let (reason, message) = (Reason::AccountNotReady, error.to_string());
                 let health = AccountHealth::Unusable { reason, message, stalled: false };
-                return Ok(closed(context, self.account, health, self.fingerprint.clone()).into());
+                return closed(context, self.account, health, self.fingerprint.clone()).into();
             }
         };
         if let Some((until, words)) = &capped {
@@ -173,7 +175,7 @@ impl Read<'_> {
                     .to_owned(),
             );
         }
-        Ok(facts.into())
+        facts.into()
     }
 
     /// The session of the account as it is now; else how it stands without one.

@@ -93,6 +93,7 @@ impl Gate {
     }
 
     /// The same gate for this account.
+    #[must_use]
     pub fn of(&self, account: &str) -> Self {
         Self { shared: Arc::clone(&self.shared), account: account.into() }
     }
