@@ -6,5 +6,7 @@ RUN cargo build --release --locked --bin spideriq-operator && strip target/relea
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /src/target/release/spideriq-operator /usr/local/bin/spideriq-operator
+# By number, so that the kubelet can tell that it is not root.
+USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/spideriq-operator"]
 CMD ["run"]

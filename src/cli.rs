@@ -1,6 +1,6 @@
 //! The command line: arguments in, exit code out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -8,10 +8,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::{DEFAULT_ENDPOINT, ScrapeJob, crds, to_yaml};
+use crate::api::{DEFAULT_ENDPOINT, ObjectName, ScrapeJob, crds, to_yaml};
 use crate::clock::Clock;
 use crate::controller::{self, Facts, Options};
 use crate::leader::Election;
+use crate::logging;
 use crate::spideriq::budget::Limits;
 use crate::spideriq::{Client, Credentials, Endpoint, Format};
 use crate::telemetry::Metrics;
@@ -110,7 +111,7 @@ struct Run {
     client_submits_per_minute: u32,
     /// Namespace that the operator runs in; the Secrets of cluster accounts are read from it.
     #[arg(long, env = "SPIDERIQ_OPERATOR_NAMESPACE", default_value = "spideriq-system", value_name = "NS")]
-    operator_namespace: String,
+    operator_namespace: ObjectName,
     /// Contend for a lease, so that of several replicas one works and the others stand by.
     #[arg(
         long,
@@ -125,8 +126,8 @@ struct Run {
     leader_elect: bool,
     /// Name of the lease, in the operator's namespace: one for each release of the chart.
     #[arg(long, env = "SPIDERIQ_LEASE_NAME", default_value = "spideriq-operator", value_name = "NAME")]
-    lease_name: String,
-    /// Address of the probes and metrics; port 0 takes a free one.
+    lease_name: ObjectName,
+    /// Address of the probes and metrics; port 0 takes a free one. [::] is every address of both families.
     #[arg(long, env = "SPIDERIQ_HTTP_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     http_listen: SocketAddr,
     /// Form of the log lines.
@@ -177,10 +178,11 @@ fn show_plan(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// YAML, read over JSON as kubectl does: a value means here what it means there.
 fn read(file: &Path) -> anyhow::Result<Value> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    serde_saphyr::from_str(&text).with_context(|| format!("{} is not YAML", file.display()))
+    controller::manifest(&text)
+        .map_err(anyhow::Error::msg)
+        .with_context(|| format!("{} is not one object in YAML", file.display()))
 }
 
 fn typed<T: DeserializeOwned>(file: &Path, value: Value) -> anyhow::Result<T> {
@@ -200,9 +202,7 @@ fn show_job(job: &Job) -> anyhow::Result<()> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let status = runtime.block_on(client.status_text(&job.id, format)).result?;
-    // What a service says must not steer a terminal.
-    let shown: String = status.chars().filter(|c| !c.is_control() || ['\n', '\t'].contains(c)).collect();
-    writeln!(std::io::stdout().lock(), "{}", shown.trim_end())?;
+    writeln!(std::io::stdout().lock(), "{}", status.trim_end())?;
     Ok(())
 }
 
@@ -216,29 +216,56 @@ fn raise_open_files() {
 }
 
 fn operate(run: Run) -> anyhow::Result<()> {
-    log(run.log_format);
+    let left_out = logging::start(match run.log_format {
+        LogFormat::Text => logging::Form::Text,
+        LogFormat::Json => logging::Form::Json,
+    });
     raise_open_files();
-    let given = if run.allowed_endpoints.is_empty() {
-        vec![DEFAULT_ENDPOINT.to_owned()]
-    } else {
-        run.allowed_endpoints
-    };
+    let mut given = named(&run.allowed_endpoints);
+    if given.is_empty() {
+        given.push(DEFAULT_ENDPOINT);
+    }
     let allowed_endpoints = given.iter().map(|text| Endpoint::parse(text)).collect::<Result<_, _>>()?;
+    let namespaces = named(&run.watch_namespaces);
+    let namespaces = namespaces
+        .iter()
+        .map(|name| ObjectName::parse(name).context("a namespace to watch"))
+        .collect::<Result<_, _>>()?;
     let operator_namespace = run.operator_namespace;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = operator_namespace, "starting");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = %operator_namespace, "starting");
     let election = run.leader_elect.then(|| Election {
         namespace: operator_namespace.clone(),
         lease: run.lease_name,
         identity: identity(),
     });
     let limits = Limits::new(run.client_requests_per_minute, run.client_submits_per_minute);
-    let options = Options { allowed_endpoints, namespaces: run.watch_namespaces, limits, operator_namespace };
+    let options = Options { allowed_endpoints, namespaces, limits, operator_namespace };
     // Two threads are plenty, and a machine of 64 cores must not cost the memory of 64.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let result = runtime.block_on(crate::app::run(options, run.http_listen, election));
+    runtime.spawn(left_out.tell());
+    let result = runtime.block_on(crate::app::run(options, listening(run.http_listen), election));
     // A thread that still reads results must not keep the process.
     runtime.shutdown_background();
     result
+}
+
+/// What a list names, however it is written: a comma too many, a space after one and an empty list mean what people mean
+/// by them, and what is named twice is one.
+fn named(list: &[String]) -> Vec<&str> {
+    let mut named = Vec::new();
+    for name in list.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+        if !named.contains(&name) {
+            named.push(name);
+        }
+    }
+    named
+}
+
+/// A kernel without IPv6 has no `[::]`, but the other family still has all of its addresses.
+fn listening(asked: SocketAddr) -> SocketAddr {
+    let every = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    let missing = || std::net::UdpSocket::bind((every, 0)).is_err();
+    if asked.ip() == every && missing() { (Ipv4Addr::UNSPECIFIED, asked.port()).into() } else { asked }
 }
 
 /// The host's name, which in a pod is the pod's, and a random word: a process that was restarted is another one.
@@ -248,20 +275,43 @@ fn identity() -> String {
     format!("{}_{:016x}", host.trim(), fastrand::u64(..))
 }
 
-fn log(format: LogFormat) {
-    use tracing_subscriber::filter::{LevelFilter, Targets};
-    use tracing_subscriber::layer::SubscriberExt;
-    use tracing_subscriber::util::SubscriberInitExt;
-    let usual =
-        || Targets::new().with_default(LevelFilter::INFO).with_target("kube_runtime", LevelFilter::WARN);
-    let named = std::env::var("RUST_LOG").ok().and_then(|named| named.parse::<Targets>().ok());
-    let registry = tracing_subscriber::registry().with(named.unwrap_or_else(usual));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => {
-            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            registry.with(lines.with_ansi(colours)).init();
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{Arguments, Command, named};
+
+    #[test]
+    fn lists_mean_what_people_mean() {
+        for (written, meant) in [
+            ("", &[][..]),
+            (" ", &[]),
+            (",", &[]),
+            ("a,", &["a"]),
+            (",a", &["a"]),
+            ("a, b", &["a", "b"]),
+            ("a,,b", &["a", "b"]),
+            ("a,b,a", &["a", "b"]),
+            ("a\n", &["a"]),
+        ] {
+            for (option, of) in [
+                ("--watch-namespace", (|run| run.watch_namespaces) as fn(super::Run) -> Vec<String>),
+                ("--allowed-endpoint", |run| run.allowed_endpoints),
+            ] {
+                let read = Arguments::try_parse_from(["x", "run", &format!("{option}={written}")]).unwrap();
+                let Command::Run(run) = read.command else { panic!("{option}") };
+                assert_eq!(named(&of(run)), meant, "{option} {written:?}");
+            }
         }
-        LogFormat::Json => registry.with(lines.json()).init(),
+    }
+
+    #[test]
+    fn what_becomes_part_of_an_address_is_a_name() {
+        for option in ["--operator-namespace", "--lease-name"] {
+            for bad in ["?limit=500", "a/b", "..", "%2e", "A", ""] {
+                let read = Arguments::try_parse_from(["x", "run", &format!("{option}={bad}")]);
+                assert!(read.is_err(), "{option} {bad}");
+            }
+        }
     }
 }

@@ -12,24 +12,55 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("api", &[]),
     ("telemetry", &[]),
+    ("health", &[]),
+    ("logging", &["clock"]),
+    ("kubernetes", &["api", "clock"]),
     ("decide", &["api"]),
-    ("spideriq", &["clock", "telemetry"]),
-    ("leader", &["clock"]),
+    ("spideriq", &["clock", "health", "telemetry"]),
+    ("leader", &["api", "clock", "kubernetes"]),
     ("poll", &["spideriq", "clock"]),
-    ("status", &["api", "decide"]),
-    ("account", &["api", "spideriq", "poll", "clock", "telemetry"]),
+    ("status", &["api", "decide", "health", "kubernetes"]),
+    ("account", &["api", "kubernetes", "spideriq", "poll", "clock", "telemetry"]),
     (
         "controller",
-        &["api", "decide", "spideriq", "leader", "account", "poll", "status", "clock", "telemetry"],
+        &[
+            "api",
+            "decide",
+            "health",
+            "kubernetes",
+            "spideriq",
+            "leader",
+            "account",
+            "poll",
+            "status",
+            "clock",
+            "telemetry",
+        ],
     ),
-    ("serve", &["telemetry"]),
-    ("app", &["account", "api", "clock", "controller", "leader", "serve", "spideriq", "telemetry"]),
-    ("cli", &["api", "app", "clock", "controller", "leader", "spideriq", "telemetry"]),
+    ("serve", &["health", "telemetry"]),
+    (
+        "app",
+        &[
+            "account",
+            "api",
+            "clock",
+            "controller",
+            "health",
+            "kubernetes",
+            "leader",
+            "serve",
+            "spideriq",
+            "telemetry",
+        ],
+    ),
+    ("cli", &["api", "app", "clock", "controller", "leader", "logging", "spideriq", "telemetry"]),
 ];
 
 /// Crates that only these rooms may name.
-const GUARDED: &[(&str, &[&str])] =
-    &[("reqwest", &["spideriq"]), ("kube", &["api", "leader", "status", "account", "controller", "app"])];
+const GUARDED: &[(&str, &[&str])] = &[
+    ("reqwest", &["spideriq"]),
+    ("kube", &["api", "kubernetes", "leader", "status", "account", "controller", "app"]),
+];
 
 /// What pure places must not name: a decision that waits, looks at a clock or draws a number cannot be replayed.
 const PURE: &[&str] = &[

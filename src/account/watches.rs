@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::{AccountKey, News};
-use crate::api::AccountKind;
+use crate::api::{AccountKind, ObjectName, Stored};
+use crate::kubernetes::said_of_watch;
 
 /// The most watches for the accounts of one namespace: whoever makes accounts there decides how many there are.
 const OF_A_NAMESPACE: usize = 16;
@@ -28,7 +29,7 @@ pub struct SecretWatches {
 
 #[derive(Debug, Default)]
 struct Watches {
-    of: HashMap<AccountKey, (String, AbortHandle)>,
+    of: HashMap<AccountKey, (ObjectName, AbortHandle)>,
     in_namespace: HashMap<String, usize>,
 }
 
@@ -40,7 +41,12 @@ impl SecretWatches {
 
     /// Watches the Secret that this account names, by namespace and name, instead of the one that it named before; says
     /// whether it is watched.
-    pub fn watch(&self, client: &Client, account: &AccountKey, (namespace, secret): (&str, &str)) -> bool {
+    pub fn watch(
+        &self,
+        client: &Client,
+        account: &AccountKey,
+        (namespace, secret): (&ObjectName, &ObjectName),
+    ) -> bool {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         if watches.of.get(account).is_some_and(|(name, _)| name == secret) {
             return true;
@@ -51,7 +57,7 @@ impl SecretWatches {
             return false;
         }
         *here += 1;
-        let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), namespace);
+        let api: Api<Stored<PartialObjectMeta<Secret>>> = Api::namespaced(client.clone(), namespace.as_str());
         let config = watcher::Config::default().fields(&format!("metadata.name={secret}"));
         let (key, accounts) = (account.clone(), self.accounts.clone());
         let task = tokio::spawn(async move {
@@ -65,11 +71,12 @@ impl SecretWatches {
                     return;
                 }
                 if let Err(error) = event {
-                    tracing::warn!(account = %key, %error, "the watch of a Secret broke and starts again");
+                    let error = said_of_watch(&error);
+                    tracing::warn!(account = %key, error, "the watch of a Secret broke and starts again");
                 }
             }
         });
-        watches.of.insert(account.clone(), (secret.to_owned(), task.abort_handle()));
+        watches.of.insert(account.clone(), (secret.clone(), task.abort_handle()));
         true
     }
 

@@ -7,8 +7,11 @@ mod account;
 mod condition;
 mod crd;
 mod job;
+mod name;
 mod reason;
+mod sample;
 mod schema;
+mod stored;
 
 pub use account::{
     AccountConditionType, AccountJobs, ClusterScrapeAccount, ClusterScrapeAccountSpec, Limits, ScrapeAccount,
@@ -19,9 +22,12 @@ pub use crd::{crds, to_yaml};
 pub use job::{
     AccountKind, AccountRef, CancelReason, Credential, DeletionPolicy, JobAccount, OnAmbiguous, OnCacheHit,
     Origin, Payload, Poll, ReadyWhen, Remote, Results, Run, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, State,
-    Submission, SubmissionRecord, TtlPolicy,
+    Submission, SubmissionRecord, TtlPolicy, Unfit,
 };
+pub use name::{NotAName, ObjectName};
 pub use reason::Reason;
+pub use sample::{INSTALL_CRDS, full_status, is_status_field};
+pub use stored::{Readable, Stored, StoredJob};
 
 /// The API group. A change makes every stored object unreachable.
 pub const GROUP: &str = "spideriq.ai";

@@ -2,6 +2,8 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
+use super::name;
+
 /// The payload: fields that we know are declared, so that mistakes are caught at apply; all others are kept.
 ///
 /// It is atomic: otherwise a key patched in by hand would survive Git's next apply, and the wrong job be paid for.
@@ -46,6 +48,11 @@ pub(super) fn used_run_ids(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-list-type": "atomic",
         "items": {"type": "string", "maxLength": 16},
     })
+}
+
+/// The name of an object, which becomes part of an address.
+pub(super) fn object_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "minLength": 1, "maxLength": name::LONGEST, "pattern": name::PATTERN})
 }
 
 /// The endpoint of an account. The controller checks it against its list once more.

@@ -8,20 +8,23 @@ use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::act::nonce;
 use super::act::{Acted, act};
+use super::context::schema::{Kind, PROVEN};
 use super::context::tally;
 use super::context::{CachedJob, Context};
 use super::observe::{Seen, key, observe};
+use super::record::{self, Part, is_refusal, is_refused_for_good, status_of, write};
 use super::watch;
-use crate::api::{Reason, ScrapeJob, ScrapeJobStatus, State};
-use crate::decide::{self, Again, Outcome, SubmitAnswer, Verdict};
+use crate::api::{NotAName, ObjectName, Reason, ScrapeJob, State};
+use crate::decide::{self, Again, LookUp, Observed, Outcome, Plan, Verdict};
+use crate::health;
 use crate::poll::Followed;
-use crate::status::{WriteError, answered, compute, patch_status, same_meaning};
+use crate::status::{WriteError, answered};
 
 /// How many objects are worked on at once; what waits for the budget does not count.
 const AT_ONCE: u16 = 64;
@@ -32,6 +35,13 @@ const OPENS_WITHIN: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(200);
 /// The longest such pause: a full or absent API server is not asked more often for each object.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// The same where the API server refuses the writes.
+const LONGEST_REFUSED: Duration = Duration::from_secs(300);
+/// When an object is looked at again while the API server would lose fields; it is told when that is mended.
+const STANDS_STILL: Duration = Duration::from_secs(60);
+/// The same of one that is deleted, whose bound may pass meanwhile.
+const LOOKS_AT_END: Duration = Duration::from_secs(5);
 
 /// Runs until the process stops: every change of a job, and every key that arrives on `keys`, is looked at.
 pub async fn run(context: Arc<Context>, writer: Writer<CachedJob>, keys: mpsc::UnboundedReceiver<String>) {
@@ -45,13 +55,18 @@ pub async fn run(context: Arc<Context>, writer: Writer<CachedJob>, keys: mpsc::U
         // An error means that the sender is gone, which is a stop as well.
         let _ = stopping.wait_for(Option::is_some).await;
     };
-    Controller::for_stream(watched, context.jobs.clone())
+    let controller = Controller::for_stream(watched, context.jobs.clone())
         .with_config(Config::default().concurrency(AT_ONCE))
         .reconcile_on(told)
         .graceful_shutdown_on(stopped)
         .run(reconcile, |job, error, context| on_error(&context, &job, error), Arc::clone(&context))
-        .for_each(|_| async {})
-        .await;
+        .for_each(|_| async {});
+    tokio::select! {
+        // In this order, so that a simulation can be repeated.
+        biased;
+        () = controller => {}
+        () = context.keep_proving() => {}
+    }
 }
 
 /// The jobs as they change, kept in the cache.
@@ -59,46 +74,43 @@ fn watched(
     context: &Arc<Context>,
     writer: Writer<CachedJob>,
 ) -> impl futures::Stream<Item = Result<CachedJob, watcher::Error>> + Send + use<> {
-    let watched = watch::watch::<CachedJob>(context.apis(), context.jobs.clone());
+    let watched = watch::watch_jobs(context.apis(), context.jobs.clone(), &context.replies, |heard| {
+        watch::warn("ScrapeJob", &heard);
+    });
     let context = Arc::clone(context);
     let noted = watched.reflect(writer).inspect_ok(move |event| match event {
         watcher::Event::Delete(job) => forget(&context, job),
         watcher::Event::Apply(job) => {
-            if let Ok(job) = &job.0 {
-                tally::changed(&context, context.account_of(job));
-            }
+            tally::changed(&context, context.account_of(job));
         }
         watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone => {}
     });
     noted.touched_objects()
 }
 
-fn key_of(job: &CachedJob) -> String {
-    format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any())
-}
-
 /// Forgets what this process holds for an object that is gone.
 fn forget(context: &Arc<Context>, job: &CachedJob) {
-    let key = key_of(job);
-    if let Some(line) = context.memories.forget(&job.uid().unwrap_or_default()).line {
+    let key = key(job);
+    let uid = job.uid().unwrap_or_default();
+    if let Some(line) = context.memories.forget(&uid).line {
         line.forget(&key);
     }
+    record::gone(context, &uid);
     for session in context.accounts.sessions() {
         session.polling(|poller| poller.unfollow(&key));
     }
-    if let Ok(job) = &job.0 {
-        let account = context.account_of(job);
-        if context.accounts.keeps(&account) && context.jobs_of(&account).is_empty() {
-            context.accounts.let_go(&account);
-        }
-        tally::changed(context, account);
+    let account = context.account_of(job);
+    if context.accounts.keeps(&account) && context.jobs_of(&account).is_empty() {
+        context.accounts.let_go(&account);
     }
+    tally::changed(context, account);
 }
 
 /// Looks at one object. One that was seen to go meanwhile is forgotten once more: what was learnt of it since would stay
 /// for ever, and its job would be followed.
 async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Action, WriteError> {
-    let looked = Box::pin(look_at(&cached, &context)).await;
+    let what = || format!("ScrapeJob {}", key(&cached));
+    let looked = Box::pin(health::stage(&context.health, what, look_at(&cached, &context))).await;
     if looked.is_err() {
         context.memories.set(&cached.uid().unwrap_or_default(), |remembered| {
             remembered.failures = remembered.failures.saturating_add(1);
@@ -114,14 +126,36 @@ async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Acti
 /// Looks at one object: each line is a stage.
 async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, WriteError> {
     let begun = context.clock.instant();
-    let Some(job) = fresh(context, cached).await? else { return Ok(Action::await_change()) };
+    let Some(mut job) = fresh(context, cached).await? else { return Ok(Action::await_change()) };
     let uid = job.uid().unwrap_or_default();
+    if let Some(error) = misnamed(&job) {
+        return Ok(leave(context, &job, &uid, &error).await);
+    }
+    if let Some(action) = record::again(context, &mut job).await {
+        return Ok(action);
+    }
+    // Whether anything may be written at all.
+    let writable = match prove(context, &job).await {
+        Err(error) if error.not_kept().is_none() => return Err(error),
+        // Of an object that goes nothing is left to be lost.
+        Err(_) if job.metadata.deletion_timestamp.is_none() => {
+            context.tell_of_schema(&job).await;
+            return Ok(Action::requeue(STANDS_STILL));
+        }
+        proven => proven.is_ok(),
+    };
+    tell_faults(context, &job);
     // IO, reads only
     let Some(seen) = observe(context, &job, context.memories.get(&uid), nonce()).await? else {
         return Ok(Action::requeue(OPENS_WITHIN));
     };
     // pure
     let plan = decide::next(&seen.observed);
+    if !writable && !goes_on(&plan, &seen.observed) {
+        return Ok(Action::requeue(LOOKS_AT_END));
+    }
+    // What comes of a submit may stand nowhere but here, until it is written.
+    let _unwritten = matches!(plan, Plan::Submit(_)).then(|| context.health.unwritten());
     // IO, at most one effect
     let Acted { outcome, job: left } = act(context, &job, &seen, &plan).await;
     // pure
@@ -132,10 +166,12 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     let (strays, news): (Vec<_>, Vec<_>) =
         verdict.events.iter().cloned().partition(|event| event.reason == Reason::Orphaned);
     let told = context.publish(&job.object_ref(&()), &strays).await;
-    let written = write(context, current, &verdict, &outcome).await;
+    let written = save(context, current, (&verdict, &outcome), writable).await;
     remember(context, &uid, &verdict, &outcome, written.as_ref().ok().or(left.as_ref()));
     let again = match &written {
         Ok(_) => verdict.again,
+        // What is known stays so while nothing can be written.
+        Err(_) if !writable => verdict.again,
         Err(error) => {
             tracing::info!(job = key(&job), %error, "a status was not written; looking again");
             Again::Live
@@ -159,120 +195,132 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     };
     context.metrics.reconciled("ScrapeJob", result, begun.elapsed());
     Ok(match again {
-        Again::Live => Action::requeue(retry(failures)),
+        Again::Live => Action::requeue(retry(context, &uid, failures)),
         Again::After(pause) => Action::requeue(pause),
         Again::OnChange => Action::await_change(),
     })
 }
 
+/// Why nothing can be done for a job that names an account which cannot exist. It never was submitted, so that its deletion
+/// is the only thing that still has to go its way.
+pub(super) fn misnamed(job: &ScrapeJob) -> Option<NotAName> {
+    let named = job.spec.account_ref.as_ref().filter(|_| job.metadata.deletion_timestamp.is_none())?;
+    ObjectName::parse(&named.name).err()
+}
+
+/// Leaves such a job alone: the schema refuses every write of it, so that an event and a metric say it.
+async fn leave(context: &Context, job: &ScrapeJob, uid: &str, error: &NotAName) -> Action {
+    if !context.memories.set(uid, |remembered| std::mem::replace(&mut remembered.misnamed, true)) {
+        let note = format!("spec.accountRef.name: {error}; create another ScrapeJob");
+        let event = decide::Event { warning: true, reason: Reason::AccountNotFound, note };
+        context.publish(&job.object_ref(&()), &[event]).await;
+    }
+    Action::await_change()
+}
+
+async fn prove(context: &Context, job: &ScrapeJob) -> Result<(), WriteError> {
+    let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
+    context.prove(Kind::Job, (&namespace, &name), PROVEN).await
+}
+
+/// Whether this goes on for an object that is deleted while nothing may be written: what ends its job, and letting go of it.
+/// What its record would tell may be read again before its bound has passed, so that nothing is given up until then.
+fn goes_on(plan: &Plan, o: &Observed) -> bool {
+    let bound = o.job.deleted_at.is_none_or(|begun| o.end_waits(begun).is_zero());
+    match plan {
+        Plan::Rest(_)
+        | Plan::Cancel
+        | Plan::Confirm
+        | Plan::LookUp(LookUp::ToRelease)
+        | Plan::Release(None) => true,
+        Plan::Release(Some(_)) => bound || o.job.marks.force_orphan,
+        Plan::Leave
+        | Plan::LookUp(LookUp::ToHold | LookUp::ToAdopt)
+        | Plan::Submit(_)
+        | Plan::Adopt(_)
+        | Plan::Look
+        | Plan::Detail
+        | Plan::Collect
+        | Plan::Protect(_)
+        | Plan::Latch(_)
+        | Plan::Abandon(_)
+        | Plan::Begin(_)
+        | Plan::Expire => false,
+    }
+}
+
+/// Writes what is true now. Of an object that goes it is remembered where it cannot be written, or a cancel that was
+/// confirmed would be asked for again and again.
+async fn save(
+    context: &Context,
+    job: &CachedJob,
+    (verdict, outcome): (&Verdict, &Outcome),
+    writable: bool,
+) -> Result<CachedJob, WriteError> {
+    let error = if writable {
+        match write(context, job, verdict, outcome).await {
+            Err(error) => error,
+            written => return written,
+        }
+    } else {
+        WriteError::UnknownFields(Vec::new())
+    };
+    if writable {
+        is_refused_for_good(context, job, (Part::Status, &error)).await;
+    }
+    if job.metadata.deletion_timestamp.is_some() && is_refusal(&error) {
+        let recorded = job.status.clone().unwrap_or_default();
+        let unsaved = status_of(context, job, &recorded, verdict).map(Box::new);
+        context.memories.set(&job.uid().unwrap_or_default(), |remembered| {
+            remembered.unsaved = unsaved.or(remembered.unsaved.take());
+        });
+    }
+    Err(error)
+}
+
 /// The object to decide on: from the cache, or live where the cache is known to be behind our own last write.
-async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<ScrapeJob>, WriteError> {
+async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<CachedJob>, WriteError> {
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
     let remembered = context.memories.get(&cached.uid().unwrap_or_default());
     let version: Option<u64> = cached.resource_version().and_then(|version| version.parse().ok());
     let stale = remembered.written.is_some_and(|written| version.is_none_or(|version| version < written));
-    if stale || remembered.live {
-        let live = answered(context.jobs_in(&namespace).get_opt(&name)).await?;
-        // One that was made anew comes by the watch.
-        return Ok(live.filter(|live| live.uid() == cached.uid()));
-    }
-    match &cached.0 {
-        Ok(job) => Ok(Some(job.clone())),
-        Err(error) => {
-            tracing::error!(job = format!("{namespace}/{name}"), %error, "a ScrapeJob cannot be decoded and is left alone");
-            Ok(None)
+    let doubted = remembered.doubted.is_some() && remembered.doubted == cached.resource_version();
+    // Of what goes, what could not be written is true all the same.
+    let with_unsaved = |mut job: CachedJob| {
+        if let Some(unsaved) =
+            remembered.unsaved.as_deref().filter(|_| job.metadata.deletion_timestamp.is_some())
+        {
+            job.set_status(unsaved.clone());
         }
-    }
-}
-
-/// Writes the status where its meaning changed. An accepted job is written until it is seen: its id exists nowhere
-/// else. A refusal is written again, too: were it lost, nobody could tell it from an unknown outcome.
-async fn write(
-    context: &Context,
-    job: &ScrapeJob,
-    verdict: &Verdict,
-    outcome: &Outcome,
-) -> Result<ScrapeJob, WriteError> {
-    let submit = if let Outcome::Submit(submit) = outcome { Some(submit) } else { None };
-    let (accepted, refused) = match submit.map(|submit| (&submit.answer, &submit.record)) {
-        Some((SubmitAnswer::Accepted(accepted), _)) => (Some(accepted.job_id.as_str()), None),
-        Some((SubmitAnswer::Refused(_), record)) => (None, record.nonce.as_deref()),
-        Some((SubmitAnswer::Unknown { .. }, _)) | None => (None, None),
+        job
     };
-    let mut base = job.clone();
-    let mut pause = Duration::from_millis(200);
-    loop {
-        let recorded = base.status.clone().unwrap_or_default();
-        let Some(status) = status_of(context, &base, &recorded, verdict) else { return Ok(base) };
-        let version = base.resource_version().unwrap_or_default();
-        let jobs = context.jobs_in(&base.namespace().unwrap_or_default());
-        let name = base.name_any();
-        let error = match patch_status(&jobs, &name, &version, &recorded, &status).await {
-            Ok(written) => return Ok(written),
-            Err(error) => error,
-        };
-        let lasts = refused.is_some() && pause < Duration::from_secs(10);
-        if accepted.is_none() && !lasts {
-            return Err(error);
+    if stale || doubted || remembered.live {
+        let jobs: Api<CachedJob> = context.jobs_in(&namespace);
+        let _room = context.replies.room(cached.bytes).await;
+        let live = answered(jobs.get_opt(&name)).await?;
+        // One that was made anew comes by the watch.
+        return Ok(live.filter(|live| live.uid() == cached.uid()).map(with_unsaved));
+    }
+    Ok(Some(with_unsaved(cached.clone())))
+}
+
+/// Says once of each object what of it cannot be read.
+fn tell_faults(context: &Context, job: &CachedJob) {
+    let words = Some(job.faults.words()).filter(|_| !job.faults.is_none());
+    let uid = job.uid().unwrap_or_default();
+    if context.memories.get(&uid).faults != words {
+        if let Some(words) = &words {
+            tracing::error!(
+                job = key(job),
+                words,
+                "a ScrapeJob cannot be read whole; is the operator as new as the CRDs?"
+            );
         }
-        tracing::warn!(job = key(&base), job_id = accepted, %error, "what came of a submit is not recorded yet; trying until it is");
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(10));
-        let live = match answered(jobs.get_opt(&name)).await {
-            Ok(live) => live.filter(|live| live.uid() == base.uid()),
-            Err(_) => continue,
-        };
-        let has = live.as_ref().and_then(|live| live.status.as_ref()?.job_id.as_deref());
-        match (live.as_ref(), accepted) {
-            (Some(live), Some(job_id)) if has == Some(job_id) => return Ok(live.clone()),
-            (Some(live), Some(_)) if has.is_none() && takes(&base, live) => base = live.clone(),
-            (_, Some(job_id)) => return orphaned(context, &base, job_id).await,
-            (Some(live), None) if has.is_none() && takes(&base, live) && nonce_of(live) == refused => {
-                base = live.clone();
-            }
-            (_, None) => return Err(error),
-        }
+        context.memories.set(&uid, |remembered| remembered.faults = words);
     }
 }
 
-/// The nonce of the attempt that the status speaks of.
-fn nonce_of(job: &ScrapeJob) -> Option<&str> {
-    job.status.as_ref()?.submission.as_ref()?.nonce.as_deref()
-}
-
-/// Whether the status still speaks of the run that a job was submitted for, and that run is not over: another process
-/// may have ended it while the answer was under way.
-fn takes(submitted: &ScrapeJob, live: &ScrapeJob) -> bool {
-    let run = |job: &ScrapeJob| job.status.as_ref().map(|status| status.run().to_owned());
-    run(submitted) == run(live) && !live.status.as_ref().is_some_and(|status| status.finished)
-}
-
-/// The object went, or has another job or run: somebody has to be told about ours.
-async fn orphaned(context: &Context, job: &ScrapeJob, job_id: &str) -> Result<ScrapeJob, WriteError> {
-    let note = format!(
-        "job {job_id} was accepted for this object, which no longer takes it; cancel it at the service if it is not wanted"
-    );
-    tracing::warn!(job = key(job), job_id, "orphaned");
-    let event = decide::Event { warning: true, reason: Reason::Orphaned, note };
-    // The id stands nowhere else.
-    while !context.publish(&job.object_ref(&()), std::slice::from_ref(&event)).await {}
-    Err(WriteError::Lost("the object no longer takes the job".to_owned()))
-}
-
-/// The status to be written, if its meaning differs from what is recorded.
-fn status_of(
-    context: &Context,
-    job: &ScrapeJob,
-    recorded: &ScrapeJobStatus,
-    verdict: &Verdict,
-) -> Option<ScrapeJobStatus> {
-    let generation = job.metadata.generation.unwrap_or(0);
-    let ready_when = job.spec.ready_when.unwrap_or_default();
-    let status = compute(verdict, recorded, ready_when, generation, context.clock.now())?;
-    (!recorded.is_written() || !same_meaning(&status, recorded)).then_some(status)
-}
-
-fn remember(context: &Context, uid: &str, verdict: &Verdict, outcome: &Outcome, written: Option<&ScrapeJob>) {
+fn remember(context: &Context, uid: &str, verdict: &Verdict, outcome: &Outcome, written: Option<&CachedJob>) {
     context.memories.set(uid, |remembered| {
         remembered.memory = verdict.memory.clone();
         if let Outcome::Submit(submit) = outcome {
@@ -304,40 +352,14 @@ fn follow(seen: &Seen, job: &ScrapeJob, verdict: &Verdict) {
 
 fn on_error(context: &Context, job: &CachedJob, error: &WriteError) -> Action {
     tracing::warn!(job = job.name_any(), %error, "looking again");
-    Action::requeue(retry(context.memories.get(&job.uid().unwrap_or_default()).failures))
+    let uid = job.uid().unwrap_or_default();
+    Action::requeue(retry(context, &uid, context.memories.get(&uid).failures))
 }
 
-/// The pause after so many writes or reads in a row that were not carried out.
-fn retry(failures: u32) -> Duration {
-    RETRY.saturating_mul(1 << failures.min(8)).min(LONGEST_RETRY)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::takes;
-    use crate::api::ScrapeJob;
-
-    fn job(status: &serde_json::Value) -> ScrapeJob {
-        serde_json::from_value(json!({
-            "apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {"name": "acme"},
-            "spec": {}, "status": status,
-        }))
-        .unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    #[test]
-    fn a_job_is_written_only_over_the_run_that_it_was_submitted_for() {
-        let submitted = job(&json!({"runID": "r1", "state": "Submitting"}));
-        assert!(takes(&submitted, &submitted));
-        assert!(takes(&submitted, &job(&json!({"runID": "r1", "state": "Held"}))));
-        for other in [
-            json!({"runID": "r2", "state": "Pending"}),
-            json!({"state": "Pending"}),
-            json!({"runID": "r1", "state": "Cancelled", "finished": true}),
-        ] {
-            assert!(!takes(&submitted, &job(&other)), "{other}");
-        }
-    }
+/// The pause after so many writes or reads in a row that were not carried out; longer where they are refused.
+fn retry(context: &Context, uid: &str, failures: u32) -> Duration {
+    let remembered = context.memories.get(uid);
+    let refused = remembered.refusals > 0 || remembered.status_refusals > 0;
+    let longest = if refused { LONGEST_REFUSED } else { LONGEST_RETRY };
+    RETRY.saturating_mul(1 << failures.min(11)).min(longest)
 }

@@ -7,10 +7,11 @@ mod act;
 mod context;
 mod jobs;
 mod observe;
+mod record;
 mod watch;
 
 pub use accounts::run as run_accounts;
 pub use accounts::{AccountWriters, Known, account_caches};
-pub use context::{Context, Options, Stopping};
+pub use context::{CachedJob, Context, Options, Stopping};
 pub use jobs::run as run_jobs;
-pub use observe::{Facts, Planned, Then, plan};
+pub use observe::{Facts, Planned, Then, manifest, plan};

@@ -6,7 +6,7 @@ use super::Intent;
 use super::ending::cancel::by_reason;
 use super::facts::{AccountFacts, IntentFacts, Observed, RemoteState, Trouble};
 use super::plan::{Freshness, Plan, Standing};
-use super::record::knows_version;
+use super::record::Recorded;
 use super::submit::still_held;
 use crate::api::{CancelReason, Origin, Reason, ScrapeJobStatus, State, find};
 
@@ -241,7 +241,7 @@ pub(super) fn freshness(o: &Observed) -> Freshness {
             format!("the credentials of {} are not of the client that the job belongs to", account.title());
         return Freshness::Stale(Reason::TenantChanged, message);
     }
-    let old = o.watched.read_at.is_none_or(|at| o.now > at + stale_after(o));
+    let old = o.watched.read_at.is_none_or(|at| o.steady > at + stale_after(o));
     match &o.watched.trouble {
         None if o.watched.read_at.is_some() => Freshness::Fresh,
         None | Some(Trouble::NoBudget(_)) => Freshness::Unchanged,
@@ -258,10 +258,11 @@ pub(super) fn freshness(o: &Observed) -> Freshness {
 /// key of the payload that it does not know, renamed.
 pub(super) fn payload_changed(o: &Observed, record: &ScrapeJobStatus) -> bool {
     let submitted = record.submission.as_ref().and_then(|submission| submission.body_hash.as_deref());
-    let now = o.job.body.as_ref().map(|body| body.hash.as_str());
     let same_run = record.run() == o.job.spec.run();
     same_run
-        && submitted.zip(now).is_some_and(|(submitted, now)| knows_version(submitted) && submitted != now)
+        && submitted
+            .zip(o.job.body.as_ref())
+            .is_some_and(|(submitted, body)| body.recorded(submitted) == Recorded::Other)
 }
 
 /// The age of the last good look from which an error makes the mirror stale.
@@ -292,7 +293,12 @@ fn protect(o: &Observed) -> Option<Plan> {
     let record = o.recorded.submission.as_ref()?;
     let started = record.started_at.as_ref().map_or(o.now, |time| time.0);
     let nonce = record.nonce.clone().unwrap_or_default();
-    let intent = Intent::new(&o.job, account, &nonce, started).map(|intent| Intent {
+    let intent = Intent::new(&o.job, account, &nonce, started);
+    let intent = intent.map(|intent| match &record.body_hash {
+        Some(hash) => intent.of_body(hash),
+        None => intent,
+    });
+    let intent = intent.map(|intent| Intent {
         client_id: record.client_id.clone().or(intent.client_id),
         job_id: o.recorded.job_id.clone(),
         ..intent

@@ -14,25 +14,29 @@ mod submit;
 
 pub use ending::sharing::{Share, share};
 pub use facts::{
-    AccountFacts, AccountUse, IntentFacts, JobFacts, Marks, Memory, Observed, RemoteJob, RemoteState,
+    AccountFacts, AccountUse, Faults, IntentFacts, JobFacts, Marks, Memory, Observed, RemoteJob, RemoteState,
     Trouble, Waiting, Watched,
 };
 pub use plan::{
     Accepted, Again, Attempt, CancelOutcome, Candidate, Cap, Details, Event, Freshness, Listed, LookUp,
     Outcome, Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome, Summary, Verdict,
 };
-pub use record::{Body, Intent};
+pub use record::{Body, Intent, KeptBody, as_stored, equality, restored, was_sent};
 pub use settle::{REJECTED_GRACE, settle};
 
-use crate::api::State;
+use crate::api::{Reason, State};
 
 /// What should happen next.
 pub fn next(o: &Observed) -> Plan {
     if o.job.deleted_at.is_some() {
         return ending::delete::next(o);
     }
-    if o.job.marks.paused {
+    // Of a status that cannot be read whole nobody knows what to write over it.
+    if o.job.marks.paused || o.job.faults.record.is_some() {
         return Plan::Leave;
+    }
+    if let Some(fault) = &o.job.faults.spec {
+        return by_half_a_spec(o, fault);
     }
     if let Some(plan) = ending::run::next(o) {
         return plan;
@@ -52,6 +56,28 @@ pub fn next(o: &Observed) -> Plan {
         return follow::next(o);
     }
     submit::next(o)
+}
+
+/// The next step of an object whose spec cannot be read whole: what was accepted is followed, and nothing is begun or
+/// ended that the spec may not mean.
+fn by_half_a_spec(o: &Observed, fault: &str) -> Plan {
+    let state = o.recorded.current_state();
+    if state.is_terminal() && o.recorded.is_written() {
+        return Plan::Rest(follow::recorded_end(o, state));
+    }
+    if o.recorded.cancel_reason.is_some()
+        && let Some(plan) = ending::cancel::next(o)
+    {
+        return plan;
+    }
+    if o.recorded.job_id.is_some() {
+        return follow::next(o);
+    }
+    let message = format!("this release of the operator cannot read the spec: {fault}");
+    Plan::Rest(match submit::unknown_submission(o) {
+        Some(_) => Standing::Unknown(format!("the outcome of a submit is not known, and {message}")),
+        None => Standing::Waiting(Reason::Unreadable, message),
+    })
 }
 
 /// The next step of an object whose run is over: let go of it, and delete it when its time has come.

@@ -81,8 +81,6 @@ pub struct Attempt {
     pub before: Option<Box<SubmissionRecord>>,
     /// Job type.
     pub type_: String,
-    /// The canonical body.
-    pub body: String,
     /// The account's spend cap.
     pub cap: Cap,
 }
@@ -124,6 +122,8 @@ pub enum Outcome {
     Done,
     /// A write found that the object had changed: look again, live, and decide anew.
     Lost,
+    /// The API server refuses the write, again and again; its words.
+    WriteRefused(String),
     /// The process is about to stop, and the effect was not begun.
     Stopping,
     /// The process is about to stop: the record of an attempt was written and its request was not sent. What was

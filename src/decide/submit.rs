@@ -3,21 +3,26 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
+use super::KeptBody;
 use super::facts::{AccountFacts, AccountUse, IntentFacts, Observed};
 use super::plan::{Attempt, Cap, LookUp, Plan, Standing};
-use super::record::{Fit, Intent, knows_version};
+use super::record::{Fit, Intent, Recorded, knows_version};
 use crate::api::{AccountKind, OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
 
+/// The most bytes that Kubernetes lets all annotations of an object have.
+const ANNOTATIONS_MAX: usize = 256 * 1024;
+/// The most bytes of it that an intent takes, with every name in it at its longest.
+const LONGEST_INTENT: usize = 2048;
 /// How long this process must have seen a nonce before it takes the outcome as unknown: longer than any request
 /// that another process may still have under way (5 s to begin, 8 s to run, and a margin).
 const SETTLE: Duration = Duration::from_secs(18);
 /// How long after the first attempt a repeat is still a look-up: the service de-duplicates for 24 h.
-const REPEATABLE: Duration = Duration::from_secs(20 * 3600);
+const REPEATABLE: SignedDuration = SignedDuration::from_hours(20);
 /// A recorded time may be this far ahead of our clock; more is taken as older than `REPEATABLE`.
-const CLOCK_SLACK: Duration = Duration::from_secs(300);
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(300);
 /// How often a success without a usable id is repeated.
 const UNUSABLE_ANSWERS: u32 = 3;
 /// The longest wait between two repeats.
@@ -25,9 +30,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// The next step of a job that is submitted by us and not accepted.
 pub(super) fn next(o: &Observed) -> Plan {
-    let Some(body) = &o.job.body else {
-        return held(Reason::InvalidPayload, "spec has no payload to submit; add spec.payload");
-    };
     if let Some(record) = unknown_submission(o) {
         return settle_unknown(o, &record);
     }
@@ -37,10 +39,23 @@ pub(super) fn next(o: &Observed) -> Plan {
             "the annotation spideriq.ai/submission cannot be read, so an earlier submit cannot be ruled out; remove the annotation to submit",
         );
     }
+    if let Some(why) = &o.job.unfit {
+        return Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, why.clone()));
+    }
+    let Some(body) = &o.job.body else {
+        return held(Reason::InvalidPayload, "spec has no payload to submit; add spec.payload");
+    };
     if body.payload_bytes() > PAYLOAD_MAX {
         let message = format!(
             "the payload has {} bytes and may have {PAYLOAD_MAX} (256 KiB); create another ScrapeJob with less",
             body.payload_bytes()
+        );
+        return Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, message));
+    }
+    if o.job.marks.annotation_bytes.saturating_add(LONGEST_INTENT) > ANNOTATIONS_MAX {
+        let message = format!(
+            "the annotations have {} bytes, which leaves no room for the operator's own among the {ANNOTATIONS_MAX} (256 KiB) that Kubernetes allows; kubectl apply keeps a copy of the payload in one: create another ScrapeJob with less, or with kubectl apply --server-side",
+            o.job.marks.annotation_bytes
         );
         return Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, message));
     }
@@ -67,6 +82,14 @@ pub(super) fn next(o: &Observed) -> Plan {
 /// waited for; one that was not known then never will be.
 fn unclear(account: &AccountUse, intent: &Intent) -> Plan {
     let out = "remove the annotation spideriq.ai/submission to submit";
+    if !knows_version(&intent.body_hash) {
+        return held(
+            Reason::SubmissionAmbiguous,
+            &format!(
+                "the annotation spideriq.ai/submission names a submit of another release, whose body hash this one cannot make; run that release, or {out}"
+            ),
+        );
+    }
     match &intent.client_id {
         Some(client_id) => Plan::Rest(Standing::Waiting(
             Reason::AccountNotReady,
@@ -136,7 +159,7 @@ pub(super) fn still_held(o: &Observed) -> Option<Standing> {
 
 /// What a held job waits to see changed, as a short hash.
 pub(super) fn hold_key(o: &Observed) -> String {
-    let body = o.job.body.as_ref().map_or("", |body| &body.hash);
+    let body = o.job.body.as_ref().map(KeptBody::hold_name).unwrap_or_default();
     let requested = o.job.marks.requested.as_deref().unwrap_or_default();
     let undecided = o.intent == IntentFacts::Unreadable || matches!(intended(o), Intended::Unclear(_));
     let client = o.account.usable().and_then(|account| account.client_id.as_deref()).unwrap_or_default();
@@ -196,41 +219,36 @@ pub(super) fn unknown_submission(o: &Observed) -> Option<SubmissionRecord> {
         return (!never_sent).then(|| SubmissionRecord { resubmitted, ..record.clone() });
     }
     let Intended::Ours(intent) = intended(o) else { return None };
-    intent.job_id.is_none().then(|| told_by(intent))
-}
-
-/// The submission that an intent tells of.
-pub(super) fn told_by(intent: &Intent) -> SubmissionRecord {
-    SubmissionRecord {
-        origin: None,
-        body_hash: Some(intent.body_hash.clone()),
-        nonce: Some(intent.nonce.clone()),
-        attempt: Some(1),
-        started_at: Some(Time(intent.time)),
-        endpoint: Some(intent.endpoint.clone()),
-        client_id: intent.client_id.clone(),
-        credential: None,
-        resubmitted: None,
-    }
+    intent.job_id.is_none().then(|| intent.record())
 }
 
 fn first_attempt(o: &Observed, account: &AccountUse) -> Plan {
-    attempt(o, account, &SubmissionRecord::default(), None)
+    let hash = o.job.body.as_ref().map(|body| body.hash.clone()).unwrap_or_default();
+    attempt(o, account, hash, &SubmissionRecord::default(), None)
 }
 
 /// The next attempt after `before`: one more try, a fresh nonce, everything else as it was.
-fn attempt(o: &Observed, account: &AccountUse, before: &SubmissionRecord, resubmitted: Option<bool>) -> Plan {
+fn attempt(
+    o: &Observed,
+    account: &AccountUse,
+    body_hash: String,
+    before: &SubmissionRecord,
+    resubmitted: Option<bool>,
+) -> Plan {
     let started_at = before.started_at.as_ref().map_or(o.now, |time| time.0);
     let (Some(intent), Some(type_), Some(body)) =
         (Intent::new(&o.job, account, &o.nonce, started_at), o.job.spec.type_.clone(), &o.job.body)
     else {
         return held(Reason::InvalidPayload, "spec has no type and payload to submit");
     };
+    let intent = intent.of_body(&body_hash);
     let record = SubmissionRecord {
         origin: None,
-        body_hash: Some(body.hash.clone()),
+        body_hash: Some(body_hash),
+        payload_hash: Some(body.payload_hash.clone()),
         nonce: Some(o.nonce.clone()),
-        attempt: Some(before.attempt.unwrap_or(0).saturating_add(1)),
+        // What was sent was tried at least once.
+        attempt: Some(before.attempt.unwrap_or(i32::from(before.nonce.is_some())).saturating_add(1)),
         started_at: Some(Time(started_at)),
         endpoint: Some(account.endpoint.clone()),
         client_id: account.client_id.clone(),
@@ -243,7 +261,6 @@ fn attempt(o: &Observed, account: &AccountUse, before: &SubmissionRecord, resubm
         record,
         before: (!unsent).then(|| Box::new(before.clone())),
         type_,
-        body: body.json.clone(),
         cap: match o.owed_look() {
             _ if !account.spend_cap => Cap::Open,
             None => Cap::Reached,
@@ -293,16 +310,19 @@ pub(super) fn settles_in(o: &Observed) -> Option<Duration> {
         .map(|_| SETTLE.saturating_sub(o.memory.nonce_seen_for))
 }
 
-/// Sends the recorded body again, if it is still the recorded body, client and endpoint.
+/// Sends the recorded body again, in the bytes that went out, if it is still the recorded body, client and endpoint.
 fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
-    let recorded = record.body_hash.as_deref().unwrap_or_default();
-    if !knows_version(recorded) {
+    let hash = record.body_hash.as_deref().unwrap_or_default();
+    if !knows_version(hash) {
         return held(
             Reason::SubmissionAmbiguous,
             "the recorded submit was made by another release whose body hash this one cannot make; set spec.submission.onAmbiguous or run that release",
         );
     }
-    if o.job.body.as_ref().map(|body| body.hash.as_str()) != Some(recorded) {
+    if o.job.unfit.is_some() {
+        return Plan::LookUp(LookUp::ToHold);
+    }
+    if o.job.body.as_ref().map(|body| body.recorded(hash)) != Some(Recorded::Same) {
         return held(
             Reason::PayloadChangedWithoutRunID,
             "payload or priority differ from what was submitted, and the outcome of that submit is not known; put them back",
@@ -316,7 +336,7 @@ fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
             return waiting(o, wait);
         }
         let resubmits = (!repeatable(o, record)).then_some(true);
-        attempt(o, account, record, resubmits.or(record.resubmitted))
+        attempt(o, account, hash.to_owned(), record, resubmits.or(record.resubmitted))
     })
 }
 
@@ -348,8 +368,7 @@ fn wait_before_repeat(o: &Observed, record: &SubmissionRecord) -> Option<&'stati
     let last = o.memory.attempted_at.filter(|_| o.owed_look().is_none())?;
     let doublings = record.attempt.unwrap_or(1).clamp(1, 12).unsigned_abs() - 1;
     let wait = Duration::from_secs(5 << doublings).min(LONGEST_WAIT);
-    // A last one in the future was long ago: the clock was put back.
-    (last <= o.now && o.now < last + wait)
+    (o.steady < last + wait)
         .then_some("the outcome of a submit is not known; it is looked up again with growing delays")
 }
 
@@ -360,7 +379,10 @@ pub(super) fn repeatable(o: &Observed, record: &SubmissionRecord) -> bool {
         IntentFacts::Found(intent) if Some(&intent.nonce) == record.nonce.as_ref() => Some(intent.time),
         IntentFacts::Found(_) | IntentFacts::None | IntentFacts::Unreadable => None,
     };
-    let fresh = |time: Timestamp| time <= o.now + CLOCK_SLACK && o.now < time + REPEATABLE;
+    let fresh = |time: Timestamp| {
+        let ago = o.attempted_ago(time);
+        -ago <= CLOCK_SLACK && ago < REPEATABLE
+    };
     deduplicates(o) && recorded.is_some_and(fresh) && intended.is_none_or(fresh)
 }
 
@@ -369,9 +391,7 @@ pub(super) fn repeatable(o: &Observed, record: &SubmissionRecord) -> bool {
 fn deduplicates(o: &Observed) -> bool {
     match o.job.spec.type_.as_deref() {
         Some("spiderSite" | "spiderVerify" | "spiderPeople" | "spiderCompanyData" | "spiderVideo") => true,
-        Some("spiderMaps") => {
-            !o.job.spec.payload.as_ref().is_some_and(|payload| payload.contains_key("workflow"))
-        }
+        Some("spiderMaps") => o.job.body.as_ref().is_some_and(|body| !body.workflow),
         Some(_) | None => false,
     }
 }

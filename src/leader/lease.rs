@@ -14,6 +14,7 @@ use kube::{Api, Client, ResourceExt};
 use super::Election;
 use super::verdict::{LEASE, Record};
 use crate::clock::Clock;
+use crate::kubernetes::{said_of, said_of_status, said_of_watch};
 
 /// How long the API server may take to answer: two tries fit between a renewal's being due and its being too late.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -63,12 +64,12 @@ pub(super) struct Leases {
 
 impl Leases {
     pub(super) fn new(client: Client, clock: Clock, election: Election) -> Self {
-        Self { api: Api::namespaced(client, &election.namespace), clock, election }
+        Self { api: Api::namespaced(client, election.namespace.as_str()), clock, election }
     }
 
     /// It as it is; none if there is none.
     pub(super) async fn read(&self) -> Result<Option<Stored>, Error> {
-        Ok(self.answered(self.api.get_opt(&self.election.lease)).await?.map(Stored))
+        Ok(self.answered(self.api.get_opt(self.election.lease.as_str())).await?.map(Stored))
     }
 
     /// Writes us in as its holder.
@@ -102,24 +103,28 @@ impl Leases {
 
     /// It, each time that it changes. A stream that is behind, or silent, only delays: the writes are the fence.
     pub(super) fn changes(&self) -> impl Stream<Item = Option<Stored>> + Send + use<> {
-        watch_object(self.api.clone(), &self.election.lease).default_backoff().filter_map(|seen| async {
-            match seen {
-                Ok(lease) => Some(lease.map(Stored)),
-                Err(error) => {
-                    tracing::debug!(%error, "the watch of the lease begins again");
-                    None
+        watch_object(self.api.clone(), self.election.lease.as_str()).default_backoff().filter_map(
+            |seen| async {
+                match seen {
+                    Ok(lease) => Some(lease.map(Stored)),
+                    Err(error) => {
+                        let error = said_of_watch(&error);
+                        tracing::debug!(error, "the watch of the lease begins again");
+                        None
+                    }
                 }
-            }
-        })
+            },
+        )
     }
 
     async fn write(&self, over: Option<&Stored>, spec: LeaseSpec) -> Result<Stored, Error> {
         let params = PostParams::default();
         let written = if let Some(Stored(before)) = over {
             let lease = Lease { metadata: before.metadata.clone(), spec: Some(spec) };
-            self.answered(self.api.replace(&self.election.lease, &params, &lease)).await
+            self.answered(self.api.replace(self.election.lease.as_str(), &params, &lease)).await
         } else {
-            let metadata = ObjectMeta { name: Some(self.election.lease.clone()), ..ObjectMeta::default() };
+            let metadata =
+                ObjectMeta { name: Some(self.election.lease.to_string()), ..ObjectMeta::default() };
             let lease = Lease { metadata, spec: Some(spec) };
             self.answered(self.api.create(&params, &lease)).await
         };
@@ -138,11 +143,11 @@ impl Leases {
                     Error::Changed
                 }
                 401 | 403 | 404 | 422 => {
-                    Error::Refused(format!("{namespace}/{lease}"), status.message.clone())
+                    Error::Refused(format!("{namespace}/{lease}"), said_of_status(&status))
                 }
-                _ => Error::Unanswered(status.message.clone()),
+                _ => Error::Unanswered(said_of_status(&status)),
             }),
-            Ok(Err(error)) => Err(Error::Unanswered(error.to_string())),
+            Ok(Err(error)) => Err(Error::Unanswered(said_of(&error))),
             Err(_) => Err(Error::Unanswered("it took too long".to_owned())),
         }
     }

@@ -16,15 +16,16 @@ pub use candidate::{Candidate, Standing};
 pub use lease::Error;
 pub use verdict::{ACT_WITHIN, LEASE, Ledger, RENEW_EVERY, RETRY_EVERY, Record, Verdict, may_act};
 
+use crate::api::ObjectName;
 use crate::clock::Clock;
 
 /// What is contended for, and by whom.
 #[derive(Clone, Debug)]
 pub struct Election {
     /// Namespace of the Lease: the operator's own.
-    pub namespace: String,
+    pub namespace: ObjectName,
     /// Name of the Lease: one for each release of the chart.
-    pub lease: String,
+    pub lease: ObjectName,
     /// Who this process is; no other process, earlier or later, may have the same.
     pub identity: String,
 }

@@ -45,9 +45,10 @@ pub struct Followed {
 pub struct Observation {
     /// The newest good look.
     pub latest: Option<JobStatus>,
-    /// When that was.
+    /// When that was, by the clock that never jumps.
     pub read_at: Option<Timestamp>,
-    /// The first and the last time, without a good look between, that the service did not know the job.
+    /// The first and the last time, without a good look between, that the service did not know the job;
+    /// by the clock that never jumps.
     pub missing: Option<(Timestamp, Timestamp)>,
     /// What went wrong since the newest good look.
     pub trouble: Option<Arc<Error>>,
@@ -163,7 +164,7 @@ impl Shared {
 
     async fn look(self: Arc<Self>, look: Look, followed: Followed) {
         let result = look(followed.clone()).await;
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let (told, over) = {
             let mut state = self.lock();
             let Some(tracked) = state.jobs.get_mut(&followed.key) else { return };

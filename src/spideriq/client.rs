@@ -12,11 +12,12 @@ use tokio::sync::mpsc;
 use super::connection::{Failure, Network, Transport};
 use super::signals::ours;
 use super::wire::{
-    Accepted, CancelBody, Details, JobStatus, ListBody, ListRow, ProbeBody, SubmitBody, Summary,
-    SummaryState, Whoami, is_job_id, is_type, summarise, text,
+    Accepted, CancelBody, Details, JobStatus, ListPage, SubmitBody, Summary, SummaryState, Whoami, clean,
+    is_job_id, is_type, lines, summarise, text,
 };
 use super::{Credentials, Endpoint, Error, Signals};
 use crate::clock::Clock;
+use crate::health::waiting;
 use crate::telemetry::Metrics;
 
 /// A request from its start to the end of its answer.
@@ -140,7 +141,7 @@ impl Client {
         let code = response.status().as_u16();
         let body = self.small(response).await;
         let answer = match (code, body) {
-            (200..=299, Ok(body)) => match SubmitBody::read(&body, self.credentials.expose()) {
+            (200..=299, Ok(body)) => match SubmitBody::read(&clean(&body), self.credentials.expose()) {
                 Ok(accepted) => SubmitAnswer::Accepted(Box::new(accepted)),
                 Err(why) => SubmitAnswer::Unknown { why: self.malformed(&why), without_id: true },
             },
@@ -170,29 +171,23 @@ impl Client {
 
     /// Reads a job's status.
     pub async fn status(&self, id: &str) -> Answer<JobStatus> {
-        self.read(id, &[], |body| JobStatus::read(body, id, self.credentials.expose())).await
+        self.read(id, &[], |body| JobStatus::read(&clean(body), id, self.credentials.expose())).await
     }
 
     /// Reads what only the status in YAML says.
     pub async fn details(&self, id: &str) -> Answer<Details> {
-        let read = |body: &[u8]| {
-            let text = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
-            Details::read(text, self.credentials.expose())
-        };
-        self.read(id, &[("format", "yaml")], read).await
+        self.read(id, &[("format", "yaml")], |body| Details::read(body, self.credentials.expose())).await
     }
 
-    /// Reads a job's status in one of its forms, to be shown as it is.
+    /// Reads a job's status in one of its forms, to be shown to people.
     pub async fn status_text(&self, id: &str, format: Format) -> Answer<String> {
         let query: &[(&str, &str)] = match format {
             Format::Json => &[],
             Format::Yaml => &[("format", "yaml")],
             Format::Markdown => &[("format", "md")],
         };
-        self.read(id, query, |body| {
-            String::from_utf8(body.to_vec()).map_err(|_| "it is not UTF-8".to_owned())
-        })
-        .await
+        self.read(id, query, |body| Ok(lines(&String::from_utf8_lossy(body), self.credentials.expose())))
+            .await
     }
 
     /// Reads a job's results as they stream by.
@@ -248,11 +243,11 @@ impl Client {
     pub async fn cancel(&self, id: &str) -> Answer<()> {
         let request = self.request(Method::DELETE, &["jobs", id], &[], TOTAL);
         let checked = self.checked("cancel", id, request).await;
-        self.answer(checked, CancelBody::read).await
+        self.answer(checked, |body| CancelBody::read(&clean(body))).await
     }
 
     /// Reads a page of the client's jobs, newest first; pages count from 1 and hold [`PAGE`] jobs.
-    pub async fn newest(&self, page: usize) -> Answer<Vec<ListRow>> {
+    pub async fn newest(&self, page: usize) -> Answer<ListPage> {
         let (page, size) = (page.to_string(), PAGE.to_string());
         let query = [
             ("sort_by", "created_at"),
@@ -263,8 +258,9 @@ impl Client {
         let sent = self.send("list", self.request(Method::GET, &["jobs", "list"], &query, TOTAL)).await;
         let sent = sent.map_err(|failure| self.failed(failure));
         let now = self.clock.now();
-        let mut answer = self.answer(sent, |body| ListBody::read(body, self.credentials.expose())).await;
-        for row in answer.result.iter_mut().flatten() {
+        let mut answer =
+            self.answer(sent, |body| ListPage::read(&clean(body), self.credentials.expose())).await;
+        for row in answer.result.iter_mut().flat_map(|page| &mut page.rows) {
             row.created_at = row.created_at.map(|at| ours(at, answer.signals.date, now));
         }
         answer
@@ -274,14 +270,14 @@ impl Client {
     pub async fn whoami(&self) -> Answer<Whoami> {
         let sent = self.send("whoami", self.request(Method::GET, &["auth", "whoami"], &[], TOTAL)).await;
         let sent = sent.map_err(|failure| self.failed(failure));
-        self.answer(sent, |body| Whoami::read(body, self.credentials.expose())).await
+        self.answer(sent, |body| Whoami::read(&clean(body), self.credentials.expose())).await
     }
 
     /// Asks for the shortest page of the list: only accepted credentials are told.
     pub async fn probe(&self) -> Answer<()> {
         let request = self.request(Method::GET, &["jobs", "list"], &[("page_size", "1")], TOTAL);
         let sent = self.send("list", request).await.map_err(|failure| self.failed(failure));
-        self.answer(sent, ProbeBody::read).await
+        self.answer(sent, |body| ListPage::read(&clean(body), self.credentials.expose()).map(|_| ())).await
     }
 
     async fn read<T>(
@@ -353,7 +349,7 @@ impl Client {
 
     async fn send(&self, route: &'static str, request: Request) -> Result<(Response, Signals), Failure> {
         let begun = self.clock.instant();
-        let sent = self.transport.send(request).await;
+        let sent = waiting(self.transport.send(request)).await;
         let code = sent.as_ref().ok().map(|response| response.status().as_u16());
         self.metrics.requested(route, code, begun.elapsed());
         let response = sent?;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::wire::text;
+use super::wire::{clean, text};
 
 /// A request that did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -142,6 +142,9 @@ impl Error {
     }
 }
 
+/// As much of an error body is read: what is longer says nothing more.
+const LONGEST_BODY: usize = 64 * 1024;
+
 /// What the three shapes of an error body say (contract section 7).
 struct Body {
     code: Option<String>,
@@ -151,11 +154,14 @@ struct Body {
 
 impl Body {
     fn read(bytes: &[u8], secret: &str) -> Self {
-        let Ok(body) = serde_json::from_slice::<Value>(bytes) else {
+        let bytes = bytes.get(..LONGEST_BODY).unwrap_or(bytes);
+        let Ok(body) = serde_json::from_slice::<Value>(&clean(bytes)) else {
+            let plain = String::from_utf8_lossy(bytes);
+            let plain = plain.trim_start_matches('\u{feff}').trim();
             // HTML and the like come from something in between and mean nothing to a user.
-            let plain = std::str::from_utf8(bytes).ok().filter(|text| !text.trim_start().starts_with('<'));
-            let message = plain.filter(|text| !text.trim().is_empty()).unwrap_or("no readable message");
-            return Self { code: None, message: text(message, secret), retry_after_seconds: None };
+            let words =
+                if plain.is_empty() || plain.starts_with('<') { "no readable message" } else { plain };
+            return Self { code: None, message: text(words, secret), retry_after_seconds: None };
         };
         let inner = ["error", "detail"].iter().find_map(|key| body.get(*key)).unwrap_or(&body);
         let word = |keys: &[&str]| {
@@ -233,6 +239,26 @@ mod tests {
         for (code, body, expected) in cases {
             assert_eq!(error(code, body), expected, "{code} {body}");
         }
+    }
+
+    #[test]
+    fn odd_bytes_hide_no_words() {
+        let cases: [(&[u8], &str); 6] = [
+            (b"\xef\xbb\xbf{\"detail\": \"half \\ud83d\"}", "half \u{fffd}"),
+            (b"{\"detail\": \"a\xff\nb\", \"x\": NaN, \"y\": 1e999}", "a\u{fffd} b"),
+            (b"{\"detail\": \"one\", \"detail\": \"two\"}", "two"),
+            (b"oops \xff \xe2\x80\xaetxt", "oops \u{fffd} txt"),
+            (b"\xef\xbb\xbf<html>", "no readable message"),
+            (b"\xef\xbb\xbf \n", "no readable message"),
+        ];
+        for (body, words) in cases {
+            let said = Error::of_answer(404, body, None, Timestamp::UNIX_EPOCH, "sk_canary");
+            assert_eq!(said, Error::NotFound(words.to_owned()), "{}", String::from_utf8_lossy(body));
+        }
+        let deep = format!(r#"{{"detail": "words", "x": {}1{}}}"#, "[".repeat(20_000), "]".repeat(20_000));
+        assert_eq!(error(404, &deep), Error::NotFound("words".into()));
+        let long = error(404, &"{\"detail\": [".repeat(1_000_000));
+        assert!(matches!(long, Error::NotFound(words) if words.len() <= 1024));
     }
 
     #[test]

@@ -16,4 +16,6 @@ pub use connection::{Endpoint, EndpointError, Failure, Transport};
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{Class, Error};
 pub use signals::Signals;
-pub use wire::{Accepted, Details, JobState, JobStatus, ListRow, Summary, SummaryState, Whoami, is_job_id};
+pub use wire::{
+    Accepted, Details, JobState, JobStatus, ListPage, ListRow, Summary, SummaryState, Whoami, is_job_id,
+};

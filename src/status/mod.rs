@@ -6,11 +6,12 @@ mod account;
 mod bounds;
 mod conditions;
 mod flat;
+mod refusal;
 mod write;
 
 pub use account::{AccountFacts, AccountHealth, account_status};
 pub use conditions::compute;
 pub use write::{
-    WriteError, answered, delete, difference, patch_account_status, patch_metadata, patch_status,
-    same_meaning,
+    Reply, WriteError, answered, delete, difference, patch_account_status, patch_metadata, patch_status,
+    same_meaning, stored, try_status,
 };

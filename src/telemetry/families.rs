@@ -52,7 +52,15 @@ families! {
     HELD: "gauge" "held_jobs" ["namespace", "reason"]
         "ScrapeJobs in state Held, by reason";
     UNDECODABLE: "gauge" "undecodable_jobs" ["namespace"]
-        "ScrapeJobs that this release cannot read and leaves alone";
+        "ScrapeJobs of which this release cannot read a part, so that nothing new is begun with them";
+    MISNAMED: "gauge" "misnamed_objects" ["namespace", "kind"]
+        "Objects that name a Secret or an account as nothing can be named; they are left alone, with a Warning event each";
+    NEWS_AGE_SECONDS: "gauge" "last_news_age_seconds" ["namespace", "resource"]
+        "Seconds since the API server last answered a list or sent anything in a watch of this resource; namespace is empty where all are watched";
+    UNKEPT: "gauge" "unkept_fields" ["kind"]
+        "Fields that the cluster's CRD would drop from a status; above 0 nothing is submitted or written, and the operator is not ready";
+    UNRECORDED: "gauge" "unrecorded_jobs" []
+        "Accepted jobs whose ids the API server does not take; this process alone knows them, an event and the log name them";
     LEADER: "gauge" "leader" []
         "1 while this process works, 0 while it stands by; the sum over all replicas is 1, or 0 during a take-over";
     BUILD: "gauge" "build" ["version"]

@@ -13,8 +13,9 @@ use prometheus_client::registry::Registry;
 
 use super::Metrics;
 use super::families::{
-    BUDGET_LEFT, BUDGET_WAIT_SECONDS, BUDGET_WAITING, BUILD, Described, HELD, JOBS, LEADER, ORPHANED,
-    PAUSE_SECONDS, PREFIX, RECONCILE_SECONDS, RECONCILES, REQUEST_SECONDS, REQUESTS, SUBMITS, UNDECODABLE,
+    BUDGET_LEFT, BUDGET_WAIT_SECONDS, BUDGET_WAITING, BUILD, Described, HELD, JOBS, LEADER, MISNAMED,
+    NEWS_AGE_SECONDS, ORPHANED, PAUSE_SECONDS, PREFIX, RECONCILE_SECONDS, RECONCILES, REQUEST_SECONDS,
+    REQUESTS, SUBMITS, UNDECODABLE, UNKEPT, UNRECORDED,
 };
 
 /// What is true at the moment of a scrape.
@@ -28,6 +29,14 @@ pub struct Snapshot {
     pub held: BTreeMap<(String, &'static str), u32>,
     /// Jobs that cannot be decoded, by namespace.
     pub undecodable: BTreeMap<String, u32>,
+    /// Objects that name what nothing can be named, by namespace and kind.
+    pub misnamed: BTreeMap<(String, &'static str), u32>,
+    /// Seconds since something was heard of a resource, by namespace and resource.
+    pub news: BTreeMap<(String, &'static str), f64>,
+    /// Fields that the API server would drop, by kind.
+    pub unkept: Vec<(&'static str, usize)>,
+    /// Accepted jobs that are not recorded.
+    pub unrecorded: usize,
     /// Whether this process is the one that works.
     pub leading: bool,
 }
@@ -104,7 +113,9 @@ impl fmt::Debug for Gauges {
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Snapshot { accounts, jobs, held, undecodable, leading } = (self.now)();
+        let Snapshot { accounts, jobs, held, undecodable, misnamed, news, unkept, unrecorded, leading } =
+            (self.now)();
+        let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         let mut put = |family: &Described, rows: Vec<(Vec<&str>, f64)>| -> fmt::Result {
             if rows.is_empty() {
                 return Ok(());
@@ -131,8 +142,7 @@ impl Collector for Gauges {
         put(&PAUSE_SECONDS, of_accounts(&|account| account.pause_seconds))?;
         let waiting = accounts.iter().flat_map(|account| {
             account.waiting.iter().map(|(lane, count)| {
-                let count = u32::try_from(*count).unwrap_or(u32::MAX);
-                (vec![account.namespace.as_str(), account.account.as_str(), *lane], f64::from(count))
+                (vec![account.namespace.as_str(), account.account.as_str(), *lane], number(*count))
             })
         });
         put(&BUDGET_WAITING, waiting.collect())?;
@@ -144,13 +154,19 @@ impl Collector for Gauges {
                 })
                 .collect::<Vec<_>>()
         };
-        for (family, counts) in [(&JOBS, counted(&jobs)), (&HELD, counted(&held))] {
+        for (family, counts) in
+            [(&JOBS, counted(&jobs)), (&HELD, counted(&held)), (&MISNAMED, counted(&misnamed))]
+        {
             let rows =
                 counts.iter().map(|(words, count)| (words.iter().map(String::as_str).collect(), *count));
             put(family, rows.collect())?;
         }
         let odd = undecodable.iter().map(|(namespace, count)| (vec![namespace.as_str()], f64::from(*count)));
         put(&UNDECODABLE, odd.collect())?;
+        let heard = news.iter().map(|((namespace, of), age)| (vec![namespace.as_str(), *of], *age));
+        put(&NEWS_AGE_SECONDS, heard.collect())?;
+        put(&UNKEPT, unkept.iter().map(|(kind, count)| (vec![*kind], number(*count))).collect())?;
+        put(&UNRECORDED, vec![(Vec::new(), number(unrecorded))])?;
         put(&LEADER, vec![(Vec::new(), f64::from(u8::from(leading)))])?;
         put(&BUILD, vec![(vec![env!("CARGO_PKG_VERSION")], 1.0)])
     }
@@ -185,6 +201,10 @@ mod tests {
             jobs: count("Held"),
             held: count("Refused"),
             undecodable: BTreeMap::from([("team-a".to_owned(), 1)]),
+            misnamed: count("ScrapeAccount"),
+            news: BTreeMap::from([(("team-a".to_owned(), "scrapejobs"), 3.5)]),
+            unkept: vec![("ScrapeJob", 0)],
+            unrecorded: 0,
             leading: true,
         });
         let text = page.text();

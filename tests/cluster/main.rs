@@ -9,18 +9,27 @@
 )]
 
 mod answers;
+mod canary;
+mod chart;
 mod cluster_account;
 mod conditions;
 mod costs;
 mod crashes;
 mod deletion;
 mod going;
+mod health;
 mod kstatus;
 mod leader;
 mod life;
 mod manifest;
+mod memory;
+mod namespaces;
+mod numbers;
+mod poison;
+mod port;
 mod proxy;
 mod reach;
+mod refused;
 mod replica;
 mod simulated;
 mod starting;
@@ -29,5 +38,7 @@ mod strange_accounts;
 mod support;
 mod tampering;
 mod telemetry;
+mod trimmed_crd;
+mod trust;
 mod verbs;
 mod waiting;

@@ -16,7 +16,12 @@ pub struct Proxy {
 
 impl Proxy {
     pub async fn start(to: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1:0".parse().unwrap(), to).await
+    }
+
+    /// The same at this address.
+    pub async fn at(address: SocketAddr, to: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (lost, losses) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let shared = (Arc::clone(&lost), Arc::clone(&losses));

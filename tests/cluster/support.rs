@@ -43,6 +43,8 @@ pub struct World {
     pub program: PathBuf,
     /// More arguments for it.
     pub arguments: Vec<String>,
+    /// More of its environment.
+    pub variables: Vec<(&'static str, String)>,
     kubeconfig: PathBuf,
     operator: Option<Child>,
     client: kube::Client,
@@ -115,7 +117,7 @@ impl World {
         let program = env!("CARGO_BIN_EXE_spideriq-operator").into();
         let log = std::env::temp_dir().join(format!("{namespace}-{}.log", std::process::id()));
         let home = namespace.clone();
-        let arguments = Vec::new();
+        let (arguments, variables) = (Vec::new(), Vec::new());
         Self {
             bed,
             namespace,
@@ -126,6 +128,7 @@ impl World {
             watched,
             program,
             arguments,
+            variables,
             kubeconfig,
             operator: None,
             client,
@@ -144,6 +147,12 @@ impl World {
     pub fn api_server(&self) -> SocketAddr {
         let view = ["config", "view", "--output", "jsonpath={.clusters[0].cluster.server}"];
         self.bed.kubectl(&view).unwrap().trim_start_matches("https://").parse().unwrap()
+    }
+
+    /// Where the service listens.
+    pub fn service_address(&self) -> SocketAddr {
+        let url = self.service.base_url();
+        url.trim_start_matches("http://").split('/').next().unwrap().parse().unwrap()
     }
 
     /// Goes on in a namespace with these labels, made where there is none.
@@ -218,6 +227,7 @@ impl World {
             .args(&self.arguments)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("RUST_LOG", "info,spideriq_operator=debug")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -132,6 +132,7 @@ pub fn conclude(
         tries: 0,
         waits: 0,
         attempted_at: None,
+        begun: None,
         ended_here: false,
         unsent: false,
         nonce_seen_for: std::time::Duration::ZERO,

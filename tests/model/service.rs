@@ -1,6 +1,7 @@
 //! The service: it makes jobs, or finds them, lists them, and cancels them. And who shares a job.
 
-use spideriq_operator::decide::{CancelOutcome, Candidate, Listed, RemoteJob, Share, share};
+use spideriq_operator::api::ScrapeJob;
+use spideriq_operator::decide::{CancelOutcome, Candidate, KeptBody, Listed, RemoteJob, Share, share};
 
 use super::setup::{Break, Setup, remote};
 use super::world::{Answer, Chain, Job, JobState, Law, Object, Snap, Told, World, job_name, job_number};
@@ -39,16 +40,23 @@ pub fn look(world: &World, base: &Snap) -> RemoteJob {
     remote(&world.jobs[job])
 }
 
+/// The body that a spec makes.
+fn kept(job: &ScrapeJob) -> Option<KeptBody> {
+    KeptBody::of(job.spec.payload.as_ref()?, job.spec.priority).ok()
+}
+
 /// What a live list of the jobs says of sharing this one.
 pub fn is_shared(setup: &Setup, world: &World, object: usize, base: &Snap) -> Option<CancelOutcome> {
     let ours = setup.job(&base.object);
     let others = world.objects.iter().enumerate().filter(|(other, _)| *other != object);
     let mut live = others.filter_map(|(_, other)| other.as_ref());
     // All are of one client.
-    let shared = live.any(|other| match share(&ours, &setup.job(other)) {
-        Share::None => false,
-        Share::Follows => !setup.breaks(Break::WaitersOnly),
-        Share::MayReceive => !setup.breaks(Break::FollowersOnly),
+    let shared = live.any(|other| {
+        match share((&ours, kept(&ours).as_ref()), (&setup.job(other), kept(&setup.job(other)).as_ref())) {
+            Share::None => false,
+            Share::Follows => !setup.breaks(Break::WaitersOnly),
+            Share::MayReceive => !setup.breaks(Break::FollowersOnly),
+        }
     });
     shared.then(|| CancelOutcome::Left("another ScrapeJob uses it, too".to_owned()))
 }

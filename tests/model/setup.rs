@@ -8,8 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 use spideriq_operator::api::{CancelReason, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus};
 use spideriq_operator::decide::{
-    AccountFacts, AccountUse, Body, Intent, JobFacts, Marks, Memory, Observed, RemoteJob, RemoteState,
-    Watched,
+    AccountFacts, AccountUse, Faults as Unread, Intent, JobFacts, KeptBody, Marks, Memory, Observed,
+    RemoteJob, RemoteState, Watched,
 };
 
 use super::world::{Ask, Faults, Job, JobState, Keyed, Object, Snap, View, Wish, World};
@@ -67,7 +67,7 @@ impl Default for Setup {
     }
 }
 
-type Specs = HashMap<(bool, &'static str, u8, Wish), (ScrapeJobSpec, Option<Body>)>;
+type Specs = HashMap<(bool, &'static str, u8, Wish), (ScrapeJobSpec, Option<KeptBody>)>;
 static SPECS: LazyLock<Mutex<Specs>> = LazyLock::new(Mutex::default);
 
 /// The moment of the model, so many bounds later.
@@ -118,14 +118,14 @@ impl Setup {
     }
 
     /// The spec and the body that a wish makes; each is made once.
-    fn spec(&self, wish: Wish) -> (ScrapeJobSpec, Option<Body>) {
+    fn spec(&self, wish: Wish) -> (ScrapeJobSpec, Option<KeptBody>) {
         let key = (self.deduplicates, self.on_ambiguous, self.payload(wish), wish);
         let mut specs = SPECS.lock().unwrap();
         specs
             .entry(key)
             .or_insert_with(|| {
                 let spec = self.spec_of(wish);
-                let body = spec.payload.as_ref().map(|payload| Body::new(payload, None));
+                let body = spec.payload.as_ref().map(|payload| KeptBody::of(payload, None).unwrap());
                 (spec, body)
             })
             .clone()
@@ -170,6 +170,7 @@ impl Setup {
         let polled = followed.and_then(super::world::job_number).filter(over);
         Observed {
             now: at(world.clock),
+            steady: at(world.clock),
             job: JobFacts {
                 namespace: "team-a".to_owned(),
                 name: format!("acme-{object}"),
@@ -179,6 +180,8 @@ impl Setup {
                 protected: found.protected,
                 spec,
                 body,
+                unfit: None,
+                faults: Unread::default(),
                 marks: Marks::default(),
             },
             recorded: (*found.status).clone(),

@@ -3,9 +3,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 use spideriq_operator::api::ScrapeJob;
-use spideriq_operator::decide::{Body, Share, share};
+use spideriq_operator::decide::{Body, Share};
 
-use super::situation::now;
+use super::situation::{now, shares};
 
 fn job(spec: &Value, status: &Value) -> ScrapeJob {
     serde_json::from_value(json!({
@@ -63,8 +63,8 @@ fn a_job_is_shared_with_who_follows_it_or_may_receive_it() {
     ];
     for (what, spec, status, expected) in rows {
         let mut other = job(&spec, &status);
-        assert_eq!(share(&ours, &other), expected, "{what}");
+        assert_eq!(shares(&ours, &other), expected, "{what}");
         other.metadata.deletion_timestamp = Some(Time(now()));
-        assert_eq!(share(&ours, &other), Share::None, "{what}, and is deleted");
+        assert_eq!(shares(&ours, &other), Share::None, "{what}, and is deleted");
     }
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spideriq_operator::api::{
-    AccountKind, Credential, Origin, Reason, Remote, ScrapeJobSpec, ScrapeJobStatus, State, SubmissionRecord,
+    AccountKind, Credential, Origin, Reason, Remote, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, State,
+    SubmissionRecord,
 };
 use spideriq_operator::decide::{
-    AccountFacts, AccountUse, Body, Freshness, IntentFacts, JobFacts, Marks, Memory, Observed, Outcome, Plan,
-    RemoteJob, RemoteState, Standing, Verdict, Watched, next, settle,
+    AccountFacts, AccountUse, Faults, Freshness, IntentFacts, JobFacts, KeptBody, Marks, Memory, Observed,
+    Outcome, Plan, RemoteJob, RemoteState, Share, Standing, Verdict, Watched, next, settle, share,
 };
 use spideriq_operator::status::{compute, same_meaning};
 
@@ -26,9 +27,10 @@ pub fn ago(seconds: i64) -> Timestamp {
 /// A job with this spec, in JSON, that nobody has looked at yet; its account can be used.
 pub fn fresh(spec: serde_json::Value) -> Observed {
     let spec: ScrapeJobSpec = serde_json::from_value(spec).unwrap();
-    let body = spec.payload.as_ref().map(|payload| Body::new(payload, spec.priority));
+    let body = spec.payload.as_ref().map(|payload| KeptBody::of(payload, spec.priority).unwrap());
     Observed {
         now: now(),
+        steady: now(),
         job: JobFacts {
             namespace: "team-a".to_owned(),
             name: "acme".to_owned(),
@@ -38,6 +40,8 @@ pub fn fresh(spec: serde_json::Value) -> Observed {
             protected: false,
             spec,
             body,
+            unfit: None,
+            faults: Faults::default(),
             marks: Marks::default(),
         },
         recorded: ScrapeJobStatus::default(),
@@ -218,4 +222,10 @@ pub fn word(plan: &Plan) -> String {
         Plan::Release(None) => "release".to_owned(),
         Plan::Release(Some(event)) => format!("release {:?}", event.reason),
     }
+}
+
+/// What the other job has to do with ours, as `share` judges it by the bodies that the two specs make.
+pub fn shares(ours: &ScrapeJob, other: &ScrapeJob) -> Share {
+    let kept = |job: &ScrapeJob| KeptBody::of(job.spec.payload.as_ref()?, job.spec.priority).ok();
+    share((ours, kept(ours).as_ref()), (other, kept(other).as_ref()))
 }

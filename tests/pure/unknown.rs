@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use spideriq_operator::api::{Credential, OnAmbiguous, Submission};
 use spideriq_operator::decide::{
     IntentFacts, Observed, Outcome, Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome, Trouble, next,
@@ -13,6 +14,13 @@ use super::table::{Change, barred, check, found, with_account, without_account};
 
 fn on_ambiguous(o: &mut Observed, choice: OnAmbiguous) {
     o.job.spec.submission = Some(Submission { on_ambiguous: Some(choice), on_cache_hit: None });
+}
+
+/// The first attempt was so many seconds ago, and the wall clock was put on by so many hours since.
+fn jumped(o: &mut Observed, seconds_ago: i64, hours: i64) {
+    let recorded = o.recorded.submission.as_ref().and_then(|record| record.started_at.as_ref()).unwrap().0;
+    o.memory.begun = Some((recorded, o.steady - SignedDuration::from_secs(seconds_ago)));
+    o.now += SignedDuration::from_hours(hours);
 }
 
 #[test]
@@ -137,6 +145,17 @@ fn an_unknown_outcome_is_looked_up_held_or_left_to_a_person() {
                 "a clock that is a little ahead",
                 |o| o.recorded.submission = Some(attempted(o, -299)),
                 "submit 2",
+            ),
+            (
+                "begun a minute ago, by a clock that was put a day ahead since",
+                |o| jumped(o, 60, 25),
+                "submit 2",
+            ),
+            ("begun a minute ago, by a clock that was put back since", |o| jumped(o, 60, -1), "submit 2"),
+            (
+                "begun a day ago, by a clock that was put back since",
+                |o| jumped(o, 86_400, 0),
+                "look up ToHold",
             ),
             ("too soon after the last one", |o| o.memory.attempted_at = Some(ago(4)), "rest Unknown"),
             (

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spideriq_operator::api::{
-    CancelReason, DeletionPolicy, Origin, ScrapeJobStatus, Submission, SubmissionRecord, TtlPolicy, find,
+    CancelReason, DeletionPolicy, Origin, Payload, ScrapeJobStatus, Submission, SubmissionRecord, TtlPolicy,
+    find,
 };
 use spideriq_operator::decide::{
-    Accepted, Again, Body, CancelOutcome, Candidate, Listed, Observed, Outcome, SubmitAnswer, SubmitOutcome,
-    Verdict, next, settle,
+    Accepted, Again, CancelOutcome, Candidate, KeptBody, Listed, Observed, Outcome, SubmitAnswer,
+    SubmitOutcome, Verdict, next, settle,
 };
 
 use super::situation::{
-    accepted, ago, attempted, conditions, fresh, now, remote, rest, site, status_of, word,
+    accepted, ago, attempted, conditions, fresh, now, remote, rest, site, status_of, word, writes,
 };
 
 /// Decides, takes this for what came of it, and records the status.
@@ -35,8 +36,8 @@ fn told(status: &ScrapeJobStatus) -> String {
 
 fn want(o: &mut Observed, run: &str, url: &str) {
     o.job.spec.run_id = (!run.is_empty()).then(|| run.to_owned());
-    o.job.spec.payload.as_mut().unwrap().insert("url".to_owned(), url.into());
-    o.job.body = Some(Body::new(o.job.spec.payload.as_ref().unwrap(), o.job.spec.priority));
+    let payload = Payload::from_text(&serde_json::json!({ "url": url }).to_string());
+    o.job.body = Some(KeptBody::of(&payload, o.job.spec.priority).unwrap());
     o.job.generation += 1;
 }
 
@@ -319,9 +320,21 @@ fn r16_what_finished_long_enough_ago_is_deleted_unless_gitops_owns_it() {
     assert_eq!(rest(&o).again, Again::After(Duration::from_secs(1)));
     o.job.spec.ttl_seconds_after_finished = Some(10);
     assert_eq!(word(&next(&o)), "expire");
-    o.job.marks.gitops = true;
+    o.job.marks.applied_by = Some("Flux");
     assert_eq!(word(&next(&o)), "rest Completed");
     assert_eq!(rest(&o).again, Again::OnChange);
+    // It says so, once, whatever it said before, and no longer than it holds.
+    o.recorded = status_of(&rest(&o), &o);
+    let said = o.recorded.message.clone().unwrap();
+    assert!(said.contains("kept in spite of") && said.contains("Flux applies it"), "{said}");
+    assert!(!writes(&o));
+    o.recorded.message = Some("\u{e9}".repeat(512));
+    o.recorded = status_of(&rest(&o), &o);
+    assert!(o.recorded.message.as_ref().is_some_and(|said| said.len() <= 1024 && said.ends_with("deleted")));
+    assert!(!writes(&o));
+    let mut unmarked = o.clone();
+    unmarked.job.spec.ttl_seconds_after_finished = None;
+    assert!(!status_of(&rest(&unmarked), &unmarked).message.unwrap().contains("kept"));
     o.job.spec.ttl_policy = Some(TtlPolicy::Force);
     assert_eq!(word(&next(&o)), "expire");
     o.job.protected = true;
@@ -376,12 +389,12 @@ fn another_payload_under_the_same_run_is_said_and_submits_nothing() {
     };
     for base in [accepted("processing"), completed()] {
         let mut o = base;
-        let (run, url) = (o.job.spec.run().to_owned(), o.job.spec.payload.clone().unwrap()["url"].clone());
+        let (run, url) = (o.job.spec.run().to_owned(), o.job.body.as_ref().unwrap().url.clone());
         want(&mut o, &run, "https://acme.example/renamed");
         assert!(word(&next(&o)).starts_with("rest"));
         o.recorded = status_of(&rest(&o), &o);
         assert_eq!(changed(&o.recorded), "PayloadChangedWithoutRunID");
-        want(&mut o, &run, url.as_str().unwrap());
+        want(&mut o, &run, &url.unwrap());
         o.recorded = status_of(&rest(&o), &o);
         assert_eq!(changed(&o.recorded), "Synced");
     }

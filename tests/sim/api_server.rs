@@ -16,7 +16,7 @@ use spideriq_operator::clock::Clock;
 use tokio::sync::Notify;
 
 use super::fate::Life;
-use super::store::{Change, Key, Refusal, Store};
+use super::store::{Change, How, Key, Refusal, Store};
 
 /// The one API server of a run.
 #[derive(Clone, Debug)]
@@ -148,7 +148,9 @@ impl Reached {
                         }
                         let object =
                             if metadata_only { only_metadata(&change.object) } else { change.object };
-                        let line = format!("{}\n", json!({"type": change.how, "object": object}));
+                        // The kind of the change comes first, as a real API server has it: an object is not kept as a
+                        // tree until it is known what it is.
+                        let line = format!("{{\"type\":\"{}\",\"object\":{object}}}\n", change.how);
                         return Some((Ok::<_, Infallible>(line), change.version));
                     }
                     tokio::select! {
@@ -196,7 +198,7 @@ fn respond(store: &mut Store, asked: &Asked, now: Timestamp) -> Result<Value, Re
             Err((500, "etcdserver: no space".to_owned()))
         }
         (&Method::POST, None) => store.create(&key(), asked.body.clone(), now),
-        (&Method::PATCH, Some(_)) => store.patch(&key(), asked.status, &asked.body, "operator"),
+        (&Method::PATCH, Some(_)) => store.patch(&key(), asked.how(), &asked.body, "operator"),
         (&Method::DELETE, Some(_)) => store.delete(&key(), &asked.body, now),
         (method, name) => Err((405, format!("{method} of {name:?} is not simulated"))),
     }
@@ -220,6 +222,8 @@ impl Asked {
             Some(&"secrets") => "Secret",
             Some(&"events") => "Event",
             Some(&"customresourcedefinitions") => "CustomResourceDefinition",
+            // The published schemas, which nobody may read here.
+            Some(&"apis") => "OpenAPI",
             other => panic!("nobody simulates {other:?}"),
         };
         let query = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
@@ -236,6 +240,11 @@ impl Asked {
             metadata_only: accept.contains("PartialObjectMetadata"),
             body: serde_json::from_slice(body).unwrap_or(Value::Null),
         }
+    }
+
+    fn how(&self) -> How {
+        let strict = self.param("fieldValidation") == Some("Strict");
+        How { status: self.status, strict, dry: self.param("dryRun") == Some("All") }
     }
 
     fn param(&self, name: &str) -> Option<&str> {
@@ -260,5 +269,12 @@ fn refusal(code: u16, message: &str) -> Value {
         422 => "Invalid",
         _ => "InternalError",
     };
-    json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "message": message, "reason": reason, "code": code})
+    // As the real one does, it names the field that it has something against.
+    let cause = message.split_once(": ").filter(|_| code == 422);
+    let causes: Vec<Value> =
+        cause.map(|(field, words)| json!({"field": field, "message": words})).into_iter().collect();
+    json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure", "message": message, "reason": reason, "code": code,
+        "details": {"causes": causes},
+    })
 }

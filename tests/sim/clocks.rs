@@ -43,3 +43,24 @@ pub fn throttled() -> Scenario {
         400,
     )
 }
+
+/// The reply to a submit is lost, and the wall clock jumps before the outcome is looked up: the process that sent it
+/// knows all the same how long ago that was.
+pub fn jumps_while_unknown() -> Vec<Scenario> {
+    let jump = |name, ahead| {
+        scenario(
+            name,
+            vec![
+                (0, Deed::Faults("[{match: {route: submit}, when: {first: 1}, drop: after}]")),
+                (1, Deed::Create("acme", site("acme"))),
+                // The budget of a new process lets the first submit out after some seconds.
+                (10, Deed::Clock(ahead)),
+            ],
+            400,
+        )
+    };
+    vec![
+        jump("a lost reply, and a day later at once", 25 * 3600),
+        jump("a lost reply, and an hour back", -3600),
+    ]
+}

@@ -10,7 +10,7 @@ use spideriq_operator::app::Operator;
 use super::api_server::ApiServer;
 use super::fate::{Fate, Plan};
 use super::run::{ENDPOINT, HOME, NAMESPACE, TOKEN, base64, start_operator};
-use super::store::Key;
+use super::store::{How, Key};
 
 /// An API server with a default account of the cluster, and a service that knows it.
 struct World {
@@ -143,7 +143,7 @@ fn a_label_takes_effect_by_itself() {
             assert_eq!(world.status("/reason"), "NamespaceNotAllowed");
             let label = json!({"metadata": {"labels": {"team": "a"}}});
             let namespace = key("Namespace", "", NAMESPACE);
-            world.api.with(|store, _| store.patch(&namespace, false, &label, "user")).unwrap();
+            world.api.with(|store, _| store.patch(&namespace, How::default(), &label, "user")).unwrap();
             seconds(60).await;
             assert_eq!(world.status("/account/kind"), "ClusterScrapeAccount", "seed {seed}");
             drop(operator);

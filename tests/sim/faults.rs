@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::clocks::throttled;
+use super::clocks::{jumps_while_unknown, throttled};
 use super::fate::Plan;
 use super::oracle::{Cost, Outcome, calm, cost, fail, judge, outcome, too_dear};
 use super::run::{run, run_interrupted};
@@ -118,6 +118,17 @@ fn a_clock_that_is_an_hour_off_ends_what_it_should() {
         assert_eq!(found.cancelled.values().sum::<usize>(), cancels, "{}: {found:?}", scenario.name);
     }
     assert_eq!(outcome(&run(&throttled(), 1, calm())).objects["acme"], " Completed Completed");
+}
+
+/// What this process did itself it reckons by a clock that never jumps: nothing is held, and the job is its own.
+#[test]
+fn a_clock_that_jumps_while_an_outcome_is_unknown_holds_nothing() {
+    for scenario in jumps_while_unknown() {
+        let ended = run(&scenario, 1, calm());
+        assert_eq!(outcome(&ended).objects["acme"], " Completed Completed", "{}", scenario.name);
+        let jobs = ended.api.store().list("ScrapeJob", None);
+        assert_eq!(jobs[0]["status"]["submission"]["origin"], "Submitted", "{}: {}", scenario.name, jobs[0]);
+    }
 }
 
 /// What a late watch has not told yet is not decided on: where nobody else writes, no write finds another version.

@@ -25,5 +25,6 @@ mod service;
 mod store;
 mod strangers;
 mod strays;
+mod trimmed;
 mod troubles;
 mod watches;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use spideriq_operator::app::{Operator, Parts};
 use spideriq_operator::controller::Options;
+use spideriq_operator::health::Health;
 use spideriq_operator::leader::Leadership;
 use spideriq_operator::spideriq::Endpoint;
 use spideriq_operator::spideriq::budget::Limits;
@@ -18,7 +19,7 @@ use super::api_server::ApiServer;
 use super::fate::{Fate, Life, Plan};
 use super::scenario::{Deed, Scenario};
 use super::service::Way;
-use super::store::Key;
+use super::store::{How, Key};
 
 pub const NAMESPACE: &str = "team-a";
 /// The operator's own namespace.
@@ -139,11 +140,12 @@ pub fn start_operator(api: &ApiServer, service: &InProcess, life: &Life, namespa
         transport: Some(Arc::new(Way { service: service.clone(), life: life.clone(), api: api.clone() })),
         options: Options {
             allowed_endpoints: vec![Endpoint::parse(ENDPOINT).unwrap()],
-            namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
+            namespaces: namespaces.iter().map(|name| name.parse().unwrap()).collect(),
             limits: Limits::default(),
-            operator_namespace: HOME.to_owned(),
+            operator_namespace: HOME.parse().unwrap(),
         },
         metrics: Metrics::default(),
+        health: Health::default(),
         leadership: Leadership::without_election(),
     })
 }
@@ -174,11 +176,11 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
         }
         Deed::Edit(name, spec) => {
             // What is gone is not edited.
-            let _ = store.patch(&key("ScrapeJob", name), false, &json!({"spec": spec}), "user");
+            let _ = store.patch(&key("ScrapeJob", name), How::default(), &json!({"spec": spec}), "user");
         }
         Deed::Annotate(name, annotation, value) => {
             let annotations = json!({"metadata": {"annotations": {*annotation: value}}});
-            let _ = store.patch(&key("ScrapeJob", name), false, &annotations, "user");
+            let _ = store.patch(&key("ScrapeJob", name), How::default(), &annotations, "user");
         }
         Deed::Delete(name) => {
             let _ = store.delete(&key("ScrapeJob", name), &Value::Null, now);
@@ -197,7 +199,7 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
             let job = key("ScrapeJob", name);
             if let Some(object) = store.get(&job) {
                 let spec = object["spec"].clone();
-                let _ = store.patch(&job, false, &json!({"metadata": {"finalizers": null}}), "user");
+                let _ = store.patch(&job, How::default(), &json!({"metadata": {"finalizers": null}}), "user");
                 let _ = store.delete(&job, &Value::Null, now);
                 let again = json!({"apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {}, "spec": spec});
                 store.create(&job, again, now).unwrap();
@@ -209,13 +211,15 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
                 let metadata = ["annotations", "finalizers"].map(|field| (field, object["metadata"][field].take()));
                 object["metadata"] = metadata.into_iter().collect();
                 object.as_object_mut().unwrap().remove("status");
-                let _ = store.patch(&job, false, &json!({"metadata": {"finalizers": null}}), "user");
+                let _ = store.patch(&job, How::default(), &json!({"metadata": {"finalizers": null}}), "user");
                 let _ = store.delete(&job, &Value::Null, now);
                 store.create(&job, object, now).unwrap();
             }
         }
         Deed::Clock(ahead) => api.operators_clock.jump(*ahead),
         Deed::Events(taken) => store.no_events = !taken,
+        Deed::Crd(fields) => store.trim(fields),
+        Deed::Policy(object, status) => store.refused = (*object, *status),
         Deed::DeleteAccount => {
             store.delete(&key("ScrapeAccount", "default"), &Value::Null, now).unwrap();
         }
@@ -223,11 +227,11 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
             store.delete(&key("Secret", "default"), &Value::Null, now).unwrap();
         }
         Deed::Account(spec) => {
-            store.patch(&key("ScrapeAccount", "default"), false, &json!({"spec": spec}), "user").unwrap();
+            store.patch(&key("ScrapeAccount", "default"), How::default(), &json!({"spec": spec}), "user").unwrap();
         }
         Deed::Token(token) => {
             let data = json!({"data": {"token": base64(token)}});
-            store.patch(&key("Secret", "default"), false, &data, "user").unwrap();
+            store.patch(&key("Secret", "default"), How::default(), &data, "user").unwrap();
         }
         Deed::Others(count) => {
             let spec = json!({"type": "spiderMail", "state": "completed", "payload": {"url": "https://others.example"}, "count": count});

@@ -30,6 +30,10 @@ pub enum Deed {
     DeleteKind,
     /// Whether the API server takes events.
     Events(bool),
+    /// Installs a CRD of jobs that lacks these fields of the status, or, with none, ours again.
+    Crd(&'static [&'static str]),
+    /// Whether a policy refuses what the operator writes to jobs, and to their statuses.
+    Policy(bool, bool),
     /// Deletes the account.
     DeleteAccount,
     /// Deletes its Secret.
@@ -120,6 +124,8 @@ impl Scenario {
             | Deed::DeleteSecret
             | Deed::Account(_)
             | Deed::Events(_)
+            | Deed::Crd(_)
+            | Deed::Policy(..)
             | Deed::Token(_)
             | Deed::Others(_)
             | Deed::Theirs(..)

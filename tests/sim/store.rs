@@ -45,18 +45,41 @@ pub struct Store {
     pub conflicts: Vec<Key>,
     /// Whether events are refused.
     pub no_events: bool,
+    /// Fields of a job's status that its CRD lacks (`submission/nonce`, `history/*/runID`): dropped wherever it is read,
+    /// and for good with the next write.
+    trimmed: Vec<&'static str>,
+    /// What a policy refuses the operator: writes of jobs, and of their statuses.
+    pub refused: (bool, bool),
+}
+
+/// How a patch is to be carried out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    /// Of the status, not of the rest.
+    pub status: bool,
+    /// Refused where a field would be dropped.
+    pub strict: bool,
+    /// Only tried.
+    pub dry: bool,
 }
 
 impl Store {
     /// An object as it is read.
     pub fn get(&self, key: &Key) -> Option<Value> {
-        self.objects.get(key).map(|object| read(key, object))
+        self.objects.get(key).map(|object| self.read(key, object))
     }
 
     /// The objects of a kind, in one namespace or all.
     pub fn list(&self, kind: &str, namespace: Option<&str>) -> Vec<Value> {
         let of = |key: &Key| key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace);
-        self.objects.iter().filter(|(key, _)| of(key)).map(|(key, object)| read(key, object)).collect()
+        self.objects.iter().filter(|(key, _)| of(key)).map(|(key, object)| self.read(key, object)).collect()
+    }
+
+    /// Replaces the CRD by one that lacks these fields: every watch ends, and what is stored stays as it is.
+    pub fn trim(&mut self, fields: &[&'static str]) {
+        self.trimmed = fields.to_vec();
+        self.version += 1;
+        self.forget();
     }
 
     /// The changes after a version, oldest first.
@@ -90,14 +113,30 @@ impl Store {
     }
 
     /// A merge patch of an object or of its status.
-    pub fn patch(&mut self, key: &Key, status: bool, patch: &Value, by: &str) -> Result<Value, Refusal> {
-        let Some(before) = self.objects.get(key).cloned() else {
+    pub fn patch(&mut self, key: &Key, how: How, patch: &Value, by: &str) -> Result<Value, Refusal> {
+        let How { status, strict, dry } = how;
+        let Some(mut before) = self.objects.get(key).cloned() else {
             return Err((404, format!("{} not found", key.name)));
         };
+        if by != "user" && key.kind == "ScrapeJob" && (if status { self.refused.1 } else { self.refused.0 }) {
+            return Err((
+                422,
+                format!("{} is forbidden: a policy denied the request: not on Fridays", key.name),
+            ));
+        }
+        self.prune(key, &mut before);
+        let unknown = self.unknown(key, patch);
+        if strict && !unknown.is_empty() {
+            let named: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
+            let quoted = before.to_string();
+            let why =
+                format!("patch: Invalid value: {quoted:?}: strict decoding error: {}", named.join(", "));
+            return Err((422, why));
+        }
         let asked = |field: &str| patch.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
         let has = |field: &str| before.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
         if !status && asked("uid").is_some_and(|uid| Some(uid) != has("uid")) {
-            return Err((422, "the uid is another one".to_owned()));
+            return Err((422, "metadata.uid: field is immutable".to_owned()));
         }
         if asked("resourceVersion").is_some_and(|version| Some(version) != has("resourceVersion")) {
             self.conflicts.push(key.clone());
@@ -119,7 +158,8 @@ impl Store {
             if has("deletionTimestamp").is_some() && !fresh.is_empty() {
                 return Err((
                     422,
-                    "no new finalizers can be added if the object is being deleted".to_owned(),
+                    "metadata.finalizers: no new finalizers can be added if the object is being deleted"
+                        .to_owned(),
                 ));
             }
             if after.get("spec") != before.get("spec") {
@@ -128,9 +168,13 @@ impl Store {
             }
         }
         after["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
+        self.prune(key, &mut after);
+        if dry {
+            return Ok(self.read(key, &after));
+        }
         if after == before {
             self.empty.push((by.to_owned(), key.clone()));
-            return Ok(read(key, &before));
+            return Ok(self.read(key, &before));
         }
         self.writes.push((by.to_owned(), key.clone()));
         if list(&after, "finalizers").next().is_none() {
@@ -141,14 +185,15 @@ impl Store {
         {
             // What is answered still has the version before, and what a watch tells still has the finalizer.
             self.put(key, before, "DELETED");
-            return Ok(read(key, &after));
+            return Ok(self.read(key, &after));
         }
         Ok(self.put(key, after, "MODIFIED"))
     }
 
     /// Puts an object in its own place without annotations and finalizers, as `kubectl replace` does.
     pub fn replace(&mut self, key: &Key) -> Result<Value, Refusal> {
-        self.patch(key, false, &json!({"metadata": {"annotations": null, "finalizers": null}}), "user")
+        let patch = json!({"metadata": {"annotations": null, "finalizers": null}});
+        self.patch(key, How::default(), &patch, "user")
     }
 
     /// Deletes an object, or marks it while finalizers hold it.
@@ -176,7 +221,7 @@ impl Store {
             metadata.insert("generation".to_owned(), (generation + 1).into());
             return Ok(self.put(key, object, "MODIFIED"));
         }
-        Ok(read(key, &object))
+        Ok(self.read(key, &object))
     }
 
     fn put(&mut self, key: &Key, mut object: Value, how: &'static str) -> Value {
@@ -187,9 +232,66 @@ impl Store {
         } else {
             self.objects.insert(key.clone(), object.clone());
         }
-        let object = read(key, &object);
+        let object = self.read(key, &object);
         self.log.push(Change { version: self.version, key: key.clone(), how, object: object.clone() });
         object
+    }
+
+    /// An object as it is read.
+    fn read(&self, key: &Key, object: &Value) -> Value {
+        let mut object = read(key, object);
+        self.prune(key, &mut object);
+        object
+    }
+
+    /// Drops what the CRD lacks.
+    fn prune(&self, key: &Key, object: &mut Value) {
+        if key.kind != "ScrapeJob" {
+            return;
+        }
+        for path in &self.trimmed {
+            if let Some(status) = object.get_mut("status") {
+                prune(status, &path.split('/').collect::<Vec<_>>());
+            }
+        }
+    }
+
+    /// The paths of a patch that the CRD lacks; null for one of them is nothing to be dropped.
+    fn unknown(&self, key: &Key, patch: &Value) -> Vec<String> {
+        if key.kind != "ScrapeJob" {
+            return Vec::new();
+        }
+        let status = &patch["status"];
+        self.trimmed
+            .iter()
+            .flat_map(|path| unknown(status, "status", &path.split('/').collect::<Vec<_>>()))
+            .collect()
+    }
+}
+
+fn prune(value: &mut Value, path: &[&str]) {
+    match (value, path) {
+        (Value::Object(fields), [last]) => drop(fields.remove(*last)),
+        (Value::Array(items), ["*", rest @ ..]) => items.iter_mut().for_each(|item| prune(item, rest)),
+        (Value::Object(fields), [first, rest @ ..]) => {
+            if let Some(value) = fields.get_mut(*first) {
+                prune(value, rest);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn unknown(value: &Value, at: &str, path: &[&str]) -> Vec<String> {
+    match (value, path) {
+        (Value::Null, _) => Vec::new(),
+        (_, []) => vec![at.to_owned()],
+        (Value::Array(items), ["*", rest @ ..]) => items
+            .iter()
+            .enumerate()
+            .flat_map(|(n, item)| unknown(item, &format!("{at}[{n}]"), rest))
+            .collect(),
+        (value, [first, rest @ ..]) => unknown(&value[*first], &format!("{at}.{first}"), rest),
     }
 }
 

@@ -17,9 +17,30 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{/* Labels of everything. */}}
 {{- define "spideriq-operator.labels" -}}
 {{ include "spideriq-operator.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "spideriq-operator.word" .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+helm.sh/chart: {{ include "spideriq-operator.word" (printf "%s-%s" .Chart.Name .Chart.Version) }}
+{{- end }}
+
+{{/* A version as a label or an image's tag can hold it: neither knows the plus of its build. */}}
+{{- define "spideriq-operator.word" -}}
+{{- . | replace "+" "_" | trunc 63 | trimAll "-_." }}
+{{- end }}
+
+{{/* What users who may view a namespace may see of it. */}}
+{{- define "spideriq-operator.viewRules" -}}
+- apiGroups: [spideriq.ai]
+  resources: [scrapejobs, scrapeaccounts, clusterscrapeaccounts]
+  verbs: [get, list, watch]
+{{- end }}
+
+{{/* What users who may edit a namespace may change in it; the status stays the operator's. Accounts of the cluster are
+     left to its admins on purpose: whoever may edit one decides which Secret of this release's namespace is used, and
+     where its token is sent. */}}
+{{- define "spideriq-operator.editRules" -}}
+- apiGroups: [spideriq.ai]
+  resources: [scrapejobs, scrapeaccounts]
+  verbs: [create, update, patch, delete, deletecollection]
 {{- end }}
 
 {{/* Exactly what the operator does, and nothing else. */}}

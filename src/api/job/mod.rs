@@ -1,5 +1,6 @@
 //! `ScrapeJob`: what a user writes, and what the operator says.
 
+pub(in crate::api) mod payload;
 #[allow(
     unreachable_pub,
     reason = "the derived schema module hides from the lint that these items are exported"
@@ -7,8 +8,9 @@
 mod spec;
 mod status;
 
+pub use payload::{Payload, Unfit};
 pub use spec::{
-    AccountKind, AccountRef, DeletionPolicy, OnAmbiguous, OnCacheHit, Payload, Poll, ReadyWhen, ScrapeJob,
+    AccountKind, AccountRef, DeletionPolicy, OnAmbiguous, OnCacheHit, Poll, ReadyWhen, ScrapeJob,
     ScrapeJobSpec, Submission, TtlPolicy,
 };
 pub use status::{

@@ -4,11 +4,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ScrapeJobStatus;
+use super::{Payload, ScrapeJobStatus};
 use crate::api::schema;
-
-/// The payload of a submit, passed to the service unchanged.
-pub type Payload = serde_json::Map<String, serde_json::Value>;
 
 /// What to run. Give either type and payload (submit a job), or jobID (follow an existing one).
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -194,12 +191,12 @@ pub struct AccountRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<AccountKind>,
     /// Name of the account.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(schema_with = "schema::object_name")]
     pub name: String,
 }
 
 /// Kind of the account. ScrapeAccount (default): one of the job's own namespace. ClusterScrapeAccount: one that is offered to many namespaces.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
 pub enum AccountKind {
     /// An account of the job's own namespace.
     #[default]

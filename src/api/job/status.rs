@@ -143,7 +143,7 @@ pub struct JobAccount {
     /// Kind of the account.
     pub kind: AccountKind,
     /// Name of the account.
-    #[schemars(length(max = 253))]
+    #[schemars(schema_with = "schema::object_name")]
     pub name: String,
     /// The client at the service, where it is known.
     #[schemars(length(max = 128))]
@@ -163,6 +163,10 @@ pub struct SubmissionRecord {
     #[schemars(length(max = 80))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_hash: Option<String>,
+    /// Version and SHA-256 of the canonical request body without priority, by which the service does not compare.
+    #[schemars(length(max = 80))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload_hash: Option<String>,
     /// Names one attempt; present while its outcome is unknown, and after acceptance.
     #[schemars(length(max = 64))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -334,9 +338,11 @@ impl State {
 }
 
 impl ScrapeJobStatus {
-    /// Whether the operator has written this status; the schema's default has generation -1.
+    /// Whether the operator has written this status; the schema's default has generation -1. Where the generation is
+    /// gone, because an older CRD dropped it, what nobody else writes tells.
     pub fn is_written(&self) -> bool {
-        self.observed_generation.is_some_and(|generation| generation >= 0)
+        self.observed_generation
+            .map_or_else(|| self.submission.is_some() || self.job_id.is_some(), |generation| generation >= 0)
     }
 
     /// The run that the status speaks of; a left-out runID is the run "".

@@ -2,71 +2,69 @@
 
 use std::fmt::Debug;
 
-use kube::core::DeserializeGuard;
+use kube::core::object::HasStatus;
 use kube::{Api, Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 
 use crate::account::AccountKey;
-use crate::api::{AccountKind, ClusterScrapeAccount, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus};
+use crate::api::{
+    AccountKind, ClusterScrapeAccount, NotAName, ObjectName, Readable, ScrapeAccount, ScrapeAccountSpec,
+    ScrapeAccountStatus, Stored,
+};
 use crate::controller::context::Context;
 
 /// A kind of accounts.
 pub(super) trait Account:
-    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+    Resource<DynamicType = ()>
+    + HasStatus<Status = ScrapeAccountStatus>
+    + Readable
+    + Clone
+    + Debug
+    + Send
+    + Sync
+    + 'static
 {
     /// Its name.
     const KIND: AccountKind;
 
     /// The part of the kind that is watched.
-    fn watched(context: &Context) -> Vec<Api<DeserializeGuard<Self>>>;
+    fn watched(context: &Context) -> Vec<Api<Stored<Self>>>;
 
     /// Where the objects of this namespace are.
-    fn api(client: &Client, namespace: &str) -> Api<Self>;
+    fn api(client: &Client, namespace: &str) -> Api<Stored<Self>>;
 
     /// What both kinds are told.
     fn spec(&self) -> &ScrapeAccountSpec;
-
-    /// What both kinds tell.
-    fn status(&self) -> Option<&ScrapeAccountStatus>;
 }
 
 impl Account for ScrapeAccount {
     const KIND: AccountKind = AccountKind::ScrapeAccount;
 
-    fn watched(context: &Context) -> Vec<Api<DeserializeGuard<Self>>> {
+    fn watched(context: &Context) -> Vec<Api<Stored<Self>>> {
         context.apis()
     }
 
-    fn api(client: &Client, namespace: &str) -> Api<Self> {
+    fn api(client: &Client, namespace: &str) -> Api<Stored<Self>> {
         Api::namespaced(client.clone(), namespace)
     }
 
     fn spec(&self) -> &ScrapeAccountSpec {
         &self.spec
     }
-
-    fn status(&self) -> Option<&ScrapeAccountStatus> {
-        self.status.as_ref()
-    }
 }
 
 impl Account for ClusterScrapeAccount {
     const KIND: AccountKind = AccountKind::ClusterScrapeAccount;
 
-    fn watched(context: &Context) -> Vec<Api<DeserializeGuard<Self>>> {
+    fn watched(context: &Context) -> Vec<Api<Stored<Self>>> {
         vec![Api::all(context.client.clone())]
     }
 
-    fn api(client: &Client, _: &str) -> Api<Self> {
+    fn api(client: &Client, _: &str) -> Api<Stored<Self>> {
         Api::all(client.clone())
     }
 
     fn spec(&self) -> &ScrapeAccountSpec {
         &self.spec.account
-    }
-
-    fn status(&self) -> Option<&ScrapeAccountStatus> {
-        self.status.as_ref()
     }
 }
 
@@ -98,11 +96,14 @@ impl<'a> Subject<'a> {
     }
 
     /// The namespace and name of its Secret. What a job's namespace holds is never the cluster account's.
-    pub(super) fn secret<'b>(&'b self, context: &'b Context) -> (&'b str, &'b str) {
+    ///
+    /// # Errors
+    /// If no Secret can have the name.
+    pub(super) fn secret(&self, context: &Context) -> Result<(ObjectName, ObjectName), NotAName> {
         let namespace = match self.key.kind() {
-            AccountKind::ScrapeAccount => &self.key.namespace,
-            AccountKind::ClusterScrapeAccount => &context.options.operator_namespace,
+            AccountKind::ScrapeAccount => ObjectName::parse(&self.key.namespace)?,
+            AccountKind::ClusterScrapeAccount => context.options.operator_namespace.clone(),
         };
-        (namespace, &self.spec.secret_ref.name)
+        Ok((namespace, ObjectName::parse(&self.spec.secret_ref.name)?))
     }
 }

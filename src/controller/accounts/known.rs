@@ -1,21 +1,27 @@
 //! What the caches know of accounts and namespaces: which account a job uses, and whether its namespace may.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
-use kube::core::{DeserializeGuard, PartialObjectMeta, Selector};
+use kube::core::{PartialObjectMeta, Selector};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use tokio::sync::{Notify, watch};
 
+use super::kind::key_of;
 use crate::account::AccountKey;
-use crate::api::{AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, ScrapeAccount, ScrapeJob};
+use crate::api::{
+    AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, ObjectName, ScrapeAccount, ScrapeAccountSpec,
+    ScrapeJob, Stored,
+};
+use crate::controller::watch::Heard;
 
-/// An account as the cache has it: one that cannot be decoded stops nobody else.
-pub(super) type Cached<K> = DeserializeGuard<K>;
+/// An account as the cache has it: one that cannot be read stops nobody else.
+pub(super) type Cached<K> = Stored<K>;
 /// A namespace as the cache has it.
-pub(super) type CachedNamespace = PartialObjectMeta<Namespace>;
+pub(super) type CachedNamespace = Stored<PartialObjectMeta<Namespace>>;
 
 /// The reading ends of the caches. Cheap to clone.
 #[derive(Clone)]
@@ -24,17 +30,27 @@ pub struct Known {
     /// Absent where cluster accounts are off.
     cluster: Option<Store<Cached<ClusterScrapeAccount>>>,
     namespaces: Store<CachedNamespace>,
-    /// A store can be waited for, too, but wakes only one of those who wait.
+    /// A store can be waited for, too, but wakes only one of those who wait, and knows nothing of namespaces.
     listed: Arc<watch::Sender<Listed>>,
+    /// Whether there are several namespaces, of which one may go while the others stay.
+    several: bool,
     /// Namespaces are of no interest before there is a cluster account.
     seen: Arc<Notify>,
 }
 
-/// The kinds of which every account was listed.
+/// What was listed.
 #[derive(Default)]
 struct Listed {
-    own: bool,
+    /// Namespaces whose accounts were tried to be listed, none for all, and whether the store has them.
+    own: HashMap<Option<String>, bool>,
     cluster: bool,
+}
+
+impl Listed {
+    /// Whether the accounts of a namespace are known; nothing where nobody can say yet.
+    fn own_in(&self, namespace: &str) -> Option<bool> {
+        self.own.get(&None).or_else(|| self.own.get(&Some(namespace.to_owned()))).copied()
+    }
 }
 
 /// The writing ends.
@@ -56,11 +72,12 @@ pub(in crate::controller) enum Admission {
 
 /// Empty caches of accounts; cluster accounts are off unless every namespace is watched: an operator with rights in
 /// some namespaces only may not read what belongs to the cluster.
-pub fn account_caches(namespaces: &[String]) -> (Known, AccountWriters) {
+pub fn account_caches(namespaces: &[ObjectName]) -> (Known, AccountWriters) {
     let (own, own_writer) = reflector::store();
     let (cluster, cluster_writer) = namespaces.is_empty().then(reflector::store).unzip();
+    let several = namespaces.len() > 1;
     let (namespaces, namespaces_writer) = reflector::store();
-    let known = Known { own, cluster, namespaces, listed: Arc::default(), seen: Arc::default() };
+    let known = Known { own, cluster, namespaces, listed: Arc::default(), several, seen: Arc::default() };
     (known, AccountWriters { own: own_writer, cluster: cluster_writer, namespaces: namespaces_writer })
 }
 
@@ -70,18 +87,40 @@ impl Known {
         self.cluster.is_some()
     }
 
-    /// Waits until every account was listed.
+    /// Waits until the accounts of one namespace at least were listed, and those of the cluster.
     pub async fn synced(&self) {
-        let all = |listed: &Listed| listed.own && (listed.cluster || self.cluster.is_none());
+        let enough = |listed: &Listed| {
+            let own = listed.own.values().any(|whole| *whole);
+            own && (listed.cluster || self.cluster.is_none())
+        };
         // The sender lives as long as this does.
-        let _ = self.listed.subscribe().wait_for(all).await;
+        let _ = self.listed.subscribe().wait_for(enough).await;
     }
 
-    /// Every account of a kind was listed.
-    pub(super) fn list(&self, kind: AccountKind) {
+    /// Waits until the accounts that this namespace could use were listed; says whether they are known. A namespace that
+    /// cannot be read keeps nobody waiting.
+    pub(in crate::controller) async fn synced_in(&self, namespace: &str) -> bool {
+        let mut listed = self.listed.subscribe();
+        let told = |listed: &Listed| {
+            listed.own_in(namespace).is_some() && (listed.cluster || self.cluster.is_none())
+        };
+        let known = listed.wait_for(told).await;
+        known.is_ok_and(|listed| listed.own_in(namespace) == Some(true))
+    }
+
+    /// How the list of a kind came out, in one namespace or in all. What was listed once stays known.
+    pub(super) fn hear(&self, kind: AccountKind, heard: &Heard<'_>) {
+        let (namespace, whole) = match heard {
+            Heard::Listed(namespace) => (namespace, true),
+            Heard::Failed(namespace, _) if self.several => (namespace, false),
+            // Where there is no other, there is nothing to go on with.
+            Heard::Failed(..) => return,
+        };
         self.listed.send_modify(|listed| match kind {
-            AccountKind::ScrapeAccount => listed.own = true,
-            AccountKind::ClusterScrapeAccount => listed.cluster = true,
+            AccountKind::ScrapeAccount => {
+                *listed.own.entry(namespace.map(str::to_owned)).or_default() |= whole;
+            }
+            AccountKind::ClusterScrapeAccount => listed.cluster |= whole,
         });
     }
 
@@ -91,6 +130,19 @@ impl Known {
 
     pub(super) fn cluster(&self) -> Option<Store<Cached<ClusterScrapeAccount>>> {
         self.cluster.clone()
+    }
+
+    /// The accounts of a kind, in no order.
+    pub(in crate::controller) fn of_kind(&self, kind: AccountKind) -> Vec<AccountKey> {
+        match kind {
+            AccountKind::ScrapeAccount => {
+                self.own().state().iter().map(|account| key_of(&**account)).collect()
+            }
+            AccountKind::ClusterScrapeAccount => {
+                let cached = self.cluster().map(|cluster| cluster.state()).unwrap_or_default();
+                cached.iter().map(|account| key_of(&**account)).collect()
+            }
+        }
     }
 
     pub(super) fn namespaces(&self) -> Store<CachedNamespace> {
@@ -122,16 +174,30 @@ impl Known {
         match account.kind() {
             AccountKind::ScrapeAccount => {
                 let found = self.own.get(&ObjectRef::new(&account.name).within(&account.namespace));
-                found.is_some_and(|account| account.0.is_ok())
+                found.is_some_and(|account| account.usable().is_some())
             }
             AccountKind::ClusterScrapeAccount => {
-                self.cluster_account(&account.name).is_some_and(|account| account.0.is_ok())
+                self.cluster_account(&account.name).is_some_and(|account| account.usable().is_some())
             }
         }
     }
 
     fn cluster_account(&self, name: &str) -> Option<Arc<Cached<ClusterScrapeAccount>>> {
         self.cluster.as_ref()?.get(&ObjectRef::new(name))
+    }
+
+    /// The kind and namespace of each account whose Secret has a name that is none.
+    pub(in crate::controller) fn misnamed(&self) -> Vec<(AccountKind, String)> {
+        let odd = |spec: &ScrapeAccountSpec| ObjectName::parse(&spec.secret_ref.name).is_err();
+        let own = self.own.state().into_iter().filter_map(|account| {
+            let found = account.usable().is_some_and(|account| odd(&account.spec));
+            found.then(|| (AccountKind::ScrapeAccount, account.namespace().unwrap_or_default()))
+        });
+        let cluster = self.cluster.iter().flat_map(Store::state).filter_map(|account| {
+            let found = account.usable().is_some_and(|account| odd(&account.spec.account));
+            found.then(|| (AccountKind::ClusterScrapeAccount, String::new()))
+        });
+        own.chain(cluster).collect()
     }
 
     /// The account that a job uses.
@@ -145,7 +211,7 @@ impl Known {
             return Admission::Admitted;
         }
         let Some(found) = self.cluster_account(&account.name) else { return Admission::Admitted };
-        let Ok(found) = &found.0 else {
+        let Some(found) = found.usable() else {
             return Admission::Refused(format!("{account} cannot be read by this release of the operator"));
         };
         let Some(selector) = found.spec.selects() else { return Admission::Admitted };

@@ -12,13 +12,12 @@ pub(super) use lines::Lines;
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, future};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -29,16 +28,18 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use self::kind::{Account, Subject, key_of};
 use self::open::{Opened, open};
 use super::context::Context;
+use super::context::schema::{Kind, PROVEN};
 use super::context::tally;
 use super::watch;
 use crate::account::{AccountKey, News};
 use crate::api::{
-    AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, Reason, ScrapeAccount,
-    ScrapeAccountStatus, find,
+    AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, NotAName, Reason, ScrapeAccount,
+    ScrapeAccountStatus, Stored, find,
 };
-use crate::decide;
+use crate::kubernetes::said_in_decoding;
 use crate::spideriq::budget::UNTRIED;
 use crate::status::{AccountFacts, AccountHealth, WriteError, account_status, patch_account_status};
+use crate::{decide, health};
 
 /// How many accounts are worked on at once.
 const AT_ONCE: u16 = 8;
@@ -50,6 +51,11 @@ const FIRST_RETRY: Duration = Duration::from_secs(2);
 const MISSED: Duration = Duration::from_secs(60);
 /// How often rejected credentials are tried again without a change of the Secret.
 const RETRY_REJECTED: Duration = Duration::from_secs(300);
+
+/// The first pause before an account is looked at again that could not be; each further one in a row is twice as long.
+const RETRY: Duration = Duration::from_secs(2);
+/// The longest such pause.
+const LONGEST_RETRY: Duration = Duration::from_secs(120);
 
 /// Runs until the process stops: every change of an account or its Secret, and every key that arrives on `nudges`, is
 /// looked at.
@@ -94,12 +100,12 @@ pub async fn run(context: Arc<Context>, writers: AccountWriters, mut nudges: mps
 /// Runs the controller of one kind.
 async fn control<K: Account>(
     context: &Arc<Context>,
-    (reader, writer): (Store<DeserializeGuard<K>>, Writer<DeserializeGuard<K>>),
+    (reader, writer): (Store<Stored<K>>, Writer<Stored<K>>),
     keys: mpsc::UnboundedReceiver<AccountKey>,
 ) {
     let watched = watched(context, reader.clone(), writer);
     let told = UnboundedReceiverStream::new(keys)
-        .map(|key| ObjectRef::<DeserializeGuard<K>>::new(&key.name).within(&key.namespace));
+        .map(|key| ObjectRef::<Stored<K>>::new(&key.name).within(&key.namespace));
     let mut stopping = context.stopping.clone();
     let stopped = async move {
         // An error means that the sender is gone, which is a stop as well.
@@ -109,17 +115,25 @@ async fn control<K: Account>(
         .with_config(Config::default().concurrency(AT_ONCE))
         .reconcile_on(told)
         .graceful_shutdown_on(stopped)
-        .run(reconcile::<K>, |_, error: &WriteError, _| on_error(error), Arc::clone(context))
+        .run(
+            look::<K>,
+            |account, error, context| on_error(&context, &key_of(&*account), error),
+            Arc::clone(context),
+        )
         .for_each(|_| async {})
         .await;
 }
 
 fn watched<K: Account>(
     context: &Arc<Context>,
-    reader: Store<DeserializeGuard<K>>,
-    writer: Writer<DeserializeGuard<K>>,
-) -> impl futures::Stream<Item = Result<DeserializeGuard<K>, watcher::Error>> + Send + use<K> {
-    let watched = watch::watch(K::watched(context), reader);
+    reader: Store<Stored<K>>,
+    writer: Writer<Stored<K>>,
+) -> impl futures::Stream<Item = Result<Stored<K>, watcher::Error>> + Send + use<K> {
+    let known = context.known.clone();
+    let watched = watch::watch(K::watched(context), reader, move |heard| {
+        watch::warn(K::KIND.as_str(), &heard);
+        known.hear(K::KIND, &heard);
+    });
     let context = Arc::clone(context);
     let noted = watched.reflect(writer).inspect_ok(move |event| match event {
         watcher::Event::Delete(account) => {
@@ -132,8 +146,7 @@ fn watched<K: Account>(
                 context.known.see_cluster_account();
             }
         }
-        watcher::Event::InitDone => context.known.list(K::KIND),
-        watcher::Event::Init => {}
+        watcher::Event::Init | watcher::Event::InitDone => {}
     });
     noted.touched_objects()
 }
@@ -150,22 +163,46 @@ fn forget(context: &Context, key: &AccountKey) {
     }
 }
 
-/// How each account stood when its jobs were woken last.
+/// How each account stood when its jobs were woken last, and how many looks at it failed in a row since.
 #[derive(Debug, Default)]
-pub(super) struct Woken(Mutex<HashMap<AccountKey, decide::AccountFacts>>);
+pub(super) struct Woken(Mutex<HashMap<AccountKey, (Option<decide::AccountFacts>, u32)>>);
 
 impl Woken {
-    fn lock(&self) -> MutexGuard<'_, HashMap<AccountKey, decide::AccountFacts>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with<T>(
+        &self,
+        key: &AccountKey,
+        with: impl FnOnce(&mut (Option<decide::AccountFacts>, u32)) -> T,
+    ) -> T {
+        with(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default())
     }
 
     /// Whether the account stands otherwise than then; the caller wakes them.
     fn differs(&self, key: &AccountKey, facts: decide::AccountFacts) -> bool {
-        self.lock().insert(key.clone(), facts.clone()) != Some(facts)
+        self.with(key, |(known, _)| {
+            let other = known.as_ref() != Some(&facts);
+            *known = Some(facts);
+            other
+        })
+    }
+
+    /// A look failed; says how many in a row had before.
+    fn failed(&self, key: &AccountKey) -> u32 {
+        self.with(key, |(_, failures)| {
+            let before = *failures;
+            *failures = failures.saturating_add(1);
+            before
+        })
+    }
+
+    /// A look succeeded; of an account that is gone nothing is remembered.
+    fn succeeded(&self, key: &AccountKey) {
+        if let Some((_, failures)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
+            *failures = 0;
+        }
     }
 
     fn forget(&self, key: &AccountKey) {
-        self.lock().remove(key);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
 
@@ -178,29 +215,42 @@ fn changed(context: &Arc<Context>, key: &AccountKey) {
     }
 }
 
-async fn reconcile<K: Account>(
-    cached: Arc<DeserializeGuard<K>>,
-    context: Arc<Context>,
-) -> Result<Action, WriteError> {
+/// Looks at one account, and counts the looks in a row that failed.
+async fn look<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) -> Result<Action, WriteError> {
+    let key = key_of(&*cached);
+    let health = context.health.clone();
+    let what = || format!("{} {key}", K::KIND.as_str());
+    let looked = Box::pin(health::stage(&health, what, reconcile(cached, Arc::clone(&context)))).await;
+    if looked.is_ok() {
+        context.woken.succeeded(&key);
+    }
+    looked
+}
+
+async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) -> Result<Action, WriteError> {
     let begun = context.clock.instant();
     let kind = K::KIND.as_str();
-    let account = match &cached.0 {
-        Ok(account) => account,
-        Err(error) => {
-            tracing::error!(account = %key_of(&*cached), %error, "a {kind} cannot be decoded and is left alone");
-            return Ok(Action::await_change());
-        }
+    let Some(account) = cached.usable() else {
+        let (account, words) = (key_of(&*cached), said_in_decoding(&cached.fault()));
+        // A place that was kept for it is others'.
+        Lines::forget(&context, &account);
+        tracing::error!(%account, words, "a {kind} cannot be read and is left alone");
+        return Ok(Action::await_change());
     };
     let subject = Subject::of(account);
     let key = &subject.key;
     let works = context.has_work(key);
     let Some(_place) = Lines::enter(&context, key, works) else { return Ok(Action::requeue(MISSED)) };
     context.tallies.looked(key, works);
-    let watched = works && context.secrets.watch(&context.client, key, subject.secret(&context));
+    let (namespace, secret) = match subject.secret(&context) {
+        Ok(secret) => secret,
+        Err(error) => return Ok(leave(&context, account, &subject, &error).await),
+    };
+    let watched = works && context.secrets.watch(&context.client, key, (&namespace, &secret));
     if !works {
         context.secrets.forget(key);
     }
-    let Opened { facts, again: looked_again } = open(&context, &subject, works)
+    let Opened { facts, again: looked_again } = open(&context, &subject, (&namespace, &secret), works)
         .await
         .inspect_err(|_| context.metrics.reconciled(kind, "retried", begun.elapsed()))?;
     if !context.known.has(key) {
@@ -225,9 +275,20 @@ async fn reconcile<K: Account>(
     if let Some(status) = account_status(&facts, &recorded, subject.generation, now) {
         let api = K::api(&context.client, &key.namespace);
         let version = account.resource_version().unwrap_or_default();
-        patch_account_status(&api, &key.name, &version, &recorded, &status)
-            .await
-            .inspect_err(|_| context.metrics.reconciled(kind, "retried", begun.elapsed()))?;
+        let schema = Kind::Account(K::KIND);
+        let written = match context.prove(schema, (&key.namespace, &key.name), PROVEN).await {
+            Ok(()) => patch_account_status(&api, &key.name, &version, &recorded, &status).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            context.metrics.reconciled(kind, "retried", begun.elapsed());
+            if error.not_kept().is_some() {
+                // It is told when that is mended.
+                context.doubt(schema, &error).await;
+                return Ok(Action::requeue(RETRY_UNKNOWN));
+            }
+            return Err(error);
+        }
         context.publish(&account.object_ref(&()), &transition(&recorded, (&status, &facts))).await;
         result = "written";
     }
@@ -243,6 +304,27 @@ async fn reconcile<K: Account>(
     }
     let again = looked_again.or_else(|| again(&facts, (works, watched), &recorded, now));
     Ok(again.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Leaves an account alone whose Secret has a name that is none: nothing is asked of the API server with it. The status
+/// stays as it is, because the schema refuses every write of such an object; an event and a metric say it.
+async fn leave<K: Account>(
+    context: &Arc<Context>,
+    account: &K,
+    subject: &Subject<'_>,
+    error: &NotAName,
+) -> Action {
+    let (key, note) = (&subject.key, format!("spec.secretRef.name: {error}"));
+    context.secrets.forget(key);
+    context.accounts.give_up(key);
+    let why = (Reason::CredentialsMissing, note.clone());
+    context.accounts.close(key, why, None, subject.identity.clone());
+    if context.woken.differs(key, context.account_facts(key)) {
+        changed(context, key);
+        let event = decide::Event { warning: true, reason: Reason::CredentialsMissing, note };
+        context.publish(&account.object_ref(&()), &[event]).await;
+    }
+    Action::await_change()
 }
 
 /// What people are told when an account becomes usable, or ceases to be.
@@ -302,7 +384,7 @@ fn again(
     }
 }
 
-fn on_error(error: &WriteError) -> Action {
-    tracing::info!(%error, "an account could not be looked at or written; looking again");
-    Action::requeue(Duration::from_secs(2))
+fn on_error(context: &Context, key: &AccountKey, error: &WriteError) -> Action {
+    tracing::info!(account = %key, %error, "an account could not be looked at or written; looking again");
+    Action::requeue(RETRY.saturating_mul(1 << context.woken.failed(key).min(8)).min(LONGEST_RETRY))
 }

@@ -13,9 +13,12 @@ use kube::{Api, ResourceExt};
 use super::kind::Subject;
 use crate::account::{News, Opening, Proof, Said, Session, Settings, from_secret, is_labelled, needs_label};
 use crate::api::{
-    AccountKind, ConditionStatus, Credential, Reason, ScrapeAccountSpec, ScrapeAccountStatus, find,
+    AccountKind, ConditionStatus, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus,
+    Stored, find,
 };
 use crate::controller::context::Context;
+use crate::health::waiting;
+use crate::kubernetes::{said_of, said_of_status};
 use crate::spideriq::budget::Limits;
 use crate::spideriq::{Endpoint, Error};
 use crate::status::{AccountFacts, AccountHealth, WriteError};
@@ -58,6 +61,7 @@ struct Read<'a> {
 pub(super) async fn open(
     context: &Context,
     account: &Subject<'_>,
+    (namespace, name): (&ObjectName, &ObjectName),
     works: bool,
 ) -> Result<Opened, WriteError> {
     let (key, identity) = (&account.key, account.identity.clone());
@@ -72,10 +76,14 @@ pub(super) async fn open(
     if let Err(error) = endpoint.check(&context.options.allowed_endpoints) {
         return close(Reason::EndpointNotAllowed, error.to_string(), true, identity);
     }
-    let (namespace, name) = account.secret(context);
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let secret = match tokio::time::timeout(Duration::from_secs(10), secrets.get_opt(name)).await {
-        Ok(Ok(Some(secret))) => secret,
+    let secrets: Api<Stored<Secret>> = Api::namespaced(context.client.clone(), namespace.as_str());
+    let read = tokio::time::timeout(Duration::from_secs(10), secrets.get_opt(name.as_str()));
+    let secret = match waiting(read).await {
+        Ok(Ok(Some(Stored { read: Ok(secret), .. }))) => secret,
+        Ok(Ok(Some(_))) => {
+            let message = format!("Secret {name} cannot be read; create it anew with the key token");
+            return close(Reason::CredentialsMissing, message, false, identity);
+        }
         Ok(Ok(None)) => {
             let place = match key.kind() {
                 AccountKind::ScrapeAccount => "this namespace".to_owned(),
@@ -85,10 +93,11 @@ pub(super) async fn open(
             return close(Reason::CredentialsMissing, message, false, identity);
         }
         Ok(Err(kube::Error::Api(refusal))) if refusal.code == 403 => {
-            let message = format!("Secret {name} may not be read by the operator: {}", refusal.message);
+            let message =
+                format!("Secret {name} may not be read by the operator: {}", said_of_status(&refusal));
             return close(Reason::CredentialsMissing, message, false, identity);
         }
-        Ok(Err(error)) => return Err(WriteError::Unanswered(error.to_string())),
+        Ok(Err(error)) => return Err(WriteError::Unanswered(said_of(&error))),
         Err(_) => return Err(WriteError::Unanswered("the API server did not answer in time".to_owned())),
     };
     let credential = Credential {
@@ -96,7 +105,7 @@ pub(super) async fn open(
         resource_version: secret.resource_version().unwrap_or_default(),
     };
     let fingerprint = format!("{identity}/{}/{}", credential.uid, credential.resource_version);
-    let credentials = match from_secret(name, &secret) {
+    let credentials = match from_secret(name.as_str(), &secret) {
         Ok(credentials) => credentials,
         Err(error) => return close(Reason::CredentialsMissing, error.to_string(), false, fingerprint),
     };
@@ -108,11 +117,12 @@ pub(super) async fn open(
     let serves = context.accounts.last_session(key);
     let serves = serves.is_some_and(|session| session.credential == read.opening.credential);
     if unlabelled && !serves && !accepted(account.status, &read.opening.credential) {
-        return Ok(read.unlabelled(needs_label(name)).into());
+        return Ok(read.unlabelled(needs_label(name.as_str())).into());
     }
     let mut opened = read.open();
     if let Some(facts) = opened.facts.as_mut().filter(|_| unlabelled) {
-        facts.warning = Some(format!("once the Secret changes it needs a label: {}", needs_label(name)));
+        facts.warning =
+            Some(format!("once the Secret changes it needs a label: {}", needs_label(name.as_str())));
     }
     Ok(opened)
 }

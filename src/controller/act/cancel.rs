@@ -4,26 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::ListParams;
-use kube::{Api, CustomResourceExt, ResourceExt};
+use kube::{Api, CustomResourceExt};
 
 use super::super::context::{CachedJob, Context};
 use super::super::observe::{facts, job_id, key};
 use super::turn;
 use crate::account::{Session, Standing};
 use crate::api::ScrapeJob;
-use crate::decide::{CancelOutcome, Outcome, Share, Trouble, share};
+use crate::decide::{CancelOutcome, Outcome, Share, Trouble, equality};
+use crate::health::waiting;
+use crate::kubernetes::said_of;
 use crate::spideriq::Error;
 use crate::spideriq::budget::Lane;
 
-/// How long the API server may take to list the jobs; they may be many.
-const LISTED_WITHIN: Duration = Duration::from_secs(30);
-
 /// Looks live whether the job is shared, and cancels it if it is not.
-pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Session>) -> Outcome {
+pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Session>) -> Outcome {
     let submitted = job.status.as_ref().and_then(|status| status.submission.as_ref());
     let body = submitted.and_then(|submission| submission.body_hash.as_deref());
-    let Some(_exclusive) = context.exclusive.cancel(&session.endpoint, body).await else {
+    let body = body.map(equality);
+    let Some(_exclusive) = context.exclusive.cancel(&session.endpoint, body.as_deref()).await else {
         let why = "a submit of an equal payload is under way".to_owned();
         return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why)));
     };
@@ -34,15 +33,16 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
     if context.is_stopping() {
         return Outcome::Stopping;
     }
-    match sharer(context, job, session).await {
+    let sharers = match context.readings.sharers(context, job).await {
+        Ok(sharers) => sharers,
         Err(error) => {
             let why = format!("the jobs of the cluster could not be listed: {error}");
             return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why)));
         }
-        Ok(Some(other)) => {
-            return Outcome::Cancel(CancelOutcome::Left(format!("ScrapeJob {other} uses it, too")));
-        }
-        Ok(None) => {}
+    };
+    if let Some((_, other)) = sharers.of.iter().find(|(share, other)| shares(context, session, *share, other))
+    {
+        return Outcome::Cancel(CancelOutcome::Left(format!("ScrapeJob {} uses it, too", key(other))));
     }
     if job.metadata.deletion_timestamp.is_some() {
         match kind_is_going(context).await {
@@ -57,6 +57,10 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
     // The list may have taken longer than this process leads; by what it showed nobody else would cancel.
     if context.is_stopping() {
         return Outcome::Stopping;
+    }
+    if !sharers.hold_good(context.clock.instant()) {
+        let why = "who shares the job was read too long ago".to_owned();
+        return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why)));
     }
     let id = job_id(job);
     tracing::info!(job = key(job), job_id = id, "cancelling");
@@ -75,36 +79,18 @@ pub(super) async fn cancel(context: &Context, job: &ScrapeJob, session: &Arc<Ses
 async fn kind_is_going(context: &Context) -> Result<bool, String> {
     let crds: Api<CustomResourceDefinition> = Api::all(context.client.clone());
     let name = ScrapeJob::crd_name();
-    match tokio::time::timeout(Duration::from_secs(5), crds.get_metadata(name)).await {
+    match waiting(tokio::time::timeout(Duration::from_secs(5), crds.get_metadata(name))).await {
         Ok(Ok(crd)) => Ok(crd.metadata.deletion_timestamp.is_some()),
         Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => Ok(false),
         Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Ok(true),
-        Ok(Err(error)) => Err(format!("the CRD could not be read: {error}")),
+        Ok(Err(error)) => Err(format!("the CRD could not be read: {}", said_of(&error))),
         Err(_) => Err("the CRD could not be read in time".to_owned()),
     }
 }
 
-/// Another live object of the same client that has this job, or may be about to receive it.
-async fn sharer(
-    context: &Context,
-    job: &ScrapeJob,
-    session: &Arc<Session>,
-) -> Result<Option<String>, String> {
-    for api in context.apis::<CachedJob>() {
-        let listed = tokio::time::timeout(LISTED_WITHIN, api.list(&ListParams::default())).await;
-        let listed = listed.map_err(|_| "the API server did not answer in time".to_owned())?;
-        for other in listed.map_err(|error| error.to_string())?.items {
-            let Ok(other) = &other.0 else { continue };
-            if other.uid() != job.uid() && shares(context, job, session, other) {
-                return Ok(Some(key(other)));
-            }
-        }
-    }
-    Ok(None)
-}
-
-fn shares(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &ScrapeJob) -> bool {
-    match share(job, other) {
+/// Whether another live object of the same client has this job, or may be about to receive it.
+fn shares(context: &Context, session: &Arc<Session>, share: Share, other: &ScrapeJob) -> bool {
+    match share {
         Share::None => false,
         Share::Follows => true,
         Share::MayReceive => same_client(context, session, other),

@@ -64,7 +64,7 @@ impl Exclusive {
                 let _ = ends.changed().await;
             }
         };
-        tokio::time::timeout(WAITS_FOR, waiting).await.ok()?;
+        crate::health::waiting(tokio::time::timeout(WAITS_FOR, waiting)).await.ok()?;
         Some(Exclusion { of: self, mine })
     }
 

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use serde_json::Value;
 
-use super::super::context::Context;
+use super::super::context::{CachedJob, Context};
 use super::super::observe::{facts, key};
 use crate::account::Session;
 use crate::api::{INTENT, ScrapeJob};
-use crate::decide::{Candidate, Intent, IntentFacts, Listed, Trouble};
+use crate::decide::{Candidate, Intent, IntentFacts, Listed, Trouble, was_sent};
 use crate::spideriq::budget::{Lane, Permit};
 use crate::spideriq::{ListRow, PAGE};
 
@@ -28,7 +27,7 @@ const CLOCK_MARGIN: Duration = Duration::from_secs(60);
 /// back.
 pub(super) async fn candidates(
     context: &Context,
-    job: &ScrapeJob,
+    job: &CachedJob,
     session: &Arc<Session>,
     (permit, pages): (Permit, usize),
 ) -> Result<Listed, Trouble> {
@@ -40,20 +39,16 @@ pub(super) async fn candidates(
     let (rows, partly) = made_since(context, job, session, (permit, pages), since).await?;
     // The spec of another run says nothing of the address that this one was submitted with.
     let same_run = job.status.as_ref().is_none_or(|status| status.run() == job.spec.run());
-    let payload = job.spec.payload.as_ref().filter(|_| same_run);
-    let url = payload.and_then(|payload| payload.get("url")).and_then(Value::as_str);
+    let body = job.body.as_ref().and_then(|body| body.as_ref().ok()).filter(|_| same_run);
+    let url = body.and_then(|body| body.url.as_deref());
     let cached = context.jobs.state();
-    let others = || cached.iter().filter_map(|job| job.0.as_ref().ok());
-    let statuses = || others().filter_map(|other| other.status.as_ref());
+    let statuses = || cached.iter().filter_map(|other| other.status.as_ref());
     let earlier = statuses().flat_map(|status| &status.history).filter_map(|run| run.job_id.as_deref());
     let claimed: HashSet<&str> =
         statuses().filter_map(|status| status.job_id.as_deref()).chain(earlier).collect();
     // Two unknown submits of one type may each take the same job for its own.
-    let contested = others().any(|other| {
-        let unknown = other.status.as_ref().is_some_and(|status| {
-            let sent = status.submission.as_ref().is_some_and(|record| record.nonce.is_some());
-            sent && status.job_id.is_none()
-        });
+    let contested = cached.iter().any(|other| {
+        let unknown = other.status.as_ref().is_some_and(was_sent);
         unknown && other.uid() != job.uid() && other.spec.type_ == job.spec.type_
     });
     let fits = |row: &ListRow| row.type_.is_none() || row.type_ == job.spec.type_;
@@ -93,17 +88,20 @@ async fn made_since(
 ) -> Result<(Vec<ListRow>, bool), Trouble> {
     let (group, key) = (job.namespace().unwrap_or_default(), key(job));
     let mut rows: Vec<ListRow> = Vec::new();
+    let mut unread = false;
     let until = context.clock.instant() + LOOKS_FOR;
     for page in 1..=pages {
         let read = session.ask(permit, async |client| client.newest(page).await).await;
         let read = read.map_err(|error| facts::trouble(&error))?;
-        let oldest = read.iter().filter_map(|row| row.created_at).min();
-        let last = read.len() < PAGE || oldest.zip(since).is_some_and(|(oldest, since)| oldest < since);
+        let oldest = read.rows.iter().filter_map(|row| row.created_at).min();
+        // A row that cannot be read may be the job that is looked for.
+        unread |= read.rows.len() < read.length;
+        let last = read.length < PAGE || oldest.zip(since).is_some_and(|(oldest, since)| oldest < since);
         // A job that is made meanwhile shows the last one of this page again on the next.
-        rows.retain(|known| !read.iter().any(|row| row.job_id == known.job_id));
-        rows.extend(read);
+        rows.retain(|known| !read.rows.iter().any(|row| row.job_id == known.job_id));
+        rows.extend(read.rows);
         if last {
-            return Ok((rows, false));
+            return Ok((rows, unread));
         }
         if page == pages || context.clock.instant() >= until {
             break;

@@ -3,19 +3,22 @@
 mod cancel;
 mod exclusive;
 mod look_up;
+mod reading;
 mod submit;
 
 pub(super) use exclusive::Exclusive;
+pub(super) use reading::Readings;
 pub(super) use submit::nonce;
 
 use std::sync::Arc;
 
-use kube::{Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
 use self::look_up::{MOST_PAGES, candidates};
-use super::context::Context;
+use super::context::{CachedJob, Context};
 use super::observe::{Seen, facts, job_id, key};
+use super::record::{Part, is_refused_for_good, was_taken};
 use crate::account::Session;
 use crate::api::{FINALIZER, INTENT, ScrapeJob};
 use crate::decide::{Event, Intent, Observed, Outcome, Plan, Waiting};
@@ -29,7 +32,7 @@ const UNTOLD: u32 = 3;
 /// What came of a plan, and the object as our own writes left it.
 pub(in crate::controller) struct Acted {
     pub(in crate::controller) outcome: Outcome,
-    pub(in crate::controller) job: Option<ScrapeJob>,
+    pub(in crate::controller) job: Option<CachedJob>,
 }
 
 impl From<Outcome> for Acted {
@@ -41,7 +44,7 @@ impl From<Outcome> for Acted {
 /// Carries out the plan, and keeps the object's place in line where that is not its turn yet.
 pub(in crate::controller) async fn act(
     context: &Context,
-    job: &ScrapeJob,
+    job: &CachedJob,
     seen: &Seen,
     plan: &Plan,
 ) -> Acted {
@@ -61,7 +64,7 @@ pub(in crate::controller) async fn act(
 }
 
 /// Carries out the plan. Only `Submit` writes more than once, and says so in its own file.
-async fn carry_out(context: &Context, job: &ScrapeJob, seen: &Seen, plan: &Plan) -> Acted {
+async fn carry_out(context: &Context, job: &CachedJob, seen: &Seen, plan: &Plan) -> Acted {
     let session = seen.session.as_ref();
     match (plan, session) {
         (Plan::Rest(_) | Plan::Leave | Plan::Adopt(_) | Plan::Latch(_) | Plan::Begin(None), _) => {
@@ -118,8 +121,8 @@ async fn look(job: &ScrapeJob, session: &Arc<Session>, lane: Lane) -> Outcome {
 }
 
 /// Deletes the object, if it is still the very one that was decided on.
-async fn expire(context: &Context, job: &ScrapeJob) -> Acted {
-    let jobs = context.jobs_in(&job.namespace().unwrap_or_default());
+async fn expire(context: &Context, job: &CachedJob) -> Acted {
+    let jobs: Api<CachedJob> = context.jobs_in(&job.namespace().unwrap_or_default());
     let (uid, version) = (job.uid().unwrap_or_default(), job.resource_version().unwrap_or_default());
     match delete(&jobs, &job.name_any(), (&uid, &version)).await {
         Ok(()) => {
@@ -128,7 +131,7 @@ async fn expire(context: &Context, job: &ScrapeJob) -> Acted {
         }
         Err(error) => {
             tracing::info!(job = key(job), %error, "an object was not deleted; looking again");
-            Outcome::Lost.into()
+            not_written(context, job, (Part::Object, &error)).await
         }
     }
 }
@@ -155,21 +158,21 @@ pub(in crate::controller) fn finalizers(job: &ScrapeJob, with_ours: bool) -> Val
     json!(others.chain(ours).collect::<Vec<_>>())
 }
 
-async fn protect(context: &Context, job: &ScrapeJob, intent: Option<&Intent>) -> Acted {
+async fn protect(context: &Context, job: &CachedJob, intent: Option<&Intent>) -> Acted {
     let mut metadata = Map::from_iter([("finalizers".to_owned(), finalizers(job, true))]);
     if let Some(intent) = intent {
         metadata.insert("annotations".to_owned(), json!({INTENT: annotation(intent)}));
     }
-    written(fenced(context, job, metadata).await)
+    written(context, job, fenced(context, job, metadata).await).await
 }
 
 /// Tells people what a run leaves behind at the service, before anything here forgets it: says whether they could be
 /// told, or whether the API server will never have it.
-async fn tell(context: &Context, job: &ScrapeJob, event: &Event) -> bool {
+async fn tell(context: &Context, job: &CachedJob, event: &Event) -> bool {
     context.publish(&job.object_ref(&()), std::slice::from_ref(event)).await
 }
 
-async fn release(context: &Context, job: &ScrapeJob, (event, o): (Option<&Event>, &Observed)) -> Acted {
+async fn release(context: &Context, job: &CachedJob, (event, o): (Option<&Event>, &Observed)) -> Acted {
     // A deletion waits for that no longer than for the service, and a few looks more: it may be the only word.
     let tried = context.memories.get(&o.job.uid).failures >= UNTOLD;
     let late = tried && o.job.deleted_at.is_some_and(|begun| o.end_waits(begun).is_zero());
@@ -189,21 +192,24 @@ async fn release(context: &Context, job: &ScrapeJob, (event, o): (Option<&Event>
         let value = intent.map_or(Value::Null, |intent| annotation(&intent).into());
         metadata.insert("annotations".to_owned(), json!({INTENT: value}));
     }
-    written(fenced(context, job, metadata).await)
+    written(context, job, fenced(context, job, metadata).await).await
 }
 
 /// A metadata write preconditioned on exactly this object.
 pub(in crate::controller) async fn fenced(
     context: &Context,
-    job: &ScrapeJob,
+    job: &CachedJob,
     metadata: Map<String, Value>,
-) -> Result<ScrapeJob, WriteError> {
+) -> Result<CachedJob, WriteError> {
     let (uid, version) = (job.uid().unwrap_or_default(), job.resource_version().unwrap_or_default());
+    // While its deletion is decided nothing is left to be kept.
+    let recorded = job.status.as_ref().filter(|_| job.metadata.deletion_timestamp.is_none());
+    let _room = context.replies.room(job.bytes).await;
     patch_metadata(
         &context.jobs_in(&job.namespace().unwrap_or_default()),
         &job.name_any(),
         (&uid, &version),
-        metadata,
+        (metadata, recorded),
     )
     .await
 }
@@ -213,12 +219,23 @@ pub(in crate::controller) fn annotation(intent: &Intent) -> String {
     serde_json::to_string(intent).unwrap_or_default()
 }
 
-fn written(result: Result<ScrapeJob, WriteError>) -> Acted {
+async fn written(context: &Context, job: &CachedJob, result: Result<CachedJob, WriteError>) -> Acted {
     match result {
-        Ok(job) => Acted { outcome: Outcome::Done, job: Some(job) },
+        Ok(written) => {
+            was_taken(context, job, Part::Object);
+            Acted { outcome: Outcome::Done, job: Some(written) }
+        }
         Err(error) => {
-            tracing::info!(%error, "a write was not carried out; looking again");
-            Outcome::Lost.into()
+            tracing::info!(job = key(job), %error, "a write was not carried out; looking again");
+            not_written(context, job, (Part::Object, &error)).await
         }
     }
+}
+
+/// What a write comes to that was not carried out: another look, or, where it is refused for good, words for people.
+async fn not_written(context: &Context, job: &CachedJob, (part, error): (Part, &WriteError)) -> Acted {
+    if is_refused_for_good(context, job, (part, error)).await {
+        return Outcome::WriteRefused(error.to_string()).into();
+    }
+    Outcome::Lost.into()
 }

@@ -7,15 +7,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::ResourceExt;
+use kube::{Api, ResourceExt};
 use serde_json::{Map, json};
 
-use super::super::context::Context;
-use super::super::observe::{facts, key, requested};
+use super::super::context::schema::{JUST_PROVEN, Kind};
+use super::super::context::{CachedJob, Context};
+use super::super::observe::{facts, key};
+use super::super::record::{Part, was_taken};
 use super::look_up::candidates;
-use super::{Acted, annotation, fenced, finalizers, turn};
+use super::{Acted, annotation, fenced, finalizers, not_written, turn};
 use crate::account::{AccountKey, Session};
-use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, SubmissionRecord};
+use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, StoredJob, SubmissionRecord};
 use crate::decide::{
     Accepted, Again, Attempt, Body, Cap, Freshness, Intent, IntentFacts, Listed, Memory, Outcome, Standing,
     SubmitAnswer, SubmitOutcome, Verdict,
@@ -35,52 +37,59 @@ const RECORDINGS: u32 = 3;
 /// Submits the job once, if it is still its turn, still wanted, and still ours.
 pub(super) async fn submit(
     context: &Context,
-    job: &ScrapeJob,
+    job: &CachedJob,
     attempt: &Attempt,
     session: &Arc<Session>,
 ) -> Acted {
     // A check-then-cancel of an equal submit must not run between our record and the service's answer. Waited for before
     // a turn is taken and anything written.
-    let equal = job
-        .spec
-        .payload
-        .iter()
-        .flat_map(|payload| Body::new(payload, None).equal_hashes().collect::<Vec<_>>());
-    let Some(_exclusive) = context.exclusive.submit(&session.endpoint, equal.collect()).await else {
+    let Some(Ok(kept)) = &job.body else { return Outcome::Lost.into() };
+    let Some(_exclusive) = context.exclusive.submit(&session.endpoint, kept.equalities()).await else {
         return Outcome::Lost.into();
     };
-    if attempt.cap == Cap::Tried && context.memories.is_new_wish(&attempt.intent.uid, requested(job)) {
+    if attempt.cap == Cap::Tried
+        && context.memories.is_new_wish(&attempt.intent.uid, job.marks.requested.clone())
+    {
         session.gate.probe_submits();
     }
     let permit = match turn(session, job, Lane::Submit) {
         Ok(permit) => permit,
         Err(waiting) => return Outcome::NotYet(waiting).into(),
     };
+    let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
+    if let Err(error) = context.prove(Kind::Job, (&namespace, &name), JUST_PROVEN).await {
+        tracing::info!(job = key(job), %error, "a submit was not begun; looking again");
+        return Outcome::Lost.into();
+    }
     if context.is_stopping() {
         return Outcome::Stopping.into();
     }
     let intended = match intend(context, job, attempt).await {
         Ok(intended) => intended,
-        Err(error) => return lost(job, &error),
+        Err(error) => return not_begun(context, job, (Part::Object, &error)).await,
     };
+    was_taken(context, job, Part::Object);
     // After the first write: from here the request goes out within `BEGIN_WITHIN`, or not at all.
     if context.is_stopping() {
         return Outcome::Stopping.into();
     }
     let mut nonces = Vec::new();
-    let (recorded, record) = match record(context, &intended, attempt, (&session.key, &mut nonces)).await {
-        Ok(recorded) => recorded,
+    let written = record(context, &intended, attempt, (&session.key, &mut nonces)).await;
+    let written = written.and_then(|(stored, record)| Ok((body(&stored, &record)?, stored, record)));
+    let (body, stored, record) = match written {
+        Ok(written) => written,
         Err(error) => {
             context.memories.never_sent(&job.uid().unwrap_or_default(), nonces);
-            return lost(job, &error);
+            return not_begun(context, job, (Part::Status, &error)).await;
         }
     };
+    let recorded = CachedJob::from(stored);
     if context.stops_within(SUBMIT_TIME) {
         let before = attempt.before.clone();
         return Acted { outcome: Outcome::Unsent(before), job: Some(recorded) };
     }
     tracing::info!(job = key(job), attempt = record.attempt, nonce = record.nonce, "submitting");
-    let (said, signals) = session.submit(permit, &attempt.type_, &attempt.body).await;
+    let (said, signals) = session.submit(permit, &attempt.type_, &body).await;
     context.metrics.submitted(outcome_word(&said));
     let answer = answer(context, &recorded, session, (attempt, said, signals)).await;
     if let SubmitAnswer::Accepted(accepted) = &answer {
@@ -89,8 +98,17 @@ pub(super) async fn submit(
     Acted { outcome: Outcome::Submit(Box::new(SubmitOutcome { record, answer })), job: Some(recorded) }
 }
 
+/// The body to send: made of the payload as it stands in the very version that records the attempt, and none but the one
+/// that the record names.
+fn body(stored: &StoredJob, record: &SubmissionRecord) -> Result<String, WriteError> {
+    let spec = stored.usable().map(|job| &job.spec);
+    let made = spec.and_then(|spec| Some(Body::new(&spec.payload.as_ref()?.members().ok()?, spec.priority)));
+    let same = made.zip(record.body_hash.as_deref()).and_then(|(body, hash)| body.as_recorded(hash));
+    same.ok_or_else(|| WriteError::Lost("the payload is another one by now".to_owned()))
+}
+
 /// Write 1: the finalizer and the intent, unless both are there already.
-async fn intend(context: &Context, job: &ScrapeJob, attempt: &Attempt) -> Result<ScrapeJob, WriteError> {
+async fn intend(context: &Context, job: &CachedJob, attempt: &Attempt) -> Result<CachedJob, WriteError> {
     let there = match Intent::read(job.annotations().get(INTENT).map(String::as_str)) {
         IntentFacts::Found(intent) => intent.uid == attempt.intent.uid && attempt.number() > 1,
         IntentFacts::None | IntentFacts::Unreadable => false,
@@ -110,11 +128,11 @@ async fn intend(context: &Context, job: &ScrapeJob, attempt: &Attempt) -> Result
 /// still the same submit: nothing went out with the nonces before, nor does with any of them where this gives up.
 async fn record(
     context: &Context,
-    intended: &ScrapeJob,
+    intended: &CachedJob,
     attempt: &Attempt,
     (account, ours): (&AccountKey, &mut Vec<Option<String>>),
-) -> Result<(ScrapeJob, SubmissionRecord), WriteError> {
-    let jobs = context.jobs_in(&intended.namespace().unwrap_or_default());
+) -> Result<(StoredJob, SubmissionRecord), WriteError> {
+    let jobs: Api<StoredJob> = context.jobs_in(&intended.namespace().unwrap_or_default());
     let name = intended.name_any();
     let mut base = intended.clone();
     let mut record = attempt.record.clone();
@@ -127,16 +145,20 @@ async fn record(
         }
         let recorded = base.status.clone().unwrap_or_default();
         let status = submitting(context, &base, &recorded, (&record, account));
+        let _room = context.replies.room(base.bytes).await;
         let sent_at = context.clock.instant();
         let version = base.resource_version().unwrap_or_default();
         match patch_status(&jobs, &name, &version, &recorded, &status).await {
             Ok(written) if sent_at.elapsed() < BEGIN_WITHIN => return Ok((written, record)),
-            Ok(written) => base = written,
-            Err(WriteError::Forbidden(why)) => return Err(WriteError::Forbidden(why)),
+            Ok(written) => base = CachedJob::from(written),
+            // To try it again at once would not help.
+            Err(error @ (WriteError::Refused(_) | WriteError::UnknownFields(_) | WriteError::Dropped(_))) => {
+                return Err(error);
+            }
             Err(error) => {
                 last = error;
                 let live = tokio::time::timeout(BEGIN_WITHIN, jobs.get(&name)).await;
-                match live {
+                match live.map(|live| live.map(CachedJob::from)) {
                     Ok(Ok(live)) if same_submit(intended, &live, ours) => base = live,
                     Ok(_) | Err(_) => return Err(last),
                 }
@@ -150,7 +172,7 @@ async fn record(
 
 /// Whether a live read shows the very submit that we are about to make: nothing decided on has changed, and no nonce
 /// is there but the one that was and those that we wrote.
-fn same_submit(before: &ScrapeJob, live: &ScrapeJob, ours: &[Option<String>]) -> bool {
+fn same_submit(before: &CachedJob, live: &CachedJob, ours: &[Option<String>]) -> bool {
     let nonce = |job: &ScrapeJob| {
         job.status
             .as_ref()
@@ -163,6 +185,7 @@ fn same_submit(before: &ScrapeJob, live: &ScrapeJob, ours: &[Option<String>]) ->
     live.uid() == before.uid()
         && live.metadata.deletion_timestamp.is_none()
         && live.spec == before.spec
+        && live.body == before.body
         && intent(live) == intent(before)
         && job_id.is_none()
         && (found == nonce(before) || ours.contains(&found))
@@ -207,7 +230,7 @@ fn submitting(
 /// made one, too, the list is looked at once for it.
 async fn answer(
     context: &Context,
-    job: &ScrapeJob,
+    job: &CachedJob,
     session: &Arc<Session>,
     (attempt, said, signals): (&Attempt, Said, Signals),
 ) -> SubmitAnswer {
@@ -250,9 +273,9 @@ fn outcome_word(said: &Said) -> &'static str {
     }
 }
 
-fn lost(job: &ScrapeJob, error: &WriteError) -> Acted {
+async fn not_begun(context: &Context, job: &CachedJob, (part, error): (Part, &WriteError)) -> Acted {
     tracing::info!(job = key(job), %error, "a submit was not begun; looking again");
-    Outcome::Lost.into()
+    not_written(context, job, (part, error)).await
 }
 
 /// A random word that names one attempt.

@@ -5,6 +5,8 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
 use super::Context;
 use crate::api::{MESSAGE_MAX, Reason};
+use crate::health::waiting;
+use crate::kubernetes::{said_of, said_of_status};
 
 impl Context {
     /// Publishes events; one that cannot be published is logged, because the status carries the truth.
@@ -49,19 +51,20 @@ impl Context {
         let reporter = Reporter { controller: "spideriq-operator".to_owned(), instance: None };
         let name = about.name.as_deref().unwrap_or_default();
         for pause in TOLD_AGAIN {
-            tokio::time::sleep(pause).await;
+            waiting(tokio::time::sleep(pause)).await;
             let recorder = Recorder::new(self.client.clone(), reporter.clone());
-            let error = match tokio::time::timeout(TOLD_WITHIN, recorder.publish(event, about)).await {
+            let error = match waiting(tokio::time::timeout(TOLD_WITHIN, recorder.publish(event, about))).await
+            {
                 Ok(Ok(())) => return Told::Yes,
                 // No right, no such namespace, a name too long: trying again does not help, but where it is asked to.
                 Ok(Err(kube::Error::Api(refusal)))
                     if (400..500).contains(&refusal.code)
                         && ![401, 408, 409, 429].contains(&refusal.code) =>
                 {
-                    tracing::warn!(object = name, reason = refusal.message, "an event is not taken");
+                    tracing::warn!(object = name, reason = said_of_status(&refusal), "an event is not taken");
                     return Told::Refused;
                 }
-                Ok(Err(error)) => error.to_string(),
+                Ok(Err(error)) => said_of(&error),
                 Err(_) => "no answer in time".to_owned(),
             };
             tracing::warn!(object = name, error, "an event could not be published");

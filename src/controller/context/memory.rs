@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use crate::api::ScrapeJobStatus;
 use crate::decide::Memory;
 use crate::spideriq::budget::Gate;
 
@@ -34,12 +35,24 @@ pub(in crate::controller) struct Remembered {
     pub(in crate::controller) unsent: Vec<String>,
     /// The resourceVersion of our own last write: an older object in the cache is stale.
     pub(in crate::controller) written: Option<u64>,
+    /// What is true of an object that goes, where the API server did not take it as its status.
+    pub(in crate::controller) unsaved: Option<Box<ScrapeJobStatus>>,
+    /// The version of the cached object that may have been read while the API server dropped fields.
+    pub(in crate::controller) doubted: Option<String>,
+    /// Writes of the object in a row that the API server refused.
+    pub(in crate::controller) refusals: u32,
+    /// The same of its status.
+    pub(in crate::controller) status_refusals: u32,
     /// The budget in whose line the object stands.
     pub(in crate::controller) line: Option<Gate>,
     /// The wish for a look for which a reached spend cap was tried.
     pub(in crate::controller) tried_for: Option<String>,
     /// Whether the API server itself said that the namespace has no account of its own.
     pub(in crate::controller) no_own_account: bool,
+    /// Whether people were told that it names an account which cannot exist.
+    pub(in crate::controller) misnamed: bool,
+    /// What of it cannot be read, as it was told.
+    pub(in crate::controller) faults: Option<String>,
     /// Whether the next look must be live.
     pub(in crate::controller) live: bool,
     /// Writes in a row that were not carried out.

@@ -1,7 +1,10 @@
 //! What every reconciliation shares.
 
+mod cached;
 mod events;
 pub(super) mod memory;
+mod replies;
+pub(super) mod schema;
 pub(super) mod tally;
 
 use std::sync::Arc;
@@ -11,21 +14,23 @@ use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub use cached::CachedJob;
 use memory::Memories;
+pub(super) use replies::Replies;
+use schema::Schema;
 use tally::Tallies;
 
 use super::accounts::{Known, Lines, Woken, takes_default};
-use super::act::Exclusive;
+use super::act::{Exclusive, Readings};
+use super::record::Unrecorded;
 use crate::account::{AccountKey, Accounts, SecretWatches};
-use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeJob, State};
+use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, Reason, ScrapeJob, State};
 use crate::clock::Clock;
+use crate::health::Health;
 use crate::leader::Leadership;
 use crate::spideriq::Endpoint;
 use crate::spideriq::budget::{Lane, Limits};
 use crate::telemetry::{AccountGauges, Metrics, Snapshot};
-
-/// A job as the cache has it: one that cannot be decoded stops nobody else.
-pub(super) type CachedJob = kube::core::DeserializeGuard<ScrapeJob>;
 
 /// What the operator was told to do.
 #[derive(Clone, Debug)]
@@ -33,11 +38,11 @@ pub struct Options {
     /// Endpoints that accounts may name.
     pub allowed_endpoints: Vec<Endpoint>,
     /// Namespaces to watch; none means all.
-    pub namespaces: Vec<String>,
+    pub namespaces: Vec<ObjectName>,
     /// What each client may send, where no account of the cluster says more.
     pub limits: Limits,
     /// Namespace that the operator runs in: the Secrets of cluster accounts are read from it, and from nowhere else.
-    pub operator_namespace: String,
+    pub operator_namespace: ObjectName,
 }
 
 /// What ends the beginning of effects.
@@ -65,6 +70,8 @@ pub struct Context {
     pub stopping: watch::Receiver<Option<Instant>>,
     /// Whether it leads; where it does not, nothing that cannot be repeated begins either.
     leadership: Leadership,
+    /// Whether the process is stuck, and what keeps it from being ready.
+    pub health: Health,
     /// What is counted.
     pub metrics: Metrics,
     pub(super) jobs: Store<CachedJob>,
@@ -73,7 +80,11 @@ pub struct Context {
     pub(super) lines: Lines,
     pub(super) memories: Memories,
     pub(super) exclusive: Exclusive,
+    pub(super) readings: Readings,
+    pub(super) replies: Replies,
     pub(super) tallies: Tallies,
+    pub(super) schema: Schema,
+    pub(super) unrecorded: Unrecorded,
 }
 
 impl Context {
@@ -82,7 +93,7 @@ impl Context {
         client: Client,
         clock: Clock,
         (accounts, secrets): (Arc<Accounts>, SecretWatches),
-        (options, stopping, metrics): (Options, Stopping, Metrics),
+        (options, stopping, metrics, health): (Options, Stopping, Metrics, Health),
         (jobs, known): (Store<CachedJob>, Known),
     ) -> Self {
         let Stopping { told: stopping, leadership } = stopping;
@@ -94,6 +105,7 @@ impl Context {
             options,
             stopping,
             leadership,
+            health,
             metrics,
             jobs,
             known,
@@ -101,7 +113,11 @@ impl Context {
             lines: Lines::default(),
             memories: Memories::default(),
             exclusive: Exclusive::default(),
+            readings: Readings::default(),
+            replies: Replies::default(),
             tallies: Tallies::default(),
+            schema: Schema::default(),
+            unrecorded: Unrecorded::default(),
         }
     }
 
@@ -112,7 +128,7 @@ impl Context {
     }
 
     /// Whether this process still leads, or works without a lease.
-    pub(super) fn leads(&self) -> bool {
+    pub fn leads(&self) -> bool {
         self.leadership.is_held()
     }
 
@@ -122,8 +138,11 @@ impl Context {
         at.is_some_and(|at| self.clock.instant() + length > at)
     }
 
-    /// The jobs of a namespace.
-    pub(super) fn jobs_in(&self, namespace: &str) -> Api<ScrapeJob> {
+    /// The jobs of a namespace, as they are kept or as they are stored.
+    pub(super) fn jobs_in<K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>>(
+        &self,
+        namespace: &str,
+    ) -> Api<K> {
         Api::namespaced(self.client.clone(), namespace)
     }
 
@@ -136,7 +155,11 @@ impl Context {
         if self.options.namespaces.is_empty() {
             return vec![Api::all(self.client.clone())];
         }
-        self.options.namespaces.iter().map(|name| Api::namespaced(self.client.clone(), name)).collect()
+        self.options
+            .namespaces
+            .iter()
+            .map(|name| Api::namespaced(self.client.clone(), name.as_str()))
+            .collect()
     }
 
     /// How an account stands, in decide's words.
@@ -170,8 +193,8 @@ impl Context {
 
     fn wake(&self, concerned: impl Fn(&ScrapeJob) -> bool) {
         let jobs = self.jobs.state();
-        let jobs = jobs.iter().filter_map(|job| job.0.as_ref().ok()).filter(|job| concerned(job));
-        let mut keys: Vec<String> = jobs.map(super::observe::key).collect();
+        let jobs = jobs.iter().filter(|job| concerned(job));
+        let mut keys: Vec<String> = jobs.map(|job| super::observe::key(job)).collect();
         // The cache has no order; a simulation that is to be repeated needs one.
         keys.sort();
         for key in keys {
@@ -179,17 +202,28 @@ impl Context {
         }
     }
 
-    /// The decoded jobs of the cache that use this account.
+    /// The jobs of the cache that use this account.
     pub(super) fn jobs_of(&self, account: &AccountKey) -> Vec<Arc<CachedJob>> {
-        let uses = |job: &Arc<CachedJob>| {
-            job.0.as_ref().is_ok_and(|job| !is_elsewhere(account, job) && self.account_of(job) == *account)
-        };
-        self.jobs.state().into_iter().filter(uses).collect()
+        let mut jobs = self.jobs.state();
+        jobs.retain(|job| !is_elsewhere(account, job) && self.account_of(job) == *account);
+        jobs
+    }
+
+    /// The jobs of a namespace as they were last seen, whether it can be read now or not.
+    pub(super) fn last_known_in(&self, namespace: &str) -> Vec<Arc<CachedJob>> {
+        let mut jobs = self.jobs.state();
+        jobs.retain(|job| job.meta().namespace.as_deref() == Some(namespace));
+        jobs
+    }
+
+    /// Why nothing is written, where the API server would not keep it.
+    pub fn complaint(&self) -> Option<String> {
+        self.schema.complaint()
     }
 
     /// Whether anything is left to be done with this account.
     pub(super) fn has_work(&self, account: &AccountKey) -> bool {
-        self.jobs_of(account).iter().filter_map(|job| job.0.as_ref().ok()).any(|job| !is_at_rest(job))
+        self.jobs_of(account).iter().any(|job| !is_at_rest(job))
     }
 
     /// What a scrape is told of the moment.
@@ -206,13 +240,24 @@ impl Context {
             }
         });
         let leading = self.leads();
-        let mut snapshot = Snapshot { accounts: accounts.collect(), leading, ..Snapshot::default() };
+        let mut snapshot = Snapshot {
+            accounts: accounts.collect(),
+            leading,
+            unkept: self.schema.missing(),
+            unrecorded: self.unrecorded.len(),
+            ..Snapshot::default()
+        };
+        for (kind, namespace) in self.known.misnamed() {
+            *snapshot.misnamed.entry((namespace, kind.as_str())).or_default() += 1;
+        }
         for job in self.jobs.state() {
             let namespace = job.namespace().unwrap_or_default();
-            let Ok(job) = &job.0 else {
-                *snapshot.undecodable.entry(namespace).or_default() += 1;
-                continue;
-            };
+            if !job.faults.is_none() {
+                *snapshot.undecodable.entry(namespace.clone()).or_default() += 1;
+            }
+            if super::jobs::misnamed(&job).is_some() {
+                *snapshot.misnamed.entry((namespace.clone(), "ScrapeJob")).or_default() += 1;
+            }
             let status = job.status.as_ref();
             let state = status.map_or(State::Pending, crate::api::ScrapeJobStatus::current_state);
             if state == State::Held

@@ -91,7 +91,6 @@ impl Tally {
 pub(in crate::controller) fn count(context: &Context, key: &AccountKey) -> AccountJobs {
     let mut counts = AccountJobs::default();
     for job in context.jobs_of(key) {
-        let Ok(job) = &job.0 else { continue };
         let unwritten = ScrapeJobStatus::default();
         let status = job.status.as_ref().unwrap_or(&unwritten);
         match (status.finished, status.job_id.is_some(), status.current_state()) {

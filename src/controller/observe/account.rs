@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use kube::core::PartialObjectMeta;
 use kube::{Api, ResourceExt};
 
 use super::facts;
 use crate::account::{AccountKey, News, Session, Standing};
-use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeAccount, ScrapeJob};
+use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeAccount, ScrapeJob, Stored};
 use crate::controller::accounts::{Admission, takes_default};
 use crate::controller::context::Context;
 use crate::controller::context::memory::Remembered;
@@ -31,15 +32,21 @@ pub(super) async fn of(
     job: &ScrapeJob,
     remembered: &Remembered,
 ) -> Result<Used, WriteError> {
-    // Before every account is listed, nobody can say which one it is.
-    context.known.synced().await;
+    // Before the accounts are listed, nobody can say which one it is.
+    let namespace = job.namespace().unwrap_or_default();
+    if !context.known.synced_in(&namespace).await {
+        return Err(WriteError::Unanswered(format!(
+            "the accounts of namespace {namespace} cannot be listed"
+        )));
+    }
     let key = context.account_of(job);
     if key.kind() == AccountKind::ScrapeAccount || !takes_default(job) || remembered.no_own_account {
         return Ok(Used { key, ahead: false });
     }
     let namespace = job.namespace().unwrap_or_default();
-    let own: Api<ScrapeAccount> = Api::namespaced(context.client.clone(), &namespace);
-    if answered(own.get_metadata_opt(DEFAULT_ACCOUNT)).await?.is_some() {
+    let own: Api<Stored<PartialObjectMeta<ScrapeAccount>>> =
+        Api::namespaced(context.client.clone(), &namespace);
+    if answered(own.get_opt(DEFAULT_ACCOUNT)).await?.is_some() {
         return Ok(Used { key: AccountKey { namespace, name: DEFAULT_ACCOUNT.to_owned() }, ahead: true });
     }
     let uid = job.uid().unwrap_or_default();

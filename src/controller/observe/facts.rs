@@ -20,7 +20,11 @@ pub(in crate::controller) fn account(
     match standing {
         None if exists => AccountFacts::Unusable {
             reason: Reason::AccountNotReady,
-            message: format!("{} {} is about to be opened", key.kind().as_str(), key.name),
+            message: format!(
+                "{} {} is about to be opened, or cannot be read by this release of the operator",
+                key.kind().as_str(),
+                key.name
+            ),
             fingerprint: "unopened".to_owned(),
         },
         None => AccountFacts::Missing { kind: key.kind(), name: key.name.clone() },

@@ -2,8 +2,11 @@
 
 mod account;
 pub(super) mod facts;
+mod manifest;
+mod marks;
 mod offline;
 
+pub use manifest::manifest;
 pub use offline::{Facts, Planned, Then, plan};
 
 use std::sync::Arc;
@@ -13,21 +16,11 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::context::memory::Remembered;
-use super::context::{Context, is_at_rest};
+use super::context::{CachedJob, Context, is_at_rest};
 use crate::account::Session;
-use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob};
-use crate::decide::{Body, Intent, JobFacts, Marks, Observed, RemoteState, Watched};
+use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob, ScrapeJobStatus};
+use crate::decide::{Intent, IntentFacts, JobFacts, Marks, Observed, RemoteState, Watched, restored};
 use crate::status::WriteError;
-
-/// Labels of what Argo CD (its own, and the one that it used by default before version 3) and Flux apply.
-const GITOPS_LABELS: [&str; 4] = [
-    "argocd.argoproj.io/instance",
-    "app.kubernetes.io/instance",
-    "kustomize.toolkit.fluxcd.io/name",
-    "helm.toolkit.fluxcd.io/name",
-];
-/// Annotations of what Argo CD and Helm apply.
-const GITOPS_ANNOTATIONS: [&str; 2] = ["argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name"];
 
 /// What is known, and the session to act with.
 pub(super) struct Seen {
@@ -52,7 +45,7 @@ pub(super) fn job_id(job: &ScrapeJob) -> &str {
 /// If the API server did not say what the decision hangs on.
 pub(super) async fn observe(
     context: &Context,
-    job: &ScrapeJob,
+    job: &CachedJob,
     remembered: Remembered,
     nonce: String,
 ) -> Result<Option<Seen>, WriteError> {
@@ -67,20 +60,34 @@ pub(super) async fn observe(
     let watched =
         session.as_ref().and_then(|session| session.polling(|poller| poller.latest(&key(job), job_id(job))));
     let now = context.clock.now();
+    let intent = intent_of(job);
+    let recorded = recorded(job, &intent);
     let observed = Observed {
         now,
+        steady: context.clock.steady(),
         job: job_facts(job),
-        recorded: job.status.clone().unwrap_or_default(),
-        intent: Intent::read(job.annotations().get(INTENT).map(String::as_str)),
+        memory: with_ages(context, job, (&recorded, &intent), remembered),
+        recorded,
+        intent,
         account: facts_of_account,
         watched: watched.map_or_else(Watched::default, |observation| facts::watched(&observation)),
-        memory: with_ages(context, job, remembered),
         nonce,
     };
     Ok(Some(Seen { observed, session }))
 }
 
-fn job_facts(job: &ScrapeJob) -> JobFacts {
+fn intent_of(job: &ScrapeJob) -> IntentFacts {
+    Intent::read(job.annotations().get(INTENT).map(String::as_str))
+}
+
+/// The status to decide on: an unknown outcome where it has lost the record of a submit. Where there is none at all nothing
+/// was looked at yet.
+fn recorded(job: &ScrapeJob, intent: &IntentFacts) -> ScrapeJobStatus {
+    let uid = job.uid().unwrap_or_default();
+    job.status.clone().map(|status| restored(status, intent, (&uid, &job.spec))).unwrap_or_default()
+}
+
+fn job_facts(job: &CachedJob) -> JobFacts {
     let deleted_at: Option<Timestamp> = job.metadata.deletion_timestamp.as_ref().map(|time| time.0);
     JobFacts {
         namespace: job.namespace().unwrap_or_default(),
@@ -89,51 +96,54 @@ fn job_facts(job: &ScrapeJob) -> JobFacts {
         generation: job.metadata.generation.unwrap_or(0),
         deleted_at,
         protected: job.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
-        body: job.spec.payload.as_ref().map(|payload| Body::new(payload, job.spec.priority)),
-        marks: Marks {
-            requested: requested(job),
-            paused: says_true(job, PAUSED),
-            force_orphan: says_true(job, FORCE_ORPHAN),
-            gitops: gitops(job),
-        },
+        body: job.kept().cloned(),
+        unfit: job.body.as_ref().and_then(|body| body.as_ref().err()).cloned(),
+        faults: job.faults.clone(),
+        marks: job.marks.clone(),
         spec: job.spec.clone(),
     }
 }
 
+/// What the annotations and labels of an object say.
+pub(super) fn marks(job: &ScrapeJob) -> Marks {
+    Marks {
+        requested: requested(job),
+        paused: says_true(job, PAUSED),
+        force_orphan: says_true(job, FORCE_ORPHAN),
+        applied_by: marks::applied_by(job),
+        annotation_bytes: annotation_bytes(job),
+    }
+}
+
 /// The look that an annotation asks for, as far as the status can echo it.
-pub(super) fn requested(job: &ScrapeJob) -> Option<String> {
+fn requested(job: &ScrapeJob) -> Option<String> {
     let asked = RECONCILE.iter().find_map(|annotation| job.annotations().get(*annotation))?;
     let echoed: String = asked.chars().filter(char::is_ascii_graphic).take(64).collect();
     Some(echoed).filter(|echoed| !echoed.is_empty())
+}
+
+/// The size of all annotations but the intent.
+fn annotation_bytes(job: &ScrapeJob) -> usize {
+    let others = job.annotations().iter().filter(|(name, _)| *name != INTENT);
+    others.map(|(name, value)| name.len() + value.len()).fold(0, usize::saturating_add)
 }
 
 fn says_true(job: &ScrapeJob, annotation: &str) -> bool {
     job.annotations().get(annotation).is_some_and(|value| value == "true")
 }
 
-/// Whether Argo CD, Flux or Helm owns the object, by the marks that each leaves on what it applies.
-fn gitops(job: &ScrapeJob) -> bool {
-    let labelled = GITOPS_LABELS.iter().any(|label| job.labels().contains_key(*label));
-    let helm = job.labels().get("app.kubernetes.io/managed-by").is_some_and(|by| by == "Helm");
-    labelled || helm || GITOPS_ANNOTATIONS.iter().any(|mark| job.annotations().contains_key(*mark))
-}
-
 /// Keeps by the monotonic clock how long the recorded nonce has been seen without a job id, that the run should end, and
 /// that its job is over.
-fn with_ages(context: &Context, job: &ScrapeJob, remembered: Remembered) -> crate::decide::Memory {
-    let status = job.status.as_ref();
-    let nonce = status
-        .filter(|status| status.job_id.is_none())
-        .and_then(|status| status.submission.as_ref().and_then(|submission| submission.nonce.clone()));
+fn with_ages(
+    context: &Context,
+    job: &ScrapeJob,
+    (status, intent): (&ScrapeJobStatus, &IntentFacts),
+    remembered: Remembered,
+) -> crate::decide::Memory {
+    let nonce = status.submission.as_ref().and_then(|submission| submission.nonce.clone());
     // A restored intent has its nonce in the annotation only; it ages all the same.
-    let nonce = nonce.or_else(|| match Intent::read(job.annotations().get(INTENT).map(String::as_str)) {
-        crate::decide::IntentFacts::Found(intent) if status.is_none_or(|status| status.job_id.is_none()) => {
-            Some(intent.nonce)
-        }
-        crate::decide::IntentFacts::Found(_)
-        | crate::decide::IntentFacts::None
-        | crate::decide::IntentFacts::Unreadable => None,
-    });
+    let intended = if let IntentFacts::Found(intent) = intent { Some(intent.nonce.clone()) } else { None };
+    let nonce = nonce.or(intended).filter(|_| status.job_id.is_none());
     let mut memory = remembered.memory;
     let now = context.clock.instant();
     let (since, same) = match (&nonce, &remembered.nonce) {
@@ -144,10 +154,10 @@ fn with_ages(context: &Context, job: &ScrapeJob, remembered: Remembered) -> crat
     memory.unsent = nonce.as_ref().is_some_and(|nonce| remembered.unsent.contains(nonce));
     memory.nonce_seen_for = now.duration_since(since);
     let deleted = job.metadata.deletion_timestamp.is_some();
-    let ends = deleted || status.is_some_and(|status| status.is_written() && status.run() != job.spec.run());
+    let ends = deleted || (status.is_written() && status.run() != job.spec.run());
     let ending = ends.then(|| remembered.ending.filter(|(by, _)| *by == deleted).unwrap_or((deleted, now)));
     memory.ending_seen_for = ending.map_or(Duration::ZERO, |(_, since)| now.duration_since(since));
-    let remote = status.filter(|status| !status.finished).and_then(|status| status.remote.as_ref());
+    let remote = status.remote.as_ref().filter(|_| !status.finished);
     let state = remote.and_then(|remote| remote.state.as_deref()).map(RemoteState::parse);
     let is_over = state.is_some_and(|state| state.is_terminal());
     let over = is_over.then(|| remembered.over.unwrap_or(now));

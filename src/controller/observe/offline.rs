@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::job_facts;
-use crate::api::{INTENT, ScrapeJob};
+use super::{intent_of, job_facts, recorded};
+use crate::api::ScrapeJob;
+use crate::controller::context::CachedJob;
 use crate::decide::{
-    self, AccountFacts, AccountUse, Again, Cap, Event, Intent, LookUp, Memory, Observed, Outcome, Plan,
-    Standing, Verdict, Watched,
+    self, AccountFacts, AccountUse, Again, Cap, Event, LookUp, Memory, Observed, Outcome, Plan, Standing,
+    Verdict, Watched,
 };
 use crate::status::{compute, difference, same_meaning};
 
@@ -80,11 +80,13 @@ pub struct Then {
 
 /// Decides.
 pub fn plan(job: &ScrapeJob, facts: &Facts) -> Planned {
+    let intent = intent_of(job);
     let observed = Observed {
         now: facts.now,
-        job: job_facts(job),
-        recorded: job.status.clone().unwrap_or_default(),
-        intent: Intent::read(job.annotations().get(INTENT).map(String::as_str)),
+        steady: facts.now,
+        job: job_facts(&CachedJob::from(job.clone())),
+        recorded: recorded(job, &intent),
+        intent,
         account: facts.account.clone(),
         watched: facts.watched.clone(),
         memory: facts.memory.clone(),

@@ -26,6 +26,16 @@ pub(in crate::decide) fn next(o: &Observed) -> Plan {
     {
         return plan;
     }
+    if let Some(fault) = &o.job.faults.record
+        && !state.is_terminal()
+        && o.recorded.job_id.is_none()
+        && o.job.spec.job_id.is_none()
+        && super::unknown_submission(o).is_none()
+    {
+        return Plan::Release(Some(orphaned(&format!(
+            "what the object has recorded cannot be read, so nobody knows whether it has a job: {fault}; look for it at the service"
+        ))));
+    }
     match super::next(o, &Terms { left: left(o), begun: o.job.deleted_at }) {
         Ending::Over(event) => Plan::Release(event),
         Ending::First(plan) => plan,

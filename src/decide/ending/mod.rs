@@ -14,6 +14,7 @@ use super::Intent;
 use super::facts::{AccountUse, Observed};
 use super::follow::{believed, terminal_state};
 use super::plan::{Event, LookUp, Plan, Standing};
+use super::record::knows_version;
 use super::submit::{Intended, intended, is_seen_for_long, is_settled, unknown_submission};
 use crate::api::{Origin, Reason, SubmissionRecord};
 
@@ -107,9 +108,10 @@ fn not_told_apart(o: &Observed, late: bool) -> Ending {
         return Ending::Over(Some(orphaned(&unsettled(candidates, o.memory.listed_partly))));
     }
     let told = told_of(intent);
-    if intent.job_id.is_some() && intent.client_id.is_none() && o.account.usable().is_some() {
+    let never_told = intent.client_id.is_none() || !knows_version(&intent.body_hash);
+    if intent.job_id.is_some() && never_told && o.account.usable().is_some() {
         return Ending::Over(Some(orphaned(&format!(
-            "{told}, and nobody can tell whether that is of this account's client; look for it at the service"
+            "{told}, and nobody can tell whether that is of this account's client and this payload; look for it at the service"
         ))));
     }
     if late {

@@ -28,11 +28,18 @@ pub(in crate::decide) fn next(o: &Observed) -> Option<Plan> {
     })
 }
 
-/// Whether the service would answer the wanted run's submit with this very job: then cancelling it would spoil both.
+/// Whether the service would answer the wanted run's submit with this very job: then cancelling it would spoil both. A
+/// payload that nobody can compare any more counts as equal.
 fn taken_over(o: &Observed) -> Option<String> {
     let record = o.recorded.submission.as_ref()?;
-    let equal = o.job.body.as_ref().is_some_and(|body| body.has_payload_of(record.body_hash.as_deref()));
+    let equal = o.job.body.as_ref()?.has_payload_of(record.body_hash.as_deref()?);
     let begins = !o.job.spec.suspended() && o.job.spec.cancel != Some(true);
-    (equal && begins && unknown_submission(o).is_none() && repeatable(o, record))
-        .then(|| "the next run has an equal payload, for which the service answers with this job".to_owned())
+    let words = match equal {
+        Some(true) => "the next run has an equal payload, for which the service answers with this job",
+        Some(false) => return None,
+        None => {
+            "the next run may have an equal payload, for which the service answers with this job: another release made its hash"
+        }
+    };
+    (begins && unknown_submission(o).is_none() && repeatable(o, record)).then(|| words.to_owned())
 }

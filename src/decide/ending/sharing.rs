@@ -1,7 +1,7 @@
 //! Whether another object uses a job that is about to be cancelled: then nobody cancels it (`docs/adr/0003`).
 
-use crate::api::ScrapeJob;
-use crate::decide::Body;
+use crate::api::{ScrapeJob, SubmissionRecord};
+use crate::decide::{KeptBody, was_sent};
 
 /// What another object has to do with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +14,11 @@ pub enum Share {
     MayReceive,
 }
 
-/// What `other`, as a live list shows it, has to do with the job of `ours`.
-pub fn share(ours: &ScrapeJob, other: &ScrapeJob) -> Share {
+/// What `other`, as a live list shows it, has to do with the job of `ours`. The bodies are those that the two specs make.
+pub fn share(
+    (ours, now): (&ScrapeJob, Option<&KeptBody>),
+    (other, theirs): (&ScrapeJob, Option<&KeptBody>),
+) -> Share {
     if other.metadata.deletion_timestamp.is_some() {
         return Share::None;
     }
@@ -28,18 +31,33 @@ pub fn share(ours: &ScrapeJob, other: &ScrapeJob) -> Share {
     let next_run = other.status.as_ref().is_some_and(|status| status.run() != other.spec.run());
     let submits = next_run || (has.is_none() && !finished);
     // Held back or not, what was sent may have been answered with it.
-    let sent = other.status.as_ref().and_then(|status| status.submission.as_ref());
-    let unknown = !next_run && sent.is_some_and(|record| record.nonce.is_some());
+    let unknown = !next_run && other.status.as_ref().is_some_and(was_sent);
     let held_back = (other.spec.suspended() && !unknown) || other.spec.cancel == Some(true);
-    let equal = submits && !held_back && type_of(other) == type_of(ours) && equal_payload(ours, other);
+    let equal = submits
+        && !held_back
+        && type_of(other) == type_of(ours)
+        && (theirs.is_some_and(|theirs| is_payload_of(theirs, ours, now)) || sent_the_same(ours, other));
     if equal { Share::MayReceive } else { Share::None }
 }
 
-/// Whether the other's payload is the one that our job was submitted with: the spec may name another run by now.
-fn equal_payload(ours: &ScrapeJob, other: &ScrapeJob) -> bool {
+/// Whether a payload is the one that our job was submitted with: the spec may name another run by now. Where the record of
+/// that is lost, the spec is all there is; where another release made the hash, it may be.
+fn is_payload_of(theirs: &KeptBody, ours: &ScrapeJob, now: Option<&KeptBody>) -> bool {
     let submission = ours.status.as_ref().and_then(|status| status.submission.as_ref());
-    let recorded = submission.and_then(|record| record.body_hash.as_deref());
-    other.spec.payload.as_ref().is_some_and(|payload| Body::new(payload, None).has_payload_of(recorded))
+    let recorded = submission.and_then(|record| record.body_hash.as_ref()).or(now.map(|body| &body.hash));
+    recorded.is_some_and(|recorded| theirs.has_payload_of(recorded).unwrap_or(true))
+}
+
+/// Whether the other has sent the same payload, whatever its spec can be read to say now.
+fn sent_the_same(ours: &ScrapeJob, other: &ScrapeJob) -> bool {
+    let submission = |job: &'_ ScrapeJob| job.status.as_ref().and_then(|status| status.submission.clone());
+    let (ours, theirs) = (submission(ours), submission(other));
+    let (ours, theirs) = (ours.as_ref(), theirs.as_ref());
+    let of = |hash: fn(&SubmissionRecord) -> Option<&str>| {
+        ours.and_then(hash).is_some_and(|ours| theirs.and_then(hash) == Some(ours))
+    };
+    theirs.is_some_and(|record| record.nonce.is_some())
+        && (of(|record| record.payload_hash.as_deref()) || of(|record| record.body_hash.as_deref()))
 }
 
 fn job_id(job: &ScrapeJob) -> Option<&str> {

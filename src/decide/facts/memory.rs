@@ -25,8 +25,10 @@ pub struct Memory {
     pub unsent: bool,
     /// How many submits in a row were answered with success but no usable id.
     pub unusable_answers: u32,
-    /// When the last attempt of a submit ended.
+    /// When the last attempt of a submit ended, by the clock that never jumps.
     pub attempted_at: Option<Timestamp>,
+    /// When the first attempt began, as it is recorded, and when that was by the clock that never jumps.
+    pub begun: Option<(Timestamp, Timestamp)>,
     /// The details of a job that is over, once they are read.
     pub details: Option<Details>,
     /// How many reads at the end of the job failed.

@@ -6,21 +6,23 @@ mod remote;
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 pub use account::{AccountFacts, AccountUse};
 pub use memory::Memory;
 pub use remote::{RemoteJob, RemoteState, Trouble, Waiting, Watched};
 
-use super::{Body, Intent};
+use super::{Intent, KeptBody};
 use crate::api::{DeletionPolicy, Origin, ScrapeJobSpec, ScrapeJobStatus, TtlPolicy};
 
 /// Everything that is known about one object at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Observed {
-    /// The moment.
+    /// The moment, by the wall clock: for what is stored, and what other machines wrote.
     pub now: Timestamp,
+    /// The moment, by a clock that never jumps: for what this process did and saw itself.
+    pub steady: Timestamp,
     /// The object.
     pub job: JobFacts,
     /// The status as it is stored.
@@ -54,10 +56,35 @@ pub struct JobFacts {
     pub protected: bool,
     /// The spec.
     pub spec: ScrapeJobSpec,
-    /// The request body that the spec makes; absent for a mirrored job.
-    pub body: Option<Body>,
+    /// What is kept of the request body that the spec makes; absent for a mirrored job.
+    pub body: Option<KeptBody>,
+    /// Why the spec's payload can never be sent, where there is one that cannot.
+    pub unfit: Option<String>,
+    /// What of the object cannot be read.
+    pub faults: Faults,
     /// What its annotations and labels say.
     pub marks: Marks,
+}
+
+/// What of an object this release cannot read, in words.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Faults {
+    /// In its spec: nothing is begun that it may not mean.
+    pub spec: Option<String>,
+    /// In its status or metadata: nothing may be written over it.
+    pub record: Option<String>,
+}
+
+impl Faults {
+    /// Whether all of it can be read.
+    pub fn is_none(&self) -> bool {
+        self.spec.is_none() && self.record.is_none()
+    }
+
+    /// All of them, in words.
+    pub fn words(&self) -> String {
+        [&self.record, &self.spec].into_iter().flatten().cloned().collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// What the annotations and labels of an object say.
@@ -69,8 +96,10 @@ pub struct Marks {
     pub paused: bool,
     /// Whether an annotation has its deletion wait for nothing.
     pub force_orphan: bool,
-    /// Whether Argo CD, Flux or Helm owns the object: they would create it again.
-    pub gitops: bool,
+    /// The program that applies the object, and would create it again.
+    pub applied_by: Option<&'static str>,
+    /// Size of all annotations but the intent, in bytes.
+    pub annotation_bytes: usize,
 }
 
 impl JobFacts {
@@ -86,8 +115,13 @@ impl JobFacts {
     /// When the object is to be deleted, if it finished then.
     pub fn expires(&self, finished: Option<Timestamp>) -> Option<Timestamp> {
         let seconds = self.spec.ttl_seconds_after_finished?.max(0).unsigned_abs();
-        let kept = self.marks.gitops && self.spec.ttl_policy.unwrap_or_default() == TtlPolicy::RespectGitOps;
-        finished.filter(|_| !kept)?.checked_add(Duration::from_secs(seconds.into())).ok()
+        finished.filter(|_| self.kept_for().is_none())?.checked_add(Duration::from_secs(seconds.into())).ok()
+    }
+
+    /// The program for whose sake the object is not deleted, although it has a time to live.
+    pub fn kept_for(&self) -> Option<&'static str> {
+        let respected = self.spec.ttl_policy.unwrap_or_default() == TtlPolicy::RespectGitOps;
+        self.marks.applied_by.filter(|_| respected && self.spec.ttl_seconds_after_finished.is_some())
     }
 }
 
@@ -96,6 +130,17 @@ impl Observed {
     pub fn owed_look(&self) -> Option<&str> {
         let handled = self.recorded.last_handled_reconcile_at.as_deref();
         self.job.marks.requested.as_deref().filter(|requested| Some(*requested) != handled)
+    }
+
+    /// How long ago the first attempt of a submit was that is recorded with this time; negative where that lies ahead.
+    /// A wall clock that jumps while this process knows of the attempt changes nothing.
+    pub fn attempted_ago(&self, recorded: Timestamp) -> SignedDuration {
+        // What is stored has whole seconds.
+        let same = |begun: Timestamp| begun.duration_since(recorded).abs() < SignedDuration::from_secs(1);
+        match self.memory.begun {
+            Some((begun, steady)) if same(begun) => self.steady.duration_since(steady),
+            Some(_) | None => self.now.duration_since(recorded),
+        }
     }
 
     /// How long the end of a run, begun then, goes on waiting for the service: nothing once it waits no longer. The

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 pub struct Watched {
     /// The newest good look.
     pub latest: Option<RemoteJob>,
-    /// When that was.
+    /// When that was, by the clock that never jumps.
     pub read_at: Option<Timestamp>,
-    /// When the service said for the first and for the last time, without a good look between, that it does not know the job.
+    /// When the service said for the first and for the last time, without a good look between, that it does not know the job;
+    /// by the clock that never jumps.
     pub missing: Option<(Timestamp, Timestamp)>,
     /// What went wrong since the newest good look.
     pub trouble: Option<Trouble>,

@@ -1,13 +1,18 @@
 //! The intent of a submit, as it stands in an annotation: it survives a backup that drops the status.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::ScrapeJobStatus;
+use super::body::{Recorded, is_known_to_all};
+use crate::api::{ScrapeJobStatus, SubmissionRecord};
 use crate::decide::facts::{AccountUse, IntentFacts, JobFacts};
 
 /// Version of the annotation's form. An unknown one is never guessed at: the job is held.
 const VERSION: u32 = 1;
+/// The same form around a body hash that an earlier release would take for one of another payload, and submit anew: what
+/// it cannot read, it holds.
+const NOT_FOR_ALL: u32 = 2;
 
 /// Longest annotation that is read, in bytes; ours have under 1 KiB.
 const LONGEST: usize = 4096;
@@ -51,13 +56,13 @@ pub struct Intent {
 impl Intent {
     /// The intent of submitting this job with this account; `None` for a job that is never submitted.
     pub fn new(job: &JobFacts, account: &AccountUse, nonce: &str, time: Timestamp) -> Option<Self> {
-        Some(Self {
+        let intent = Self {
             v: VERSION,
             object: format!("{}/{}", job.namespace, job.name),
             uid: job.uid.clone(),
             type_: job.spec.type_.clone()?,
             run: job.spec.run().to_owned(),
-            body_hash: job.body.as_ref()?.hash.clone(),
+            body_hash: String::new(),
             nonce: nonce.to_owned(),
             time,
             account: account.name.clone(),
@@ -65,7 +70,15 @@ impl Intent {
             client_id: account.client_id.clone(),
             job_id: None,
             outcome: None,
-        })
+        };
+        Some(intent.of_body(&job.body.as_ref()?.hash))
+    }
+
+    /// The same of a body of this hash, in the form that goes with it.
+    #[must_use]
+    pub fn of_body(self, hash: &str) -> Self {
+        let v = if is_known_to_all(hash) { VERSION } else { NOT_FOR_ALL };
+        Self { v, body_hash: hash.to_owned(), ..self }
     }
 
     /// Reads an annotation. Nobody but the operator is meant to write it, so anything odd is unreadable.
@@ -75,7 +88,7 @@ impl Intent {
             return IntentFacts::Unreadable;
         }
         match serde_json::from_str::<Self>(text) {
-            Ok(intent) if intent.v == VERSION => IntentFacts::Found(Box::new(intent)),
+            Ok(intent) if [VERSION, NOT_FOR_ALL].contains(&intent.v) => IntentFacts::Found(Box::new(intent)),
             Ok(_) | Err(_) => IntentFacts::Unreadable,
         }
     }
@@ -85,25 +98,45 @@ impl Intent {
     #[must_use]
     pub fn of_what_is_over(self, status: &ScrapeJobStatus) -> Option<Self> {
         let submission = status.submission.clone()?;
+        let intent = match &submission.body_hash {
+            Some(hash) => self.of_body(hash),
+            None => self,
+        };
         Some(Self {
             run: status.run().to_owned(),
-            body_hash: submission.body_hash.unwrap_or(self.body_hash),
-            client_id: submission.client_id.or(self.client_id),
+            client_id: submission.client_id.or(intent.client_id),
             job_id: status.job_id.clone(),
             outcome: status.state.clone(),
-            ..self
+            ..intent
         })
     }
 
+    /// The submission that it tells of.
+    pub(in crate::decide) fn record(&self) -> SubmissionRecord {
+        SubmissionRecord {
+            origin: None,
+            body_hash: Some(self.body_hash.clone()),
+            payload_hash: None,
+            nonce: Some(self.nonce.clone()),
+            attempt: Some(1),
+            started_at: Some(Time(self.time)),
+            endpoint: Some(self.endpoint.clone()),
+            client_id: self.client_id.clone(),
+            credential: None,
+            resubmitted: None,
+        }
+    }
+
     /// Whether this intent is about this very submit: whatever differs was copied, edited or moved here. Without a
-    /// usable account, or where only one of the two knows its client, nobody can tell.
+    /// usable account, where only one of the two knows its client, or where another release made the hash, nobody can
+    /// tell.
     pub fn fit(&self, job: &JobFacts, account: Option<&AccountUse>) -> Fit {
         let Some(body) = &job.body else { return Fit::Other };
         let mine = self.object == format!("{}/{}", job.namespace, job.name)
             && job.spec.type_.as_ref() == Some(&self.type_)
-            && self.run == job.spec.run()
-            && self.body_hash == body.hash;
-        if !mine {
+            && self.run == job.spec.run();
+        let recorded = body.recorded(&self.body_hash);
+        if !mine || recorded == Recorded::Other {
             return Fit::Other;
         }
         let Some(account) = account else { return Fit::Unclear };
@@ -112,6 +145,7 @@ impl Intent {
             (Some(theirs), Some(ours)) if theirs != ours && Some(theirs) != account.alias.as_ref() => {
                 Fit::Other
             }
+            _ if recorded == Recorded::Unclear => Fit::Unclear,
             (Some(_), None) | (None, Some(_)) => Fit::Unclear,
             (Some(_), Some(_)) | (None, None) => Fit::Same,
         }
@@ -125,6 +159,6 @@ pub enum Fit {
     Same,
     /// It is not.
     Other,
-    /// It would be, if the account were of the client that it names.
+    /// It would be, if the account were of the client that it names, or its hash of this body.
     Unclear,
 }

@@ -19,8 +19,10 @@ use super::ending::cancel::deadline as cancel_deadline;
 use super::facts::{AccountFacts, Memory, Observed, RemoteJob, Trouble};
 use super::follow;
 use super::plan::{Again, Freshness, Outcome, Plan, Standing, Verdict};
-use super::submit::{Intended, hold_key, intended, settles_in, told_by, unknown_submission};
-use crate::api::{CancelReason, JobAccount, Origin, Reason, Remote, ScrapeJobStatus, SubmissionRecord, find};
+use super::submit::{Intended, hold_key, intended, settles_in, unknown_submission};
+use crate::api::{
+    CancelReason, JobAccount, MESSAGE_MAX, Origin, Reason, Remote, ScrapeJobStatus, SubmissionRecord, find,
+};
 
 /// How often an end or an unknown outcome that is held up is looked at.
 const LOOKS_AGAIN: Duration = Duration::from_secs(8);
@@ -30,6 +32,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 const LONGEST_TIMER: Duration = Duration::from_secs(24 * 3600);
 /// What is said where the spec does not describe the job any more.
 const PAYLOAD_CHANGED: &str = "spec.payload or spec.priority is not what was submitted, and spec.runID is still the same; put it back, or set a new runID to start (and be charged for) a new run";
+/// What stands before the reason for which a time to live is held back.
+const KEPT: &str = "; kept in spite of spec.ttlSecondsAfterFinished:";
 /// How long rejected credentials are only waited for, before the job is stalled (R3).
 pub const REJECTED_GRACE: Duration = Duration::from_secs(300);
 
@@ -39,6 +43,7 @@ pub fn settle(o: &Observed, plan: &Plan, outcome: &Outcome) -> Verdict {
     match outcome {
         Outcome::Done => s.done(plan),
         Outcome::Lost => s.leave(Again::Live),
+        Outcome::WriteRefused(words) => s.write_refused(plan, words),
         Outcome::Stopping => s.leave(Again::OnChange),
         Outcome::Unsent(before) => s.unsent(before.as_deref()),
         Outcome::NotYet(waiting) => s.not_yet(plan, waiting),
@@ -50,7 +55,9 @@ pub fn settle(o: &Observed, plan: &Plan, outcome: &Outcome) -> Verdict {
         Outcome::Summary(summary) => s.summarised(summary),
         Outcome::Cancel(cancel) => s.cancelled(cancel),
     }
-    s.finish(matches!(outcome, Outcome::NotYet(_) | Outcome::Lost | Outcome::Stopping))
+    let undone =
+        matches!(outcome, Outcome::NotYet(_) | Outcome::Lost | Outcome::WriteRefused(_) | Outcome::Stopping);
+    s.finish(undone)
 }
 
 /// A verdict in the making.
@@ -90,12 +97,22 @@ impl<'a> Settling<'a> {
             this.record.job_id = Some(id.clone());
         }
         this.name_client();
+        this.keep_begun(o.recorded.submission.as_ref().and_then(|record| record.started_at.as_ref()));
         if follow::believed(o)
             && let Some(latest) = &o.watched.latest
         {
             this.fold(latest);
         }
         this
+    }
+
+    /// Keeps when the first attempt was by the clock that never jumps: known exactly of our own, else as far as the wall
+    /// clock told when this process first saw the record.
+    fn keep_begun(&mut self, recorded: Option<&Time>) {
+        if let Some(Time(recorded)) = recorded {
+            let steady = self.o.steady.checked_sub(self.o.attempted_ago(*recorded));
+            self.memory.begun = steady.ok().map(|steady| (*recorded, steady));
+        }
     }
 
     /// The client of a submit that was made before the service had named it: the Secret is still the same.
@@ -119,8 +136,9 @@ impl<'a> Settling<'a> {
         } else if self.standing.is_some() {
             self.record.held_on = None;
         }
-        if let Some(Standing::Ended(..)) = &self.standing {
+        if let Some(Standing::Ended(_, _, message)) = &mut self.standing {
             self.record.finish_time.get_or_insert(Time(self.o.now));
+            *message = with_ttl(message, self.o.job.kept_for());
         }
         if !matches!(
             self.standing,
@@ -133,7 +151,7 @@ impl<'a> Settling<'a> {
         if self.standing.is_some() && this_run && self.record.submission.is_none() {
             let used_up = match (intended(self.o), &self.standing) {
                 // Whoever's it was.
-                (Intended::Unclear(intent), Some(Standing::Ended(..))) => Some(told_by(intent)),
+                (Intended::Unclear(intent), Some(Standing::Ended(..))) => Some(intent.record()),
                 _ => None,
             };
             self.record.submission = unknown_submission(self.o).or(used_up);
@@ -261,13 +279,20 @@ impl<'a> Settling<'a> {
     }
 
     fn adopt(&mut self, job_id: &str) {
+        let told = match intended(self.o) {
+            Intended::Ours(intent) => Some(intent.body_hash.clone()),
+            Intended::Nothing | Intended::Unclear(_) => None,
+        };
         let before = unknown_submission(self.o).unwrap_or_default();
         let account = self.o.account.usable();
         self.record.job_id = Some(job_id.to_owned());
         self.record.submit_time = Some(Time(self.o.now));
         self.record.submission = Some(SubmissionRecord {
             origin: Some(Origin::Adopted),
-            body_hash: before.body_hash.or_else(|| self.o.job.body.as_ref().map(|body| body.hash.clone())),
+            body_hash: before
+                .body_hash
+                .or(told)
+                .or_else(|| self.o.job.body.as_ref().map(|body| body.hash.clone())),
             endpoint: account.map(|account| account.endpoint.clone()),
             client_id: account.and_then(|account| account.client_id.clone()),
             credential: account.map(|account| account.credential.clone()),
@@ -348,6 +373,22 @@ impl<'a> Settling<'a> {
             | None => Again::OnChange,
         }
     }
+}
+
+/// The words of an end, with why the object is kept longer than its time to live; they may have said it before.
+fn with_ttl(message: &str, kept_for: Option<&str>) -> String {
+    let before = message.split(KEPT).next().unwrap_or_default();
+    kept_for.map_or_else(
+        || before.to_owned(),
+        |program| {
+            let why = format!(
+                "{KEPT} {program} applies it and would create it, and have it paid for, again; set spec.ttlPolicy to Force to have it deleted"
+            );
+            let room = MESSAGE_MAX.saturating_sub(why.len());
+            let end = (0..=room).rev().find(|end| before.is_char_boundary(*end)).unwrap_or(0);
+            before.get(..end).unwrap_or(before).to_owned() + &why
+        },
+    )
 }
 
 /// 2 s, 4 s, 8 s, … up to ten minutes.

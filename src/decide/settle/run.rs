@@ -9,6 +9,7 @@ use super::Settling;
 use crate::api::{CancelReason, Reason, Run, ScrapeJobStatus, State};
 use crate::decide::facts::{Memory, Observed, RemoteState};
 use crate::decide::plan::{Again, Standing};
+use crate::decide::record::Recorded;
 
 /// Earlier runs that are kept.
 const HISTORY: usize = 10;
@@ -52,10 +53,20 @@ impl Settling<'_> {
             self.standing = Some(Standing::Waiting(Reason::WaitingForController, message));
             return self.leave(Again::After(Duration::ZERO));
         }
-        let hash = self.o.job.body.as_ref().map(|body| body.hash.as_str());
         let known = self.record.history.iter().find(|known| known.run_id == wanted).cloned();
-        let recalled = known.filter(|known| known.body_hash.is_some() && known.body_hash.as_deref() == hash);
-        self.standing = Some(recalled.and_then(|known| self.recall(known)).unwrap_or_else(|| reused(run)));
+        let hash = known.as_ref().and_then(|known| known.body_hash.as_deref());
+        let recorded = hash.zip(self.o.job.body.as_ref()).map(|(hash, body)| body.recorded(hash));
+        self.standing = Some(match (recorded, known) {
+            (Some(Recorded::Same), Some(known)) => self.recall(known).unwrap_or_else(|| reused(run)),
+            (Some(Recorded::Unclear), _) => Standing::Held(
+                Reason::RunIDReused,
+                format!(
+                    "run {} was used before, and another release made the hash of its body, which this one cannot compare; run that release, or set spec.runID to one that was never used",
+                    shown(run)
+                ),
+            ),
+            (Some(Recorded::Same | Recorded::Other) | None, _) => reused(run),
+        });
     }
 
     /// Shows how a known run ended; it is never submitted again.
@@ -114,9 +125,10 @@ fn run_of(status: &ScrapeJobStatus, o: &Observed) -> Run {
     }
 }
 
-/// Whether a run of this name was used before.
+/// Whether a run of this name was used before. Either list alone says so: the other one may have been lost.
 pub(in crate::decide) fn was_used(status: &ScrapeJobStatus, run: &str) -> bool {
-    status.used_run_ids.contains(&short_hash(run))
+    let earlier = || status.history.iter().any(|known| known.run_id.as_deref().unwrap_or_default() == run);
+    status.used_run_ids.contains(&short_hash(run)) || earlier()
 }
 
 /// A used runID waits for a person: what is paid for once is not submitted again.

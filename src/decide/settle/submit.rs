@@ -19,8 +19,9 @@ const CLOCK_MARGIN: Duration = Duration::from_secs(60);
 
 impl Settling<'_> {
     pub(super) fn submitted(&mut self, outcome: &SubmitOutcome) {
-        self.memory.attempted_at = Some(self.o.now);
+        self.memory.attempted_at = Some(self.o.steady);
         self.memory.ended_here = true;
+        self.keep_begun(outcome.record.started_at.as_ref());
         let first = outcome.record.attempt.unwrap_or(1) <= 1;
         match &outcome.answer {
             SubmitAnswer::Accepted(accepted) => self.accepted(&outcome.record, accepted, first),
@@ -161,8 +162,7 @@ fn of_repeat(o: &Observed, record: &SubmissionRecord, accepted: &Accepted) -> Or
     if accepted.from_cache == Some(false) {
         return Origin::Submitted;
     }
-    let begun =
-        record.started_at.as_ref().and_then(|time| by_their_clock(o.now, time.0, accepted.server_date));
+    let begun = record.started_at.as_ref().and_then(|time| by_their_clock(o, time.0, accepted.server_date));
     match (accepted.job.created_at, begun) {
         // An answer may name the last minute of time.
         (Some(created), Some(begun))
@@ -174,7 +174,6 @@ fn of_repeat(o: &Observed, record: &SubmissionRecord, accepted: &Accepted) -> Or
     }
 }
 
-fn by_their_clock(now: Timestamp, ours: Timestamp, server_date: Option<Timestamp>) -> Option<Timestamp> {
-    let offset = server_date?.duration_since(now);
-    ours.checked_add(offset).ok()
+fn by_their_clock(o: &Observed, begun: Timestamp, server_date: Option<Timestamp>) -> Option<Timestamp> {
+    server_date?.checked_sub(o.attempted_ago(begun)).ok()
 }

@@ -61,6 +61,43 @@ impl Settling<'_> {
         });
     }
 
+    /// The API server does not let the operator write the object: said in the status, where that can still be written.
+    pub(super) fn write_refused(&mut self, plan: &Plan, words: &str) {
+        let message = format!(
+            "the API server refuses what the operator writes to this object: {words}; let the operator's ServiceAccount change it, and it goes on by itself"
+        );
+        self.standing = match plan {
+            Plan::Submit(attempt) if attempt.number() == 1 => {
+                Some(Standing::Waiting(Reason::WriteRefused, message))
+            }
+            Plan::Submit(_) => Some(Standing::Unknown(format!(
+                "the outcome of a submit is not known and cannot be settled yet: {message}"
+            ))),
+            // What is over stays so (R8).
+            Plan::Release(_)
+                if self.o.job.deleted_at.is_some() && !self.o.recorded.current_state().is_terminal() =>
+            {
+                Some(Standing::Cancelling(message))
+            }
+            Plan::Release(_)
+            | Plan::LookUp(_)
+            | Plan::Cancel
+            | Plan::Confirm
+            | Plan::Look
+            | Plan::Detail
+            | Plan::Collect
+            | Plan::Rest(_)
+            | Plan::Leave
+            | Plan::Adopt(_)
+            | Plan::Protect(_)
+            | Plan::Latch(_)
+            | Plan::Abandon(_)
+            | Plan::Begin(_)
+            | Plan::Expire => None,
+        };
+        self.retry();
+    }
+
     /// Waits in line until one submit of the account has found the cap raised; where somebody asked, one was let out.
     fn waits_for_cap(&mut self, attempt: &Attempt) {
         let message = capped(self.o);

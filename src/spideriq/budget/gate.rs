@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 
 use super::{Budget, Counted, Lane, Limits, Ticket, Verdict};
 use crate::clock::Clock;
+use crate::health::waiting;
 use crate::telemetry::Metrics;
 
 /// How long a turn is kept for a key that was told about it.
@@ -111,7 +112,7 @@ impl Gate {
             };
             let leave = Leave { gate: &self.shared, ticket };
             self.shared.turn();
-            if let Ok(permit) = receiver.await {
+            if let Ok(permit) = waiting(receiver).await {
                 std::mem::forget(leave);
                 return permit;
             }

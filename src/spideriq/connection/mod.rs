@@ -1,6 +1,7 @@
 //! Where requests go, and how they get there.
 
 mod endpoint;
+mod roots;
 mod transport;
 
 pub use endpoint::{Endpoint, EndpointError};

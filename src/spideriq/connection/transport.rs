@@ -1,12 +1,14 @@
 //! Brings a request to the service and its answer back: over the network, or, in a simulation, wherever that wants.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use reqwest::{Request, Response, redirect};
+use reqwest::{Client, Request, Response, redirect};
 
 use super::Endpoint;
+use super::roots::Roots;
 
 /// Time to connect, for TLS included.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -32,31 +34,57 @@ pub enum Failure {
 
 /// The network.
 #[derive(Debug)]
-pub(in crate::spideriq) struct Network(reqwest::Client);
+pub(in crate::spideriq) struct Network {
+    encrypted: bool,
+    /// With the roots that it was made with.
+    client: Mutex<(Roots, Client)>,
+}
 
 impl Network {
     /// Proxies and additional roots of trust come from the environment. What is not encrypted stays on the machine:
     /// a proxy of the environment would read the token.
     pub(in crate::spideriq) fn new(endpoint: &Endpoint) -> Result<Self, Failure> {
-        let builder = reqwest::Client::builder();
-        let builder = if endpoint.is_encrypted() { builder } else { builder.no_proxy() };
-        let client = builder
-            .user_agent(concat!("spideriq-operator/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            .retry(reqwest::retry::never())
-            // A kept connection may be closed just as a request goes out, and then nobody knows whether it arrived.
-            // Requests are few and paced, so that a fresh connection each costs less than one unknown submit.
-            .pool_max_idle_per_host(0)
-            .build();
-        client.map(Self).map_err(Failure::from)
+        let encrypted = endpoint.is_encrypted();
+        Ok(Self { encrypted, client: Mutex::new((Roots::now(), build(encrypted)?)) })
     }
+
+    /// The client to send with: another one once the files of the roots are others. Every request makes a connection of
+    /// its own, so that nothing goes on with the old ones.
+    fn client(&self) -> Client {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let roots = if self.encrypted { Roots::now() } else { client.0.clone() };
+        if roots != client.0 {
+            // A file that is half written is read again by the next request.
+            match build(self.encrypted) {
+                Ok(anew) => *client = (roots, anew),
+                Err(_) => tracing::warn!(
+                    "the roots of trust have changed and cannot be read; going on with the old ones"
+                ),
+            }
+        }
+        client.1.clone()
+    }
+}
+
+fn build(encrypted: bool) -> Result<Client, Failure> {
+    let builder = Client::builder();
+    let builder = if encrypted { builder } else { builder.no_proxy() };
+    let client = builder
+        .user_agent(concat!("spideriq-operator/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        .retry(reqwest::retry::never())
+        // A kept connection may be closed just as a request goes out, and then nobody knows whether it arrived.
+        // Requests are few and paced, so that a fresh connection each costs less than one unknown submit.
+        .pool_max_idle_per_host(0)
+        .build();
+    client.map_err(Failure::from)
 }
 
 impl Transport for Network {
     fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, Failure>> {
-        let answer = self.0.execute(request);
+        let answer = self.client().execute(request);
         Box::pin(async { answer.await.map_err(Failure::from) })
     }
 }

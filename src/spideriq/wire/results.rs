@@ -1,13 +1,13 @@
 //! The results of a job: counted and measured while they stream by, never held whole.
 
-use std::fmt;
 use std::io::{self, Read};
 
-use bytes::{Buf, Bytes};
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, de};
+use bytes::Bytes;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
+use super::clean::Cleaner;
+use super::pick::{Pick, members, whole};
 use super::text::text;
 
 /// What the results endpoint says of a job.
@@ -34,15 +34,11 @@ pub enum SummaryState {
     Gone,
 }
 
-#[derive(Deserialize)]
-struct Envelope {
-    #[serde(default)]
-    error_message: Words,
-    #[serde(default)]
-    message: Words,
-    #[serde(default)]
-    data: Data,
-}
+const ENVELOPE: &[(&str, Pick)] = &[
+    ("error_message", Pick::Plain),
+    ("message", Pick::Plain),
+    ("data", Pick::Members(&[("results_count", Pick::Plain), ("pages_crawled", Pick::Plain)])),
+];
 
 /// Reads the chunks of a body as they come; blocks, so it belongs on a thread of its own.
 pub(in crate::spideriq) fn summarise(
@@ -50,153 +46,57 @@ pub(in crate::spideriq) fn summarise(
     state: SummaryState,
     secret: &str,
 ) -> Result<Summary, String> {
-    let mut chunks = Chunks { incoming: chunks, current: Bytes::new(), bytes: 0 };
-    // Serde would take a list for a struct, too.
-    if chunks.first_byte() != Some(b'{') {
-        return Err("it is not a JSON object".to_owned());
-    }
-    let envelope: Envelope = {
-        let mut reader =
-            serde_json::Deserializer::from_reader(io::BufReader::with_capacity(16 * 1024, &mut chunks));
-        let envelope = Envelope::deserialize(&mut reader).map_err(|error| error.to_string())?;
-        reader.end().map_err(|error| error.to_string())?;
-        envelope
-    };
+    let mut chunks = Chunks::new(chunks);
+    let envelope = members(io::BufReader::with_capacity(16 * 1024, &mut chunks), ENVELOPE)?;
+    let word = |name: &str| envelope.get(name).and_then(Value::as_str).filter(|words| !words.is_empty());
     let words = match state {
-        SummaryState::Gone => envelope.error_message.0.or(envelope.message.0),
-        SummaryState::Ready | SummaryState::Pending => envelope.error_message.0,
+        SummaryState::Gone => word("error_message").or(word("message")),
+        SummaryState::Ready | SummaryState::Pending => word("error_message"),
     };
+    let count = |name: &str| envelope.get("data").and_then(|data| data.get(name)).and_then(whole);
     Ok(Summary {
         state,
-        count: envelope.data.results_count.or(envelope.data.pages_crawled),
+        count: count("results_count").or(count("pages_crawled")),
         bytes: chunks.bytes,
-        error_message: words.filter(|words| !words.is_empty()).map(|words| text(&words, secret)),
+        error_message: words.map(|words| text(words, secret)),
     })
 }
 
-/// A reader over chunks that arrive on a channel.
+/// A reader over chunks that arrive on a channel, cleaned as they come.
 struct Chunks {
     incoming: mpsc::Receiver<Bytes>,
-    current: Bytes,
+    cleaner: Option<Cleaner>,
+    clean: Vec<u8>,
+    /// How much of `clean` was read.
+    read: usize,
+    /// How much arrived.
     bytes: u64,
 }
 
 impl Chunks {
-    /// The first byte that is no white space; waits until there is one.
-    fn first_byte(&mut self) -> Option<u8> {
-        loop {
-            if let Some(byte) = self.current.iter().copied().find(|byte| !byte.is_ascii_whitespace()) {
-                return Some(byte);
-            }
-            self.bytes += self.current.len() as u64;
-            self.current = self.incoming.blocking_recv()?;
-        }
+    fn new(incoming: mpsc::Receiver<Bytes>) -> Self {
+        Self { incoming, cleaner: Some(Cleaner::default()), clean: Vec::new(), read: 0, bytes: 0 }
     }
 }
 
 impl Read for Chunks {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
+        while self.read >= self.clean.len() {
+            let Some(mut cleaner) = self.cleaner.take() else { return Ok(0) };
+            self.clean.clear();
+            self.read = 0;
             match self.incoming.blocking_recv() {
-                Some(chunk) => self.current = chunk,
-                None => return Ok(0),
-            }
-        }
-        let length = self.current.len().min(into.len());
-        self.current.copy_to_slice(into.get_mut(..length).unwrap_or_default());
-        self.bytes += length as u64;
-        Ok(length)
-    }
-}
-
-/// The two counts in `data`, whatever else and whatever type it is.
-#[derive(Default)]
-struct Data {
-    results_count: Option<i64>,
-    pages_crawled: Option<i64>,
-}
-
-/// A whole number, or anything else as none.
-#[derive(Default)]
-struct Whole(Option<i64>);
-
-/// A text, or anything else as none.
-#[derive(Default)]
-struct Words(Option<String>);
-
-/// Implements the visits of values that carry nothing for us, so that each visitor shows only what it reads.
-macro_rules! ignore {
-    ($value:expr; $($visit:ident($type:ty)),*) => {
-        $(fn $visit<E: de::Error>(self, _: $type) -> Result<Self::Value, E> { Ok($value) })*
-        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> { Ok($value) }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-            while items.next_element::<IgnoredAny>()?.is_some() {}
-            Ok($value)
-        }
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str("any value") }
-    };
-}
-
-impl<'de> Deserialize<'de> for Data {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Counts;
-        impl<'de> Visitor<'de> for Counts {
-            type Value = Data;
-            ignore!(Data::default(); visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Data, A::Error> {
-                let mut data = Data::default();
-                while let Some(key) = map.next_key::<String>()? {
-                    match key.as_str() {
-                        "results_count" => data.results_count = map.next_value::<Whole>()?.0,
-                        "pages_crawled" => data.pages_crawled = map.next_value::<Whole>()?.0,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
+                Some(chunk) => {
+                    self.bytes += chunk.len() as u64;
+                    cleaner.feed(&chunk, &mut self.clean);
+                    self.cleaner = Some(cleaner);
                 }
-                Ok(data)
+                None => cleaner.end(&mut self.clean),
             }
         }
-        deserializer.deserialize_any(Counts)
-    }
-}
-
-impl<'de> Deserialize<'de> for Whole {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl<'de> Visitor<'de> for Number {
-            type Value = Whole;
-            ignore!(Whole(None); visit_bool(bool), visit_f64(f64), visit_str(&str));
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Whole, E> {
-                Ok(Whole(Some(value)))
-            }
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Whole, E> {
-                Ok(Whole(i64::try_from(value).ok()))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Whole, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Whole(None))
-            }
-        }
-        deserializer.deserialize_any(Number)
-    }
-}
-
-impl<'de> Deserialize<'de> for Words {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Words;
-            ignore!(Words(None); visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Words, E> {
-                Ok(Words(Some(value.to_owned())))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Words, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Words(None))
-            }
-        }
-        deserializer.deserialize_any(Text)
+        let amount = self.clean.get(self.read..).unwrap_or_default().read(into)?;
+        self.read += amount;
+        Ok(amount)
     }
 }
 

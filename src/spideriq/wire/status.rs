@@ -1,9 +1,9 @@
 //! Submit, status, list and whoami. Every field but the id and the state may be missing (contract section 2).
 
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::pick::{Pick, members};
 use super::text::{text, timestamp};
 
 /// The service's states; a word that this release does not know is kept.
@@ -104,64 +104,60 @@ pub struct Whoami {
     pub client_id: Option<String>,
 }
 
-/// The body of an answered whoami.
-#[derive(Deserialize)]
-struct WhoamiBody {
-    #[serde(default)]
-    authenticated: Option<bool>,
-    #[serde(default)]
-    client_id: Option<String>,
-}
-
 impl Whoami {
     pub(in crate::spideriq) fn read(body: &[u8], secret: &str) -> Result<Self, String> {
-        let said: WhoamiBody = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        let client_id = said.client_id.map(|id| text(&id, secret).chars().take(128).collect::<String>());
+        let said = members(body, &[("authenticated", Pick::Plain), ("client_id", Pick::Plain)])?;
+        let client_id = said.get("client_id").and_then(Value::as_str);
+        let client_id = client_id.map(|id| text(id, secret).chars().take(128).collect::<String>());
         let client_id = client_id.filter(|id| !id.is_empty());
+        let accepted = match said.get("authenticated") {
+            Some(accepted) => *accepted == Value::Bool(true),
+            None => client_id.is_some(),
+        };
         // What would be answered to anybody accepts no token.
-        if said.authenticated == Some(false) || (said.authenticated.is_none() && client_id.is_none()) {
+        if !accepted {
             return Err("it does not say whose the credentials are".to_owned());
         }
         Ok(Self { client_id })
     }
 }
 
-/// The fields of a job wherever one is told; values of a wrong type count as missing, so that one of them hides
-/// nothing else.
-#[derive(Deserialize)]
-struct Fields {
-    #[serde(default)]
-    job_id: Value,
-    #[serde(default, rename = "type")]
-    type_: Value,
-    #[serde(default)]
-    status: Value,
-    #[serde(default)]
-    created_at: Value,
-    #[serde(default)]
-    updated_at: Value,
-    #[serde(default)]
-    worker_id: Value,
-    #[serde(default)]
-    error_message: Value,
-    #[serde(default)]
-    from_cache: Value,
-    #[serde(default)]
-    url: Value,
-}
+/// The members of a job wherever one is told.
+const JOB: &[(&str, Pick)] = &[
+    ("job_id", Pick::Plain),
+    ("type", Pick::Plain),
+    ("status", Pick::Plain),
+    ("created_at", Pick::Plain),
+    ("updated_at", Pick::Plain),
+    ("worker_id", Pick::Plain),
+    ("error_message", Pick::Plain),
+    ("from_cache", Pick::Plain),
+    ("url", Pick::Plain),
+];
 
-impl Fields {
+/// What is told of a job. Values of a wrong type count as missing.
+struct Told(Map<String, Value>);
+
+impl Told {
+    fn read(body: &[u8]) -> Result<Self, String> {
+        members(body, JOB).map(Self)
+    }
+
+    fn word(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+
     fn job(&self, state: JobState, secret: &str) -> JobStatus {
-        let word = |value: &Value, most: usize| {
-            value.as_str().map(|raw| text(raw, secret).chars().take(most).collect::<String>())
+        let shown = |name: &str, most: usize| {
+            self.word(name).map(|raw| text(raw, secret).chars().take(most).collect::<String>())
         };
         JobStatus {
             state,
-            type_: word(&self.type_, 63),
-            created_at: self.created_at.as_str().and_then(timestamp),
-            updated_at: self.updated_at.as_str().and_then(timestamp),
-            worker_id: word(&self.worker_id, 128),
-            error_message: word(&self.error_message, 1024),
+            type_: shown("type", 63),
+            created_at: self.word("created_at").and_then(timestamp),
+            updated_at: self.word("updated_at").and_then(timestamp),
+            worker_id: shown("worker_id", 128),
+            error_message: shown("error_message", 1024),
         }
     }
 }
@@ -169,12 +165,12 @@ impl Fields {
 impl JobStatus {
     /// Reads a status in JSON. The id in it must be the one that was asked for.
     pub(in crate::spideriq) fn read(body: &[u8], asked: &str, secret: &str) -> Result<Self, String> {
-        let fields: Fields = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        if let Some(other) = fields.job_id.as_str().filter(|id| !id.eq_ignore_ascii_case(asked)) {
+        let told = Told::read(body)?;
+        if let Some(other) = told.word("job_id").filter(|id| !id.eq_ignore_ascii_case(asked)) {
             return Err(format!("it is about another job: {}", text(other, secret)));
         }
-        let state = fields.status.as_str().ok_or("it has no status")?;
-        Ok(fields.job(JobState::read(state, secret), secret))
+        let state = told.word("status").ok_or("it has no status")?;
+        Ok(told.job(JobState::read(state, secret), secret))
     }
 }
 
@@ -182,51 +178,47 @@ impl JobStatus {
 pub(in crate::spideriq) struct SubmitBody;
 
 impl SubmitBody {
+    /// An id that can be read, of a body that ended, is an accepted job, whatever else it holds.
     pub(in crate::spideriq) fn read(body: &[u8], secret: &str) -> Result<Accepted, String> {
-        let fields: Fields = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        let id = fields.job_id.as_str().ok_or("it has no job_id")?;
+        let told = Told::read(body)?;
+        let id = told.word("job_id").ok_or("it has no job_id")?;
         if !is_job_id(id) {
             return Err("its job_id is not one plain word".to_owned());
         }
-        let state = fields.status.as_str().map_or(JobState::Queued, |word| JobState::read(word, secret));
+        let state = told.word("status").map_or(JobState::Queued, |word| JobState::read(word, secret));
         Ok(Accepted {
             job_id: id.to_owned(),
-            job: fields.job(state, secret),
-            from_cache: fields.from_cache.as_bool(),
+            job: told.job(state, secret),
+            from_cache: told.0.get("from_cache").and_then(Value::as_bool),
         })
     }
 }
 
-/// The body of an answered list.
-#[derive(Deserialize)]
-pub(in crate::spideriq) struct ListBody {
-    #[serde(default)]
-    jobs: Vec<Fields>,
+/// A page of the list of jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListPage {
+    /// The rows that can be read.
+    pub rows: Vec<ListRow>,
+    /// How many there were.
+    pub length: usize,
 }
 
-impl ListBody {
-    pub(in crate::spideriq) fn read(body: &[u8], secret: &str) -> Result<Vec<ListRow>, String> {
-        let body: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        let row = |fields: &Fields| {
-            let job_id = fields.job_id.as_str().filter(|id| is_job_id(id))?.to_owned();
-            let url = fields.url.as_str().map(str::to_owned);
-            let job = fields.job(JobState::Queued, secret);
+impl ListPage {
+    pub(in crate::spideriq) fn read(body: &[u8], secret: &str) -> Result<Self, String> {
+        let mut told = members(body, &[("jobs", Pick::Items(&Pick::Members(JOB)))])?;
+        let Some(Value::Array(jobs)) = told.remove("jobs") else {
+            return Err("it has no list of jobs".to_owned());
+        };
+        let length = jobs.len();
+        let row = |job: Value| {
+            let Value::Object(job) = job else { return None };
+            let told = Told(job);
+            let job_id = told.word("job_id").filter(|id| is_job_id(id))?.to_owned();
+            let url = told.word("url").map(str::to_owned);
+            let job = told.job(JobState::Queued, secret);
             Some(ListRow { job_id, type_: job.type_, url, created_at: job.created_at })
         };
-        Ok(body.jobs.iter().filter_map(row).collect())
-    }
-}
-
-/// The body of an answered list, where only that it is one matters.
-#[derive(Deserialize)]
-pub(in crate::spideriq) struct ProbeBody {
-    #[serde(rename = "jobs")]
-    _jobs: Vec<serde::de::IgnoredAny>,
-}
-
-impl ProbeBody {
-    pub(in crate::spideriq) fn read(body: &[u8]) -> Result<(), String> {
-        serde_json::from_slice::<Self>(body).map(|_| ()).map_err(|error| error.to_string())
+        Ok(Self { rows: jobs.into_iter().filter_map(row).collect(), length })
     }
 }
 

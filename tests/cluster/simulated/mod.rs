@@ -82,6 +82,30 @@ fn requests() -> Vec<Asked> {
             "/acme",
             json!({"spec": {"suspend": true}, "status": {"state": "Lost"}}),
         ),
+        patch(
+            "strict: a field that the CRD lacks",
+            "/acme/status?fieldValidation=Strict",
+            json!({"status": {"state": "Lost", "notOurs": 1}}),
+        ),
+        patch(
+            "strict, by an old version",
+            "/acme/status?fieldValidation=Strict",
+            json!({"metadata": {"resourceVersion": "999999"}, "status": {"notOurs": 1}}),
+        ),
+        patch(
+            "strict, of the object, which does not take a status",
+            "/acme?fieldValidation=Strict",
+            json!({"metadata": {"labels": {"a": "b"}}, "status": {"notOurs": 1}}),
+        ),
+        patch("strict: null", "/acme/status?fieldValidation=Strict", json!({"status": {"notOurs": null}})),
+        patch("not strict: dropped", "/acme/status", json!({"status": {"state": "Queued", "notOurs": 1}})),
+        patch(
+            "strict and dry",
+            "/acme/status?fieldValidation=Strict&dryRun=All",
+            json!({"status": {"notOurs": 1}}),
+        ),
+        patch("dry", "/acme/status?dryRun=All", json!({"status": {"state": "Lost"}})),
+        ("read what was only tried", Method::GET, "/acme", Value::Null),
         patch("null removes", "/acme", json!({"spec": {"suspend": null}})),
         ("delete by another uid", Method::DELETE, "/acme", json!({"preconditions": {"uid": "other"}})),
         (
@@ -146,6 +170,12 @@ async fn answers(client: Client, base: &str) -> (Vec<String>, Vec<String>) {
                 object["status"]["observedGeneration"],
             );
         }
+        if code == 422 {
+            // What is judged: the field that it is about, and the words of a strict refusal.
+            let message = object["message"].as_str().unwrap_or_default();
+            let strict = message.rsplit_once("strict decoding error: ").map(|(_, words)| words);
+            told = format!("{told}, {} {strict:?}", object["details"]["causes"][0]["field"]);
+        }
         answers.push(told);
     }
     let from = start["metadata"]["resourceVersion"].as_str().unwrap_or("0").to_owned();
@@ -195,6 +225,7 @@ async fn the_simulated_api_server_answers_like_the_real_one() {
     let base = format!("/apis/spideriq.ai/v1alpha1/namespaces/{}/scrapejobs", world.namespace);
     let (real, real_changes) = answers(world.client(), &base).await;
     let simulated = ApiServer::new("2026-01-01T00:00:00Z".parse().unwrap());
+    simulated.with(|store, _| store.trim(&["notOurs"]));
     let life = Fate::new(1, Plan::default()).life();
     let (told, told_changes) = answers(simulated.client(&life), &base).await;
     let differ =

@@ -1,12 +1,19 @@
 //! Watches a kind in every namespace that was asked for, as if it were one watch that never breaks.
 //!
 //! A store takes the beginning of a list as the beginning of everything it holds. Several watches that feed one store
-//! would wipe out each other's objects, so the first lists of all namespaces are joined into one. A later list, after a
-//! watch broke, becomes single changes: what went meanwhile is told as gone, and what stayed as it was is not told.
+//! would wipe out each other's objects, so only the first list of the first namespace is told as one. Every later list,
+//! of another namespace or after a watch broke, becomes single changes: what went meanwhile is told as gone, and what
+//! stayed as it was is not told. A namespace that cannot be read keeps nobody waiting, and keeps what was last known.
+
+mod changes;
+mod pages;
+
+pub(super) use pages::{Measured, Pages};
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::mem;
+use std::sync::Arc;
 
 use futures::stream::{self, BoxStream, StreamExt};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -15,37 +22,107 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
+use super::context::{CachedJob, Replies};
+use crate::kubernetes::said_of_watch;
+
 type Changes<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
 
 /// Objects in one page of a list: what a page needs at once stays with the process.
 const PAGE: u32 = 100;
+
+/// The annotation in which `kubectl apply` keeps a copy of the object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Drops what nobody reads, so that it is not kept for every object.
 fn slim(object: &mut impl Resource) {
     let meta = object.meta_mut();
     meta.managed_fields = None;
     if let Some(annotations) = &mut meta.annotations {
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        annotations.remove(LAST_APPLIED);
     }
 }
 
-/// One stream of changes for a store. `store` is the reading end of that store.
-pub(super) fn watch<K>(apis: Vec<Api<K>>, store: Store<K>) -> Changes<K>
+/// What became of a list or watch in one namespace; none for all.
+pub(super) enum Heard<'a> {
+    /// The store has everything that is there.
+    Listed(Option<&'a str>),
+    /// It could not be read; it is tried again, and what is known of it stays.
+    Failed(Option<&'a str>, &'a watcher::Error),
+}
+
+/// Warns of a list or watch that failed.
+pub(super) fn warn(kind: &str, heard: &Heard<'_>) {
+    if let Heard::Failed(namespace, error) = heard {
+        let (namespace, error) = (namespace.unwrap_or("all"), said_of_watch(error));
+        tracing::warn!(
+            kind,
+            namespace,
+            error,
+            "what is there cannot be read; trying again, and going on with the rest"
+        );
+    }
+}
+
+/// One stream of changes for a store of small objects. `store` is the reading end of that store; `heard` is told how each
+/// namespace does.
+pub(super) fn watch<K>(
+    apis: Vec<Api<K>>,
+    store: Store<K>,
+    heard: impl Fn(Heard<'_>) + Send + Sync + 'static,
+) -> Changes<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let namespaces = apis.iter().map(|api| api.namespace().map(str::to_owned)).collect();
-    let numbered = apis.into_iter().enumerate().map(|(at, api)| {
+    let changes = |api| {
         let changes = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
-        changes.modify(slim).map(move |event| (at, event)).boxed()
-    });
-    let mut joined = Joined::new(namespaces, store);
+        changes.modify(slim).boxed()
+    };
+    join((apis, store), changes, heard)
+}
+
+/// The same of jobs, which may be as large as the API server lets them be.
+pub(super) fn watch_jobs(
+    apis: Vec<Api<CachedJob>>,
+    store: Store<CachedJob>,
+    replies: &Replies,
+    heard: impl Fn(Heard<'_>) + Send + Sync + 'static,
+) -> Changes<CachedJob> {
+    join((apis, store), |api| changes::changes(api, replies.clone()).default_backoff().boxed(), heard)
+}
+
+/// Joins the changes of each part of a kind.
+fn join<K>(
+    (apis, store): (Vec<Api<K>>, Store<K>),
+    changes: impl Fn(Api<K>) -> Changes<K>,
+    heard: impl Fn(Heard<'_>) + Send + Sync + 'static,
+) -> Changes<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    let namespaces: Vec<Option<String>> = apis.iter().map(|api| api.namespace().map(str::to_owned)).collect();
+    let numbered =
+        apis.into_iter().enumerate().map(|(at, api)| changes(api).map(move |event| (at, event)).boxed());
+    let mut joined = Joined::new(namespaces.clone(), store);
+    let heard = Arc::new(heard);
     stream::select_all(numbered)
         .flat_map(move |(at, event)| {
-            stream::iter(match event {
+            let namespace = namespaces.get(at).cloned().flatten();
+            let listed = matches!(event, Ok(Event::InitDone));
+            let told = match event {
                 Ok(event) => joined.take(at, event).into_iter().map(Ok).collect::<Vec<_>>(),
-                Err(error) => vec![Err(error)],
-            })
+                Err(error) => {
+                    heard(Heard::Failed(namespace.as_deref(), &error));
+                    vec![Err(error)]
+                }
+            };
+            let heard = Arc::clone(&heard);
+            // What comes after the changes is asked for only once the store has them.
+            let after = stream::once(async move {
+                if listed {
+                    heard(Heard::Listed(namespace.as_deref()));
+                }
+            });
+            stream::iter(told).chain(after.filter_map(|()| async { None }))
         })
         .boxed()
 }
@@ -55,52 +132,55 @@ struct Joined<K: Resource<DynamicType = ()> + 'static> {
     /// None for all.
     namespaces: Vec<Option<String>>,
     store: Store<K>,
-    /// Before every namespace was listed once: what the lists have so far.
-    first: Option<Vec<List<K>>>,
+    /// The first list of each namespace, until it is whole; none afterwards.
+    first: Vec<Option<List<K>>>,
+    /// Whether the store was told of a whole list.
+    begun: bool,
     /// Afterwards: what a list that is under way has so far.
     again: HashMap<usize, HashSet<ObjectRef<K>>>,
 }
 
 /// The first list of one namespace.
 struct List<K: Resource<DynamicType = ()>> {
-    whole: bool,
     objects: HashMap<ObjectRef<K>, K>,
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Joined<K> {
     fn new(namespaces: Vec<Option<String>>, store: Store<K>) -> Self {
-        let first = namespaces.iter().map(|_| List { whole: false, objects: HashMap::new() }).collect();
-        Self { namespaces, store, first: Some(first), again: HashMap::new() }
+        let first = namespaces.iter().map(|_| Some(List { objects: HashMap::new() })).collect();
+        Self { namespaces, store, first, begun: false, again: HashMap::new() }
     }
 
     /// What the store has to be told of this change in the namespace with this number.
     fn take(&mut self, at: usize, event: Event<K>) -> Vec<Event<K>> {
-        match self.first.as_mut() {
+        let alone = self.namespaces.len() == 1;
+        let Some(first) = self.first.get_mut(at).filter(|first| first.is_some()) else {
+            return self.later(at, event);
+        };
+        match event {
             // One list needs no other, and is not held twice.
-            Some(lists) if lists.len() == 1 => {
+            event if alone => {
                 if matches!(event, Event::InitDone) {
-                    self.first = None;
+                    *first = None;
                 }
                 vec![event]
             }
-            Some(lists) => {
-                if let Some(list) = lists.get_mut(at) {
+            Event::InitDone => {
+                let mut objects: Vec<K> =
+                    first.take().into_iter().flat_map(|list| list.objects.into_values()).collect();
+                objects.sort_by_key(|object| (object.namespace(), object.name_any()));
+                if mem::replace(&mut self.begun, true) {
+                    return objects.into_iter().map(Event::Apply).collect();
+                }
+                let objects = objects.into_iter().map(Event::InitApply);
+                [Event::Init].into_iter().chain(objects).chain([Event::InitDone]).collect()
+            }
+            event => {
+                if let Some(list) = first {
                     list.take(event);
                 }
-                if !lists.iter().all(|list| list.whole) {
-                    return Vec::new();
-                }
-                let objects = mem::take(&mut self.first)
-                    .into_iter()
-                    .flatten()
-                    .flat_map(|list| list.objects.into_values());
-                [Event::Init]
-                    .into_iter()
-                    .chain(objects.map(Event::InitApply))
-                    .chain([Event::InitDone])
-                    .collect()
+                Vec::new()
             }
-            None => self.later(at, event),
         }
     }
 
@@ -143,17 +223,14 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Joined<K> {
 impl<K: Resource<DynamicType = ()>> List<K> {
     fn take(&mut self, event: Event<K>) {
         match event {
-            Event::Init => {
-                self.objects.clear();
-                self.whole = false;
-            }
+            Event::Init => self.objects.clear(),
             Event::InitApply(object) | Event::Apply(object) => {
                 self.objects.insert(ObjectRef::from_obj(&object), object);
             }
             Event::Delete(object) => {
                 self.objects.remove(&ObjectRef::from_obj(&object));
             }
-            Event::InitDone => self.whole = true,
+            Event::InitDone => {}
         }
     }
 }
@@ -233,13 +310,31 @@ mod tests {
     fn a_list_that_begins_anew_is_not_whole_before_it_ends() {
         let mut tell = two();
         tell(0, Event::Init);
-        tell(0, Event::InitDone);
+        tell(0, Event::InitApply(job("a", "a0")));
         tell(0, Event::Init);
-        tell(0, Event::InitApply(job("a", "a1")));
-        tell(1, Event::Init);
-        assert_eq!(tell(1, Event::InitDone), "", "half of a is joined");
+        assert_eq!(tell(0, Event::InitApply(job("a", "a1"))), "", "half of a is joined");
         tell(0, Event::InitApply(job("a", "a2")));
         assert_eq!(tell(0, Event::InitDone), "a1 a2");
+    }
+
+    #[test]
+    fn a_namespace_that_cannot_be_read_keeps_nobody_waiting_and_keeps_what_was_known() {
+        let mut tell = two();
+        tell(1, Event::Init);
+        tell(1, Event::InitApply(job("b", "half")));
+        tell(0, Event::Init);
+        tell(0, Event::InitApply(job("a", "a1")));
+        assert_eq!(tell(0, Event::InitDone), "a1", "a is ready by itself");
+        assert_eq!(tell(0, Event::Apply(job("a", "a2"))), "a1 a2");
+        // It begins anew once it can be read, and takes nothing from the other.
+        tell(1, Event::Init);
+        tell(1, Event::InitApply(job("b", "b1")));
+        assert_eq!(tell(1, Event::InitDone), "a1 a2 b1", "b comes later");
+        // A list that breaks off halfway changes nothing of what is known.
+        tell(1, Event::Init);
+        assert_eq!(tell(1, Event::InitApply(job("b", "b2"))), "a1 a2 b1 b2");
+        tell(1, Event::Init);
+        assert_eq!(tell(1, Event::InitDone), "a1 a2");
     }
 
     #[test]
@@ -249,9 +344,9 @@ mod tests {
         tell(1, Event::Init);
         tell(0, Event::InitApply(job("a", "a1")));
         tell(1, Event::InitApply(job("b", "b1")));
-        tell(0, Event::InitDone);
+        assert_eq!(tell(0, Event::InitDone), "a1");
         tell(0, Event::Apply(job("a", "a2")));
-        assert_eq!(tell(0, Event::Delete(job("a", "a1"))), "", "nothing before every namespace was listed");
+        assert_eq!(tell(0, Event::Delete(job("a", "a1"))), "a2");
         assert_eq!(tell(1, Event::InitDone), "a2 b1");
         assert_eq!(tell(1, Event::Apply(job("b", "b2"))), "a2 b1 b2");
         tell(1, Event::Init);

@@ -1,0 +1,194 @@
+//! Lists objects in pages whose size in bytes is bounded, whatever the objects are.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::AsyncReadExt;
+use kube::api::ListParams;
+use kube::core::{ObjectList, Request};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+
+use crate::controller::context::Replies;
+
+/// Objects in the first page: as many of the largest as there is room for.
+const FIRST: u32 = 5;
+/// The most objects in a page.
+const MOST: u32 = 500;
+/// The bytes that a page aims at.
+const AIM: usize = 1024 * 1024;
+/// A page with more bytes is asked for again with fewer objects.
+const PAGE_MAX: usize = 7 * 1024 * 1024 + 512 * 1024;
+
+/// How long the API server may take for one page: it keeps its room from the others until then.
+const PAGE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Something whose text had a size.
+pub(in crate::controller) trait Measured {
+    /// That size, in bytes.
+    fn bytes(&self) -> usize;
+}
+
+/// A list under way.
+pub(in crate::controller) struct Pages<K> {
+    api: Api<K>,
+    replies: Replies,
+    /// Objects in the next page.
+    limit: u32,
+    token: Option<String>,
+    /// The version of the list, once the last page is there.
+    version: Option<String>,
+}
+
+impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Measured> Pages<K> {
+    pub(in crate::controller) fn new(api: Api<K>, replies: Replies) -> Self {
+        Self { api, replies, limit: FIRST, token: None, version: None }
+    }
+
+    /// The version of the list, once `next` said that there is no more.
+    pub(in crate::controller) fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// The objects of the next page; `None` after the last.
+    pub(in crate::controller) async fn next(&mut self) -> kube::Result<Option<Vec<K>>> {
+        if self.version.is_some() {
+            return Ok(None);
+        }
+        let _room = self.replies.room(PAGE_MAX).await;
+        let page = loop {
+            let read = tokio::time::timeout(PAGE_WITHIN, self.read()).await;
+            match read.map_err(|_| kube::Error::ReadEvents(io::ErrorKind::TimedOut.into()))?? {
+                Some(text) => {
+                    break serde_json::from_slice::<ObjectList<K>>(&text).map_err(kube::Error::SerdeError)?;
+                }
+                None => self.limit = if self.limit > FIRST { FIRST } else { 1 },
+            }
+        };
+        let bytes: usize = page.items.iter().map(Measured::bytes).sum();
+        let fits = page.items.len().saturating_mul(AIM) / bytes.max(1);
+        // Twice as many at the most: the next ones may be larger.
+        let fits = u32::try_from(fits).unwrap_or(MOST).clamp(FIRST, MOST);
+        self.limit = fits.min(self.limit.saturating_mul(2));
+        self.token = page.metadata.continue_.filter(|token| !token.is_empty());
+        if self.token.is_none() {
+            self.version = Some(page.metadata.resource_version.unwrap_or_default());
+        }
+        Ok(Some(page.items))
+    }
+
+    /// The text of the next page; `None` where it is too long and fewer objects may be asked for.
+    async fn read(&self) -> kube::Result<Option<Vec<u8>>> {
+        let params = ListParams {
+            limit: Some(self.limit),
+            continue_token: self.token.clone(),
+            ..ListParams::default()
+        };
+        let mut request =
+            Request::new(self.api.resource_url()).list(&params).map_err(kube::Error::BuildRequest)?;
+        request.extensions_mut().insert("list");
+        let answer = pin!(self.api.clone().into_client().request_stream(request).await?);
+        let longest = if self.limit > 1 { PAGE_MAX } else { usize::MAX - 1 };
+        let mut text = Vec::new();
+        let length = u64::try_from(longest).unwrap_or(u64::MAX).saturating_add(1);
+        answer.take(length).read_to_end(&mut text).await.map_err(kube::Error::ReadEvents)?;
+        Ok(Some(text).filter(|text| text.len() <= longest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use kube::{Api, Client};
+    use serde_json::json;
+
+    use super::{FIRST, MOST, PAGE_MAX, Pages};
+    use crate::api::StoredJob;
+    use crate::controller::context::Replies;
+
+    type Asked = Arc<Mutex<Vec<(usize, usize)>>>;
+
+    /// An API server that has jobs with so many bytes of payload; it tells how many were asked for, and how many bytes
+    /// the answer had.
+    fn server(sizes: Vec<usize>) -> (Client, Asked) {
+        let pages = Asked::default();
+        let noted = Arc::clone(&pages);
+        let answer = move |request: Request<Body>| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            let param = |name: &str| {
+                query
+                    .split('&')
+                    .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<usize>().ok())
+            };
+            let (limit, from) = (param("limit").unwrap(), param("continue").unwrap_or(0));
+            let to = sizes.len().min(from + limit);
+            let items: Vec<_> = (from..to)
+                .map(|at| {
+                    let payload = json!({"url": "https://a.example", "filler": "x".repeat(sizes[at])});
+                    json!({"metadata": {"name": format!("job-{at}")}, "spec": {"payload": payload}})
+                })
+                .collect();
+            let token = if to < sizes.len() { to.to_string() } else { String::new() };
+            let list = json!({
+                "apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJobList",
+                "metadata": {"resourceVersion": "9", "continue": token}, "items": items,
+            });
+            let text = list.to_string();
+            noted.lock().unwrap().push((limit, text.len()));
+            async move { Ok::<_, Infallible>(Response::new(Body::from(text.into_bytes()))) }
+        };
+        (Client::new(tower::service_fn(answer), "a"), pages)
+    }
+
+    /// Lists everything: the names, and what was asked of the server.
+    async fn listed(sizes: Vec<usize>) -> (Vec<String>, Vec<(usize, usize)>) {
+        let (client, asked) = server(sizes);
+        let mut pages = Pages::<StoredJob>::new(Api::all(client), Replies::default());
+        let mut names = Vec::new();
+        while let Some(page) = pages.next().await.unwrap() {
+            names.extend(page.into_iter().map(|job| job.read.unwrap().metadata.name.unwrap()));
+        }
+        assert_eq!(pages.version(), Some("9"));
+        let asked = asked.lock().unwrap().clone();
+        (names, asked)
+    }
+
+    fn all(count: usize) -> Vec<String> {
+        (0..count).map(|at| format!("job-{at}")).collect()
+    }
+
+    #[tokio::test]
+    async fn pages_of_small_objects_grow() {
+        let (names, asked) = listed(vec![100; 2_000]).await;
+        assert_eq!(names, all(2_000));
+        let limits: Vec<usize> = asked.iter().map(|(limit, _)| *limit).collect();
+        assert!(
+            limits[0] == FIRST as usize && limits.iter().all(|limit| *limit <= MOST as usize),
+            "{limits:?}"
+        );
+        assert!(limits.len() < 20, "{limits:?}");
+    }
+
+    #[tokio::test]
+    async fn large_objects_after_small_ones_are_asked_for_again_in_smaller_pages() {
+        let sizes = [vec![100; 300], vec![1_400_000; 6], vec![100; 50]].concat();
+        let (names, asked) = listed(sizes).await;
+        assert_eq!(names, all(356));
+        let read = asked.iter().filter(|(_, bytes)| *bytes <= PAGE_MAX).count();
+        // Each time they come into sight, which is half as far away as the time before.
+        assert!(asked.len() - read <= 6, "{} of {}", asked.len() - read, asked.len());
+    }
+
+    #[tokio::test]
+    async fn an_object_that_is_larger_than_a_page_is_read_all_the_same() {
+        let (names, asked) = listed(vec![10, PAGE_MAX + 1, 10]).await;
+        assert_eq!(names, all(3));
+        assert_eq!(asked[0].0, FIRST as usize);
+        assert_eq!(asked[1].0, 1);
+    }
+}
