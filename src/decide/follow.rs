@@ -223,7 +223,9 @@ pub(super) fn believed(o: &Observed) -> bool {
             account.proves(record) || (record.client_id.is_none() && record.credential.is_none())
         }
         (AccountFacts::Usable(_), None) => true,
-        (AccountFacts::Missing { .. } | AccountFacts::Unusable { .. }, _) => false,
+        (AccountFacts::Missing { .. } | AccountFacts::Unusable { .. } | AccountFacts::Rejected { .. }, _) => {
+            false
+        }
     }
 }
 
@@ -237,6 +239,9 @@ pub(super) fn freshness(o: &Observed) -> Freshness {
         }
         AccountFacts::Unusable { reason, message, fingerprint: _ } => {
             return Freshness::Stale(*reason, message.clone());
+        }
+        AccountFacts::Rejected { message, .. } => {
+            return Freshness::Stale(Reason::CredentialsRejected, message.clone());
         }
         AccountFacts::Usable(account) => account,
     };

@@ -124,9 +124,15 @@ fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
             Err(Standing::Waiting(Reason::AccountNotFound, message))
         }
         AccountFacts::Unusable { reason, message, fingerprint: _ } => {
-            let own = matches!(reason, Reason::CredentialsMissing | Reason::NamespaceNotAllowed);
+            let own = matches!(
+                reason,
+                Reason::CredentialsMissing | Reason::NamespaceNotAllowed | Reason::ServiceUnavailable
+            );
             let reason = if own { *reason } else { Reason::AccountNotReady };
             Err(Standing::Waiting(reason, message.clone()))
+        }
+        AccountFacts::Rejected { since, message, fingerprint: _ } => {
+            Err(Standing::Rejected(*since, message.clone()))
         }
         AccountFacts::Usable(account) => {
             if let Some((reason, words)) = &account.barred {

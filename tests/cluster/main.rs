@@ -36,6 +36,7 @@ mod sharing;
 mod simulated;
 mod starting;
 mod storm;
+mod strange_accounts;
 mod support;
 mod tampering;
 mod telemetry;

@@ -13,6 +13,7 @@ mod conditions;
 mod decisions;
 mod deletion;
 mod lease;
+mod limits;
 mod numbers;
 mod restored;
 mod shared_account;

@@ -66,6 +66,7 @@ pub fn account() -> AccountUse {
         name: "default".to_owned(),
         endpoint: "https://spideriq.ai/api/v1".to_owned(),
         client_id: Some("cli_a".to_owned()),
+        alias: None,
         credential: Credential { uid: "secret-1".to_owned(), resource_version: "7".to_owned() },
         suspended: false,
         barred: None,

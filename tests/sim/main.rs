@@ -25,6 +25,7 @@ mod run;
 mod scenario;
 mod service;
 mod store;
+mod strangers;
 mod strays;
 mod trimmed;
 mod troubles;

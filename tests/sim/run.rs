@@ -12,6 +12,7 @@ use spideriq_operator::controller::Options;
 use spideriq_operator::health::Health;
 use spideriq_operator::leader::Leadership;
 use spideriq_operator::spideriq::Endpoint;
+use spideriq_operator::spideriq::budget::Limits;
 use spideriq_operator::telemetry::Metrics;
 
 use super::api_server::ApiServer;
@@ -145,6 +146,7 @@ pub fn start_operator(api: &ApiServer, service: &InProcess, life: &Life, namespa
         options: Options {
             allowed_endpoints: vec![Endpoint::parse(ENDPOINT).unwrap()],
             namespaces: namespaces.iter().map(|name| name.parse().unwrap()).collect(),
+            limits: Limits::default(),
             operator_namespace: HOME.parse().unwrap(),
         },
         metrics: Metrics::default(),

@@ -11,7 +11,7 @@ use super::super::context::{CachedJob, Context};
 use super::super::observe::{facts, job_id, key};
 use super::reading::Sharers;
 use super::turn;
-use crate::account::{AccountKey, Session, Standing};
+use crate::account::{AccountKey, News, Session, Standing};
 use crate::api::ScrapeJob;
 use crate::decide::{CancelOutcome, Outcome, Share, Trouble, equality};
 use crate::health::waiting;
@@ -161,7 +161,7 @@ fn sharer(
         }
     }
     let Some(account) = unanswered else { return Ok(None) };
-    context.accounts.nudge(&account);
+    context.accounts.nudge(News::Account(account));
     Err("another ScrapeJob may receive the job, and its account is still to be asked for its client"
         .to_owned())
 }

@@ -6,7 +6,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, ResourceExt};
 
 use super::facts;
-use crate::account::{AccountKey, Session, Standing};
+use crate::account::{AccountKey, News, Session, Standing};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeAccount, ScrapeJob, Stored, SubmissionRecord};
 use crate::controller::accounts::{Admission, takes_default};
 use crate::controller::context::Context;
@@ -56,9 +56,13 @@ pub(super) async fn of(
 }
 
 /// Whether the account is about to be opened, as every one is after a start: until then nobody knows how it stands, and
-/// nothing is to be decided on it. Its jobs are told when it is.
+/// nothing is to be decided on it. One that rested, because it had no work, is asked to be. Its jobs are told when it is.
 pub(super) fn is_opening(context: &Context, Used { key, ahead }: &Used) -> bool {
-    !ahead && context.accounts.standing(key).is_none() && context.known.can_open(key)
+    let opening = !ahead && context.accounts.standing(key).is_none() && context.known.can_open(key);
+    if opening {
+        context.accounts.nudge(News::Account(key.clone()));
+    }
+    opening
 }
 
 /// How the account stands for this job, and the session to act with.
@@ -106,7 +110,7 @@ pub(super) fn facts(
         Some(_) | None => facts::account(key, standing, *ahead || context.known.has(key)),
     };
     if let AccountFacts::Usable(account) = &mut found {
-        account.barred = barred;
+        account.barred = barred.or_else(|| account.barred.take());
         account.named = named(context, job, account);
     }
     Ok((found, session))

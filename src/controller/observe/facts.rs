@@ -29,7 +29,10 @@ pub(in crate::controller) fn account(
             fingerprint: "unopened".to_owned(),
         },
         None => AccountFacts::Missing { kind: key.kind(), name: key.name.clone() },
-        Some(Standing::Unusable { reason, message, fingerprint }) => {
+        Some(Standing::Unusable { message, rejected: Some(since), fingerprint, .. }) => {
+            AccountFacts::Rejected { since, message, fingerprint }
+        }
+        Some(Standing::Unusable { reason, message, rejected: None, fingerprint }) => {
             AccountFacts::Unusable { reason, message, fingerprint }
         }
         Some(Standing::Usable(session)) => match session.health().redirected {
@@ -50,9 +53,10 @@ pub(in crate::controller) fn account_use(session: &Arc<Session>) -> AccountUse {
         name: session.key.name.clone(),
         endpoint: session.endpoint.clone(),
         client_id: session.client_id.clone(),
+        alias: session.alias.clone(),
         credential: session.credential.clone(),
         suspended: settings.suspended,
-        barred: None,
+        barred: settings.barred,
         named: Named::Own,
         rejected: session.rejected(),
         spend_cap: session.gate.spend_cap().is_some(),

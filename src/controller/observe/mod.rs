@@ -16,7 +16,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::context::memory::{Ending, Remembered};
-use super::context::{CachedJob, Context};
+use super::context::{CachedJob, Context, is_at_rest};
 use crate::account::Session;
 use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob, ScrapeJobStatus};
 use crate::decide::{Intent, IntentFacts, JobFacts, Marks, Observed, RemoteState, Watched, restored, since};
@@ -56,7 +56,9 @@ pub(super) async fn observe(
 ) -> Result<Option<Seen>, WriteError> {
     let account = account::of(context, job, remembered).await?;
     // What is deleted has a bound, whatever becomes of its account.
-    if account::is_opening(context, &account) && job.metadata.deletion_timestamp.is_none() {
+    // And what is over needs none.
+    if !is_at_rest(job) && account::is_opening(context, &account) && job.metadata.deletion_timestamp.is_none()
+    {
         return Ok(None);
     }
     let (facts_of_account, session) = account::facts(context, job, &account)?;

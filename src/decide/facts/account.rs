@@ -25,6 +25,15 @@ pub enum AccountFacts {
         /// Changes whenever the account or its Secret does.
         fingerprint: String,
     },
+    /// It exists, and the service has never accepted its credentials.
+    Rejected {
+        /// Since when it rejects them.
+        since: Timestamp,
+        /// Its words.
+        message: String,
+        /// Changes whenever the account or its Secret does.
+        fingerprint: String,
+    },
     /// Requests can be sent with it.
     Usable(AccountUse),
 }
@@ -42,6 +51,8 @@ pub struct AccountUse {
     /// The client at the service, where it is known.
     #[serde(rename = "clientID")]
     pub client_id: Option<String>,
+    /// Another name of it: the token carries one, and the service named another for that very token.
+    pub alias: Option<String>,
     /// The Secret in use.
     pub credential: Credential,
     /// Whether submits are held back for the whole account.
@@ -82,6 +93,7 @@ impl Default for AccountUse {
             name: DEFAULT_ACCOUNT.to_owned(),
             endpoint: DEFAULT_ENDPOINT.to_owned(),
             client_id: None,
+            alias: None,
             credential: Credential { uid: String::new(), resource_version: String::new() },
             barred: None,
             named: Named::Own,
@@ -98,7 +110,7 @@ impl AccountFacts {
     pub fn usable(&self) -> Option<&AccountUse> {
         match self {
             Self::Usable(account) => Some(account),
-            Self::Missing { .. } | Self::Unusable { .. } => None,
+            Self::Missing { .. } | Self::Unusable { .. } | Self::Rejected { .. } => None,
         }
     }
 
@@ -106,7 +118,7 @@ impl AccountFacts {
     pub fn fingerprint(&self) -> &str {
         match self {
             Self::Missing { .. } => "missing",
-            Self::Unusable { fingerprint, .. } => fingerprint,
+            Self::Unusable { fingerprint, .. } | Self::Rejected { fingerprint, .. } => fingerprint,
             Self::Usable(account) => &account.fingerprint,
         }
     }
@@ -123,7 +135,7 @@ impl AccountUse {
     pub fn proves(&self, submission: &SubmissionRecord) -> bool {
         let same_endpoint = submission.endpoint.as_deref() == Some(self.endpoint.as_str());
         let same_client = match (&submission.client_id, &self.client_id) {
-            (Some(theirs), Some(ours)) => theirs == ours,
+            (Some(theirs), Some(ours)) => theirs == ours || Some(theirs) == self.alias.as_ref(),
             (None, _) | (_, None) => submission.credential.as_ref() == Some(&self.credential),
         };
         same_endpoint && same_client

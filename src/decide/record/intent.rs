@@ -153,7 +153,9 @@ impl Intent {
         let Some(account) = account else { return Fit::Unclear };
         match (&self.client_id, &account.client_id) {
             _ if self.endpoint != account.endpoint => Fit::Other,
-            (Some(theirs), Some(ours)) if theirs != ours => Fit::Other,
+            (Some(theirs), Some(ours)) if theirs != ours && Some(theirs) != account.alias.as_ref() => {
+                Fit::Other
+            }
             _ if recorded == Recorded::Unclear => Fit::Unclear,
             (Some(_), None) | (None, Some(_)) => Fit::Unclear,
             (Some(_), Some(_)) | (None, None) => Fit::Same,

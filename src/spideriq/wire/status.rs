@@ -106,9 +106,19 @@ pub struct Whoami {
 
 impl Whoami {
     pub(in crate::spideriq) fn read(body: &[u8], secret: &str) -> Result<Self, String> {
-        let said = members(body, &[("client_id", Pick::Plain)])?;
+        let said = members(body, &[("authenticated", Pick::Plain), ("client_id", Pick::Plain)])?;
         let client_id = said.get("client_id").and_then(Value::as_str);
-        Ok(Self { client_id: client_id.map(|id| text(id, secret).chars().take(128).collect()) })
+        let client_id = client_id.map(|id| text(id, secret).chars().take(128).collect::<String>());
+        let client_id = client_id.filter(|id| !id.is_empty());
+        let accepted = match said.get("authenticated") {
+            Some(accepted) => *accepted == Value::Bool(true),
+            None => client_id.is_some(),
+        };
+        // What would be answered to anybody accepts no token.
+        if !accepted {
+            return Err("it does not say whose the credentials are".to_owned());
+        }
+        Ok(Self { client_id })
     }
 }
 
