@@ -246,9 +246,11 @@ fn identity() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+
     use clap::Parser;
 
-    use super::{Arguments, Command, named};
+    use super::{Arguments, Command, listening, named};
 
     #[test]
     fn lists_mean_what_people_mean() {
@@ -283,13 +285,6 @@ mod tests {
             }
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-
-    use super::listening;
 
     #[test]
     fn every_address_is_of_both_families() {
