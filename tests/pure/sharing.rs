@@ -80,6 +80,6 @@ fn a_job_is_shared_with_who_follows_it_or_may_receive_it() {
 fn a_job_whose_record_is_lost_is_shared_by_its_payload() {
     let page = |page: &str| json!({"type": "spiderSite", "payload": {"url": page}});
     let ours = job(&page("a"), &json!({"jobID": "job-1", "state": "Processing"}));
-    assert_eq!(share(&ours, &job(&page("a"), &json!({}))), Share::MayReceive);
-    assert_eq!(share(&ours, &job(&page("b"), &json!({}))), Share::None);
+    assert_eq!(shares(&ours, &job(&page("a"), &json!({}))), Share::MayReceive);
+    assert_eq!(shares(&ours, &job(&page("b"), &json!({}))), Share::None);
 }
