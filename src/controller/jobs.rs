@@ -18,10 +18,11 @@ use super::context::schema::{Kind, PROVEN};
 use super::context::tally;
 use super::context::{CachedJob, Context};
 use super::observe::{Seen, key, observe};
+use super::pause::{hope, rest_after, rests, retry};
 use super::record::{self, Part, is_refusal, is_refused_for_good, status_of, write};
 use super::watch;
 use crate::api::{NotAName, ObjectName, Reason, ScrapeJob, State};
-use crate::decide::{self, Again, CancelOutcome, LookUp, Observed, Outcome, Plan, Verdict};
+use crate::decide::{self, Again, LookUp, Observed, Outcome, Plan, Verdict};
 use crate::health;
 use crate::poll::Followed;
 use crate::status::{WriteError, answered};
@@ -29,13 +30,6 @@ use crate::status::{WriteError, answered};
 /// How long until a job is looked at again whose account is about to be opened; it is told when it is.
 const OPENS_WITHIN: Duration = Duration::from_secs(5);
 
-/// The first pause before a write that was lost is decided on anew; each further one in a row is twice as long.
-const RETRY: Duration = Duration::from_millis(200);
-/// The longest such pause: a full or absent API server is not asked more often for each object.
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
-
-/// The same where the API server refuses the writes.
-const LONGEST_REFUSED: Duration = Duration::from_secs(300);
 /// When an object is looked at again while the API server would lose fields; it is told when that is mended.
 const STANDS_STILL: Duration = Duration::from_secs(60);
 /// The same of one that is deleted, whose bound may pass meanwhile.
@@ -295,34 +289,6 @@ async fn save(
     Err(error)
 }
 
-/// The longest that what failed is left alone whatever else happens.
-const LONGEST_REST: Duration = Duration::from_secs(30);
-
-/// How long what failed is left alone.
-fn rest_after(outcome: &Outcome, again: Again) -> Option<Duration> {
-    let failed = matches!(
-        outcome,
-        Outcome::Cancel(CancelOutcome::Failed(_)) | Outcome::Status(Err(_)) | Outcome::Candidates(Err(_))
-    );
-    let Again::After(pause) = again else { return None };
-    failed.then_some(pause.min(LONGEST_REST))
-}
-
-/// How long this plan still rests, because it failed and nothing is new that it may hang on.
-fn rests(context: &Context, seen: &Seen, plan: &Plan) -> Option<Duration> {
-    let again = matches!(plan, Plan::Cancel | Plan::Confirm | Plan::LookUp(_) | Plan::Look);
-    let (hoped, until) = context.memories.get(&seen.observed.job.uid).rest.filter(|_| again)?;
-    let left = until.saturating_duration_since(context.clock.instant());
-    (hoped == hope(seen) && !left.is_zero()).then_some(left)
-}
-
-/// What the next try of something that failed may hang on.
-fn hope(seen: &Seen) -> String {
-    let job = &seen.observed.job;
-    let (deleted, wish) = (job.deleted_at.is_some(), &job.marks.requested);
-    format!("{}/{}/{deleted}/{wish:?}", seen.observed.account.fingerprint(), job.generation)
-}
-
 /// The object to decide on: from the cache, or live where the cache is known to be behind our own last write.
 async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<CachedJob>, WriteError> {
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
@@ -399,14 +365,6 @@ fn on_error(context: &Context, job: &CachedJob, error: &WriteError) -> Action {
     tracing::warn!(job = job.name_any(), %error, "looking again");
     let uid = job.uid().unwrap_or_default();
     Action::requeue(retry(context, &uid, context.memories.get(&uid).failures))
-}
-
-/// The pause after so many writes or reads in a row that were not carried out; longer where they are refused.
-fn retry(context: &Context, uid: &str, failures: u32) -> Duration {
-    let remembered = context.memories.get(uid);
-    let refused = remembered.refusals > 0 || remembered.status_refusals > 0;
-    let longest = if refused { LONGEST_REFUSED } else { LONGEST_RETRY };
-    RETRY.saturating_mul(1 << failures.min(11)).min(longest)
 }
 
 #[cfg(test)]

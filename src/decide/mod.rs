@@ -9,6 +9,7 @@ mod facts;
 mod follow;
 mod plan;
 mod record;
+mod sendable;
 mod settle;
 mod submit;
 

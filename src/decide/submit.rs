@@ -7,10 +7,11 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::KeptBody;
-use super::facts::{AccountFacts, AccountUse, IntentFacts, Named, Observed};
+use super::facts::{AccountUse, IntentFacts, Named, Observed};
 use super::plan::{Attempt, Cap, LookUp, Plan, Standing};
 use super::record::{Fit, Intent, Recorded, knows_version};
-use crate::api::{AccountKind, OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
+use super::sendable::sendable;
+use crate::api::{OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
 
 /// The most bytes that Kubernetes lets all annotations of an object have.
 const ANNOTATIONS_MAX: usize = 256 * 1024;
@@ -109,46 +110,6 @@ fn unclear(account: &AccountUse, intent: &Intent) -> Plan {
                 account.title()
             ),
         ),
-    }
-}
-
-/// The account, if a submit may be sent with it now; else how the job stands.
-fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
-    match account {
-        AccountFacts::Missing { kind, name } => {
-            let place = match kind {
-                AccountKind::ScrapeAccount => " in this namespace",
-                AccountKind::ClusterScrapeAccount => "",
-            };
-            let message = format!("{} {name} does not exist{place}; create it", kind.as_str());
-            Err(Standing::Waiting(Reason::AccountNotFound, message))
-        }
-        AccountFacts::Unusable { reason, message, fingerprint: _ } => {
-            let own = matches!(
-                reason,
-                Reason::CredentialsMissing | Reason::NamespaceNotAllowed | Reason::ServiceUnavailable
-            );
-            let reason = if own { *reason } else { Reason::AccountNotReady };
-            Err(Standing::Waiting(reason, message.clone()))
-        }
-        AccountFacts::Rejected { since, message, fingerprint: _ } => {
-            Err(Standing::Rejected(*since, message.clone()))
-        }
-        AccountFacts::Usable(account) => {
-            if let Some((reason, words)) = &account.barred {
-                return Err(Standing::Waiting(*reason, words.clone()));
-            }
-            if let Some((since, words)) = &account.rejected {
-                return Err(Standing::Rejected(*since, words.clone()));
-            }
-            if account.suspended {
-                return Err(Standing::Waiting(
-                    Reason::AccountNotReady,
-                    format!("{} is suspended; set its spec.suspend to false to go on", account.title()),
-                ));
-            }
-            Ok(account)
-        }
     }
 }
 

@@ -51,7 +51,7 @@ impl World {
         self.api.with(|store, now| store.create(&key, object, now)).unwrap();
     }
 
-    fn account(&self, namespace: &str, name: &str, token: &str, limits: Value) {
+    fn account(&self, namespace: &str, name: &str, token: &str, limits: &Value) {
         self.create("Secret", namespace, name, json!({"data": {"token": base64(token)}}));
         let spec = json!({"secretRef": {"name": name}, "endpoint": ENDPOINT, "limits": limits});
         self.create("ScrapeAccount", namespace, name, json!({"spec": spec}));
@@ -102,13 +102,13 @@ async fn first_submit(strangers: usize, faults: &str) -> f64 {
     let operator = start_operator(&world.api, &world.service, &world.fate.life(), &[]);
     for n in 0..strangers {
         let name = format!("stranger-{n}");
-        world.account(STRANGE, &name, &format!("{FORGED}{n}"), json!({}));
+        world.account(STRANGE, &name, &format!("{FORGED}{n}"), &json!({}));
         if n % 2 == 0 {
             world.job(STRANGE, &name, &name);
         }
     }
     seconds(COMES).await;
-    world.account(NAMESPACE, "default", TOKEN, json!({}));
+    world.account(NAMESPACE, "default", TOKEN, &json!({}));
     world.job(NAMESPACE, "acme", "default");
     seconds(60).await;
     drop(operator);
@@ -142,10 +142,10 @@ fn a_forged_client_takes_nothing_from_the_client_that_it_names() {
         let world = World::new("[]");
         let operator = start_operator(&world.api, &world.service, &world.fate.life(), &[]);
         let least = json!({"requestsPerMinute": 2, "burst": 1, "submitsPerMinute": 0});
-        world.account(STRANGE, "default", FORGED, least);
+        world.account(STRANGE, "default", FORGED, &least);
         world.job(STRANGE, "forged", "default");
         seconds(30).await;
-        world.account(NAMESPACE, "default", TOKEN, json!({}));
+        world.account(NAMESPACE, "default", TOKEN, &json!({}));
         (0..20).for_each(|n| world.job(NAMESPACE, &format!("job-{n}"), "default"));
         seconds(300).await;
         drop(operator);
@@ -174,7 +174,7 @@ fn the_limits_of_one_account_bind_no_other_of_the_same_client() {
         let world = World::new("[]");
         let operator = start_operator(&world.api, &world.service, &world.fate.life(), &[]);
         let least = json!({"requestsPerMinute": 2, "burst": 1, "submitsPerMinute": 0});
-        world.account(STRANGE, "default", TOKEN, least);
+        world.account(STRANGE, "default", TOKEN, &least);
         world.job(STRANGE, "held", "default");
         seconds(60).await;
         let held = world.read("ScrapeJob", STRANGE, "held");
@@ -184,7 +184,7 @@ fn the_limits_of_one_account_bind_no_other_of_the_same_client() {
             account.to_string().contains("submitsPerMinute is 0, which holds back every submit"),
             "{account}"
         );
-        world.account(NAMESPACE, "default", TOKEN, json!({}));
+        world.account(NAMESPACE, "default", TOKEN, &json!({}));
         (0..20).for_each(|n| world.job(NAMESPACE, &format!("job-{n}"), "default"));
         seconds(300).await;
         drop(operator);
@@ -225,7 +225,7 @@ fn nothing_is_submitted_before_the_service_has_accepted_the_token() {
         simulate(async {
             let world = World::new(faults);
             let operator = start_operator(&world.api, &world.service, &world.fate.life(), &[]);
-            world.account(NAMESPACE, "default", TOKEN, json!({}));
+            world.account(NAMESPACE, "default", TOKEN, &json!({}));
             world.job(NAMESPACE, "acme", "default");
             seconds(120).await;
             drop(operator);

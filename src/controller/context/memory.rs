@@ -25,6 +25,7 @@ pub(in crate::controller) struct Memories {
 
 /// What is remembered of one object.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact")]
 pub(in crate::controller) struct Remembered {
     /// What decisions look at.
     pub(in crate::controller) memory: Memory,

@@ -308,7 +308,9 @@ impl Context {
         for kind in [AccountKind::ScrapeAccount, AccountKind::ClusterScrapeAccount] {
             let mut keys: Vec<AccountKey> = self.known.of_kind(kind);
             keys.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-            keys.into_iter().for_each(|key| self.accounts.nudge(News::Account(key)));
+            for key in keys {
+                self.accounts.nudge(News::Account(key));
+            }
         }
     }
 

@@ -1,6 +1,5 @@
-//! The budget behind a lock: waits for a turn, without a timer while nobody waits.
-//!
-//! Inside, time is the steady clock's, which no jump of the wall clock touches; what is asked and answered is the wall's.
+//! The budget behind a lock: waits for a turn, without a timer while nobody waits. Inside, time is the steady clock's,
+//! which no jump of the wall clock touches; what is asked and answered is the wall's.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -371,7 +370,6 @@ impl Shared {
             }
             state.timer = next.map(|at| (at, self.wake_at(at, now)));
         }
-        drop(state);
     }
 
     fn wake_at(self: &Arc<Self>, at: Timestamp, now: Timestamp) -> AbortHandle {
@@ -396,8 +394,7 @@ impl Shared {
             let mut state = gate.lock();
             let unused = matches!(state.places.get(&key), Some(Place::Granted { permit, .. }) if permit.ticket == ticket);
             let dropped = unused.then(|| state.places.remove(&key));
-            drop(state);
-            drop(dropped);
+            drop((state, dropped));
         });
     }
 }
