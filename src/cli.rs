@@ -277,9 +277,11 @@ fn identity() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+
     use clap::Parser;
 
-    use super::{Arguments, Command, named};
+    use super::{Arguments, Command, listening, named};
 
     #[test]
     fn lists_mean_what_people_mean() {
@@ -313,5 +315,17 @@ mod tests {
                 assert!(read.is_err(), "{option} {bad}");
             }
         }
+    }
+
+    #[test]
+    fn every_address_is_of_both_families() {
+        let listener = TcpListener::bind(listening("[::]:0".parse().unwrap())).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+        if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+            TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
+        }
+        let named: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+        assert_eq!(listening(named), named);
     }
 }

@@ -69,6 +69,7 @@ const PURE: &[&str] = &[
     "spideriq/budget/brake.rs",
     "spideriq/budget/bucket.rs",
     "spideriq/budget/limits.rs",
+    "spideriq/budget/outage.rs",
     "spideriq/budget/queue.rs",
     "leader/verdict.rs",
     "status/conditions.rs",

@@ -77,6 +77,28 @@ fn what_is_missing_is_one_sentence() {
 }
 
 #[test]
+fn a_kubeconfig_that_cannot_be_used_is_not_quoted() {
+    let file = std::env::temp_dir().join(format!("spideriq-kubeconfig-{}", std::process::id()));
+    let cluster = "{name: c, cluster: {server: 'https://127.0.0.1:1'";
+    let rest = "}}], contexts: [{name: x, context: {cluster: c, user: u}}], current-context: x, users: [{name: u, user: {token: canary}}]";
+    for (kubeconfig, words) in [
+        ("{users: [{name: u, user: {token: canary: [}".to_owned(), "cannot be read as YAML"),
+        ("{users: [{name: [canary], user: {token: canary}}]}".to_owned(), "cannot be read as YAML"),
+        (
+            format!("{{clusters: [{cluster}, proxy-url: 'ftp://user:canary@proxy'{rest}}}"),
+            "a scheme other than http and https",
+        ),
+        (format!("{{clusters: [{cluster}, proxy-url: 'http://user:canary@ '{rest}}}"), "is not an address"),
+    ] {
+        std::fs::write(&file, kubeconfig).unwrap();
+        let output = run(&["run"], &[("KUBECONFIG", file.to_str().unwrap()), ("HOME", "/nonexistent")]);
+        assert!(!output.status.success() && said(&output).contains(words), "{}", said(&output));
+        assert!(!said(&output).contains("canary"), "{}", said(&output));
+    }
+    let _ = std::fs::remove_file(file);
+}
+
+#[test]
 fn the_crds_are_printed_ready_to_be_applied() {
     let output = run(&["crds"], &[]);
     assert!(output.status.success());

@@ -46,14 +46,15 @@ fn value(schema: &Value) -> Value {
     if let Some(word) = schema.pointer("/enum/0") {
         return word.clone();
     }
-    match schema["type"].as_str() {
-        Some("array") => json!([value(&schema["items"])]),
+    let word = |name: &str| schema.get(name).and_then(Value::as_str);
+    match word("type") {
+        Some("array") => schema.get("items").map(|items| json!([value(items)])).unwrap_or_default(),
         Some("boolean") => true.into(),
         Some("integer" | "number") => 1.into(),
-        Some("string") if schema["format"] == "date-time" => "1970-01-01T00:00:00Z".into(),
+        Some("string") if word("format") == Some("date-time") => "1970-01-01T00:00:00Z".into(),
         Some("string") => "x".into(),
-        _ => {
-            let fields = schema["properties"].as_object().into_iter().flatten();
+        Some(_) | None => {
+            let fields = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
             Value::Object(fields.map(|(name, field)| (name.clone(), value(field))).collect::<Map<_, _>>())
         }
     }

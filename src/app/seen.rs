@@ -116,7 +116,7 @@ mod tests {
         assert!(not_ready().is_empty(), "it begins");
         hear(LEASES, Some("home"));
         health.take(Role::StandingBy);
-        pass(NEWS_WITHIN - Duration::from_secs(1)).await;
+        pass(NEWS_WITHIN.saturating_sub(Duration::from_secs(1))).await;
         assert!(not_ready().is_empty());
         assert!(seen.snapshot()().news.keys().all(|(_, of)| *of == LEASES), "it hears of nothing else");
         pass(Duration::from_secs(1)).await;

@@ -21,13 +21,11 @@ use super::observe::{Seen, key, observe};
 use super::record::{self, Part, is_refusal, is_refused_for_good, status_of, write};
 use super::watch;
 use crate::api::{NotAName, ObjectName, Reason, ScrapeJob, State};
-use crate::decide::{self, Again, LookUp, Observed, Outcome, Plan, Verdict};
+use crate::decide::{self, Again, CancelOutcome, LookUp, Observed, Outcome, Plan, Verdict};
 use crate::health;
 use crate::poll::Followed;
 use crate::status::{WriteError, answered};
 
-/// How many objects are worked on at once; what waits for the budget does not count.
-const AT_ONCE: u16 = 64;
 /// How long until a job is looked at again whose account is about to be opened; it is told when it is.
 const OPENS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -56,7 +54,8 @@ pub async fn run(context: Arc<Context>, writer: Writer<CachedJob>, keys: mpsc::U
         let _ = stopping.wait_for(Option::is_some).await;
     };
     let controller = Controller::for_stream(watched, context.jobs.clone())
-        .with_config(Config::default().concurrency(AT_ONCE))
+        // Each waits for its place by itself, so that they go round by namespace.
+        .with_config(Config::default().concurrency(0))
         .reconcile_on(told)
         .graceful_shutdown_on(stopped)
         .run(reconcile, |job, error, context| on_error(&context, &job, error), Arc::clone(&context))
@@ -93,7 +92,7 @@ fn forget(context: &Arc<Context>, job: &CachedJob) {
     let key = key(job);
     let uid = job.uid().unwrap_or_default();
     if let Some(line) = context.memories.forget(&uid).line {
-        line.forget(&key);
+        line.gate.forget(&key);
     }
     record::gone(context, &uid);
     for session in context.accounts.sessions() {
@@ -109,8 +108,17 @@ fn forget(context: &Arc<Context>, job: &CachedJob) {
 /// Looks at one object. One that was seen to go meanwhile is forgotten once more: what was learnt of it since would stay
 /// for ever, and its job would be followed.
 async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Action, WriteError> {
+    let place = context.places.take(&cached.namespace().unwrap_or_default()).await;
+    if context.stopping.borrow().is_some() {
+        // Who waited for a place until now has not begun.
+        return Ok(Action::await_change());
+    }
+    // It may have changed while it waited.
+    let now = context.jobs.get(&ObjectRef::from_obj(&*cached)).filter(|now| now.uid() == cached.uid());
+    let cached = now.unwrap_or(cached);
     let what = || format!("ScrapeJob {}", key(&cached));
     let looked = Box::pin(health::stage(&context.health, what, look_at(&cached, &context))).await;
+    drop(place);
     if looked.is_err() {
         context.memories.set(&cached.uid().unwrap_or_default(), |remembered| {
             remembered.failures = remembered.failures.saturating_add(1);
@@ -146,13 +154,17 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     };
     tell_faults(context, &job);
     // IO, reads only
-    let Some(seen) = observe(context, &job, context.memories.get(&uid), nonce()).await? else {
+    let Some(seen) = observe(context, &job, &context.memories.get(&uid), nonce()).await? else {
         return Ok(Action::requeue(OPENS_WITHIN));
     };
     // pure
     let plan = decide::next(&seen.observed);
     if !writable && !goes_on(&plan, &seen.observed) {
         return Ok(Action::requeue(LOOKS_AT_END));
+    }
+    // What failed is not tried earlier because something else is new.
+    if let Some(left) = rests(context, &seen, &plan) {
+        return Ok(Action::requeue(left));
     }
     // What comes of a submit may stand nowhere but here, until it is written.
     let _unwritten = matches!(plan, Plan::Submit(_)).then(|| context.health.unwritten());
@@ -183,6 +195,8 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
         context.publish(&job.object_ref(&()), &[again, &news].concat()).await;
     }
     let failures = context.memories.set(&uid, |remembered| {
+        remembered.rest =
+            rest_after(&outcome, again).map(|rest| (hope(&seen), context.clock.instant() + rest));
         remembered.live = again == Again::Live;
         let well = written.is_ok() && outcome != Outcome::Lost;
         remembered.failures = if well { 0 } else { remembered.failures.saturating_add(1) };
@@ -194,10 +208,13 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
         Err(_) => "retried",
     };
     context.metrics.reconciled("ScrapeJob", result, begun.elapsed());
-    Ok(match again {
-        Again::Live => Action::requeue(retry(context, &uid, failures)),
-        Again::After(pause) => Action::requeue(pause),
-        Again::OnChange => Action::await_change(),
+    Ok(match (again, seen.wish_in) {
+        (Again::Live, _) => Action::requeue(retry(context, &uid, failures)),
+        (Again::After(pause), wish_in) => {
+            Action::requeue(wish_in.map_or(pause, |wish_in| pause.min(wish_in)))
+        }
+        (Again::OnChange, Some(wish_in)) => Action::requeue(wish_in),
+        (Again::OnChange, None) => Action::await_change(),
     })
 }
 
@@ -276,6 +293,34 @@ async fn save(
         });
     }
     Err(error)
+}
+
+/// The longest that what failed is left alone whatever else happens.
+const LONGEST_REST: Duration = Duration::from_secs(30);
+
+/// How long what failed is left alone.
+fn rest_after(outcome: &Outcome, again: Again) -> Option<Duration> {
+    let failed = matches!(
+        outcome,
+        Outcome::Cancel(CancelOutcome::Failed(_)) | Outcome::Status(Err(_)) | Outcome::Candidates(Err(_))
+    );
+    let Again::After(pause) = again else { return None };
+    failed.then_some(pause.min(LONGEST_REST))
+}
+
+/// How long this plan still rests, because it failed and nothing is new that it may hang on.
+fn rests(context: &Context, seen: &Seen, plan: &Plan) -> Option<Duration> {
+    let again = matches!(plan, Plan::Cancel | Plan::Confirm | Plan::LookUp(_) | Plan::Look);
+    let (hoped, until) = context.memories.get(&seen.observed.job.uid).rest.filter(|_| again)?;
+    let left = until.saturating_duration_since(context.clock.instant());
+    (hoped == hope(seen) && !left.is_zero()).then_some(left)
+}
+
+/// What the next try of something that failed may hang on.
+fn hope(seen: &Seen) -> String {
+    let job = &seen.observed.job;
+    let (deleted, wish) = (job.deleted_at.is_some(), &job.marks.requested);
+    format!("{}/{}/{deleted}/{wish:?}", seen.observed.account.fingerprint(), job.generation)
 }
 
 /// The object to decide on: from the cache, or live where the cache is known to be behind our own last write.
@@ -362,4 +407,29 @@ fn retry(context: &Context, uid: &str, failures: u32) -> Duration {
     let refused = remembered.refusals > 0 || remembered.status_refusals > 0;
     let longest = if refused { LONGEST_REFUSED } else { LONGEST_RETRY };
     RETRY.saturating_mul(1 << failures.min(11)).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::misnamed;
+    use crate::api::{AccountRef, ScrapeJob};
+
+    #[test]
+    fn a_job_whose_account_cannot_exist_is_left_alone_until_it_is_deleted() {
+        let named = |name: Option<&str>| {
+            let mut job: ScrapeJob = serde_json::from_value(json!({
+                "apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {"name": "acme"}, "spec": {},
+            }))
+            .unwrap();
+            job.spec.account_ref = name.map(|name| AccountRef { kind: None, name: name.to_owned() });
+            job
+        };
+        assert!(misnamed(&named(Some("team"))).is_none() && misnamed(&named(None)).is_none());
+        let mut odd = named(Some("?limit=500"));
+        assert!(misnamed(&odd).is_some());
+        odd.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        assert!(misnamed(&odd).is_none());
+    }
 }

@@ -326,7 +326,7 @@ pub(super) fn status_of(
 mod tests {
     use serde_json::json;
 
-    use super::takes;
+    use super::{is_another, takes};
     use crate::api::ScrapeJob;
 
     fn job(status: &serde_json::Value) -> ScrapeJob {
@@ -335,6 +335,14 @@ mod tests {
             "spec": {}, "status": status,
         }))
         .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn an_attempt_of_somebody_else_is_one_with_another_nonce() {
+        assert!(is_another(Some("theirs"), Some("ours")));
+        for (recorded, sent) in [(Some("ours"), Some("ours")), (None, Some("ours")), (Some("x"), None)] {
+            assert!(!is_another(recorded, sent), "{recorded:?} {sent:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::KeptBody;
-use super::facts::{AccountFacts, AccountUse, IntentFacts, Observed};
+use super::facts::{AccountFacts, AccountUse, IntentFacts, Named, Observed};
 use super::plan::{Attempt, Cap, LookUp, Plan, Standing};
 use super::record::{Fit, Intent, Recorded, knows_version};
 use crate::api::{AccountKind, OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
@@ -73,10 +73,14 @@ pub(super) fn next(o: &Observed) -> Plan {
         Ok(account) => match intended(o) {
             // What is ours has been adopted, or is settled, by now.
             Intended::Ours(intent) | Intended::Unclear(intent) => unclear(account, intent),
+            Intended::Unproven(_) => held(Reason::SubmissionAmbiguous, UNPROVEN),
             Intended::Nothing => first_attempt(o, account),
         },
     }
 }
+
+/// An intent proves nothing with an account that other namespaces use, too: whoever may edit an object writes one.
+const UNPROVEN: &str = "the annotation spideriq.ai/submission names a submit that the status does not, and with a ClusterScrapeAccount it is no proof; restore the status with it, or remove the annotation to submit";
 
 /// An intent speaks of this very submit, and may be of another client. A client that the service has still to name is
 /// waited for; one that was not known then never will be.
@@ -161,7 +165,8 @@ pub(super) fn still_held(o: &Observed) -> Option<Standing> {
 pub(super) fn hold_key(o: &Observed) -> String {
     let body = o.job.body.as_ref().map(KeptBody::hold_name).unwrap_or_default();
     let requested = o.job.marks.requested.as_deref().unwrap_or_default();
-    let undecided = o.intent == IntentFacts::Unreadable || matches!(intended(o), Intended::Unclear(_));
+    let undecided = o.intent == IntentFacts::Unreadable
+        || matches!(intended(o), Intended::Unclear(_) | Intended::Unproven(_));
     let client = o.account.usable().and_then(|account| account.client_id.as_deref()).unwrap_or_default();
     let all = format!(
         "{}/{client}/{:?}/{body}/{requested}/{undecided}",
@@ -180,6 +185,8 @@ pub(super) enum Intended<'a> {
     Ours(&'a Intent),
     /// The same, if it was by this client.
     Unclear(&'a Intent),
+    /// The same, if it can be believed: the account is the cluster's.
+    Unproven(&'a Intent),
 }
 
 pub(super) fn intended(o: &Observed) -> Intended<'_> {
@@ -189,8 +196,10 @@ pub(super) fn intended(o: &Observed) -> Intended<'_> {
     if never_sent || o.recorded.job_id.is_some() || o.recorded.submission.is_some() {
         return Intended::Nothing;
     }
+    let shared = o.account.usable().is_some_and(|account| account.named != Named::Own);
     match intent.fit(&o.job, o.account.usable()) {
         Fit::Other => Intended::Nothing,
+        Fit::Same | Fit::Unclear if shared => Intended::Unproven(intent),
         Fit::Same => Intended::Ours(intent),
         Fit::Unclear => Intended::Unclear(intent),
     }
@@ -200,7 +209,7 @@ pub(super) fn intended(o: &Observed) -> Intended<'_> {
 pub(super) fn adoptable(o: &Observed) -> Option<Plan> {
     match intended(o) {
         Intended::Ours(intent) => intent.job_id.clone().map(Plan::Adopt),
-        Intended::Nothing | Intended::Unclear(_) => None,
+        Intended::Nothing | Intended::Unclear(_) | Intended::Unproven(_) => None,
     }
 }
 
@@ -250,6 +259,8 @@ fn attempt(
         // What was sent was tried at least once.
         attempt: Some(before.attempt.unwrap_or(i32::from(before.nonce.is_some())).saturating_add(1)),
         started_at: Some(Time(started_at)),
+        // A status keeps whole seconds: else what is read back would differ.
+        tried_at: Timestamp::from_second(o.now.as_second()).ok().map(Time),
         endpoint: Some(account.endpoint.clone()),
         client_id: account.client_id.clone(),
         credential: Some(account.credential.clone()),

@@ -186,18 +186,18 @@ mod tests {
     async fn a_stage_is_stuck_that_waits_for_nobody_and_no_other_is() {
         let health = Health::default();
         health.take(Role::Working);
-        let (begin, begun) = tokio::sync::oneshot::channel::<()>();
+        let (answer, answered) = tokio::sync::oneshot::channel::<()>();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let looked = stage(&health, || "ScrapeJob team/acme".to_owned(), async {
             // For the API server, for the service, for a turn, for another: it may last.
-            let _ = waiting(begun).await;
+            let _ = waiting(answered).await;
             let _ = ended.await;
         });
         let mut looked = Box::pin(looked);
         assert!(futures::poll!(&mut looked).is_pending());
         pass(&health, 5000, true);
         assert_eq!(health.stuck(), None, "it waits for somebody else");
-        begin.send(()).unwrap();
+        answer.send(()).unwrap();
         assert!(futures::poll!(&mut looked).is_pending());
         pass(&health, 299, true);
         assert_eq!(health.stuck(), None, "what it waited for before does not count");

@@ -24,10 +24,9 @@ pub(super) fn is_plain(method: &Method, uri: &Uri) -> bool {
     if !segments.iter().all(|segment| ObjectName::parse(segment).is_ok()) {
         return false;
     }
-    let rest = match segments.as_slice() {
-        ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
+    let (["api", _, rest @ ..] | ["apis", _, _, rest @ ..]) = segments.as_slice() else {
         // What belongs to no kind: the version, the schemas.
-        _ => return true,
+        return true;
     };
     let rest = if let ["namespaces", _, rest @ ..] = rest
         && !rest.is_empty()

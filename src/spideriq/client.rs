@@ -239,11 +239,13 @@ impl Client {
         }
     }
 
-    /// Cancels a job.
-    pub async fn cancel(&self, id: &str) -> Answer<()> {
+    /// Cancels a job; says whether the answer, a 200, tells of this very job that it is cancelled.
+    pub async fn cancel(&self, id: &str) -> Answer<bool> {
         let request = self.request(Method::DELETE, &["jobs", id], &[], TOTAL);
         let checked = self.checked("cancel", id, request).await;
-        self.answer(checked, |body| CancelBody::read(&clean(body))).await
+        let done = checked.as_ref().is_ok_and(|(response, _)| response.status() == StatusCode::OK);
+        self.answer(checked, |body| CancelBody::read(&clean(body), id).map(|cancelled| cancelled && done))
+            .await
     }
 
     /// Reads a page of the client's jobs, newest first; pages count from 1 and hold [`PAGE`] jobs.

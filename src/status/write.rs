@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::refusal::refused;
-use crate::api::{ScrapeAccountStatus, ScrapeJobStatus, Stored};
+use crate::api::{ObjectName, ScrapeAccountStatus, ScrapeJobStatus, Stored};
+use crate::decide::WAIT_STORED_EVERY;
 use crate::health::waiting;
 use crate::kubernetes::said_of;
 
@@ -98,7 +99,8 @@ pub async fn patch_status<K: DeserializeOwned + Reply>(
     let mut change = difference(recorded, status);
     fill(&mut change, &record_of(status));
     let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": change});
-    let written = answered(jobs.patch_status(name, &strict(), &Patch::Merge(&patch))).await?;
+    let written =
+        answered(jobs.patch_status(named(name)?.as_str(), &strict(), &Patch::Merge(&patch))).await?;
     kept(written, &change)
 }
 
@@ -118,7 +120,8 @@ pub async fn patch_account_status<K: DeserializeOwned + Reply>(
     let mut change = merge_patch(&before, &to_value(status));
     fill(&mut change, &to_value(status));
     let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": change});
-    let written = answered(accounts.patch_status(name, &strict(), &Patch::Merge(&patch))).await?;
+    let written =
+        answered(accounts.patch_status(named(name)?.as_str(), &strict(), &Patch::Merge(&patch))).await?;
     kept(written, &change)
 }
 
@@ -137,7 +140,7 @@ pub async fn patch_metadata<K: Resource + Clone + DeserializeOwned + Debug + Rep
     metadata.insert("resourceVersion".to_owned(), resource_version.into());
     let record = recorded.filter(|status| status.is_written()).map_or(json!({}), record_of);
     let patch = json!({"metadata": metadata, "status": record});
-    let written = answered(jobs.patch(name, &strict(), &Patch::Merge(&patch))).await?;
+    let written = answered(jobs.patch(named(name)?.as_str(), &strict(), &Patch::Merge(&patch))).await?;
     kept(written, &record)
 }
 
@@ -155,7 +158,7 @@ pub async fn try_status(client: &Client, url: &str, name: &str, status: &Value) 
     let patch = json!({"status": status});
     let params = PatchParams { dry_run: true, ..strict() };
     let request = Request::new(url)
-        .patch_subresource("status", name, &params, &Patch::Merge(&patch))
+        .patch_subresource("status", named(name)?.as_str(), &params, &Patch::Merge(&patch))
         .map_err(|error| WriteError::Unanswered(said_of(&kube::Error::BuildRequest(error))))?;
     let reply: Reply = answered(client.request(request)).await?;
     none_lacks(lacking(status, &reply.status, "status"))
@@ -173,15 +176,21 @@ pub async fn delete<K: Resource + Clone>(
     let preconditions =
         Preconditions { uid: Some(uid.to_owned()), resource_version: Some(resource_version.to_owned()) };
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-    let client = jobs.clone().into_client();
+    let (name, client) = (named(name)?, jobs.clone().into_client());
     answered(async {
-        let request =
-            Request::new(jobs.resource_url()).delete(name, &params).map_err(kube::Error::BuildRequest)?;
+        let request = Request::new(jobs.resource_url())
+            .delete(name.as_str(), &params)
+            .map_err(kube::Error::BuildRequest)?;
         // The answer may hold the object, whose depth is a tenant's.
         client.request::<IgnoredAny>(request).await
     })
     .await
     .map(|_| ())
+}
+
+/// The name as it may become part of an address. The API server gives no other to an object.
+fn named(name: &str) -> Result<ObjectName, WriteError> {
+    ObjectName::parse(name).map_err(|error| WriteError::Refused(error.to_string()))
 }
 
 /// What the API server answers to a request, within a time.
@@ -197,7 +206,7 @@ pub async fn answered<K>(request: impl Future<Output = Result<K, kube::Error>>) 
     }
 }
 
-/// Whether two statuses tell the same: a change of worker or page count alone, or of the service's stamps, is none
+/// Whether two statuses tell the same: some seconds more of a wait, a change of worker or page count alone, or of the service's stamps, is none
 /// (R12); such news are written with the next that counts.
 pub fn same_meaning(first: &ScrapeJobStatus, second: &ScrapeJobStatus) -> bool {
     let both_processing = [first, second]
@@ -205,6 +214,8 @@ pub fn same_meaning(first: &ScrapeJobStatus, second: &ScrapeJobStatus) -> bool {
         .all(|status| status.reason.as_deref() == Some("Processing") && !status.finished);
     let essence = |status: &ScrapeJobStatus| {
         let mut status = status.clone();
+        let parts = status.cancel_wait_seconds.map(|seconds| seconds / WAIT_STORED_EVERY);
+        status.cancel_wait_seconds = parts.filter(|parts| *parts > 0);
         if let Some(remote) = &mut status.remote {
             remote.worker_id = None;
             remote.pages_crawled = None;

@@ -72,7 +72,7 @@ async fn shown(client: &Client) -> String {
     let results = client.results(ID).await.result;
     let results =
         results.map_or_else(|error| error.to_string(), |said| said.error_message.unwrap_or_default());
-    let cancel = client.cancel(ID).await.result.map_or_else(|error| error.to_string(), |()| String::new());
+    let cancel = client.cancel(ID).await.result.map_or_else(|error| error.to_string(), |_| String::new());
     let list = client.newest(1).await.result.map_or_else(
         |error| error.to_string(),
         |page| {
@@ -89,10 +89,7 @@ async fn shown(client: &Client) -> String {
 }
 
 fn said(job: &spideriq_operator::spideriq::JobStatus) -> String {
-    let word = match &job.state {
-        JobState::Other(word) => word.clone(),
-        known => format!("{known:?}"),
-    };
+    let word = if let JobState::Other(word) = &job.state { word.clone() } else { format!("{:?}", job.state) };
     [Some(word), job.type_.clone(), job.worker_id.clone(), job.error_message.clone()]
         .into_iter()
         .flatten()

@@ -18,9 +18,10 @@ fn folder(name: &str) -> PathBuf {
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
-        let (entry, into) = (entry.as_ref().unwrap(), to.join(entry.as_ref().unwrap().file_name()));
+        let entry = entry.unwrap();
+        let into = to.join(entry.file_name());
         if entry.path().is_dir() {
-            copy(&entry.path(), &into)
+            copy(&entry.path(), &into);
         } else {
             fs::copy(entry.path(), into).unwrap();
         }

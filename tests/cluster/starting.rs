@@ -176,9 +176,13 @@ async fn the_chart_grants_what_it_says_upgrades_its_crds_and_keeps_them() {
     assert!(own.kubectl(&["get", "scrapejob", "kept"]).is_ok());
     // The authorizer hears of it a moment later.
     soon(|| (!may(operator, "get", "secrets", "default")).then_some(())).await;
+    taken_over_by_another_release(&own, &chart);
+}
 
-    // A release of another name takes over what was kept, if it is told to, as the notes of the first one said.
-    let other = ["install", "other", &chart, "--namespace", "elsewhere", "--create-namespace"];
+/// A release of another name takes over what was kept, if it is told to, as the notes of the first one said.
+fn taken_over_by_another_release(own: &Own, chart: &str) {
+    let helm = |arguments: &[&str]| own.run("helm", arguments, "");
+    let other = ["install", "other", chart, "--namespace", "elsewhere", "--create-namespace"];
     let other = [&other[..], &["--set", "replicaCount=0"]].concat();
     let error = helm(&other).unwrap_err().to_string();
     assert!(error.contains("invalid ownership metadata"), "{error}");

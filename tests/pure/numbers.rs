@@ -33,10 +33,9 @@ fn sent_by_v1() -> Observed {
 }
 
 fn submits(o: &Observed) -> Box<Attempt> {
-    match next(o) {
-        Plan::Submit(attempt) => attempt,
-        other => panic!("{other:?}"),
-    }
+    let plan = next(o);
+    let Plan::Submit(attempt) = plan else { panic!("{plan:?}") };
+    attempt
 }
 
 /// Bytes, record and annotation of one attempt; the bytes are made of the payload as it stands when they are sent.
@@ -154,12 +153,8 @@ fn a_job_of_the_release_before_is_shared_by_an_equal_payload_and_its_payload_has
         |hash: &str| job(json!({"jobID": "job-1", "type": "spiderSite", "submission": {"bodyHash": hash}}));
     let waits = job(json!({}));
     let exact = fresh(spec()).job.body.unwrap().hash;
-    let rows = [
-        (V1_HASH, Share::MayReceive),
-        (&exact, Share::MayReceive),
-        ("v3:0", Share::MayReceive),
-        ("v1:0", Share::None),
-    ];
+    let rows =
+        [(V1_HASH, Share::Wants), (&exact, Share::Wants), ("v3:0", Share::Wants), ("v1:0", Share::None)];
     for (hash, expected) in rows {
         assert_eq!(shares(&running(hash), &waits), expected, "{hash}");
     }
@@ -208,6 +203,11 @@ fn the_forms_of_the_annotation() {
         assert_eq!(intent.v, form, "{hash}");
         let text = serde_json::to_string(&intent).unwrap();
         assert_eq!(Intent::read(Some(&text)), IntentFacts::Found(Box::new(intent)));
+        for (field, longer) in [("bodyHash", "v3:".to_owned() + &"0".repeat(78)), ("nonce", "n".repeat(65))] {
+            let mut odd: Value = serde_json::from_str(&text).unwrap();
+            odd[field] = longer.into();
+            assert_eq!(Intent::read(Some(&odd.to_string())), IntentFacts::Unreadable, "{field}");
+        }
         let later = text.replacen(&format!("\"v\":{form}"), "\"v\":3", 1);
         assert_eq!(Intent::read(Some(&later)), IntentFacts::Unreadable);
     }

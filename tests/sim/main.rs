@@ -17,6 +17,8 @@ mod credentials;
 mod crowd;
 mod fate;
 mod faults;
+mod loud;
+mod mass_deletion;
 mod mirrors;
 mod oracle;
 mod run;

@@ -116,6 +116,11 @@ async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -
             () = tokio::time::sleep_until(deed_at) => match next {
                 Some((_, deed)) => {
                     fate.note(&format!("user: {deed:?}"));
+                    if let Deed::Crash = deed {
+                        for (life, _) in &replicas {
+                            life.crash.notify_one();
+                        }
+                    }
                     carry_out(&api, &service, deed);
                     next = deeds.next();
                 }
@@ -216,6 +221,8 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
                 store.create(&job, object, now).unwrap();
             }
         }
+        // Not a matter of what is stored.
+        Deed::Crash => {}
         Deed::Clock(ahead) => api.operators_clock.jump(*ahead),
         Deed::Events(taken) => store.no_events = !taken,
         Deed::Crd(fields) => store.trim(fields),

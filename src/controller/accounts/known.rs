@@ -13,8 +13,8 @@ use tokio::sync::{Notify, watch};
 use super::kind::key_of;
 use crate::account::AccountKey;
 use crate::api::{
-    AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, ObjectName, ScrapeAccount, ScrapeAccountSpec,
-    ScrapeJob, Stored,
+    AccountConditionType, AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, ObjectName,
+    ScrapeAccount, ScrapeAccountSpec, ScrapeJob, Stored, find,
 };
 use crate::controller::watch::Heard;
 
@@ -200,6 +200,29 @@ impl Known {
         own.chain(cluster).collect()
     }
 
+    /// Whether an account of the cluster lets namespaces follow jobs that no object recorded.
+    pub(in crate::controller) fn allows_mirrors(&self, name: &str) -> bool {
+        let found = self.cluster_account(name);
+        found.is_some_and(|found| found.usable().is_some_and(|found| found.spec.allow_mirror == Some(true)))
+    }
+
+    /// Whether the status of an account says that the service accepted the Secret of this version.
+    pub(in crate::controller) fn has_accepted(&self, account: &AccountKey, resource_version: &str) -> bool {
+        let status = match account.kind() {
+            AccountKind::ScrapeAccount => {
+                let found = self.own.get(&ObjectRef::new(&account.name).within(&account.namespace));
+                found.and_then(|found| found.read.as_ref().ok()?.status.clone())
+            }
+            AccountKind::ClusterScrapeAccount => {
+                self.cluster_account(&account.name).and_then(|found| found.read.as_ref().ok()?.status.clone())
+            }
+        };
+        let Some(status) = status else { return false };
+        let authenticated = find(&status.conditions, AccountConditionType::Authenticated.as_str());
+        authenticated.is_some_and(|condition| condition.status == ConditionStatus::True)
+            && status.credential.is_some_and(|credential| credential.resource_version == resource_version)
+    }
+
     /// The account that a job uses.
     pub(in crate::controller) fn account_of(&self, job: &ScrapeJob) -> AccountKey {
         resolve(job, |account| self.has(account))
@@ -253,8 +276,46 @@ fn resolve(job: &ScrapeJob, exists: impl Fn(&AccountKey) -> bool) -> AccountKey 
 
 #[cfg(test)]
 mod tests {
-    use super::resolve;
-    use crate::api::{JobAccount, ScrapeJob, ScrapeJobStatus};
+    use futures::FutureExt;
+    use kube::runtime::watcher::Error;
+
+    use super::{Known, account_caches, resolve};
+    use crate::api::{AccountKind, JobAccount, ObjectName, ScrapeJob, ScrapeJobStatus};
+    use crate::controller::watch::Heard;
+
+    fn known_in(namespaces: &[&str]) -> Known {
+        let names: Vec<ObjectName> = namespaces.iter().map(|name| name.parse().unwrap()).collect();
+        account_caches(&names).0
+    }
+
+    #[test]
+    fn a_namespace_whose_accounts_cannot_be_listed_keeps_nobody_waiting_where_there_are_others() {
+        let known = known_in(&["a", "b"]);
+        let in_ = |namespace: &str| known.synced_in(namespace).now_or_never();
+        let hear = |heard: Heard<'_>| known.hear(AccountKind::ScrapeAccount, &heard);
+        assert_eq!((in_("a"), in_("b")), (None, None), "nobody can say yet");
+        hear(Heard::Failed(Some("b"), &Error::NoResourceVersion));
+        assert_eq!((in_("a"), in_("b")), (None, Some(false)));
+        assert_eq!(known.synced().now_or_never(), None);
+        hear(Heard::Listed(Some("a")));
+        assert_eq!((in_("a"), in_("b")), (Some(true), Some(false)));
+        assert_eq!(known.synced().now_or_never(), Some(()), "one is enough to be ready");
+        hear(Heard::Listed(Some("b")));
+        hear(Heard::Failed(Some("b"), &Error::NoResourceVersion));
+        assert_eq!(in_("b"), Some(true), "what was listed stays known");
+    }
+
+    #[test]
+    fn where_there_is_no_other_namespace_the_list_is_waited_for() {
+        for (namespaces, of) in [(&["a"][..], Some("a")), (&[], None)] {
+            let known = known_in(namespaces);
+            known.hear(AccountKind::ScrapeAccount, &Heard::Failed(of, &Error::NoResourceVersion));
+            assert_eq!(known.synced_in("a").now_or_never(), None);
+            known.hear(AccountKind::ScrapeAccount, &Heard::Listed(of));
+            known.hear(AccountKind::ClusterScrapeAccount, &Heard::Listed(None));
+            assert_eq!(known.synced_in("a").now_or_never(), Some(true));
+        }
+    }
 
     #[test]
     fn the_recorded_account_wins_then_the_named_then_the_own_default_then_the_clusters() {

@@ -23,9 +23,8 @@ pub(super) async fn run(context: Arc<Context>, writer: Writer<CachedNamespace>) 
         match change {
             Ok(watcher::Event::Apply(namespace)) => context.wake_barred(Some(&namespace.name_any())),
             Ok(watcher::Event::InitDone) => context.wake_barred(None),
-            Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::Delete(_)) => {}
-            // It was told already, and starts again by itself.
-            Err(_) => {}
+            // A watch that broke is told of where it does, and starts again by itself.
+            Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::Delete(_)) | Err(_) => {}
         }
     }
 }

@@ -103,10 +103,10 @@ async fn read(context: &Context, asked: &mut [Asked]) -> Result<(), String> {
         loop {
             let page = match waiting(pages.next()).await {
                 Ok(page) => page,
-                // One of several that is gone, or whose rights are: what is known of it is what was last seen of it.
+                // One of several that may not be read any more: what is known of it is what was last seen of it.
                 Err(kube::Error::Api(status))
                     if let Some(namespace) = &namespace
-                        && (status.is_forbidden() || status.is_not_found()) =>
+                        && status.is_forbidden() =>
                 {
                     context.last_known_in(namespace).iter().for_each(|other| compare(asked, other));
                     break;
@@ -124,9 +124,8 @@ async fn read(context: &Context, asked: &mut [Asked]) -> Result<(), String> {
 
 /// Notes for whom this object is one that shares.
 fn compare(asked: &mut [Asked], other: &Arc<CachedJob>) {
-    let shown = (&***other, other.kept());
     for Asked { ours, found, .. } in asked.iter_mut().filter(|asked| asked.ours.uid() != other.uid()) {
-        let shares = share((ours, ours.kept()), shown);
+        let shares = share(&ours.party(), &other.party());
         if shares != Share::None {
             found.push((shares, Arc::clone(other)));
         }

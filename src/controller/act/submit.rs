@@ -44,7 +44,7 @@ pub(super) async fn submit(
     // A check-then-cancel of an equal submit must not run between our record and the service's answer. Waited for before
     // a turn is taken and anything written.
     let Some(Ok(kept)) = &job.body else { return Outcome::Lost.into() };
-    let Some(_exclusive) = context.exclusive.submit(&session.endpoint, kept.equalities()).await else {
+    let Some(_exclusive) = context.exclusive.submit(session.as_ref().into(), kept.equalities()).await else {
         return Outcome::Lost.into();
     };
     if attempt.cap == Cap::Tried
@@ -63,6 +63,13 @@ pub(super) async fn submit(
     }
     if context.is_stopping() {
         return Outcome::Stopping.into();
+    }
+    // Where the second write was refused the first is not made again for nothing: each would wake us for the next.
+    if context.memories.get(&attempt.intent.uid).status_refusals > 0 {
+        if let Err(error) = context.try_status_of(job).await {
+            return not_begun(context, job, (Part::Status, &error)).await;
+        }
+        was_taken(context, job, Part::Status);
     }
     let intended = match intend(context, job, attempt).await {
         Ok(intended) => intended,

@@ -3,6 +3,7 @@
 mod cached;
 mod events;
 pub(super) mod memory;
+mod places;
 mod replies;
 pub(super) mod schema;
 pub(super) mod tally;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 pub use cached::CachedJob;
 use memory::Memories;
+use places::Places;
 pub(super) use replies::Replies;
 use schema::Schema;
 use tally::Tallies;
@@ -31,6 +33,9 @@ use crate::leader::Leadership;
 use crate::spideriq::Endpoint;
 use crate::spideriq::budget::{Lane, Limits};
 use crate::telemetry::{AccountGauges, Metrics, Snapshot};
+
+/// How many objects are worked on at once, half of them of one namespace; what waits for the budget does not count.
+const AT_ONCE: usize = 128;
 
 /// What the operator was told to do.
 #[derive(Clone, Debug)]
@@ -80,6 +85,7 @@ pub struct Context {
     pub(super) lines: Lines,
     pub(super) memories: Memories,
     pub(super) exclusive: Exclusive,
+    pub(super) places: Arc<Places>,
     pub(super) readings: Readings,
     pub(super) replies: Replies,
     pub(super) tallies: Tallies,
@@ -113,6 +119,7 @@ impl Context {
             lines: Lines::default(),
             memories: Memories::default(),
             exclusive: Exclusive::default(),
+            places: Places::new(AT_ONCE),
             readings: Readings::default(),
             replies: Replies::default(),
             tallies: Tallies::default(),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Context;
 use crate::account::{AccountKey, News};
 use crate::api::{
-    AccountKind, ClusterScrapeAccount, INSTALL_CRDS, Reason, ScrapeAccount, ScrapeJob, full_status,
+    AccountKind, ClusterScrapeAccount, GROUP, INSTALL_CRDS, Reason, ScrapeAccount, ScrapeJob, full_status,
 };
 use crate::decide;
 use crate::status::{WriteError, answered, try_status};
@@ -159,7 +159,7 @@ impl Context {
             match self.ask(kind, (namespace.to_owned(), name.to_owned())).await {
                 Ok(missing) => {
                     *asked = Asked { at: Some(now), unanswered: None };
-                    self.learn(kind, missing);
+                    self.learn(kind, &missing);
                 }
                 Err(error) => {
                     asked.unanswered = Some((self.clock.instant(), error.clone()));
@@ -190,14 +190,13 @@ impl Context {
                 if self.is_stopping() {
                     break;
                 }
-                match self.some(kind, None) {
+                if let Some((namespace, name)) = self.some(kind, None) {
                     // What is not answered or not kept is known by then.
-                    Some((namespace, name)) => drop(self.prove(kind, (&namespace, &name), pause / 2).await),
+                    drop(self.prove(kind, (&namespace, &name), pause / 2).await);
+                } else {
                     // Nothing is left that could lose anything.
-                    None => {
-                        *self.schema.asked(kind).lock().await = Asked::default();
-                        self.learn(kind, Vec::new());
-                    }
+                    *self.schema.asked(kind).lock().await = Asked::default();
+                    self.learn(kind, &[]);
                 }
             }
         }
@@ -244,6 +243,18 @@ impl Context {
         try_status(&self.client, &kind.url(namespace), name, full).await
     }
 
+    /// Whether the API server would take a status of this very job.
+    ///
+    /// # Errors
+    /// What a write of it would be answered.
+    pub(in crate::controller) async fn try_status_of(&self, job: &ScrapeJob) -> Result<(), WriteError> {
+        let object = (job.namespace().unwrap_or_default(), job.name_any());
+        match full_status(Kind::Job.as_str()) {
+            Some(full) => self.try_one(Kind::Job, &object, full).await,
+            None => Ok(()),
+        }
+    }
+
     /// The fields that the published schema does not have; nothing where it cannot be read.
     async fn published(&self, kind: Kind, full: &Value) -> Option<Vec<String>> {
         let request = http::Request::get(PUBLISHED).body(Vec::new()).ok()?;
@@ -253,13 +264,13 @@ impl Context {
     }
 
     /// Takes over what was found out, and tells when it begins and ends.
-    fn learn(&self, kind: Kind, missing: Vec<String>) {
+    fn learn(&self, kind: Kind, missing: &[String]) {
         let (before, now) = {
             let mut state = self.schema.lock();
             let before = if missing.is_empty() {
                 state.missing.remove(&kind)
             } else {
-                state.missing.insert(kind, missing.clone())
+                state.missing.insert(kind, missing.to_vec())
             };
             if state.missing.is_empty() {
                 state.told.clear();
@@ -284,11 +295,22 @@ impl Context {
             let version = job.resource_version();
             self.memories.set(&job.uid().unwrap_or_default(), |remembered| remembered.doubted = version);
         }
-        self.wake(|_| true);
+        // Those that could not be read without the fields, too.
+        let jobs = self.jobs.state();
+        let mut keys: Vec<String> = jobs
+            .iter()
+            .map(|job| format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any()))
+            .collect();
+        keys.sort();
+        for key in keys {
+            self.accounts.tell(key);
+        }
         for kind in [AccountKind::ScrapeAccount, AccountKind::ClusterScrapeAccount] {
             let mut keys: Vec<AccountKey> = self.known.of_kind(kind);
             keys.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-            keys.into_iter().for_each(|key| self.accounts.nudge(News::Account(key)));
+            for key in keys {
+                self.accounts.nudge(News::Account(key));
+            }
         }
     }
 
@@ -305,34 +327,36 @@ impl Context {
 /// The paths of a full status that the schema of this kind does not have; nothing where the page has no such schema.
 fn absent(page: &Value, kind: &str, full: &Value) -> Option<Vec<String>> {
     let schemas = page.pointer("/components/schemas")?.as_object()?;
+    let is = |name: &Value, field: &str, word: &str| name.get(field).and_then(Value::as_str) == Some(word);
     let ours = |schema: &&Value| {
-        let named = schema["x-kubernetes-group-version-kind"].as_array();
-        named.into_iter().flatten().any(|name| name["kind"] == kind && name["group"] == crate::api::GROUP)
+        let named = schema.get("x-kubernetes-group-version-kind").and_then(Value::as_array);
+        named.into_iter().flatten().any(|name| is(name, "kind", kind) && is(name, "group", GROUP))
     };
     let schema = schemas.values().find(ours)?;
-    Some(absent_below(&schema["properties"]["status"], full, "status"))
+    Some(absent_below(schema.pointer("/properties/status").unwrap_or(&Value::Null), full, "status"))
 }
 
 fn absent_below(schema: &Value, full: &Value, at: &str) -> Vec<String> {
-    if schema["x-kubernetes-preserve-unknown-fields"] == true {
+    if schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) {
         return Vec::new();
     }
     match full {
-        Value::Object(fields) => fields
-            .iter()
-            .flat_map(|(name, value)| {
+        Value::Object(fields) => {
+            let known = schema.get("properties");
+            let below = |(name, value): (&String, &Value)| {
                 let path = format!("{at}.{name}");
-                match &schema["properties"][name] {
-                    Value::Null => vec![path],
-                    field => absent_below(field, value, &path),
+                match known.and_then(|known| known.get(name)) {
+                    Some(field) => absent_below(field, value, &path),
+                    None => vec![path],
                 }
-            })
-            .collect(),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .flat_map(|(n, item)| absent_below(&schema["items"], item, &format!("{at}[{n}]")))
-            .collect(),
+            };
+            fields.iter().flat_map(below).collect()
+        }
+        Value::Array(items) => {
+            let schema = schema.get("items").unwrap_or(&Value::Null);
+            let below = |(n, item): (usize, &Value)| absent_below(schema, item, &format!("{at}[{n}]"));
+            items.iter().enumerate().flat_map(below).collect()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     }
 }

@@ -7,11 +7,12 @@ use kube::{Api, ResourceExt};
 
 use super::facts;
 use crate::account::{AccountKey, News, Session, Standing};
-use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeAccount, ScrapeJob, Stored};
+use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeAccount, ScrapeJob, Stored, SubmissionRecord};
 use crate::controller::accounts::{Admission, takes_default};
 use crate::controller::context::Context;
 use crate::controller::context::memory::Remembered;
-use crate::decide::AccountFacts;
+use crate::decide::{AccountFacts, AccountUse, Named};
+use crate::health::waiting;
 use crate::status::{WriteError, answered};
 
 /// What a job is told whose account is one of the cluster, where those are off.
@@ -34,7 +35,7 @@ pub(super) async fn of(
 ) -> Result<Used, WriteError> {
     // Before the accounts are listed, nobody can say which one it is.
     let namespace = job.namespace().unwrap_or_default();
-    if !context.known.synced_in(&namespace).await {
+    if !waiting(context.known.synced_in(&namespace)).await {
         return Err(WriteError::Unanswered(format!(
             "the accounts of namespace {namespace} cannot be listed"
         )));
@@ -110,6 +111,41 @@ pub(super) fn facts(
     };
     if let AccountFacts::Usable(account) = &mut found {
         account.barred = barred.or_else(|| account.barred.take());
+        account.named = named(context, job, account);
     }
     Ok((found, session))
+}
+
+/// What the object may do with a job that it only names: with an account that others use, too, what they have is theirs.
+fn named(context: &Context, job: &ScrapeJob, account: &AccountUse) -> Named {
+    if account.kind == AccountKind::ScrapeAccount {
+        return Named::Own;
+    }
+    // What was looked at before is looked at still.
+    let seen = job.status.as_ref().is_some_and(|status| status.submission.is_some());
+    let Some(id) = job.spec.job_id.as_deref().filter(|_| !seen) else { return Named::NotAllowed };
+    let cached = context.jobs.state();
+    let (mut here, mut elsewhere) = (false, false);
+    for other in cached.iter().filter(|other| other.uid() != job.uid() && has_recorded(other, id, account)) {
+        let same = other.metadata.namespace == job.metadata.namespace;
+        here |= same;
+        elsewhere |= !same;
+    }
+    match (elsewhere, here || context.known.allows_mirrors(&account.name)) {
+        (true, _) => Named::OfOthers,
+        (false, true) => Named::Followed,
+        (false, false) => Named::NotAllowed,
+    }
+}
+
+/// Whether an object has, or had, this job of the account's client. An id that it merely names is no record.
+fn has_recorded(other: &ScrapeJob, id: &str, account: &AccountUse) -> bool {
+    let Some(status) = &other.status else { return false };
+    let of_client = |record: &SubmissionRecord| {
+        let client = record.client_id.as_ref().zip(account.client_id.as_ref());
+        record.endpoint.as_ref().is_none_or(|endpoint| *endpoint == account.endpoint)
+            && client.is_none_or(|(theirs, ours)| theirs == ours || Some(theirs) == account.alias.as_ref())
+    };
+    let now = status.job_id.as_deref() == Some(id) && status.submission.as_ref().is_some_and(of_client);
+    now || status.history.iter().any(|run| run.job_id.as_deref() == Some(id))
 }

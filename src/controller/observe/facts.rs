@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::account::{AccountKey, Session, Standing};
 use crate::api::Reason;
 use crate::decide::{
-    AccountFacts, AccountUse, Details, Refusal, RemoteJob, RemoteState, Summary, Trouble, Waiting, Watched,
+    AccountFacts, AccountUse, Details, Named, Refusal, RemoteJob, RemoteState, Summary, Trouble, Waiting,
+    Watched,
 };
 use crate::poll::Observation;
 use crate::spideriq::budget::Reservation;
@@ -56,6 +57,7 @@ pub(in crate::controller) fn account_use(session: &Arc<Session>) -> AccountUse {
         credential: session.credential.clone(),
         suspended: settings.suspended,
         barred: settings.barred,
+        named: Named::Own,
         rejected: session.rejected(),
         spend_cap: session.gate.spend_cap().is_some(),
         fingerprint: settings.fingerprint,
@@ -156,8 +158,8 @@ pub(in crate::controller) fn refusal(error: &Error) -> Refusal {
 pub(in crate::controller) fn permit(reservation: Reservation) -> Result<spideriq::budget::Permit, Waiting> {
     match reservation {
         Reservation::Granted(permit) => Ok(permit),
-        Reservation::Waiting { since, estimate, paused_until } => {
-            Err(Waiting { since, estimate, paused_until })
+        Reservation::Waiting { since, estimate, paused_until, others } => {
+            Err(Waiting { since, estimate, paused_until, others })
         }
     }
 }

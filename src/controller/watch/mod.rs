@@ -157,14 +157,14 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Joined<K> {
         let Some(first) = self.first.get_mut(at).filter(|first| first.is_some()) else {
             return self.later(at, event);
         };
-        match event {
-            // One list needs no other, and is not held twice.
-            event if alone => {
-                if matches!(event, Event::InitDone) {
-                    *first = None;
-                }
-                vec![event]
+        // One list needs no other, and is not held twice.
+        if alone {
+            if matches!(event, Event::InitDone) {
+                *first = None;
             }
+            return vec![event];
+        }
+        match event {
             Event::InitDone => {
                 let mut objects: Vec<K> =
                     first.take().into_iter().flat_map(|list| list.objects.into_values()).collect();
@@ -175,7 +175,7 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Joined<K> {
                 let objects = objects.into_iter().map(Event::InitApply);
                 [Event::Init].into_iter().chain(objects).chain([Event::InitDone]).collect()
             }
-            event => {
+            event @ (Event::Init | Event::InitApply(_) | Event::Apply(_) | Event::Delete(_)) => {
                 if let Some(list) = first {
                     list.take(event);
                 }

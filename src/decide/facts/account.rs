@@ -59,12 +59,30 @@ pub struct AccountUse {
     pub suspended: bool,
     /// Why this job may not be submitted with it, if it may not: what was begun with it goes on all the same.
     pub barred: Option<(Reason, String)>,
+    /// What the object may do with a job that it only names.
+    pub named: Named,
     /// Since when the service rejects the credentials, and its words.
     pub rejected: Option<(Timestamp, String)>,
     /// Whether the monthly spend cap is reached.
     pub spend_cap: bool,
     /// Changes whenever the account or its Secret does.
     pub fingerprint: String,
+}
+
+/// What an object may do with a job that it did not submit but only names, in its spec or in an intent. An account of
+/// the cluster is used by namespaces that do not trust each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Named {
+    /// What it may do with one that it submitted: the account is the namespace's own.
+    #[default]
+    Own,
+    /// Follow it; the account is the cluster's.
+    Followed,
+    /// Nothing: the account is the cluster's, and no object of the namespace has the job.
+    NotAllowed,
+    /// Nothing, and not even know that it exists: an object of another namespace has it.
+    OfOthers,
 }
 
 impl Default for AccountUse {
@@ -78,6 +96,7 @@ impl Default for AccountUse {
             alias: None,
             credential: Credential { uid: String::new(), resource_version: String::new() },
             barred: None,
+            named: Named::Own,
             suspended: false,
             rejected: None,
             spend_cap: false,

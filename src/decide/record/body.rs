@@ -191,7 +191,9 @@ fn is_changed_by_v1(value: &Value) -> bool {
     match value {
         Value::Object(map) => map.values().any(is_changed_by_v1),
         Value::Array(items) => items.iter().any(is_changed_by_v1),
-        Value::Number(number) => float(number).is_some_and(|double| read_by_v1(double) != double),
+        Value::Number(number) => {
+            float(number).is_some_and(|double| read_by_v1(double).to_bits() != double.to_bits())
+        }
         Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }

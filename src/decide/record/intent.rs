@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::body::{Recorded, is_known_to_all};
-use crate::api::{ScrapeJobStatus, SubmissionRecord};
+use crate::api::{ScrapeJobStatus, SubmissionRecord, is_job_id};
 use crate::decide::facts::{AccountUse, IntentFacts, JobFacts};
 
 /// Version of the annotation's form. An unknown one is never guessed at: the job is held.
@@ -16,6 +16,9 @@ const NOT_FOR_ALL: u32 = 2;
 
 /// Longest annotation that is read, in bytes; ours have under 1 KiB.
 const LONGEST: usize = 4096;
+/// Longest hash and nonce: what the status, which takes them over, has room for.
+const LONGEST_HASH: usize = 80;
+const LONGEST_NONCE: usize = 64;
 
 /// What was about to be submitted, by whom, and from the release of the finalizer on what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,9 +91,16 @@ impl Intent {
             return IntentFacts::Unreadable;
         }
         match serde_json::from_str::<Self>(text) {
-            Ok(intent) if [VERSION, NOT_FOR_ALL].contains(&intent.v) => IntentFacts::Found(Box::new(intent)),
+            Ok(intent) if intent.is_of_a_known_form() => IntentFacts::Found(Box::new(intent)),
             Ok(_) | Err(_) => IntentFacts::Unreadable,
         }
+    }
+
+    fn is_of_a_known_form(&self) -> bool {
+        [VERSION, NOT_FOR_ALL].contains(&self.v)
+            && self.body_hash.len() <= LONGEST_HASH
+            && self.nonce.len() <= LONGEST_NONCE
+            && self.job_id.as_deref().is_none_or(is_job_id)
     }
 
     /// The same with what came of the run that the status speaks of, which may be an earlier one that was gone back to;
@@ -120,6 +130,7 @@ impl Intent {
             nonce: Some(self.nonce.clone()),
             attempt: Some(1),
             started_at: Some(Time(self.time)),
+            tried_at: None,
             endpoint: Some(self.endpoint.clone()),
             client_id: self.client_id.clone(),
             credential: None,

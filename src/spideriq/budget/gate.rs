@@ -82,6 +82,8 @@ pub enum Reservation {
         estimate: Option<Timestamp>,
         /// Until when the whole account pauses.
         paused_until: Option<Timestamp>,
+        /// How many others wait for a turn of this kind.
+        others: usize,
     },
 }
 
@@ -146,12 +148,14 @@ impl Gate {
                     since: wall(since),
                     estimate: state.budget.estimate(&self.account, lane, now).map(wall),
                     paused_until: state.budget.paused_until(now).map(wall),
+                    others: state.budget.waiting(lane).saturating_sub(1),
                 }
             }
             None => Reservation::Waiting {
                 since: self.shared.clock.as_wall(now),
                 estimate: None,
                 paused_until: None,
+                others: 0,
             },
         }
     }
@@ -239,6 +243,11 @@ impl Gate {
     pub fn service_pause(&self) -> Option<Timestamp> {
         let until = self.shared.lock().budget.service_pause(self.shared.clock.steady());
         until.map(|until| self.shared.clock.as_wall(until))
+    }
+
+    /// How long, all told, cancels could not go whosever turn it was, because the service did not answer or asked to wait.
+    pub fn outage(&self) -> Duration {
+        self.shared.lock().budget.outage(self.shared.clock.steady())
     }
 
     /// Requests that the account could send at once now.

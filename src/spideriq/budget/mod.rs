@@ -9,6 +9,7 @@ mod bucket;
 mod gate;
 mod lane;
 mod limits;
+mod outage;
 mod queue;
 mod spend_cap;
 
@@ -23,6 +24,7 @@ pub use gate::{Gate, Permit, Reservation};
 pub use lane::Lane;
 pub use limits::Limits;
 use limits::{ClientLimits, Own};
+use outage::Outage;
 use queue::{Queue, Waiter};
 use spend_cap::SpendCap;
 pub use spend_cap::{SPEND_CAP_PROBE, UNTRIED};
@@ -33,6 +35,8 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 const PASSED_OVER: u32 = 4;
 /// Objects whose own failures are remembered; past that the one that may go on first is forgotten.
 const SUBJECTS: usize = 1024;
+/// The window of the service's count: a wait until it begins anew is a wait for a turn.
+const WINDOW: Duration = Duration::from_secs(60);
 
 /// A place in the queue, and later the grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +86,8 @@ pub struct Budget {
     lanes: BTreeMap<Lane, Brake>,
     spend_cap: SpendCap,
     subjects: BTreeMap<(Lane, String), Brake>,
+    /// Of the lane of cancels.
+    outage: Outage,
     queue: Queue,
     out: BTreeMap<Ticket, (Lane, Waiter)>,
     passed_over: u32,
@@ -112,6 +118,7 @@ impl Budget {
             lanes: Lane::ALL.into_iter().map(|lane| (lane, Brake::default())).collect(),
             spend_cap: SpendCap::default(),
             subjects: BTreeMap::new(),
+            outage: Outage::default(),
             queue: Queue::default(),
             out: BTreeMap::new(),
             passed_over: 0,
@@ -280,8 +287,24 @@ impl Budget {
             self.limits.told(limit, now);
             self.put_in_force(now);
         }
+        self.note_outage(now, matches!(verdict, Verdict::Failed | Verdict::Throttled(_)).then_some(now));
         self.counted(now, counted);
         self.probe_over(ticket, lane, &subject);
+    }
+
+    /// Keeps count of the time in which cancels pause: from then on, if a pause was just begun or made longer.
+    fn note_outage(&mut self, now: Timestamp, from: Option<Timestamp>) {
+        let lane = self.lanes.get(&Lane::Cancel).and_then(|brake| brake.until);
+        match (self.account.until.or(lane), from) {
+            (Some(_), Some(from)) => self.outage.lasts_from(from),
+            (Some(_), None) => {}
+            (None, _) => self.outage.ends(now),
+        }
+    }
+
+    /// How long, all told, cancels could not go whosever turn it was.
+    pub fn outage(&self, now: Timestamp) -> Duration {
+        self.outage.length(now)
     }
 
     /// Believes what the service counts where that is less than ours. The first time it replaces the guess that ours
@@ -296,6 +319,7 @@ impl Budget {
             && let Some(reset) = counted.reset
         {
             self.account.hold(now, reset);
+            self.note_outage(now, Some(now + WINDOW));
         }
     }
 
@@ -329,6 +353,7 @@ impl Budget {
         if until > now && self.asked.is_none() {
             self.account.hold(now, until);
             self.asked = self.account.until;
+            self.note_outage(now, Some(now));
         }
     }
 
@@ -433,6 +458,63 @@ mod tests {
         assert_eq!(budget.grant(later), [second]);
         budget.answered(later, second, Verdict::Answered, counted(20), 1.0);
         assert_eq!(budget.available("", later), 14, "from then on only what is less");
+    }
+
+    /// What a deletion waits for is its turn as long as the service answers, however little it leaves; a pause is not.
+    #[test]
+    fn only_a_pause_of_the_account_or_of_the_cancels_is_an_outage() {
+        let seconds = Duration::from_secs;
+        let mut now = Timestamp::UNIX_EPOCH;
+        let mut budget =
+            Budget::new(Limits { requests_per_minute: 600, burst: 100, submits_per_minute: 600 }, now);
+        let ask = |budget: &mut Budget, now, lane, subject, verdict, counted| {
+            let ticket = budget.enqueue("default/a", lane, "default", subject);
+            assert_eq!(budget.grant(now), [ticket]);
+            budget.answered(now, ticket, verdict, counted, 1.0);
+        };
+        let none = Counted::default();
+        now += seconds(60);
+        for subject in ["a", "b", "c"] {
+            ask(&mut budget, now, Lane::Submit, subject, Verdict::Answered, none);
+        }
+        for _ in 0..3 {
+            ask(&mut budget, now, Lane::Poll, "a", Verdict::Failed, none);
+        }
+        now += seconds(60);
+        assert_eq!(budget.outage(now), Duration::ZERO, "others' work");
+        ask(
+            &mut budget,
+            now,
+            Lane::Cancel,
+            "a",
+            Verdict::Answered,
+            Counted { remaining: Some(0), reset: Some(now + seconds(30)), ..none },
+        );
+        now += seconds(30);
+        assert_eq!(budget.outage(now), Duration::ZERO, "the service counts");
+        ask(
+            &mut budget,
+            now,
+            Lane::Cancel,
+            "a",
+            Verdict::Answered,
+            Counted { remaining: Some(0), reset: Some(now + seconds(3600)), ..none },
+        );
+        now += seconds(90);
+        assert_eq!(budget.outage(now), seconds(30), "no count lasts longer than its window");
+        now += seconds(3510);
+        ask(&mut budget, now, Lane::Cancel, "a", Verdict::Throttled(Some(now + seconds(40))), none);
+        now += seconds(100);
+        let before = seconds(3540 + 100);
+        assert_eq!(budget.outage(now), before, "until an answer says that it is over");
+        ask(&mut budget, now, Lane::Cancel, "a", Verdict::Answered, none);
+        now += seconds(100);
+        assert_eq!(budget.outage(now), before);
+        for subject in ["a", "b"] {
+            ask(&mut budget, now, Lane::Cancel, subject, Verdict::Failed, none);
+        }
+        now += seconds(7);
+        assert_eq!(budget.outage(now), before + seconds(7));
     }
 
     #[test]

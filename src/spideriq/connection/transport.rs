@@ -55,11 +55,12 @@ impl Network {
         let roots = if self.encrypted { Roots::now() } else { client.0.clone() };
         if roots != client.0 {
             // A file that is half written is read again by the next request.
-            match build(self.encrypted) {
-                Ok(anew) => *client = (roots, anew),
-                Err(_) => tracing::warn!(
+            if let Ok(anew) = build(self.encrypted) {
+                *client = (roots, anew);
+            } else {
+                tracing::warn!(
                     "the roots of trust have changed and cannot be read; going on with the old ones"
-                ),
+                );
             }
         }
         client.1.clone()

@@ -46,7 +46,7 @@ fn requests() -> Vec<Asked> {
             "status": {"state": state, "reason": state, "observedGeneration": 1, "conditions": []},
         })
     };
-    vec![
+    [
         ("read what is not there", Method::GET, "/acme", Value::Null),
         patch("patch what is not there", "/acme", fenced(json!({}))),
         ("create", Method::POST, "", job.clone()),
@@ -82,30 +82,10 @@ fn requests() -> Vec<Asked> {
             "/acme",
             json!({"spec": {"suspend": true}, "status": {"state": "Lost"}}),
         ),
-        patch(
-            "strict: a field that the CRD lacks",
-            "/acme/status?fieldValidation=Strict",
-            json!({"status": {"state": "Lost", "notOurs": 1}}),
-        ),
-        patch(
-            "strict, by an old version",
-            "/acme/status?fieldValidation=Strict",
-            json!({"metadata": {"resourceVersion": "999999"}, "status": {"notOurs": 1}}),
-        ),
-        patch(
-            "strict, of the object, which does not take a status",
-            "/acme?fieldValidation=Strict",
-            json!({"metadata": {"labels": {"a": "b"}}, "status": {"notOurs": 1}}),
-        ),
-        patch("strict: null", "/acme/status?fieldValidation=Strict", json!({"status": {"notOurs": null}})),
-        patch("not strict: dropped", "/acme/status", json!({"status": {"state": "Queued", "notOurs": 1}})),
-        patch(
-            "strict and dry",
-            "/acme/status?fieldValidation=Strict&dryRun=All",
-            json!({"status": {"notOurs": 1}}),
-        ),
-        patch("dry", "/acme/status?dryRun=All", json!({"status": {"state": "Lost"}})),
-        ("read what was only tried", Method::GET, "/acme", Value::Null),
+    ]
+    .into_iter()
+    .chain(strict_requests())
+    .chain([
         patch("null removes", "/acme", json!({"spec": {"suspend": null}})),
         ("delete by another uid", Method::DELETE, "/acme", json!({"preconditions": {"uid": "other"}})),
         (
@@ -132,6 +112,38 @@ fn requests() -> Vec<Asked> {
         ),
         ("delete what nothing holds", Method::DELETE, "/acme", json!({})),
         ("read what is gone again", Method::GET, "/acme", Value::Null),
+    ])
+    .collect()
+}
+
+/// Writes of a field that the CRD lacks, and writes that are only tried.
+fn strict_requests() -> Vec<Asked> {
+    let patch = |what: &'static str, path, body| (what, Method::PATCH, path, body);
+    vec![
+        patch(
+            "strict: a field that the CRD lacks",
+            "/acme/status?fieldValidation=Strict",
+            json!({"status": {"state": "Lost", "notOurs": 1}}),
+        ),
+        patch(
+            "strict, by an old version",
+            "/acme/status?fieldValidation=Strict",
+            json!({"metadata": {"resourceVersion": "999999"}, "status": {"notOurs": 1}}),
+        ),
+        patch(
+            "strict, of the object, which does not take a status",
+            "/acme?fieldValidation=Strict",
+            json!({"metadata": {"labels": {"a": "b"}}, "status": {"notOurs": 1}}),
+        ),
+        patch("strict: null", "/acme/status?fieldValidation=Strict", json!({"status": {"notOurs": null}})),
+        patch("not strict: dropped", "/acme/status", json!({"status": {"state": "Queued", "notOurs": 1}})),
+        patch(
+            "strict and dry",
+            "/acme/status?fieldValidation=Strict&dryRun=All",
+            json!({"status": {"notOurs": 1}}),
+        ),
+        patch("dry", "/acme/status?dryRun=All", json!({"status": {"state": "Lost"}})),
+        ("read what was only tried", Method::GET, "/acme", Value::Null),
     ]
 }
 
