@@ -19,7 +19,8 @@ const ANNOTATION_KEPT: usize = 4096;
 /// annotations the intent is kept, of all others and of the labels what they mean.
 #[derive(Clone, Debug)]
 pub struct CachedJob {
-    job: ScrapeJob,
+    /// Boxed, since every future of a look holds some.
+    job: Box<ScrapeJob>,
     /// What is kept of its payload, or why that can never be sent; `None` where the spec has none.
     pub(in crate::controller) body: Option<Result<KeptBody, String>>,
     /// What its annotations and labels say.
@@ -63,7 +64,7 @@ impl From<StoredJob> for CachedJob {
             annotations.retain(|name, _| name == INTENT);
             annotations.values_mut().for_each(cut);
         }
-        Self { job, body, marks, faults, touched, bytes }
+        Self { job: Box::new(job), body, marks, faults, touched, bytes }
     }
 }
 
@@ -182,7 +183,7 @@ mod tests {
             "spec": {"type": "spiderMaps", "priority": 2, "payload": {"url": "https://a.example", "workflow": 1, "x": long}},
         });
         let job: CachedJob = serde_json::from_str(&job.to_string()).unwrap();
-        assert!(job.marks.paused && job.marks.applied_by.is_some() && !job.marks.force_orphan);
+        assert!(job.marks.paused && job.marks.applied_by == Some("Helm") && !job.marks.force_orphan);
         assert!(job.bytes > 3 * long.len() && job.faults.is_none());
         let body = job.body.as_ref().unwrap().as_ref().unwrap();
         assert!(body.workflow && body.url.as_deref() == Some("https://a.example"));

@@ -468,7 +468,7 @@ mod tests {
         let mut budget =
             Budget::new(Limits { requests_per_minute: 600, burst: 100, submits_per_minute: 600 }, now);
         let ask = |budget: &mut Budget, now, lane, subject, verdict, counted| {
-            let ticket = budget.enqueue("default/a", lane, "default", subject);
+            let ticket = budget.enqueue("", lane, "default", subject);
             assert_eq!(budget.grant(now), [ticket]);
             budget.answered(now, ticket, verdict, counted, 1.0);
         };
