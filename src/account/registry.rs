@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::AccountKey;
 use super::gates::{Gates, Member, Whose};
-use super::proving::{self, Proof, Proving};
+use super::proving::{self, Proof, Proving, Said};
 use super::session::{Parts, Session};
 use crate::api::{Credential, Reason};
 use crate::clock::Clock;
@@ -187,6 +187,12 @@ impl Accounts {
         // One that is replaced sends nothing any more.
         state.proving.insert(key.clone(), Arc::clone(&proving));
         Ok(proving)
+    }
+
+    /// Whether the service has still to say whether it accepts the account.
+    pub fn is_asked_about(&self, key: &AccountKey) -> bool {
+        let proving = self.lock().proving.get(key).map(Arc::clone);
+        proving.is_some_and(|proving| matches!(proving.said(), Said::Nothing | Said::Unclear(_)))
     }
 
     /// A session with what the service has accepted, in use from [`Self::put_in_use`] on. What was sent to prove it counts

@@ -70,7 +70,8 @@ pub struct Health {
     pub told: bool,
     /// Whose it said that they are, since they are in use.
     pub named: Option<String>,
-    /// Where it rejected work, or does not tell whether it accepts the credentials: when work is tried again.
+    /// Where it rejected work, or does not tell whether it accepts the credentials: when work is tried again, by the clock
+    /// that never jumps.
     pub tried_again_at: Option<Timestamp>,
 }
 
@@ -165,7 +166,7 @@ impl Session {
     /// Since when the credentials are rejected, and the service's words, while nothing is to be tried with them.
     pub fn rejected(&self) -> Option<(Timestamp, String)> {
         let health = self.health();
-        let tries = health.tried_again_at.is_some_and(|until| self.clock.now() >= until);
+        let tries = health.tried_again_at.is_some_and(|until| self.clock.steady() >= until);
         health.rejected.filter(|_| !tries)
     }
 
@@ -247,7 +248,7 @@ impl Session {
     fn learn(&self, result: &Result<bool, Error>, permit: Permit, (signals, asked): (Signals, Asked)) {
         let paused = self.gate.service_pause();
         let capped = permit.settle(verdict(result, self.clock.now()), signals.counted);
-        let now = self.clock.now();
+        let (now, steady) = (self.clock.now(), self.clock.steady());
         // Held throughout: two answers may come at once, and neither may be lost.
         let mut state = self.lock();
         let before = state.health.clone();
@@ -269,8 +270,8 @@ impl Session {
             Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
                 health.accepted = None;
                 health.rejected.get_or_insert_with(|| (now, error.to_string()));
-                if asked == Asked::Work && health.tried_again_at.is_none_or(|until| now >= until) {
-                    health.tried_again_at = now.checked_add(RETRY_REJECTED).ok();
+                if asked == Asked::Work && health.tried_again_at.is_none_or(|until| steady >= until) {
+                    health.tried_again_at = steady.checked_add(RETRY_REJECTED).ok();
                 }
             }
             Err(error @ Error::SpendCap(_)) => {
@@ -297,7 +298,7 @@ impl Session {
                 health.told |= never;
                 // A service that does not tell who somebody is leaves it to the work to find out.
                 if never && health.rejected.is_some() && health.tried_again_at.is_none() {
-                    health.tried_again_at = now.checked_add(RETRY_REJECTED).ok();
+                    health.tried_again_at = steady.checked_add(RETRY_REJECTED).ok();
                 }
             }
             Err(Error::Connect(_) | Error::Timeout | Error::Interrupted(_)) => {}

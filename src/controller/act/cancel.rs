@@ -199,6 +199,7 @@ fn may_get(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &S
     let theirs = match context.accounts.standing(&account) {
         Some(Standing::Usable(theirs)) => Some(theirs),
         None if context.known.can_open(&account) => None,
+        Some(Standing::Unusable { .. }) if context.accounts.is_asked_about(&account) => None,
         Some(Standing::Unusable { .. }) | None => return Uses::No,
     };
     if let Some(theirs) = &theirs {
@@ -229,5 +230,6 @@ fn may_get(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &S
 /// Whether two accounts may be of one client: one that is not known may be any.
 fn may_be_one(ours: &Session, theirs: &Session) -> bool {
     let clients = ours.client_id.as_ref().zip(theirs.client_id.as_ref());
-    ours.endpoint == theirs.endpoint && clients.is_none_or(|(ours, theirs)| ours == theirs)
+    ours.endpoint == theirs.endpoint
+        && clients.is_none_or(|(known, other)| known == other || ours.alias.as_ref() == Some(other))
 }

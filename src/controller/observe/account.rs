@@ -144,7 +144,7 @@ fn has_recorded(other: &ScrapeJob, id: &str, account: &AccountUse) -> bool {
     let of_client = |record: &SubmissionRecord| {
         let client = record.client_id.as_ref().zip(account.client_id.as_ref());
         record.endpoint.as_ref().is_none_or(|endpoint| *endpoint == account.endpoint)
-            && client.is_none_or(|(theirs, ours)| theirs == ours)
+            && client.is_none_or(|(theirs, ours)| theirs == ours || Some(theirs) == account.alias.as_ref())
     };
     let now = status.job_id.as_deref() == Some(id) && status.submission.as_ref().is_some_and(of_client);
     now || status.history.iter().any(|run| run.job_id.as_deref() == Some(id))

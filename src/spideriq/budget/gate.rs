@@ -137,12 +137,12 @@ impl Gate {
             }
         }
         self.shared.turn_for(Some(key));
+        let wall = |at| self.shared.clock.as_wall(at);
         let mut state = self.shared.lock();
         match state.places.remove(key) {
             Some(Place::Granted { permit, .. }) => Reservation::Granted(permit),
             Some(Place::Queued { ticket, lane, since }) => {
                 state.places.insert(key.to_owned(), Place::Queued { ticket, lane, since });
-                let wall = |at| self.shared.clock.as_wall(at);
                 Reservation::Waiting {
                     since: wall(since),
                     estimate: state.budget.estimate(&self.account, lane, now).map(wall),
@@ -150,12 +150,7 @@ impl Gate {
                     others: state.budget.waiting(lane).saturating_sub(1),
                 }
             }
-            None => Reservation::Waiting {
-                since: self.shared.clock.as_wall(now),
-                estimate: None,
-                paused_until: None,
-                others: 0,
-            },
+            None => Reservation::Waiting { since: wall(now), estimate: None, paused_until: None, others: 0 },
         }
     }
 
