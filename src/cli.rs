@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::controller::{self, Facts, Options};
 use crate::leader::Election;
 use crate::logging;
+use crate::spideriq::budget::Limits;
 use crate::spideriq::{Client, Credentials, Endpoint, Format};
 use crate::telemetry::Metrics;
 
@@ -89,6 +90,25 @@ struct Run {
         value_name = "NS"
     )]
     watch_namespaces: Vec<String>,
+    /// Most requests in any 60 seconds that a client of the service is given, whatever its accounts ask for; a
+    /// ClusterScrapeAccount of the client may give it more.
+    #[arg(
+        long,
+        env = "SPIDERIQ_CLIENT_REQUESTS_PER_MINUTE",
+        default_value_t = Limits::default().requests_per_minute,
+        value_parser = clap::value_parser!(u32).range(10..),
+        value_name = "N"
+    )]
+    client_requests_per_minute: u32,
+    /// The same for submits.
+    #[arg(
+        long,
+        env = "SPIDERIQ_CLIENT_SUBMITS_PER_MINUTE",
+        default_value_t = Limits::default().submits_per_minute,
+        value_parser = clap::value_parser!(u32).range(1..),
+        value_name = "N"
+    )]
+    client_submits_per_minute: u32,
     /// Namespace that the operator runs in; the Secrets of cluster accounts are read from it.
     #[arg(long, env = "SPIDERIQ_OPERATOR_NAMESPACE", default_value = "spideriq-system", value_name = "NS")]
     operator_namespace: ObjectName,
@@ -186,11 +206,21 @@ fn show_job(job: &Job) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Raises the soft limit of open files to the hard one: each watch and each request is a connection.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, limit = limit.current, "the limit of open files cannot be raised");
+    }
+}
+
 fn operate(run: Run) -> anyhow::Result<()> {
     let left_out = logging::start(match run.log_format {
         LogFormat::Text => logging::Form::Text,
         LogFormat::Json => logging::Form::Json,
     });
+    raise_open_files();
     let mut given = named(&run.allowed_endpoints);
     if given.is_empty() {
         given.push(DEFAULT_ENDPOINT);
@@ -208,7 +238,8 @@ fn operate(run: Run) -> anyhow::Result<()> {
         lease: run.lease_name,
         identity: identity(),
     });
-    let options = Options { allowed_endpoints, namespaces, operator_namespace };
+    let limits = Limits::new(run.client_requests_per_minute, run.client_submits_per_minute);
+    let options = Options { allowed_endpoints, namespaces, limits, operator_namespace };
     // Two threads are plenty, and a machine of 64 cores must not cost the memory of 64.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.spawn(left_out.tell());

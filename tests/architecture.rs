@@ -68,6 +68,8 @@ const PURE: &[&str] = &[
     "spideriq/budget/mod.rs",
     "spideriq/budget/brake.rs",
     "spideriq/budget/bucket.rs",
+    "spideriq/budget/limits.rs",
+    "spideriq/budget/outage.rs",
     "spideriq/budget/queue.rs",
     "leader/verdict.rs",
     "status/conditions.rs",

@@ -16,13 +16,47 @@ pub enum SecretError {
     /// The token cannot be one.
     #[error("Secret {0}: {1}")]
     Token(String, CredentialsError),
+    /// It is one of the cluster's own.
+    #[error(
+        "Secret {0} has the type {1}, which belongs to the cluster, and is never sent; use one of the type Opaque"
+    )]
+    Type(String, String),
+}
+
+/// What says of a Secret that its token is meant for the service, although it does not look like one of the service's.
+const LABEL: &str = "spideriq.ai/credentials";
+
+/// Whether the Secret's own label gives its token to the service.
+pub fn is_labelled(secret: &Secret) -> bool {
+    let labels = secret.metadata.labels.as_ref();
+    labels.and_then(|labels| labels.get(LABEL)).is_some_and(|value| value == "true")
+}
+
+/// What to do about a token that does not look like one of the service's.
+pub fn needs_label(name: &str) -> String {
+    format!(
+        "the token of Secret {name} is neither a triple cli_…:sk_…:secret_… nor a spideriq_pat_…, so that it may be another service's; if it is SpiderIQ's, label the Secret {LABEL}: \"true\""
+    )
+}
+
+/// Whether a Secret is one of the cluster's own, by the domain of its type: the API server and its controllers make and
+/// use those, and whoever may name one in an account need not be allowed to read it.
+fn is_the_clusters(type_: &str) -> bool {
+    let domain = type_.split('/').next().unwrap_or_default();
+    ["kubernetes.io", "k8s.io"]
+        .iter()
+        .any(|own| domain.strip_suffix(own).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
 }
 
 /// The credentials in a Secret: the key `token`, else the three parts of a triple.
 ///
 /// # Errors
-/// If keys are missing, or hold what no token can be.
+/// If it is one of the cluster's own, or keys are missing, or hold what no token can be.
 pub fn from_secret(name: &str, secret: &Secret) -> Result<Credentials, SecretError> {
+    if let Some(type_) = secret.type_.as_deref().filter(|type_| is_the_clusters(type_)) {
+        let shown = type_.chars().filter(|c| !c.is_control()).take(100).collect();
+        return Err(SecretError::Type(name.to_owned(), shown));
+    }
     let value = |key: &'static str| {
         let found = secret.data.as_ref().and_then(|data| data.get(key));
         let text = found.map(|bytes| std::str::from_utf8(&bytes.0).map(str::trim));
@@ -49,6 +83,25 @@ mod tests {
         let data =
             entries.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.to_vec()))).collect();
         Secret { data: Some(data), ..Secret::default() }
+    }
+
+    #[test]
+    fn the_clusters_own_secrets_are_never_read() {
+        for (type_, refused) in [
+            ("Opaque", false),
+            ("example.com/token", false),
+            ("notkubernetes.io/x", false),
+            ("helm.sh/release.v1", false),
+            ("kubernetes.io/service-account-token", true),
+            ("kubernetes.io/basic-auth", true),
+            ("kubernetes.io/x", true),
+            ("bootstrap.kubernetes.io/token", true),
+            ("node.k8s.io/x", true),
+        ] {
+            let mut secret = secret(&[("token", b"cli_a:sk_b:secret_c")]);
+            secret.type_ = Some(type_.to_owned());
+            assert_eq!(matches!(from_secret("s", &secret), Err(SecretError::Type(..))), refused, "{type_}");
+        }
     }
 
     #[test]

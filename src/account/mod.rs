@@ -4,13 +4,16 @@
 //! write a status, or keep a Secret.
 
 mod credentials;
+mod gates;
 mod key;
+mod proving;
 mod registry;
 mod session;
 mod watches;
 
-pub use credentials::{SecretError, from_secret};
+pub use credentials::{SecretError, from_secret, is_labelled, needs_label};
 pub use key::AccountKey;
-pub use registry::{Accounts, Channels, Opening, Standing};
+pub use proving::{Proof, Proving, Said};
+pub use registry::{Accounts, Channels, Network, News, Opening, Standing};
 pub use session::{Health, Session, Settings};
 pub use watches::SecretWatches;

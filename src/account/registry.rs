@@ -1,15 +1,18 @@
-//! Every account that is known, and the one budget of each client behind them.
+//! Every account that is known, and how it stands.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::AccountKey;
+use super::gates::{Gates, Member, Whose};
+use super::proving::{self, Proof, Proving, Said};
 use super::session::{Parts, Session};
 use crate::api::{Credential, Reason};
 use crate::clock::Clock;
-use crate::spideriq::budget::{Gate, Limits};
+use crate::spideriq::budget::{Budget, Gate, Limits};
 use crate::spideriq::{Client, Credentials, Endpoint, Error, Transport};
 use crate::telemetry::Metrics;
 
@@ -22,11 +25,22 @@ pub enum Standing {
         reason: Reason,
         /// Why, in words.
         message: String,
+        /// Since when the service rejects its credentials, where that is why.
+        rejected: Option<Timestamp>,
         /// Changes whenever the account or its Secret does.
         fingerprint: String,
     },
     /// It is in use.
     Usable(Arc<Session>),
+}
+
+/// What there is to be told of accounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Of this account alone.
+    Account(AccountKey),
+    /// Of its client: every account of it that is in use has to say so.
+    Client(AccountKey),
 }
 
 /// Where the registry tells what happens.
@@ -35,7 +49,16 @@ pub struct Channels {
     /// Keys of objects whose turn has come, or whose job changed.
     pub objects: mpsc::UnboundedSender<String>,
     /// Accounts that have to be looked at.
-    pub accounts: mpsc::UnboundedSender<AccountKey>,
+    pub accounts: mpsc::UnboundedSender<News>,
+}
+
+/// How requests get to the service, and how many may.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Where requests go, if not over the network.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// What each client may send, where no account of the cluster says more.
+    pub limits: Limits,
 }
 
 /// Every account that is known.
@@ -44,27 +67,28 @@ pub struct Accounts {
     clock: Clock,
     channels: Channels,
     metrics: Metrics,
-    /// Where requests go, if not over the network.
-    transport: Option<Arc<dyn Transport>>,
+    network: Network,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     standings: HashMap<AccountKey, Standing>,
+    /// Accounts that the service has not accepted yet.
+    proving: HashMap<AccountKey, Arc<Proving>>,
+    /// The sessions of accounts that have no work.
+    resting: HashMap<AccountKey, Arc<Session>>,
     /// The last session of an account that cannot be used any more: deletions still cancel with it.
     departed: HashMap<AccountKey, Arc<Session>>,
-    gates: HashMap<(Endpoint, String), Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    gate: Gate,
-    limits: HashMap<AccountKey, Limits>,
+    gates: Gates,
+    /// What all unproven accounts of an origin share.
+    doors: HashMap<String, Gate>,
+    /// Connections are made for each request, so that all accounts can share what makes them.
+    transports: HashMap<bool, Arc<dyn Transport>>,
 }
 
 /// What an account is to be opened with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Opening {
     /// The service.
     pub endpoint: Endpoint,
@@ -72,41 +96,25 @@ pub struct Opening {
     pub credentials: Credentials,
     /// The Secret that it came from.
     pub credential: Credential,
-    /// The client, where it is known.
-    pub client_id: Option<String>,
-    /// The account's own limits.
-    pub limits: Limits,
 }
 
-impl State {
-    /// Takes an account's limits out of every gate but one, and forgets gates that no account is left of.
-    fn leave_gates(&mut self, key: &AccountKey, but: Option<&(Endpoint, String)>) {
-        self.gates.retain(|name, shared| {
-            if but == Some(name) {
-                return true;
-            }
-            shared.limits.remove(key);
-            !shared.limits.is_empty()
-        });
+impl Opening {
+    fn is_of(&self, session: &Session) -> bool {
+        session.endpoint == self.endpoint.to_string() && session.credential == self.credential
     }
 }
 
 impl Accounts {
     /// An empty registry.
-    pub fn new(
-        clock: Clock,
-        channels: Channels,
-        metrics: Metrics,
-        transport: Option<Arc<dyn Transport>>,
-    ) -> Self {
-        Self { clock, channels, metrics, transport, state: Mutex::default() }
+    pub fn new(clock: Clock, channels: Channels, metrics: Metrics, network: Network) -> Self {
+        Self { clock, channels, metrics, network, state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How an account stands; `None` while it is not known.
+    /// How an account stands; `None` while it is not known, or rests because it has no work.
     pub fn standing(&self, key: &AccountKey) -> Option<Standing> {
         self.lock().standings.get(key).cloned()
     }
@@ -116,34 +124,102 @@ impl Accounts {
         let state = self.lock();
         match state.standings.get(key) {
             Some(Standing::Usable(session)) => Some(Arc::clone(session)),
-            Some(Standing::Unusable { .. }) | None => state.departed.get(key).cloned(),
+            Some(Standing::Unusable { .. }) | None => {
+                state.resting.get(key).or_else(|| state.departed.get(key)).cloned()
+            }
         }
     }
 
-    /// The session that an account is to be used with: the one in use if nothing about it changed, else a new one, which
-    /// is in use from [`Self::put_in_use`] on.
+    /// The session that the account was opened with before, if nothing about it has changed since; a session that another
+    /// token takes the place of is kept for deletions only.
+    pub fn opened(&self, key: &AccountKey, opening: &Opening) -> Option<Arc<Session>> {
+        let mut state = self.lock();
+        let resting = state.resting.remove(key);
+        let used = match state.standings.get(key) {
+            Some(Standing::Usable(session)) => Some(Arc::clone(session)),
+            Some(Standing::Unusable { .. }) | None => None,
+        };
+        let session = used.or(resting)?;
+        if opening.is_of(&session) {
+            return Some(session);
+        }
+        state.standings.remove(key);
+        session.stop_following();
+        state.departed.insert(key.clone(), session);
+        None
+    }
+
+    /// The session in use, whatever its token.
+    pub fn in_use(&self, key: &AccountKey) -> Option<Arc<Session>> {
+        match self.lock().standings.get(key) {
+            Some(Standing::Usable(session)) => Some(Arc::clone(session)),
+            Some(Standing::Unusable { .. }) | None => None,
+        }
+    }
+
+    /// The question whether the service accepts the account, begun anew where anything about it has changed.
     ///
     /// # Errors
     /// If no client can be made on this machine.
-    pub fn open(&self, key: &AccountKey, opening: &Opening) -> Result<Arc<Session>, Error> {
-        let gate = self.gate(key, opening);
-        if let Some(Standing::Usable(session)) = self.standing(key)
-            && session.endpoint == opening.endpoint.to_string()
-            && session.credential == opening.credential
-            && session.client_id == opening.client_id
-        {
-            return Ok(session);
-        }
-        let (endpoint, credentials) = (opening.endpoint.clone(), opening.credentials.clone());
-        let (clock, metrics) = (self.clock.clone(), self.metrics.clone());
-        let client = match &self.transport {
-            None => Client::new(endpoint, credentials, clock, metrics)?,
-            Some(transport) => Client::over(Arc::clone(transport), endpoint, credentials, (clock, metrics))?,
+    pub fn prove(&self, key: &AccountKey, opening: &Opening) -> Result<Arc<Proving>, Error> {
+        let same = |proving: &&Arc<Proving>| {
+            proving.endpoint == opening.endpoint && proving.credential == opening.credential
         };
+        if let Some(proving) = self.lock().proving.get(key).filter(same) {
+            return Ok(Arc::clone(proving));
+        }
+        let client = self.client(opening)?;
+        let mut state = self.lock();
+        let door = state
+            .doors
+            .entry(opening.endpoint.origin())
+            .or_insert_with(|| self.gate(Budget::unused(proving::TOGETHER, self.clock.steady())));
+        let proving = Proving::new(proving::Parts {
+            key: key.clone(),
+            endpoint: opening.endpoint.clone(),
+            credential: opening.credential.clone(),
+            claimed: opening.credentials.client_id().map(str::to_owned),
+            client,
+            clock: self.clock.clone(),
+            door: door.clone(),
+            wake: self.channels.accounts.clone(),
+        });
+        // One that is replaced sends nothing any more.
+        state.proving.insert(key.clone(), Arc::clone(&proving));
+        Ok(proving)
+    }
+
+    /// Whether the service has still to say whether it accepts the account.
+    pub fn is_asked_about(&self, key: &AccountKey) -> bool {
+        let proving = self.lock().proving.get(key).map(Arc::clone);
+        proving.is_some_and(|proving| matches!(proving.said(), Said::Nothing | Said::Unclear(_)))
+    }
+
+    /// A session with what the service has accepted, in use from [`Self::put_in_use`] on. What was sent to prove it counts
+    /// against the client's budget.
+    ///
+    /// # Errors
+    /// If no client can be made on this machine.
+    pub fn start(
+        &self,
+        key: &AccountKey,
+        opening: &Opening,
+        (proof, limits): (Proof, Option<Limits>),
+    ) -> Result<Arc<Session>, Error> {
+        let client = self.client(opening)?;
+        let whose = match &proof.client_id {
+            Some(client_id) => Whose::Client(client_id.clone()),
+            None => Whose::Token(opening.credentials.fingerprint()),
+        };
+        let mut state = self.lock();
+        let gate = self.join(&mut state, (opening.endpoint.origin(), whose), key, (limits, true));
+        let sent = state.proving.remove(key).map_or(0, |proving| proving.sent());
+        drop(state);
+        gate.charge(sent);
         Ok(Session::start(Parts {
             key: key.clone(),
             client,
-            client_id: opening.client_id.clone(),
+            proof,
             credential: opening.credential.clone(),
             gate,
             clock: self.clock.clone(),
@@ -152,60 +228,104 @@ impl Accounts {
         }))
     }
 
+    fn client(&self, opening: &Opening) -> Result<Client, Error> {
+        let (endpoint, credentials) = (opening.endpoint.clone(), opening.credentials.clone());
+        let transport = match &self.network.transport {
+            Some(transport) => Arc::clone(transport),
+            None => self.transport(&endpoint)?,
+        };
+        Client::over(transport, endpoint, credentials, (self.clock.clone(), self.metrics.clone()))
+    }
+
+    fn transport(&self, endpoint: &Endpoint) -> Result<Arc<dyn Transport>, Error> {
+        if let Some(transport) = self.lock().transports.get(&endpoint.is_encrypted()) {
+            return Ok(Arc::clone(transport));
+        }
+        let made = Client::network(endpoint)?;
+        self.lock().transports.insert(endpoint.is_encrypted(), Arc::clone(&made));
+        Ok(made)
+    }
+
+    fn join(
+        &self,
+        state: &mut State,
+        whose: (String, Whose),
+        key: &AccountKey,
+        (limits, accepted): (Option<Limits>, bool),
+    ) -> Gate {
+        let make = || self.gate(Budget::new(self.network.limits, self.clock.steady()));
+        state.gates.join(whose, key, Member { limits, accepted }, (self.network.limits, make))
+    }
+
+    fn gate(&self, budget: Budget) -> Gate {
+        Gate::new(budget, self.clock.clone(), self.channels.objects.clone(), self.metrics.clone())
+    }
+
+    /// The account's own limits from now on, and whether the service accepts its credentials.
+    pub fn set_limits(&self, key: &AccountKey, limits: Option<Limits>, accepted: bool) {
+        self.lock().gates.set(key, Member { limits, accepted }, self.network.limits);
+    }
+
     /// Uses the account with this session from now on.
     pub fn put_in_use(&self, session: &Arc<Session>) {
+        session.start_following();
         let mut state = self.lock();
         state.standings.insert(session.key.clone(), Standing::Usable(Arc::clone(session)));
+        state.proving.remove(&session.key);
         state.departed.remove(&session.key);
     }
 
-    /// The one gate of a client, with the smallest limits of its accounts.
-    fn gate(&self, key: &AccountKey, opening: &Opening) -> Gate {
-        let client = opening.client_id.clone().unwrap_or_else(|| opening.credentials.fingerprint());
+    /// The account has no work: its session is kept, and used again once the account was looked at anew.
+    pub fn rest(&self, key: &AccountKey) {
         let mut state = self.lock();
-        let mine = (opening.endpoint.clone(), client);
-        state.leave_gates(key, Some(&mine));
-        let shared = state.gates.entry(mine).or_insert_with(|| Shared {
-            gate: Gate::new(
-                opening.limits,
-                self.clock.clone(),
-                self.channels.objects.clone(),
-                self.metrics.clone(),
-            ),
-            limits: HashMap::new(),
-        });
-        if shared.limits.insert(key.clone(), opening.limits) != Some(opening.limits) {
-            let smallest = shared.limits.values().copied().reduce(Limits::smallest).unwrap_or(opening.limits);
-            shared.gate.set_limits(smallest);
+        if let Some(Standing::Usable(session)) = state.standings.get(key) {
+            let session = Arc::clone(session);
+            session.stop_following();
+            state.standings.remove(key);
+            state.resting.insert(key.clone(), session);
         }
-        shared.gate.clone()
     }
 
-    /// Closes an account that cannot be used; says whether it stands otherwise than before.
-    pub fn close(&self, key: &AccountKey, reason: Reason, message: String, fingerprint: String) -> bool {
+    /// Says how an account stands that cannot be used; its last session is kept for deletions.
+    pub fn close(
+        &self,
+        key: &AccountKey,
+        (reason, message): (Reason, String),
+        rejected: Option<Timestamp>,
+        fingerprint: String,
+    ) {
         let mut state = self.lock();
-        let other = match state.standings.get(key) {
-            Some(Standing::Unusable { reason: r, message: m, fingerprint: f }) => {
-                *r != reason || *m != message || *f != fingerprint
-            }
-            Some(Standing::Usable(_)) | None => true,
+        let standing = Standing::Unusable { reason, message, rejected, fingerprint };
+        let used = match state.standings.insert(key.clone(), standing) {
+            Some(Standing::Usable(session)) => Some(session),
+            Some(Standing::Unusable { .. }) | None => state.resting.remove(key),
         };
-        let standing = Standing::Unusable { reason, message, fingerprint };
-        if let Some(Standing::Usable(session)) = state.standings.insert(key.clone(), standing) {
+        if let Some(session) = used {
             session.stop_following();
             state.departed.insert(key.clone(), session);
         }
-        other
+    }
+
+    /// Forgets what is being proven of an account.
+    pub fn give_up(&self, key: &AccountKey) {
+        let given_up = self.lock().proving.remove(key);
+        // Its place in line is given up outside of the lock.
+        drop(given_up);
     }
 
     /// Forgets an account that is gone; deletions still cancel with its last session.
     pub fn remove(&self, key: &AccountKey) {
+        self.give_up(key);
         let mut state = self.lock();
-        if let Some(Standing::Usable(session)) = state.standings.remove(key) {
+        let used = match state.standings.remove(key) {
+            Some(Standing::Usable(session)) => Some(session),
+            Some(Standing::Unusable { .. }) | None => state.resting.remove(key),
+        };
+        if let Some(session) = used {
             session.stop_following();
             state.departed.insert(key.clone(), session);
         }
-        state.leave_gates(key, None);
+        state.gates.leave(key, self.network.limits, None);
     }
 
     /// Whether a session is kept for deletions although its account cannot be used.
@@ -218,22 +338,14 @@ impl Accounts {
         self.lock().departed.remove(key);
     }
 
-    /// Every open session.
+    /// Every session, also of what rests.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
         let state = self.lock();
-        let open = state.standings.values().filter_map(|standing| match standing {
-            Standing::Usable(session) => Some(Arc::clone(session)),
+        let used = state.standings.values().filter_map(|standing| match standing {
+            Standing::Usable(session) => Some(session),
             Standing::Unusable { .. } => None,
         });
-        open.collect()
-    }
-
-    /// The client that is known for this Secret, so that the service is not asked again.
-    pub fn client_of(&self, key: &AccountKey, credential: &Credential) -> Option<String> {
-        match self.lock().standings.get(key) {
-            Some(Standing::Usable(session)) if session.credential == *credential => session.client_id.clone(),
-            Some(Standing::Usable(_) | Standing::Unusable { .. }) | None => None,
-        }
+        used.chain(state.resting.values()).map(Arc::clone).collect()
     }
 
     /// Asks for an object to be looked at.
@@ -242,19 +354,21 @@ impl Accounts {
         let _ = self.channels.objects.send(object);
     }
 
-    /// An account, and every other one of the same client: what the service says of its budget concerns them, too.
-    pub fn of_same_client(&self, key: AccountKey) -> Vec<AccountKey> {
+    /// The accounts that news concern: of those of a client the ones in use.
+    pub fn concerned(&self, news: News) -> Vec<AccountKey> {
+        let key = match news {
+            News::Account(key) => return vec![key],
+            News::Client(key) => key,
+        };
         let state = self.lock();
-        let shared = state.gates.values().find(|shared| shared.limits.contains_key(&key));
-        let others = shared.into_iter().flat_map(|shared| shared.limits.keys());
-        let mut others: Vec<AccountKey> = others.filter(|other| **other != key).cloned().collect();
-        others.sort();
+        let mut others = state.gates.beside(&key);
+        others.retain(|other| matches!(state.standings.get(other), Some(Standing::Usable(_))));
         std::iter::once(key).chain(others).collect()
     }
 
-    /// Asks for an account to be looked at.
-    pub fn nudge(&self, key: &AccountKey) {
+    /// Asks for accounts to be looked at.
+    pub fn nudge(&self, news: News) {
         // The receiver goes only when the process stops.
-        let _ = self.channels.accounts.send(key.clone());
+        let _ = self.channels.accounts.send(news);
     }
 }

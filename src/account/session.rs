@@ -3,15 +3,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
-use super::AccountKey;
-use crate::api::Credential;
+use super::{AccountKey, News, Proof};
+use crate::api::{Credential, Reason};
 use crate::clock::Clock;
 use crate::poll::{Followed, Poller};
 use crate::spideriq::budget::{Gate, Lane, Permit, SPEND_CAP_PROBE, Verdict};
-use crate::spideriq::{Answer, Class, Client, Error, JobStatus, Signals, SubmitAnswer, Whoami};
+use crate::spideriq::{Answer, Class, Client, Error, JobStatus, Signals, SubmitAnswer};
 
 /// One account in use. It lives as long as its endpoint, client and Secret stay the same.
 #[derive(Debug)]
@@ -20,8 +20,10 @@ pub struct Session {
     pub key: AccountKey,
     /// Base address of the service.
     pub endpoint: String,
-    /// The client at the service, where it is known.
+    /// The client at the service, where it is known: as the service named it, or as the token does that it accepted.
     pub client_id: Option<String>,
+    /// Another name of that client, which the token itself carries.
+    pub alias: Option<String>,
     /// The Secret in use.
     pub credential: Credential,
     /// The client's budget, shared with every account of the same client.
@@ -30,13 +32,16 @@ pub struct Session {
     clock: Clock,
     state: Mutex<State>,
     poller: Mutex<Option<Poller>>,
-    wake: mpsc::UnboundedSender<AccountKey>,
+    changed: mpsc::UnboundedSender<String>,
+    wake: mpsc::UnboundedSender<News>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     settings: Settings,
     health: Health,
+    /// Whether the service is being asked whose the credentials are.
+    asking: bool,
 }
 
 /// What may change about an account while it is in use.
@@ -44,6 +49,8 @@ struct State {
 pub struct Settings {
     /// Whether submits are held back.
     pub suspended: bool,
+    /// Why nothing may be submitted with it, where something else stands in the way: what was begun goes on.
+    pub barred: Option<(Reason, String)>,
     /// Changes whenever the account or its Secret does.
     pub fingerprint: String,
 }
@@ -61,18 +68,24 @@ pub struct Health {
     pub accepted: Option<Timestamp>,
     /// Whether it told whose credentials these are, or that it never will.
     pub told: bool,
-    /// Where it rejected work, or does not tell whether it accepts the credentials: when work is tried again.
+    /// Whose it said that they are, since they are in use.
+    pub named: Option<String>,
+    /// Where it rejected work, or does not tell whether it accepts the credentials: when work is tried again, by the clock
+    /// that never jumps.
     pub tried_again_at: Option<Timestamp>,
 }
 
 /// How long rejected work is left alone before it is tried again.
 const RETRY_REJECTED: Duration = Duration::from_secs(300);
 
+/// Two pauses that differ by less are one.
+const SAME_PAUSE: SignedDuration = SignedDuration::from_secs(1);
+
 /// What was asked of the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
-    /// Whose credentials these are.
-    Who,
+    /// Whose credentials these are, and the answer.
+    Who(Option<String>),
     /// Anything about jobs.
     Work,
 }
@@ -81,30 +94,42 @@ enum Asked {
 pub(super) struct Parts {
     pub(super) key: AccountKey,
     pub(super) client: Client,
-    pub(super) client_id: Option<String>,
+    /// Nothing is sent, and no record made, with what the service has not accepted.
+    pub(super) proof: Proof,
     pub(super) credential: Credential,
     pub(super) gate: Gate,
     pub(super) clock: Clock,
-    pub(super) wake: mpsc::UnboundedSender<AccountKey>,
+    pub(super) wake: mpsc::UnboundedSender<News>,
     pub(super) changed: mpsc::UnboundedSender<String>,
 }
 
 impl Session {
     pub(super) fn start(parts: Parts) -> Arc<Self> {
-        let Parts { key, client, client_id, credential, gate, clock, wake, changed } = parts;
-        let session = Arc::new(Self {
+        let Parts { key, client, proof, credential, gate, clock, wake, changed } = parts;
+        let health = Health { accepted: Some(proof.since), told: proof.told, ..Health::default() };
+        Arc::new(Self {
             key,
             endpoint: client.endpoint().to_string(),
-            client_id,
+            client_id: proof.client_id,
+            alias: proof.alias,
             credential,
             gate,
             client,
-            clock: clock.clone(),
-            state: Mutex::default(),
+            clock,
+            state: Mutex::new(State { health, ..State::default() }),
             poller: Mutex::default(),
+            changed,
             wake,
-        });
-        let looking = Arc::downgrade(&session);
+        })
+    }
+
+    /// Follows jobs from now on: what rested follows nothing.
+    pub(super) fn start_following(self: &Arc<Self>) {
+        let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
+        if poller.is_some() {
+            return;
+        }
+        let looking = Arc::downgrade(self);
         let look = Arc::new(move |job: Followed| {
             let session = looking.upgrade();
             let look: futures::future::BoxFuture<'static, Result<JobStatus, Error>> = Box::pin(async move {
@@ -113,9 +138,7 @@ impl Session {
             });
             look
         });
-        let poller = Poller::start(look, clock, changed);
-        *session.poller.lock().unwrap_or_else(PoisonError::into_inner) = Some(poller);
-        session
+        *poller = Some(Poller::start(look, self.clock.clone(), self.changed.clone()));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -143,7 +166,7 @@ impl Session {
     /// Since when the credentials are rejected, and the service's words, while nothing is to be tried with them.
     pub fn rejected(&self) -> Option<(Timestamp, String)> {
         let health = self.health();
-        let tries = health.tried_again_at.is_some_and(|until| self.clock.now() >= until);
+        let tries = health.tried_again_at.is_some_and(|until| self.clock.steady() >= until);
         health.rejected.filter(|_| !tries)
     }
 
@@ -152,13 +175,22 @@ impl Session {
         self.poller.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Asks the service whose credentials these are.
-    ///
-    /// # Errors
-    /// As the client says.
-    pub async fn whoami(&self, permit: Permit) -> Result<Whoami, Error> {
-        let answer = self.client.whoami().await;
-        self.settle(permit, answer, Asked::Who)
+    /// Has the service asked whose credentials these are, when all else that waits was asked; its answer is news.
+    pub fn ask_who(self: &Arc<Self>) {
+        if std::mem::replace(&mut self.lock().asking, true) {
+            return;
+        }
+        let (session, gate) = (Arc::downgrade(self), self.gate.clone());
+        let (group, subject) = (self.key.namespace.clone(), format!("account {}", self.key));
+        tokio::spawn(async move {
+            let permit = gate.acquire(Lane::Whoami, &group, &subject).await;
+            let Some(session) = session.upgrade() else { return };
+            let answer = session.client.whoami().await;
+            session.lock().asking = false;
+            let named = answer.result.as_ref().ok().and_then(|who| who.client_id.clone());
+            // What it says is in the health from here on.
+            let _ = session.settle(permit, answer, Asked::Who(named));
+        });
     }
 
     /// Runs something with the poller.
@@ -214,8 +246,9 @@ impl Session {
 
     /// Takes over what an answer, with whether it charges for a job, says of the budget and of the account as a whole.
     fn learn(&self, result: &Result<bool, Error>, permit: Permit, (signals, asked): (Signals, Asked)) {
+        let paused = self.gate.service_pause();
         let capped = permit.settle(verdict(result, self.clock.now()), signals.counted);
-        let now = self.clock.now();
+        let (now, steady) = (self.clock.now(), self.clock.steady());
         // Held throughout: two answers may come at once, and neither may be lost.
         let mut state = self.lock();
         let before = state.health.clone();
@@ -223,7 +256,10 @@ impl Session {
         match result {
             Ok(_) => {
                 health.accepted.get_or_insert(now);
-                health.told |= asked == Asked::Who;
+                health.told |= asked != Asked::Work;
+                if let Asked::Who(Some(named)) = &asked {
+                    health.named = Some(named.clone());
+                }
                 health.redirected = None;
                 // Good credentials are no proof that the work is not rejected.
                 if asked == Asked::Work || health.tried_again_at.is_none() {
@@ -234,8 +270,8 @@ impl Session {
             Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
                 health.accepted = None;
                 health.rejected.get_or_insert_with(|| (now, error.to_string()));
-                if asked == Asked::Work && health.tried_again_at.is_none_or(|until| now >= until) {
-                    health.tried_again_at = now.checked_add(RETRY_REJECTED).ok();
+                if asked == Asked::Work && health.tried_again_at.is_none_or(|until| steady >= until) {
+                    health.tried_again_at = steady.checked_add(RETRY_REJECTED).ok();
                 }
             }
             Err(error @ Error::SpendCap(_)) => {
@@ -258,22 +294,26 @@ impl Session {
             ) => {
                 health.redirected = None;
                 let later = matches!(result, Err(Error::Throttled { .. } | Error::Server { .. }));
-                let never = asked == Asked::Who && !later;
+                let never = asked != Asked::Work && !later;
                 health.told |= never;
                 // A service that does not tell who somebody is leaves it to the work to find out.
                 if never && health.rejected.is_some() && health.tried_again_at.is_none() {
-                    health.tried_again_at = now.checked_add(RETRY_REJECTED).ok();
+                    health.tried_again_at = steady.checked_add(RETRY_REJECTED).ok();
                 }
             }
             Err(Error::Connect(_) | Error::Timeout | Error::Interrupted(_)) => {}
         }
-        let throttled = matches!(result, Err(Error::Throttled { .. }));
-        let news = state.health != before || capped;
+        let news = state.health != before;
         drop(state);
-        if news || throttled {
-            // The receiver goes only when the process stops.
-            let _ = self.wake.send(self.key.clone());
-        }
+        let other = |(before, after): (Timestamp, Timestamp)| after.duration_since(before).abs() > SAME_PAUSE;
+        let after = self.gate.service_pause();
+        let waits = after.is_some() && paused.zip(after).is_none_or(other);
+        // The receiver goes only when the process stops.
+        let _ = match (capped || waits, news) {
+            (true, _) => self.wake.send(News::Client(self.key.clone())),
+            (false, true) => self.wake.send(News::Account(self.key.clone())),
+            (false, false) => Ok(()),
+        };
     }
 
     /// When a submit tries the spend cap again, and the service's words, where that is reached. It is the client's, so

@@ -22,7 +22,7 @@ pub use crd::{crds, to_yaml};
 pub use job::{
     AccountKind, AccountRef, CancelReason, Credential, DeletionPolicy, JobAccount, OnAmbiguous, OnCacheHit,
     Origin, Payload, Poll, ReadyWhen, Remote, Results, Run, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, State,
-    Submission, SubmissionRecord, TtlPolicy, Unfit,
+    Submission, SubmissionRecord, TtlPolicy, Unfit, is_job_id,
 };
 pub use name::{NotAName, ObjectName};
 pub use reason::Reason;

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::core::PartialObjectMeta;
 use serde::de::DeserializeOwned;
@@ -64,6 +65,8 @@ pub struct Stored<K> {
     pub read: Result<K, Box<ObjectMeta>>,
     /// What cannot be read.
     pub unread: Vec<Unread>,
+    /// When its spec was last changed, as far as its managed fields tell.
+    pub edited: Option<Timestamp>,
     /// Length of its text in bytes.
     pub bytes: usize,
 }
@@ -138,7 +141,7 @@ impl<'de, K: Readable> Deserialize<'de> for Stored<K> {
 /// Reads an object from its text.
 fn read<K: Readable>(text: &str) -> Stored<K> {
     let mut unread = Vec::new();
-    let (mut tree, payload) = split::<K>(text, &mut unread);
+    let Split { mut tree, payload, edited } = split::<K>(text, &mut unread);
     let mut read = None;
     for _ in 0..GIVEN_UP {
         match serde_path_to_error::deserialize::<_, K>(&tree) {
@@ -159,13 +162,21 @@ fn read<K: Readable>(text: &str) -> Stored<K> {
     if let (Ok(object), Some(take), Some(payload)) = (&mut read, K::TAKES_PAYLOAD, payload) {
         take(object, payload);
     }
-    Stored { read, unread, bytes: text.len() }
+    Stored { read, unread, edited, bytes: text.len() }
 }
 
-/// The members of an object's parts, each read by itself, and the payload, which is not.
-fn split<K: Readable>(text: &str, unread: &mut Vec<Unread>) -> (Value, Option<Payload>) {
+/// What an object's text is split into.
+struct Split {
+    /// The members of its parts, each read by itself.
+    tree: Value,
+    /// The payload, which is not.
+    payload: Option<Payload>,
+    edited: Option<Timestamp>,
+}
+
+fn split<K: Readable>(text: &str, unread: &mut Vec<Unread>) -> Split {
     let mut tree = Map::new();
-    let mut payload = None;
+    let (mut payload, mut last) = (None, None);
     for part in ["metadata", "spec"].into_iter().take(if K::TAKES_PAYLOAD.is_some() { 2 } else { 1 }) {
         tree.insert(part.to_owned(), Value::Object(Map::new()));
     }
@@ -183,8 +194,8 @@ fn split<K: Readable>(text: &str, unread: &mut Vec<Unread>) -> (Value, Option<Pa
         let mut values = Map::new();
         for (member, value) in members {
             match (name.as_str(), member.as_str()) {
-                // Nobody reads them, and they may be as deep as anything.
-                ("metadata", "managedFields") => {}
+                // They may be as deep as anything: what they tell of a payload.
+                ("metadata", "managedFields") => last = edited(value.get()),
                 ("spec", "payload") if K::TAKES_PAYLOAD.is_some() => {
                     payload = Some(value.get()).filter(|text| *text != "null").map(Payload::from_text);
                 }
@@ -196,7 +207,19 @@ fn split<K: Readable>(text: &str, unread: &mut Vec<Unread>) -> (Value, Option<Pa
         }
         tree.insert(name, Value::Object(values));
     }
-    (Value::Object(tree), payload)
+    Split { tree: Value::Object(tree), payload, edited: last }
+}
+
+/// When a spec was last changed, by the managed fields: whose entry has any field of it. None of them becomes a tree.
+fn edited(managed_fields: &str) -> Option<Timestamp> {
+    let entries: Vec<&RawValue> = serde_json::from_str(managed_fields).ok()?;
+    let times = entries.into_iter().filter_map(|entry| {
+        let entry = members(entry.get())?;
+        let of_spec = members(entry.get("fieldsV1")?.get())?.contains_key("f:spec");
+        let time = serde_json::from_str::<Time>(entry.get("time")?.get()).ok()?;
+        of_spec.then_some(time.0)
+    });
+    times.max()
 }
 
 /// The members of a JSON object as text; of two with one name the last.

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::account::{Accounts, Channels, SecretWatches};
+use crate::account::{Accounts, Channels, Network, SecretWatches};
 use crate::clock::Clock;
 use crate::controller::{self, Options, Stopping};
 use crate::health::{Health, Role};
@@ -161,7 +161,8 @@ impl Operator {
         let (objects, keys) = mpsc::unbounded_channel();
         let (nudge, nudges) = mpsc::unbounded_channel();
         let channels = Channels { objects, accounts: nudge.clone() };
-        let accounts = Arc::new(Accounts::new(clock.clone(), channels, metrics.clone(), transport));
+        let network = Network { transport, limits: options.limits };
+        let accounts = Arc::new(Accounts::new(clock.clone(), channels, metrics.clone(), network));
         let (stop, stopping) = watch::channel(None);
         let (jobs, jobs_writer) = reflector::store();
         let (known, account_writers) = controller::account_caches(&options.namespaces);

@@ -18,6 +18,7 @@ use super::context::schema::{Kind, PROVEN};
 use super::context::tally;
 use super::context::{CachedJob, Context};
 use super::observe::{Seen, key, observe};
+use super::pause::{hope, rest_after, rests, retry};
 use super::record::{self, Part, is_refusal, is_refused_for_good, status_of, write};
 use super::watch;
 use crate::api::{NotAName, ObjectName, Reason, ScrapeJob, State};
@@ -26,18 +27,9 @@ use crate::health;
 use crate::poll::Followed;
 use crate::status::{WriteError, answered};
 
-/// How many objects are worked on at once; what waits for the budget does not count.
-const AT_ONCE: u16 = 64;
 /// How long until a job is looked at again whose account is about to be opened; it is told when it is.
 const OPENS_WITHIN: Duration = Duration::from_secs(5);
 
-/// The first pause before a write that was lost is decided on anew; each further one in a row is twice as long.
-const RETRY: Duration = Duration::from_millis(200);
-/// The longest such pause: a full or absent API server is not asked more often for each object.
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
-
-/// The same where the API server refuses the writes.
-const LONGEST_REFUSED: Duration = Duration::from_secs(300);
 /// When an object is looked at again while the API server would lose fields; it is told when that is mended.
 const STANDS_STILL: Duration = Duration::from_secs(60);
 /// The same of one that is deleted, whose bound may pass meanwhile.
@@ -56,7 +48,8 @@ pub async fn run(context: Arc<Context>, writer: Writer<CachedJob>, keys: mpsc::U
         let _ = stopping.wait_for(Option::is_some).await;
     };
     let controller = Controller::for_stream(watched, context.jobs.clone())
-        .with_config(Config::default().concurrency(AT_ONCE))
+        // Each waits for its place by itself, so that they go round by namespace.
+        .with_config(Config::default().concurrency(0))
         .reconcile_on(told)
         .graceful_shutdown_on(stopped)
         .run(reconcile, |job, error, context| on_error(&context, &job, error), Arc::clone(&context))
@@ -93,7 +86,7 @@ fn forget(context: &Arc<Context>, job: &CachedJob) {
     let key = key(job);
     let uid = job.uid().unwrap_or_default();
     if let Some(line) = context.memories.forget(&uid).line {
-        line.forget(&key);
+        line.gate.forget(&key);
     }
     record::gone(context, &uid);
     for session in context.accounts.sessions() {
@@ -109,8 +102,17 @@ fn forget(context: &Arc<Context>, job: &CachedJob) {
 /// Looks at one object. One that was seen to go meanwhile is forgotten once more: what was learnt of it since would stay
 /// for ever, and its job would be followed.
 async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Action, WriteError> {
+    let place = context.places.take(&cached.namespace().unwrap_or_default()).await;
+    if context.stopping.borrow().is_some() {
+        // Who waited for a place until now has not begun.
+        return Ok(Action::await_change());
+    }
+    // It may have changed while it waited.
+    let now = context.jobs.get(&ObjectRef::from_obj(&*cached)).filter(|now| now.uid() == cached.uid());
+    let cached = now.unwrap_or(cached);
     let what = || format!("ScrapeJob {}", key(&cached));
     let looked = Box::pin(health::stage(&context.health, what, look_at(&cached, &context))).await;
+    drop(place);
     if looked.is_err() {
         context.memories.set(&cached.uid().unwrap_or_default(), |remembered| {
             remembered.failures = remembered.failures.saturating_add(1);
@@ -146,13 +148,17 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     };
     tell_faults(context, &job);
     // IO, reads only
-    let Some(seen) = observe(context, &job, context.memories.get(&uid), nonce()).await? else {
+    let Some(seen) = observe(context, &job, &context.memories.get(&uid), nonce()).await? else {
         return Ok(Action::requeue(OPENS_WITHIN));
     };
     // pure
     let plan = decide::next(&seen.observed);
     if !writable && !goes_on(&plan, &seen.observed) {
         return Ok(Action::requeue(LOOKS_AT_END));
+    }
+    // What failed is not tried earlier because something else is new.
+    if let Some(left) = rests(context, &seen, &plan) {
+        return Ok(Action::requeue(left));
     }
     // What comes of a submit may stand nowhere but here, until it is written.
     let _unwritten = matches!(plan, Plan::Submit(_)).then(|| context.health.unwritten());
@@ -183,6 +189,8 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
         context.publish(&job.object_ref(&()), &[again, &news].concat()).await;
     }
     let failures = context.memories.set(&uid, |remembered| {
+        remembered.rest =
+            rest_after(&outcome, again).map(|rest| (hope(&seen), context.clock.instant() + rest));
         remembered.live = again == Again::Live;
         let well = written.is_ok() && outcome != Outcome::Lost;
         remembered.failures = if well { 0 } else { remembered.failures.saturating_add(1) };
@@ -194,10 +202,13 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
         Err(_) => "retried",
     };
     context.metrics.reconciled("ScrapeJob", result, begun.elapsed());
-    Ok(match again {
-        Again::Live => Action::requeue(retry(context, &uid, failures)),
-        Again::After(pause) => Action::requeue(pause),
-        Again::OnChange => Action::await_change(),
+    Ok(match (again, seen.wish_in) {
+        (Again::Live, _) => Action::requeue(retry(context, &uid, failures)),
+        (Again::After(pause), wish_in) => {
+            Action::requeue(wish_in.map_or(pause, |wish_in| pause.min(wish_in)))
+        }
+        (Again::OnChange, Some(wish_in)) => Action::requeue(wish_in),
+        (Again::OnChange, None) => Action::await_change(),
     })
 }
 
@@ -354,14 +365,6 @@ fn on_error(context: &Context, job: &CachedJob, error: &WriteError) -> Action {
     tracing::warn!(job = job.name_any(), %error, "looking again");
     let uid = job.uid().unwrap_or_default();
     Action::requeue(retry(context, &uid, context.memories.get(&uid).failures))
-}
-
-/// The pause after so many writes or reads in a row that were not carried out; longer where they are refused.
-fn retry(context: &Context, uid: &str, failures: u32) -> Duration {
-    let remembered = context.memories.get(uid);
-    let refused = remembered.refusals > 0 || remembered.status_refusals > 0;
-    let longest = if refused { LONGEST_REFUSED } else { LONGEST_RETRY };
-    RETRY.saturating_mul(1 << failures.min(11)).min(longest)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod act;
 mod context;
 mod jobs;
 mod observe;
+mod pause;
 mod record;
 mod watch;
 

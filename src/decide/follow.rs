@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Intent;
 use super::ending::cancel::by_reason;
-use super::facts::{AccountFacts, IntentFacts, Observed, RemoteState, Trouble};
+use super::facts::{AccountFacts, IntentFacts, Named, Observed, RemoteState, Trouble, since};
 use super::plan::{Freshness, Plan, Standing};
 use super::record::Recorded;
 use super::submit::still_held;
@@ -41,6 +41,9 @@ pub(super) fn next(o: &Observed) -> Plan {
         // A mirrored job that was never looked at is not looked at for a namespace that may not use the account.
         return Plan::Rest(Standing::Waiting(Reason::NamespaceNotAllowed, message.clone()));
     }
+    if let Some(why) = not_to_be_seen(o) {
+        return Plan::Rest(Standing::Held(Reason::JobNotFound, why));
+    }
     if let Some(state) = terminal_state(o).filter(|_| !reads_left(o)) {
         return Plan::Rest(ended(o, &state, &o.recorded, true));
     }
@@ -49,7 +52,7 @@ pub(super) fn next(o: &Observed) -> Plan {
             if !seen_before(o) && o.job.spec.job_id.is_some() {
                 return Plan::Rest(Standing::Held(Reason::JobNotFound, job_not_found(o)));
             }
-            if last >= first + VANISHED_AFTER {
+            if is_gone(since(first, last)) {
                 let message = "the service no longer knows the job; it is not submitted again".to_owned();
                 return Plan::Rest(Standing::Ended(State::Failed, Reason::RemoteJobVanished, message));
             }
@@ -63,6 +66,12 @@ pub(super) fn next(o: &Observed) -> Plan {
         }
     }
     Plan::Rest(standing(o, &o.recorded))
+}
+
+/// Whether the service has said for long enough that it does not know a job, first and last so far apart: one rule for
+/// what is followed and for what is to be cancelled.
+pub(super) fn is_gone(unknown_for: Duration) -> bool {
+    unknown_for >= VANISHED_AFTER
 }
 
 /// How an accepted job stands, from what is recorded and what was seen.
@@ -214,7 +223,9 @@ pub(super) fn believed(o: &Observed) -> bool {
             account.proves(record) || (record.client_id.is_none() && record.credential.is_none())
         }
         (AccountFacts::Usable(_), None) => true,
-        (AccountFacts::Missing { .. } | AccountFacts::Unusable { .. }, _) => false,
+        (AccountFacts::Missing { .. } | AccountFacts::Unusable { .. } | AccountFacts::Rejected { .. }, _) => {
+            false
+        }
     }
 }
 
@@ -228,6 +239,9 @@ pub(super) fn freshness(o: &Observed) -> Freshness {
         }
         AccountFacts::Unusable { reason, message, fingerprint: _ } => {
             return Freshness::Stale(*reason, message.clone());
+        }
+        AccountFacts::Rejected { message, .. } => {
+            return Freshness::Stale(Reason::CredentialsRejected, message.clone());
         }
         AccountFacts::Usable(account) => account,
     };
@@ -309,6 +323,20 @@ fn seen_before(o: &Observed) -> bool {
             .submission
             .as_ref()
             .is_some_and(|record| matches!(record.origin, Some(Origin::Submitted | Origin::Cached)))
+}
+
+/// Why a mirrored job that was never looked at is not looked at: the account is used by others, too. A job that they have
+/// reads as one that nobody knows.
+fn not_to_be_seen(o: &Observed) -> Option<String> {
+    let account = o.account.usable().filter(|_| o.job.spec.job_id.is_some() && !seen_before(o))?;
+    match account.named {
+        Named::Own | Named::Followed => None,
+        Named::OfOthers => Some(job_not_found(o)),
+        Named::NotAllowed => Some(format!(
+            "no ScrapeJob of this namespace has the job, and {} lets nobody follow such a job; have its spec.allowMirror set to true, or create a ScrapeAccount in this namespace",
+            account.title()
+        )),
+    }
 }
 
 fn job_not_found(o: &Observed) -> String {

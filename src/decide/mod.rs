@@ -9,13 +9,14 @@ mod facts;
 mod follow;
 mod plan;
 mod record;
+mod sendable;
 mod settle;
 mod submit;
 
-pub use ending::sharing::{Share, share};
+pub use ending::sharing::{Party, Share, share};
 pub use facts::{
-    AccountFacts, AccountUse, Faults, IntentFacts, JobFacts, Marks, Memory, Observed, RemoteJob, RemoteState,
-    Trouble, Waiting, Watched,
+    AccountFacts, AccountUse, Faults, IntentFacts, JobFacts, Marks, Memory, Named, Observed, RemoteJob,
+    RemoteState, Trouble, WAIT_STORED_EVERY, Waiting, Watched, since,
 };
 pub use plan::{
     Accepted, Again, Attempt, CancelOutcome, Candidate, Cap, Details, Event, Freshness, Listed, LookUp,

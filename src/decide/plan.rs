@@ -262,6 +262,8 @@ pub struct Summary {
 pub enum CancelOutcome {
     /// The service took it: the status decides what came of it.
     Sent,
+    /// The service took it, and says of this very job that it is cancelled.
+    Cancelled,
     /// The service says that the job was over already: the status decides.
     AlreadyOver,
     /// The service does not know the job.

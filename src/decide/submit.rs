@@ -7,10 +7,11 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::KeptBody;
-use super::facts::{AccountFacts, AccountUse, IntentFacts, Observed};
+use super::facts::{AccountUse, IntentFacts, Named, Observed};
 use super::plan::{Attempt, Cap, LookUp, Plan, Standing};
 use super::record::{Fit, Intent, Recorded, knows_version};
-use crate::api::{AccountKind, OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
+use super::sendable::sendable;
+use crate::api::{OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
 
 /// The most bytes that Kubernetes lets all annotations of an object have.
 const ANNOTATIONS_MAX: usize = 256 * 1024;
@@ -73,10 +74,14 @@ pub(super) fn next(o: &Observed) -> Plan {
         Ok(account) => match intended(o) {
             // What is ours has been adopted, or is settled, by now.
             Intended::Ours(intent) | Intended::Unclear(intent) => unclear(account, intent),
+            Intended::Unproven(_) => held(Reason::SubmissionAmbiguous, UNPROVEN),
             Intended::Nothing => first_attempt(o, account),
         },
     }
 }
+
+/// An intent proves nothing with an account that other namespaces use, too: whoever may edit an object writes one.
+const UNPROVEN: &str = "the annotation spideriq.ai/submission names a submit that the status does not, and with a ClusterScrapeAccount it is no proof; restore the status with it, or remove the annotation to submit";
 
 /// An intent speaks of this very submit, and may be of another client. A client that the service has still to name is
 /// waited for; one that was not known then never will be.
@@ -108,40 +113,6 @@ fn unclear(account: &AccountUse, intent: &Intent) -> Plan {
     }
 }
 
-/// The account, if a submit may be sent with it now; else how the job stands.
-fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
-    match account {
-        AccountFacts::Missing { kind, name } => {
-            let place = match kind {
-                AccountKind::ScrapeAccount => " in this namespace",
-                AccountKind::ClusterScrapeAccount => "",
-            };
-            let message = format!("{} {name} does not exist{place}; create it", kind.as_str());
-            Err(Standing::Waiting(Reason::AccountNotFound, message))
-        }
-        AccountFacts::Unusable { reason, message, fingerprint: _ } => {
-            let own = matches!(reason, Reason::CredentialsMissing | Reason::NamespaceNotAllowed);
-            let reason = if own { *reason } else { Reason::AccountNotReady };
-            Err(Standing::Waiting(reason, message.clone()))
-        }
-        AccountFacts::Usable(account) => {
-            if let Some((reason, words)) = &account.barred {
-                return Err(Standing::Waiting(*reason, words.clone()));
-            }
-            if let Some((since, words)) = &account.rejected {
-                return Err(Standing::Rejected(*since, words.clone()));
-            }
-            if account.suspended {
-                return Err(Standing::Waiting(
-                    Reason::AccountNotReady,
-                    format!("{} is suspended; set its spec.suspend to false to go on", account.title()),
-                ));
-            }
-            Ok(account)
-        }
-    }
-}
-
 /// A hold lasts until the Secret, the account or `onAmbiguous` changes, or somebody asks for a look.
 pub(super) fn still_held(o: &Observed) -> Option<Standing> {
     let reason = o.recorded.reason.as_deref().and_then(Reason::parse)?;
@@ -155,7 +126,8 @@ pub(super) fn still_held(o: &Observed) -> Option<Standing> {
 pub(super) fn hold_key(o: &Observed) -> String {
     let body = o.job.body.as_ref().map(KeptBody::hold_name).unwrap_or_default();
     let requested = o.job.marks.requested.as_deref().unwrap_or_default();
-    let undecided = o.intent == IntentFacts::Unreadable || matches!(intended(o), Intended::Unclear(_));
+    let undecided = o.intent == IntentFacts::Unreadable
+        || matches!(intended(o), Intended::Unclear(_) | Intended::Unproven(_));
     let client = o.account.usable().and_then(|account| account.client_id.as_deref()).unwrap_or_default();
     let all = format!(
         "{}/{client}/{:?}/{body}/{requested}/{undecided}",
@@ -174,6 +146,8 @@ pub(super) enum Intended<'a> {
     Ours(&'a Intent),
     /// The same, if it was by this client.
     Unclear(&'a Intent),
+    /// The same, if it can be believed: the account is the cluster's.
+    Unproven(&'a Intent),
 }
 
 pub(super) fn intended(o: &Observed) -> Intended<'_> {
@@ -183,8 +157,10 @@ pub(super) fn intended(o: &Observed) -> Intended<'_> {
     if never_sent || o.recorded.job_id.is_some() || o.recorded.submission.is_some() {
         return Intended::Nothing;
     }
+    let shared = o.account.usable().is_some_and(|account| account.named != Named::Own);
     match intent.fit(&o.job, o.account.usable()) {
         Fit::Other => Intended::Nothing,
+        Fit::Same | Fit::Unclear if shared => Intended::Unproven(intent),
         Fit::Same => Intended::Ours(intent),
         Fit::Unclear => Intended::Unclear(intent),
     }
@@ -194,7 +170,7 @@ pub(super) fn intended(o: &Observed) -> Intended<'_> {
 pub(super) fn adoptable(o: &Observed) -> Option<Plan> {
     match intended(o) {
         Intended::Ours(intent) => intent.job_id.clone().map(Plan::Adopt),
-        Intended::Nothing | Intended::Unclear(_) => None,
+        Intended::Nothing | Intended::Unclear(_) | Intended::Unproven(_) => None,
     }
 }
 
@@ -244,6 +220,8 @@ fn attempt(
         // What was sent was tried at least once.
         attempt: Some(before.attempt.unwrap_or(i32::from(before.nonce.is_some())).saturating_add(1)),
         started_at: Some(Time(started_at)),
+        // A status keeps whole seconds: else what is read back would differ.
+        tried_at: Timestamp::from_second(o.now.as_second()).ok().map(Time),
         endpoint: Some(account.endpoint.clone()),
         client_id: account.client_id.clone(),
         credential: Some(account.credential.clone()),

@@ -92,8 +92,16 @@ impl Client {
         clock: Clock,
         metrics: Metrics,
     ) -> Result<Self, Error> {
-        let network = Network::new(&endpoint).map_err(|failure| transport_error(failure, &credentials))?;
-        Self::over(Arc::new(network), endpoint, credentials, (clock, metrics))
+        Self::over(Self::network(&endpoint)?, endpoint, credentials, (clock, metrics))
+    }
+
+    /// The network as it is used for an endpoint: one will do for all that are encrypted, and one for all others.
+    ///
+    /// # Errors
+    /// If the platform's roots of trust cannot be loaded.
+    pub fn network(endpoint: &Endpoint) -> Result<Arc<dyn Transport>, Error> {
+        let network = Network::new(endpoint).map_err(|failure| transport_error(failure, ""))?;
+        Ok(Arc::new(network))
     }
 
     /// The same over another transport.
@@ -231,11 +239,13 @@ impl Client {
         }
     }
 
-    /// Cancels a job.
-    pub async fn cancel(&self, id: &str) -> Answer<()> {
+    /// Cancels a job; says whether the answer, a 200, tells of this very job that it is cancelled.
+    pub async fn cancel(&self, id: &str) -> Answer<bool> {
         let request = self.request(Method::DELETE, &["jobs", id], &[], TOTAL);
         let checked = self.checked("cancel", id, request).await;
-        self.answer(checked, |body| CancelBody::read(&clean(body))).await
+        let done = checked.as_ref().is_ok_and(|(response, _)| response.status() == StatusCode::OK);
+        self.answer(checked, |body| CancelBody::read(&clean(body), id).map(|cancelled| cancelled && done))
+            .await
     }
 
     /// Reads a page of the client's jobs, newest first; pages count from 1 and hold [`PAGE`] jobs.
@@ -263,6 +273,13 @@ impl Client {
         let sent = self.send("whoami", self.request(Method::GET, &["auth", "whoami"], &[], TOTAL)).await;
         let sent = sent.map_err(|failure| self.failed(failure));
         self.answer(sent, |body| Whoami::read(&clean(body), self.credentials.expose())).await
+    }
+
+    /// Asks for the shortest page of the list: only accepted credentials are told.
+    pub async fn probe(&self) -> Answer<()> {
+        let request = self.request(Method::GET, &["jobs", "list"], &[("page_size", "1")], TOTAL);
+        let sent = self.send("list", request).await.map_err(|failure| self.failed(failure));
+        self.answer(sent, |body| ListPage::read(&clean(body), self.credentials.expose()).map(|_| ())).await
     }
 
     async fn read<T>(
@@ -359,15 +376,15 @@ impl Client {
     }
 
     fn failed(&self, failure: Failure) -> Error {
-        transport_error(failure, &self.credentials)
+        transport_error(failure, self.credentials.expose())
     }
 }
 
-fn transport_error(failure: Failure, credentials: &Credentials) -> Error {
+fn transport_error(failure: Failure, secret: &str) -> Error {
     match failure {
-        Failure::NotSent(words) => Error::Connect(text(&words, credentials.expose())),
+        Failure::NotSent(words) => Error::Connect(text(&words, secret)),
         Failure::Timeout => Error::Timeout,
-        Failure::Broken(words) => Error::Interrupted(text(&words, credentials.expose())),
+        Failure::Broken(words) => Error::Interrupted(text(&words, secret)),
     }
 }
 

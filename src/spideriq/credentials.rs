@@ -58,6 +58,18 @@ impl Credentials {
         self.client_id.as_deref()
     }
 
+    /// Whether it has a form that the service documents: a triple, or a token that begins as the service's own do. Any other
+    /// may be another service's.
+    pub fn is_documented(&self) -> bool {
+        let token = self.expose();
+        let mut parts = token.split(':');
+        let triple = ["cli_", "sk_", "secret_"].iter().all(|prefix| {
+            parts.next().and_then(|part| part.strip_prefix(prefix)).is_some_and(|rest| !rest.is_empty())
+        });
+        let own = token.strip_prefix("spideriq_pat_").is_some_and(|rest| !rest.is_empty());
+        (triple && parts.next().is_none()) || own
+    }
+
     /// A short hash that tells tokens apart and shows nothing of them.
     pub fn fingerprint(&self) -> String {
         hex::encode(Sha256::digest(self.token.expose_secret())).chars().take(16).collect()
@@ -87,6 +99,26 @@ mod tests {
             assert_eq!(Credentials::new(bad).unwrap_err(), expected, "{bad:?}");
         }
         assert_eq!(Credentials::new(&"x".repeat(5000)).unwrap_err(), CredentialsError::Long);
+    }
+
+    #[test]
+    fn only_what_the_service_documents_is_taken_for_its_own() {
+        for (token, own) in [
+            ("cli_a:sk_b:secret_c", true),
+            ("cli_a:sk_b:secret_", false),
+            ("cli_a:sk_b:secret_c:d", false),
+            ("cli_a:sk_b", false),
+            ("a:b:c", false),
+            ("CLI_a:sk_b:secret_c", false),
+            ("spideriq_pat_0123", true),
+            ("spideriq_pat_", false),
+            ("xspideriq_pat_0123", false),
+            ("ghp_0123456789", false),
+            ("eyJhbGciOiJSUzI1NiJ9.e30.c2ln", false),
+            ("dckr_pat_x", false),
+        ] {
+            assert_eq!(Credentials::new(token).unwrap().is_documented(), own, "{token}");
+        }
     }
 
     #[test]

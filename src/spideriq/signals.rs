@@ -27,7 +27,8 @@ impl Signals {
     pub(super) fn read(code: u16, headers: &HeaderMap, now: Timestamp) -> Self {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         let date = header("date").and_then(http_date);
-        let remaining = header("x-ratelimit-remaining").and_then(|text| text.parse().ok());
+        let number = |name: &str| header(name).and_then(|text| text.parse().ok());
+        let (remaining, limit) = (number("x-ratelimit-remaining"), number("x-ratelimit-limit"));
         let reset = header("x-ratelimit-reset")
             .and_then(|text| text.parse::<i64>().ok())
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
@@ -36,7 +37,7 @@ impl Signals {
         Self {
             code: Some(code),
             retry_at: asked.or_else(|| reset.filter(|_| code == 429)),
-            counted: Counted { remaining, reset },
+            counted: Counted { remaining, limit, reset },
             date,
         }
     }

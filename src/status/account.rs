@@ -22,6 +22,12 @@ pub struct AccountFacts {
     pub paused_until: Option<Timestamp>,
     /// Its jobs.
     pub jobs: AccountJobs,
+    /// Whether its own limits allow no submit.
+    pub no_submits: bool,
+    /// What else people should know while it can be used.
+    pub remarks: Vec<String>,
+    /// What they have to do before it cannot be used any more.
+    pub warning: Option<String>,
 }
 
 /// How an account stands.
@@ -150,8 +156,16 @@ fn overall(facts: &AccountFacts, now: Timestamp) -> (Health, Reason, String) {
             Reason::Suspended,
             "spec.suspend holds back every submit".to_owned(),
         ),
+        AccountHealth::Usable { suspended: false, .. } if facts.no_submits => (
+            Health::Ready(Reason::Suspended),
+            Reason::Suspended,
+            "spec.limits.submitsPerMinute is 0, which holds back every submit".to_owned(),
+        ),
         AccountHealth::Usable { suspended: false, .. } => {
-            (Health::Ready(Reason::Available), Reason::Available, "the account can be used".to_owned())
+            let more = facts.warning.iter().chain(&facts.remarks).map(String::as_str);
+            let message =
+                std::iter::once("the account can be used").chain(more).collect::<Vec<_>>().join("; ");
+            (Health::Ready(Reason::Available), Reason::Available, message)
         }
     }
 }

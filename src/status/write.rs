@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::refusal::refused;
 use crate::api::{ObjectName, ScrapeAccountStatus, ScrapeJobStatus, Stored};
+use crate::decide::WAIT_STORED_EVERY;
 use crate::health::waiting;
 use crate::kubernetes::said_of;
 
@@ -205,7 +206,7 @@ pub async fn answered<K>(request: impl Future<Output = Result<K, kube::Error>>) 
     }
 }
 
-/// Whether two statuses tell the same: a change of worker or page count alone, or of the service's stamps, is none
+/// Whether two statuses tell the same: some seconds more of a wait, a change of worker or page count alone, or of the service's stamps, is none
 /// (R12); such news are written with the next that counts.
 pub fn same_meaning(first: &ScrapeJobStatus, second: &ScrapeJobStatus) -> bool {
     let both_processing = [first, second]
@@ -213,6 +214,8 @@ pub fn same_meaning(first: &ScrapeJobStatus, second: &ScrapeJobStatus) -> bool {
         .all(|status| status.reason.as_deref() == Some("Processing") && !status.finished);
     let essence = |status: &ScrapeJobStatus| {
         let mut status = status.clone();
+        let parts = status.cancel_wait_seconds.map(|seconds| seconds / WAIT_STORED_EVERY);
+        status.cancel_wait_seconds = parts.filter(|parts| *parts > 0);
         if let Some(remote) = &mut status.remote {
             remote.worker_id = None;
             remote.pages_crawled = None;

@@ -72,7 +72,7 @@ async fn shown(client: &Client) -> String {
     let results = client.results(ID).await.result;
     let results =
         results.map_or_else(|error| error.to_string(), |said| said.error_message.unwrap_or_default());
-    let cancel = client.cancel(ID).await.result.map_or_else(|error| error.to_string(), |()| String::new());
+    let cancel = client.cancel(ID).await.result.map_or_else(|error| error.to_string(), |_| String::new());
     let list = client.newest(1).await.result.map_or_else(
         |error| error.to_string(),
         |page| {
@@ -205,7 +205,8 @@ fn no_answer_panics_steers_or_shows_the_token() {
                 let at = at.map(|at| at.index(body.len()));
                 body[at[0]] = bytes[0];
                 body.insert(at[1], bytes[1]);
-                body.drain(at[2].min(at[3])..at[2].max(at[3]) / 2 + at[2].min(at[3]) / 2);
+                let (from, to) = (at[2].min(at[3]), at[2].max(at[3]));
+                body.drain(from..from + (to - from) / 2);
             }
             body
         });

@@ -221,6 +221,8 @@ impl World {
             .args(["run", "--http-listen", "127.0.0.1:0"])
             .args(self.watched.iter().map(|watched| format!("--watch-namespace={watched}")))
             .args(["--allowed-endpoint", &self.endpoint])
+            // The emulated service has no limits here.
+            .args(["--client-requests-per-minute=6000", "--client-submits-per-minute=1200"])
             .args(["--operator-namespace", &self.home, "--lease-name", &self.lease()])
             .args(&self.arguments)
             .env("KUBECONFIG", &self.kubeconfig)

@@ -1,7 +1,7 @@
 //! The service: it makes jobs, or finds them, lists them, and cancels them. And who shares a job.
 
 use spideriq_operator::api::ScrapeJob;
-use spideriq_operator::decide::{CancelOutcome, Candidate, KeptBody, Listed, RemoteJob, Share, share};
+use spideriq_operator::decide::{CancelOutcome, Candidate, KeptBody, Listed, Party, RemoteJob, Share, share};
 
 use super::setup::{Break, Setup, remote};
 use super::world::{Answer, Chain, Job, JobState, Law, Object, Snap, Told, World, job_name, job_number};
@@ -52,10 +52,13 @@ pub fn is_shared(setup: &Setup, world: &World, object: usize, base: &Snap) -> Op
     let mut live = others.filter_map(|(_, other)| other.as_ref());
     // All are of one client.
     let shared = live.any(|other| {
-        match share((&ours, kept(&ours).as_ref()), (&setup.job(other), kept(&setup.job(other)).as_ref())) {
+        let other = setup.job(other);
+        let (ours_makes, theirs) = (kept(&ours), kept(&other));
+        let party = |job, body| Party { job, body, touched: None };
+        match share(&party(&ours, ours_makes.as_ref()), &party(&other, theirs.as_ref())) {
             Share::None => false,
-            Share::Follows => !setup.breaks(Break::WaitersOnly),
-            Share::MayReceive => !setup.breaks(Break::FollowersOnly),
+            Share::Recorded => !setup.breaks(Break::WaitersOnly),
+            Share::Wants => !setup.breaks(Break::FollowersOnly),
         }
     });
     shared.then(|| CancelOutcome::Left("another ScrapeJob uses it, too".to_owned()))

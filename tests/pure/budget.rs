@@ -37,8 +37,11 @@ fn verdict(kind: u8, now: Timestamp) -> (Verdict, Counted) {
         0 => (Verdict::Failed, none),
         1 => (Verdict::Throttled(None), none),
         2 => (Verdict::Throttled(Some(now + Duration::from_secs(7))), none),
-        3 => (Verdict::Answered, Counted { remaining: Some(0), reset: Some(now + Duration::from_secs(5)) }),
-        4 => (Verdict::Answered, Counted { remaining: Some(3), reset: None }),
+        3 => (
+            Verdict::Answered,
+            Counted { remaining: Some(0), reset: Some(now + Duration::from_secs(5)), ..none },
+        ),
+        4 => (Verdict::Answered, Counted { remaining: Some(3), ..none }),
         5 => (Verdict::Spent, none),
         6 => (Verdict::Capped(now + Duration::from_secs(30)), none),
         _ => (Verdict::Answered, none),
@@ -69,7 +72,7 @@ impl Ledger {
     }
 
     fn enqueue(&mut self, lane: Lane, group: &str, subject: &str) -> Ticket {
-        let ticket = self.budget.enqueue(lane, group, subject);
+        let ticket = self.budget.enqueue("", lane, group, subject);
         self.waiting.push(ticket);
         self.lanes.insert(ticket, lane);
         ticket
@@ -319,7 +322,8 @@ async fn an_ordinary_answer_is_no_news_of_a_spend_cap() {
     let (turns, _keys) = mpsc::unbounded_channel();
     let limits = Limits { requests_per_minute: 6000, burst: 2000, submits_per_minute: 600 };
     let clock = Clock::system();
-    let gate = Gate::new(limits, clock.clone(), turns, Metrics::default());
+    let budget = Budget::new(limits, clock.steady());
+    let gate = Gate::new(budget, clock.clone(), turns, Metrics::default());
     let settle =
         async |lane, verdict| gate.acquire(lane, "a", "job").await.settle(verdict, Counted::default());
     assert!(settle(Lane::Submit, Verdict::Capped(clock.now() + SPEND_CAP_PROBE)).await);

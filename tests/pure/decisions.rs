@@ -13,6 +13,19 @@ fn a_job_that_was_never_sent_is_submitted_when_its_account_lets_it() {
         &[
             ("at once", |_| {}, "submit 1"),
             ("suspended", |o| o.job.spec.suspend = Some(true), "rest Suspended"),
+            (
+                "annotations that leave room for the intent",
+                |o| o.job.marks.annotation_bytes = 256 * 1024 - 2048,
+                "submit 1",
+            ),
+            (
+                "annotations that leave none, refused before it waits",
+                |o| {
+                    o.job.marks.annotation_bytes = 256 * 1024 - 2047;
+                    without_account(o);
+                },
+                "rest InvalidPayload",
+            ),
             ("no account", without_account, "rest AccountNotFound"),
             (
                 "no Secret",

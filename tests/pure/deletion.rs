@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use spideriq_operator::api::{CancelReason, DeletionPolicy, Origin, Reason, ScrapeJobStatus, State};
-use spideriq_operator::decide::{Candidate, Listed, Observed, Outcome, Plan, Standing, next, settle};
+use spideriq_operator::decide::{
+    Again, CancelOutcome, Candidate, Listed, Observed, Outcome, Plan, Standing, Trouble, Waiting, next,
+    settle,
+};
+use spideriq_operator::status::same_meaning;
 
-use super::situation::{accepted, ago, attempted, fresh, now, remote, shown, site};
+use super::situation::{accepted, ago, attempted, fresh, now, remote, shown, site, status_of, word};
 use super::table::{barred, check, with_account};
 
 /// Deleted so long ago by the API server's clock, and seen for so long by our own.
@@ -30,6 +34,31 @@ fn a_deletion_waits_for_the_service_no_longer_than_its_bound() {
                 "release Orphaned",
             ),
             ("not yet, by either", |o| late(o, 119, 119), "cancel"),
+            // What it waits for its turn is not seen as waiting, and the clock has gone on.
+            (
+                "a turn that takes an hour",
+                |o| {
+                    late(o, 3600, 29);
+                    o.memory.ending_before = Some(Duration::ZERO);
+                },
+                "cancel",
+            ),
+            (
+                "stored by a process before this one",
+                |o| {
+                    late(o, 5, 31);
+                    o.memory.ending_before = Some(Duration::from_secs(90));
+                },
+                "release Orphaned",
+            ),
+            (
+                "stored as over, and a new process has time to try",
+                |o| {
+                    late(o, 5, 29);
+                    o.memory.ending_before = Some(Duration::from_secs(120));
+                },
+                "cancel",
+            ),
             (
                 "a bound of zero",
                 |o| {
@@ -52,6 +81,14 @@ fn deletion_cancels_what_is_ours() {
             ("running", |_| {}, "cancel"),
             ("namespace not admitted any more", barred, "cancel"),
             ("cancel sent", |o| o.memory.cancel_sent = true, "confirm"),
+            (
+                "cancelled, as its answer said, and too late to confirm it",
+                |o| {
+                    o.memory.cancelled = true;
+                    late(o, 3600, 120);
+                },
+                "release",
+            ),
             (
                 "over for us, with a job that nobody knows",
                 |o| {
@@ -176,4 +213,95 @@ fn the_likeliest_of_many_jobs_that_a_lost_submit_may_have_made_are_named() {
     let Plan::Release(Some(event)) = next(&o) else { panic!("it was looked for") };
     assert!(event.note.contains(&job(59).job_id) && !event.note.contains(&job(0).job_id), "{}", event.note);
     assert!(event.note.contains("more than are named") && event.note.len() <= 1024, "{}", event.note.len());
+}
+
+/// Only a deletion is over with the answer; whoever may still be told otherwise has it confirmed.
+#[test]
+fn an_answer_that_says_cancelled_ends_a_deletion_and_nothing_else() {
+    let mut o = accepted("processing");
+    late(&mut o, 5, 5);
+    let answered = |o: &Observed, outcome| settle(o, &Plan::Cancel, &Outcome::Cancel(outcome));
+    let verdict = answered(&o, CancelOutcome::Cancelled);
+    let status = status_of(&verdict, &o);
+    assert_eq!((status.state.as_deref(), status.finished), (Some("Cancelled"), true));
+    // A process that ends here leaves no doubt, and one that could not write it neither.
+    let mut written = o.clone();
+    written.recorded = status;
+    assert_eq!(word(&next(&written)), "release");
+    o.memory = verdict.memory;
+    assert_eq!(word(&next(&o)), "release");
+
+    for outcome in [CancelOutcome::Sent, CancelOutcome::AlreadyOver] {
+        o.memory.cancelled = false;
+        o.memory = answered(&o, outcome).memory;
+        assert_eq!(word(&next(&o)), "confirm");
+    }
+    let mut o = accepted("processing");
+    o.job.spec.cancel = Some(true);
+    o.recorded.cancel_reason = Some(CancelReason::CancelledAsRequested);
+    o.memory = answered(&o, CancelOutcome::Cancelled).memory;
+    assert_eq!(word(&next(&o)), "confirm");
+}
+
+/// A service whose reads lag does not know a job that it has just made: the same 60 s as when it is followed, or a
+/// Warning.
+#[test]
+fn a_job_that_the_service_does_not_know_is_asked_for_until_it_is_gone_for_a_minute() {
+    for deleted in [true, false] {
+        let mut o = accepted("queued");
+        if deleted {
+            late(&mut o, 5, 5);
+        } else {
+            o.recorded.cancel_reason = Some(CancelReason::CancelledAsRequested);
+        }
+        let unknown = || Err(Trouble::NotFound("404".to_owned()));
+        let mut pauses = Vec::new();
+        for missing_for in [0, 2, 6, 14, 30, 59] {
+            o.memory.missing_for = Duration::from_secs(missing_for);
+            assert_eq!(word(&next(&o)), "cancel", "after {missing_for} s");
+            o.memory = settle(&o, &Plan::Cancel, &Outcome::Cancel(CancelOutcome::NotFound)).memory;
+            assert_eq!(word(&next(&o)), "confirm", "after {missing_for} s");
+            let verdict = settle(&o, &Plan::Confirm, &Outcome::Status(unknown()));
+            let status = status_of(&verdict, &o);
+            assert_eq!((status.state.as_deref(), status.finished), (Some("Cancelling"), false));
+            o.memory = verdict.memory;
+            pauses.push(verdict.again);
+        }
+        assert_eq!(pauses[1], Again::After(Duration::from_secs(4)), "{pauses:?}");
+        let mut gone = o.clone();
+        gone.memory.missing_for = Duration::from_secs(60);
+        gone.memory.cancel_sent = true;
+        let verdict = settle(&gone, &Plan::Confirm, &Outcome::Status(unknown()));
+        assert_eq!(status_of(&verdict, &gone).state.as_deref(), Some("Cancelled"));
+        // One good look in between, and it counts anew.
+        let verdict = settle(&gone, &Plan::Confirm, &Outcome::Status(Ok(remote("queued"))));
+        assert!(!verdict.memory.missing);
+        if deleted {
+            late(&mut o, 120, 120);
+            let Plan::Release(Some(event)) = next(&o) else { panic!("its bound is over") };
+            assert!(event.note.contains("job-1") && event.note.contains("not known"), "{}", event.note);
+        }
+    }
+}
+
+/// How many wait is told once; what it has waited is stored with it, and counts in parts of 20 s.
+#[test]
+fn a_deletion_that_waits_for_its_turn_says_so_once_and_stores_what_it_waited() {
+    let mut o = accepted("processing");
+    late(&mut o, 3600, 7);
+    o.memory.ending_before = Some(Duration::ZERO);
+    let wait = |o: &Observed, others| {
+        let waiting = Waiting { since: ago(60), estimate: None, paused_until: None, others };
+        settle(o, &Plan::Cancel, &Outcome::NotYet(waiting))
+    };
+    let told = status_of(&wait(&o, 153), &o);
+    assert!(told.message.as_deref().unwrap().contains("153 others"), "{told:?}");
+    assert_eq!(told.cancel_wait_seconds, Some(7));
+    o.recorded = told.clone();
+    for (seen, same) in [(8, true), (19, true), (20, false), (100, false)] {
+        late(&mut o, 3600, seen);
+        let later = status_of(&wait(&o, 20), &o);
+        assert_eq!(later.message, told.message);
+        assert_eq!(same_meaning(&later, &told), same, "{seen}");
+    }
 }

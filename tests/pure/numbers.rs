@@ -153,12 +153,8 @@ fn a_job_of_the_release_before_is_shared_by_an_equal_payload_and_its_payload_has
         |hash: &str| job(json!({"jobID": "job-1", "type": "spiderSite", "submission": {"bodyHash": hash}}));
     let waits = job(json!({}));
     let exact = fresh(spec()).job.body.unwrap().hash;
-    let rows = [
-        (V1_HASH, Share::MayReceive),
-        (&exact, Share::MayReceive),
-        ("v3:0", Share::MayReceive),
-        ("v1:0", Share::None),
-    ];
+    let rows =
+        [(V1_HASH, Share::Wants), (&exact, Share::Wants), ("v3:0", Share::Wants), ("v1:0", Share::None)];
     for (hash, expected) in rows {
         assert_eq!(shares(&running(hash), &waits), expected, "{hash}");
     }

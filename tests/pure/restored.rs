@@ -293,7 +293,7 @@ fn a_wait_for_the_budget_is_told_once() {
     let mut o = fresh(site());
     let wait = |o: &Observed, paused: bool| {
         let paused_until = paused.then(|| now() + Duration::from_secs(9));
-        let waiting = Waiting { since: ago(10), estimate: None, paused_until };
+        let waiting = Waiting { since: ago(10), estimate: None, paused_until, others: 0 };
         status_of(&settle(o, &next(o), &Outcome::NotYet(waiting)), o)
     };
     o.recorded = wait(&o, false);

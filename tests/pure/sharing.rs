@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use spideriq_operator::api::ScrapeJob;
 use spideriq_operator::decide::{Body, Share};
 
-use super::situation::{now, shares};
+use super::situation::{ago, now, shares};
 
 fn job(spec: &Value, status: &Value) -> ScrapeJob {
     serde_json::from_value(json!({
@@ -39,16 +39,29 @@ fn a_job_is_shared_with_who_follows_it_or_may_receive_it() {
     let none = json!({});
     let finished = json!({"jobID": "job-1", "finished": true});
     let rows = [
-        ("follows it", page("x"), running("a"), Share::Follows),
-        ("mirrors it", json!({"jobID": "job-1"}), none.clone(), Share::Follows),
+        ("follows it", page("x"), running("a"), Share::Recorded),
+        (
+            "mirrors it",
+            json!({"jobID": "job-1"}),
+            json!({"jobID": "job-1", "submission": {}}),
+            Share::Recorded,
+        ),
+        (
+            "mirrors it, as an earlier release recorded it",
+            json!({"jobID": "job-1"}),
+            json!({"jobID": "job-1", "remote": {"state": "queued"}}),
+            Share::Recorded,
+        ),
+        ("names it, and has not seen it", json!({"jobID": "job-1"}), none.clone(), Share::Wants),
+        ("names it, and never saw it", json!({"jobID": "job-1"}), json!({"jobID": "job-1"}), Share::Wants),
         ("is finished with it", page("a"), finished.clone(), Share::None),
         (
             "is finished with it, and wants it again",
             with(page("a"), "runID", "2".into()),
             finished,
-            Share::MayReceive,
+            Share::Wants,
         ),
-        ("waits with the payload it was made of", page("a"), none.clone(), Share::MayReceive),
+        ("waits with the payload it was made of", page("a"), none.clone(), Share::Wants),
         ("waits with the payload of our next run", page("b"), none.clone(), Share::None),
         ("another type", with(page("a"), "type", "spiderMaps".into()), none.clone(), Share::None),
         ("held back", with(page("a"), "suspend", true.into()), none.clone(), Share::None),
@@ -56,13 +69,13 @@ fn a_job_is_shared_with_who_follows_it_or_may_receive_it() {
             "held back, and what came of its submit is not known",
             with(page("a"), "suspend", true.into()),
             json!({"submission": {"bodyHash": hash("a"), "nonce": "n"}}),
-            Share::MayReceive,
+            Share::Recorded,
         ),
         (
             "held back, and the record of its submit is lost",
             with(page("a"), "suspend", true.into()),
             json!({"state": "Processing"}),
-            Share::MayReceive,
+            Share::Recorded,
         ),
         ("cancelled", with(page("a"), "cancel", true.into()), none, Share::None),
         ("has another job", page("a"), json!({"jobID": "job-2"}), Share::None),
@@ -75,11 +88,78 @@ fn a_job_is_shared_with_who_follows_it_or_may_receive_it() {
     }
 }
 
+/// Whatever becomes of an account, what its client was sent is that client's; and of another client nothing is shared.
+#[test]
+fn what_was_recorded_of_another_client_is_another_job() {
+    let page = json!({"type": "spiderSite", "payload": {"url": "a"}});
+    let hash = Body::new(page["payload"].as_object().unwrap(), None).hash;
+    let of = |endpoint: &str, client: &str, id: &str| {
+        json!({"jobID": id, "submission": {
+            "bodyHash": hash, "nonce": "n", "endpoint": endpoint, "clientID": client,
+        }})
+    };
+    let ours = job(&page, &of("https://a", "cli_a", "job-1"));
+    for (endpoint, client, expected) in [
+        ("https://a", "cli_a", Share::Recorded),
+        ("https://a", "cli_b", Share::None),
+        ("https://b", "cli_a", Share::None),
+    ] {
+        assert_eq!(
+            shares(&ours, &job(&page, &of(endpoint, client, "job-1"))),
+            expected,
+            "{endpoint} {client}"
+        );
+        let mut unknown = of(endpoint, client, "");
+        unknown.as_object_mut().unwrap().remove("jobID");
+        assert_eq!(shares(&ours, &job(&page, &unknown)), expected, "{endpoint} {client}, not answered");
+    }
+}
+
+/// Else whoever makes one object after the other would keep the job running for ever.
+#[test]
+fn who_comes_after_the_end_has_begun_does_not_count_unless_it_has_the_job() {
+    let page = json!({"type": "spiderSite", "payload": {"url": "a"}});
+    let hash = Body::new(page["payload"].as_object().unwrap(), None).hash;
+    let running = json!({"jobID": "job-1", "submission": {"bodyHash": hash}});
+    let mut ours = job(&page, &running);
+    let at = |seconds| Time(ago(seconds));
+    for deleted in [true, false] {
+        ours.metadata.deletion_timestamp = deleted.then(|| at(60));
+        ours.status.as_mut().unwrap().cancel_time = (!deleted).then(|| at(60));
+        let other = |spec: &Value, made: i64, changed: Option<(&str, i64)>| {
+            let mut other = job(spec, &json!({}));
+            other.metadata.creation_timestamp = Some(at(made));
+            other.metadata.managed_fields = changed.map(|(what, seconds)| {
+                let entry = json!({"manager": "kubectl", "operation": "Update", "time": at(seconds),
+                    "fieldsType": "FieldsV1", "fieldsV1": {what: {}}});
+                vec![serde_json::from_value(entry).unwrap()]
+            });
+            other
+        };
+        let mirror = json!({"jobID": "job-1"});
+        for spec in [&page, &mirror] {
+            for (made, changed, expected) in [
+                (600, None, Share::Wants),
+                (60, None, Share::Wants),
+                (59, None, Share::None),
+                (600, Some(("f:spec", 61)), Share::Wants),
+                (600, Some(("f:spec", 59)), Share::None),
+                (600, Some(("f:metadata", 59)), Share::Wants),
+            ] {
+                assert_eq!(shares(&ours, &other(spec, made, changed)), expected, "{spec} {made} {changed:?}");
+            }
+        }
+        let mut has_it = job(&page, &running);
+        has_it.metadata.creation_timestamp = Some(at(1));
+        assert_eq!(shares(&ours, &has_it), Share::Recorded);
+    }
+}
+
 /// Where our own record is lost, the spec tells what the job was made of.
 #[test]
 fn a_job_whose_record_is_lost_is_shared_by_its_payload() {
     let page = |page: &str| json!({"type": "spiderSite", "payload": {"url": page}});
     let ours = job(&page("a"), &json!({"jobID": "job-1", "state": "Processing"}));
-    assert_eq!(shares(&ours, &job(&page("a"), &json!({}))), Share::MayReceive);
+    assert_eq!(shares(&ours, &job(&page("a"), &json!({}))), Share::Wants);
     assert_eq!(shares(&ours, &job(&page("b"), &json!({}))), Share::None);
 }

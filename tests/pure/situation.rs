@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spideriq_operator::api::{
     AccountKind, Credential, Origin, Reason, Remote, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, State,
-    SubmissionRecord,
+    StoredJob, SubmissionRecord,
 };
 use spideriq_operator::decide::{
-    AccountFacts, AccountUse, Faults, Freshness, IntentFacts, JobFacts, KeptBody, Marks, Memory, Observed,
-    Outcome, Plan, RemoteJob, RemoteState, Share, Standing, Verdict, Watched, next, settle, share,
+    AccountFacts, AccountUse, Faults, Freshness, IntentFacts, JobFacts, KeptBody, Marks, Memory, Named,
+    Observed, Outcome, Party, Plan, RemoteJob, RemoteState, Share, Standing, Verdict, Watched, next, settle,
+    share,
 };
 use spideriq_operator::status::{compute, same_meaning};
 
@@ -65,9 +66,11 @@ pub fn account() -> AccountUse {
         name: "default".to_owned(),
         endpoint: "https://spideriq.ai/api/v1".to_owned(),
         client_id: Some("cli_a".to_owned()),
+        alias: None,
         credential: Credential { uid: "secret-1".to_owned(), resource_version: "7".to_owned() },
         suspended: false,
         barred: None,
+        named: Named::Own,
         rejected: None,
         spend_cap: false,
         fingerprint: "account-1".to_owned(),
@@ -223,8 +226,14 @@ pub fn word(plan: &Plan) -> String {
     }
 }
 
-/// What the other job has to do with ours, as `share` judges it by the bodies that the two specs make.
+/// What the other job has to do with ours, both as the API server has them.
 pub fn shares(ours: &ScrapeJob, other: &ScrapeJob) -> Share {
     let kept = |job: &ScrapeJob| KeptBody::of(job.spec.payload.as_ref()?, job.spec.priority).ok();
-    share((ours, kept(ours).as_ref()), (other, kept(other).as_ref()))
+    let touched = |job: &ScrapeJob| {
+        let stored: StoredJob = serde_json::from_str(&serde_json::to_string(job).unwrap()).unwrap();
+        job.metadata.creation_timestamp.as_ref().map(|time| time.0).max(stored.edited)
+    };
+    let bodies = (kept(ours), kept(other));
+    let ours = Party { job: ours, body: bodies.0.as_ref(), touched: None };
+    share(&ours, &Party { job: other, body: bodies.1.as_ref(), touched: touched(other) })
 }

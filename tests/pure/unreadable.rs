@@ -119,12 +119,12 @@ fn what_a_deep_object_has_or_has_sent_is_shared_with_it() {
     // Its payload is no part of it any more.
     let spec = json!({"type": "spiderSite"});
     let cases = [
-        (json!({"jobID": "job-1"}), Share::Follows),
+        (json!({"jobID": "job-1"}), Share::Recorded),
         (json!({"jobID": "job-2"}), Share::None),
-        (json!({"submission": record(json!({"bodyHash": "v1:aa"}))}), Share::MayReceive),
+        (json!({"submission": record(json!({"bodyHash": "v1:aa"}))}), Share::Recorded),
         (
             json!({"submission": record(json!({"bodyHash": "v1:cc", "payloadHash": "v1:bb"}))}),
-            Share::MayReceive,
+            Share::Recorded,
         ),
         (json!({"submission": record(json!({"bodyHash": "v1:cc", "payloadHash": "v1:dd"}))}), Share::None),
         (json!({"submission": {"bodyHash": "v1:aa"}}), Share::None),

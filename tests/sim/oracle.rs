@@ -1,6 +1,6 @@
 //! What must hold after a run, whatever went wrong: the comparison with the run in which nothing did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use emulator::JobView;
@@ -116,6 +116,22 @@ fn is_theirs(scenario: &Scenario, job_id: &str) -> bool {
     scenario.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Theirs(id, _) if *id == job_id))
 }
 
+/// A token that something was submitted with although no request with it was answered well before.
+fn submitted_unproven(ended: &Ended) -> Option<String> {
+    let mut accepted = BTreeSet::new();
+    ended.service.journal(0).entries.into_iter().find_map(|entry| {
+        let Event::Request(request) = entry.event else { return None };
+        let token = request.token?;
+        if request.route == "submit" && !accepted.contains(&token) {
+            return Some(token);
+        }
+        if request.status.is_some_and(|status| (200..300).contains(&status)) {
+            accepted.insert(token);
+        }
+        None
+    })
+}
+
 /// What is wrong, if something is.
 pub fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<String> {
     let mut found = outcome(ended);
@@ -148,6 +164,9 @@ pub fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<S
     let known = !ended.fate.hides_an_answer() && !scenario.is_shared();
     if known && found.made == expected.made && found.jobs != expected.jobs {
         return Some(format!("expected {:?}, found {:?}", expected.jobs, found.jobs));
+    }
+    if let Some(token) = submitted_unproven(ended) {
+        return Some(format!("the token {token} was not accepted before something was submitted with it"));
     }
     if let Some(violation) = ended.fate.violations().first() {
         return Some(violation.clone());

@@ -12,6 +12,7 @@ use spideriq_operator::controller::Options;
 use spideriq_operator::health::Health;
 use spideriq_operator::leader::Leadership;
 use spideriq_operator::spideriq::Endpoint;
+use spideriq_operator::spideriq::budget::Limits;
 use spideriq_operator::telemetry::Metrics;
 
 use super::api_server::ApiServer;
@@ -115,6 +116,11 @@ async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -
             () = tokio::time::sleep_until(deed_at) => match next {
                 Some((_, deed)) => {
                     fate.note(&format!("user: {deed:?}"));
+                    if let Deed::Crash = deed {
+                        for (life, _) in &replicas {
+                            life.crash.notify_one();
+                        }
+                    }
                     carry_out(&api, &service, deed);
                     next = deeds.next();
                 }
@@ -140,6 +146,7 @@ pub fn start_operator(api: &ApiServer, service: &InProcess, life: &Life, namespa
         options: Options {
             allowed_endpoints: vec![Endpoint::parse(ENDPOINT).unwrap()],
             namespaces: namespaces.iter().map(|name| name.parse().unwrap()).collect(),
+            limits: Limits::default(),
             operator_namespace: HOME.parse().unwrap(),
         },
         metrics: Metrics::default(),
@@ -214,6 +221,8 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
                 store.create(&job, object, now).unwrap();
             }
         }
+        // Not a matter of what is stored.
+        Deed::Crash => {}
         Deed::Clock(ahead) => api.operators_clock.jump(*ahead),
         Deed::Events(taken) => store.no_events = !taken,
         Deed::Crd(fields) => store.trim(fields),

@@ -24,6 +24,8 @@ pub enum Deed {
     Recreate(&'static str),
     /// Brings it back as a backup has it: without its status, under another uid.
     Restore(&'static str),
+    /// Kills the operator, which starts again.
+    Crash,
     /// Makes the operator's clock wrong by so many seconds.
     Clock(i64),
     /// Deletes the kind itself, and so every job.
@@ -119,6 +121,7 @@ impl Scenario {
             Deed::Annotate(..)
             | Deed::Replace(_)
             | Deed::Restore(_)
+            | Deed::Crash
             | Deed::Clock(_)
             | Deed::DeleteAccount
             | Deed::DeleteSecret

@@ -55,7 +55,7 @@ helm.sh/chart: {{ include "spideriq-operator.word" (printf "%s-%s" .Chart.Name .
 - apiGroups: [spideriq.ai]
   resources: [scrapejobs/status, scrapeaccounts/status]
   verbs: [patch]
-# One metadata watch for each Secret that an account names, and a read when it changes.
+# A metadata watch for the Secret of an account that has work, and a read when it changes or is needed.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch]

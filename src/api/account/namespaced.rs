@@ -53,7 +53,7 @@ use crate::api::{Condition, schema};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ScrapeAccountSpec {
-    /// Secret with the key token, or the keys clientID, apiKey and apiSecret. It is read from the account's own namespace; that of a ClusterScrapeAccount from the operator's namespace.
+    /// Secret with the key token, or the keys clientID, apiKey and apiSecret. A token that is neither a triple cli_…:sk_…:secret_… nor a spideriq_pat_… is sent only if the Secret has the label `spideriq.ai/credentials: "true"`. It is read from the account's own namespace; that of a ClusterScrapeAccount from the operator's namespace.
     pub secret_ref: SecretRef,
 
     /// Base address of the service. It must be on the operator's list of allowed endpoints. Default `https://spideriq.ai/api/v1`.
@@ -65,7 +65,7 @@ pub struct ScrapeAccountSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
 
-    /// Budgets of the client. Where several accounts use one client, the smallest hold for all.
+    /// Limits of this account alone. All accounts of one client share what the operator gives each client (100 requests and 10 submits a minute, if it was told nothing else), what a ClusterScrapeAccount of that client says, or what the service's answers name, up to the largest requestsPerMinute of its accounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
 }
@@ -78,7 +78,7 @@ pub struct SecretRef {
     pub name: String,
 }
 
-/// Budgets of one client.
+/// Limits of one account.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, KubeSchema)]
 #[x_kube(validation = Rule::new("!has(self.burst) || self.burst < (has(self.requestsPerMinute) ? self.requestsPerMinute : 100)").message("burst must be smaller than requestsPerMinute (100 where it is left out)"))]
 #[serde(rename_all = "camelCase")]
@@ -91,7 +91,7 @@ pub struct Limits {
     #[schemars(range(min = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<i32>,
-    /// Most submits in any 60 seconds. Default 10.
+    /// Most submits in any 60 seconds. Default 10; 0 holds back every submit of this account.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submits_per_minute: Option<i32>,

@@ -11,7 +11,7 @@ mod status;
 pub use payload::{Payload, Unfit};
 pub use spec::{
     AccountKind, AccountRef, DeletionPolicy, OnAmbiguous, OnCacheHit, Poll, ReadyWhen, ScrapeJob,
-    ScrapeJobSpec, Submission, TtlPolicy,
+    ScrapeJobSpec, Submission, TtlPolicy, is_job_id,
 };
 pub use status::{
     CancelReason, Credential, JobAccount, Origin, Remote, Results, Run, ScrapeJobStatus, State,

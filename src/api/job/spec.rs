@@ -297,6 +297,14 @@ pub struct Poll {
     pub interval_seconds: Option<i32>,
 }
 
+/// Whether a text can be the id of a job, as the schema has it: one plain word, which no address can be made of.
+pub fn is_job_id(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=128).contains(&text.len())
+        && text.bytes().all(plain)
+        && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+}
+
 impl ScrapeJobSpec {
     /// What to do about an unknown outcome, with the default applied.
     pub fn on_ambiguous(&self) -> OnAmbiguous {

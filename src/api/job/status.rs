@@ -1,5 +1,7 @@
 //! `ScrapeJob`: what the operator says.
 
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,9 @@ pub struct ScrapeJobStatus {
     /// When that was decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_time: Option<Time>,
+    /// Seconds that deletion has waited for the service, without its waits for turns in the account's budget: what spec.cancelTimeoutSeconds bounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel_wait_seconds: Option<i32>,
     /// The submit, written before it is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub submission: Option<SubmissionRecord>,
@@ -177,6 +182,9 @@ pub struct SubmissionRecord {
     /// When the first attempt began; never renewed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
+    /// When the last attempt was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tried_at: Option<Time>,
     /// Endpoint that the request went to.
     #[schemars(length(max = 512))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -356,6 +364,11 @@ impl ScrapeJobStatus {
     /// The run that the status speaks of; a left-out runID is the run "".
     pub fn run(&self) -> &str {
         self.run_id.as_deref().unwrap_or_default()
+    }
+
+    /// How long deletion has waited, as it is stored.
+    pub fn cancel_wait(&self) -> Option<Duration> {
+        self.cancel_wait_seconds.map(|seconds| Duration::from_secs(seconds.max(0).unsigned_abs().into()))
     }
 
     /// The recorded state; Pending before the first look.

@@ -13,8 +13,8 @@ use tokio::sync::{Notify, watch};
 use super::kind::key_of;
 use crate::account::AccountKey;
 use crate::api::{
-    AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, ObjectName, ScrapeAccount, ScrapeAccountSpec,
-    ScrapeJob, Stored,
+    AccountConditionType, AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, ObjectName,
+    ScrapeAccount, ScrapeAccountSpec, ScrapeJob, Stored, find,
 };
 use crate::controller::watch::Heard;
 
@@ -198,6 +198,29 @@ impl Known {
             found.then(|| (AccountKind::ClusterScrapeAccount, String::new()))
         });
         own.chain(cluster).collect()
+    }
+
+    /// Whether an account of the cluster lets namespaces follow jobs that no object recorded.
+    pub(in crate::controller) fn allows_mirrors(&self, name: &str) -> bool {
+        let found = self.cluster_account(name);
+        found.is_some_and(|found| found.usable().is_some_and(|found| found.spec.allow_mirror == Some(true)))
+    }
+
+    /// Whether the status of an account says that the service accepted the Secret of this version.
+    pub(in crate::controller) fn has_accepted(&self, account: &AccountKey, resource_version: &str) -> bool {
+        let status = match account.kind() {
+            AccountKind::ScrapeAccount => {
+                let found = self.own.get(&ObjectRef::new(&account.name).within(&account.namespace));
+                found.and_then(|found| found.read.as_ref().ok()?.status.clone())
+            }
+            AccountKind::ClusterScrapeAccount => {
+                self.cluster_account(&account.name).and_then(|found| found.read.as_ref().ok()?.status.clone())
+            }
+        };
+        let Some(status) = status else { return false };
+        let authenticated = find(&status.conditions, AccountConditionType::Authenticated.as_str());
+        authenticated.is_some_and(|condition| condition.status == ConditionStatus::True)
+            && status.credential.is_some_and(|credential| credential.resource_version == resource_version)
     }
 
     /// The account that a job uses.

@@ -2,11 +2,13 @@
 
 mod kind;
 mod known;
+mod lines;
 mod namespaces;
 mod open;
 
 pub use known::{AccountWriters, Known, account_caches};
 pub(super) use known::{Admission, takes_default};
+pub(super) use lines::Lines;
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -24,12 +26,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use self::kind::{Account, Subject, key_of};
-use self::open::open;
+use self::open::{Opened, open};
 use super::context::Context;
 use super::context::schema::{Kind, PROVEN};
 use super::context::tally;
 use super::watch;
-use crate::account::AccountKey;
+use crate::account::{AccountKey, News};
 use crate::api::{
     AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, NotAName, Reason, ScrapeAccount,
     ScrapeAccountStatus, Stored, find,
@@ -43,6 +45,10 @@ use crate::{decide, health};
 const AT_ONCE: u16 = 8;
 /// How often an account that the service gave no clear word about is asked about again.
 const RETRY_UNKNOWN: Duration = Duration::from_secs(60);
+/// How soon a Secret that is missing or wrong is read again where nothing watches it; each time twice as late.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+/// An account that waits for its turn is told of it; should that be missed, it comes again.
+const MISSED: Duration = Duration::from_secs(60);
 /// How often rejected credentials are tried again without a change of the Secret.
 const RETRY_REJECTED: Duration = Duration::from_secs(300);
 
@@ -53,18 +59,14 @@ const LONGEST_RETRY: Duration = Duration::from_secs(120);
 
 /// Runs until the process stops: every change of an account or its Secret, and every key that arrives on `nudges`, is
 /// looked at.
-pub async fn run(
-    context: Arc<Context>,
-    writers: AccountWriters,
-    mut nudges: mpsc::UnboundedReceiver<AccountKey>,
-) {
+pub async fn run(context: Arc<Context>, writers: AccountWriters, mut nudges: mpsc::UnboundedReceiver<News>) {
     let AccountWriters { own, cluster, namespaces } = writers;
     let ((to_own, own_keys), (to_cluster, cluster_keys)) =
         (mpsc::unbounded_channel(), mpsc::unbounded_channel());
     let sorted = Arc::clone(&context);
     let sorting = async move {
-        while let Some(key) = nudges.recv().await {
-            for key in sorted.accounts.of_same_client(key) {
+        while let Some(news) = nudges.recv().await {
+            for key in sorted.accounts.concerned(news) {
                 let to = match key.kind() {
                     AccountKind::ScrapeAccount => &to_own,
                     AccountKind::ClusterScrapeAccount => &to_cluster,
@@ -151,6 +153,7 @@ fn watched<K: Account>(
 
 /// Forgets what this process holds for an account that is gone.
 fn forget(context: &Context, key: &AccountKey) {
+    Lines::forget(context, key);
     context.accounts.remove(key);
     context.secrets.forget(key);
     context.tallies.forget(key);
@@ -229,17 +232,25 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
     let kind = K::KIND.as_str();
     let Some(account) = cached.usable() else {
         let (account, words) = (key_of(&*cached), said_in_decoding(&cached.fault()));
+        // A place that was kept for it is others'.
+        Lines::forget(&context, &account);
         tracing::error!(%account, words, "a {kind} cannot be read and is left alone");
         return Ok(Action::await_change());
     };
     let subject = Subject::of(account);
     let key = &subject.key;
+    let works = context.has_work(key);
+    let Some(_place) = Lines::enter(&context, key, works) else { return Ok(Action::requeue(MISSED)) };
+    context.tallies.looked(key, works);
     let (namespace, secret) = match subject.secret(&context) {
         Ok(secret) => secret,
         Err(error) => return Ok(leave(&context, account, &subject, &error).await),
     };
-    context.secrets.watch(&context.client, key, (&namespace, &secret));
-    let facts = open(&context, &subject, (&namespace, &secret))
+    let watched = works && context.secrets.watch(&context.client, key, (&namespace, &secret));
+    if !works {
+        context.secrets.forget(key);
+    }
+    let Opened { facts, again: looked_again } = open(&context, &subject, (&namespace, &secret), works)
         .await
         .inspect_err(|_| context.metrics.reconciled(kind, "retried", begun.elapsed()))?;
     if !context.known.has(key) {
@@ -248,9 +259,13 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
         return Ok(Action::await_change());
     }
     // Before anything that can fail, and compared with what the jobs know, whoever changed it.
-    if context.woken.differs(key, context.account_facts(key)) {
+    if works && facts.is_some() && context.woken.differs(key, context.account_facts(key)) {
         changed(&context, key);
     }
+    let Some(facts) = facts else {
+        context.metrics.reconciled(kind, "unchanged", begun.elapsed());
+        return Ok(Action::requeue(looked_again.unwrap_or(MISSED)));
+    };
     let now = context.clock.now();
     let recorded = account.status().cloned().unwrap_or_default();
     let counted = tally::count(&context, key);
@@ -274,11 +289,21 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
             }
             return Err(error);
         }
-        context.publish(&account.object_ref(&()), &transition(&recorded, &status)).await;
+        context.publish(&account.object_ref(&()), &transition(&recorded, (&status, &facts))).await;
         result = "written";
     }
     context.metrics.reconciled(kind, result, begun.elapsed());
-    Ok(again(&facts, now))
+    if !works && context.has_work(key) {
+        // It has got some meanwhile.
+        return Ok(Action::requeue(Duration::ZERO));
+    }
+    if !works {
+        // What has no work costs nothing but its place in the registry.
+        context.accounts.rest(key);
+        context.woken.forget(key);
+    }
+    let again = looked_again.or_else(|| again(&facts, (works, watched), &recorded, now));
+    Ok(again.map_or_else(Action::await_change, Action::requeue))
 }
 
 /// Leaves an account alone whose Secret has a name that is none: nothing is asked of the API server with it. The status
@@ -291,7 +316,9 @@ async fn leave<K: Account>(
 ) -> Action {
     let (key, note) = (&subject.key, format!("spec.secretRef.name: {error}"));
     context.secrets.forget(key);
-    context.accounts.close(key, Reason::CredentialsMissing, note.clone(), subject.identity.clone());
+    context.accounts.give_up(key);
+    let why = (Reason::CredentialsMissing, note.clone());
+    context.accounts.close(key, why, None, subject.identity.clone());
     if context.woken.differs(key, context.account_facts(key)) {
         changed(context, key);
         let event = decide::Event { warning: true, reason: Reason::CredentialsMissing, note };
@@ -301,20 +328,46 @@ async fn leave<K: Account>(
 }
 
 /// What people are told when an account becomes usable, or ceases to be.
-fn transition(before: &ScrapeAccountStatus, after: &ScrapeAccountStatus) -> Vec<decide::Event> {
+fn transition(
+    before: &ScrapeAccountStatus,
+    (after, facts): (&ScrapeAccountStatus, &AccountFacts),
+) -> Vec<decide::Event> {
+    // Once: from then on the status says so.
+    let said = |status: &ScrapeAccountStatus, words: &str| {
+        find(&status.conditions, "Ready").is_some_and(|ready| ready.message.contains(words))
+    };
+    let warned = facts.warning.iter().filter(|words| !said(before, words) && said(after, words));
+    let warned = warned.map(|words| decide::Event {
+        warning: true,
+        reason: Reason::CredentialsMissing,
+        note: words.clone(),
+    });
     let ready = |status: &ScrapeAccountStatus| find(&status.conditions, "Ready").cloned();
     let Some(now) = ready(after) else { return Vec::new() };
     let same = ready(before).is_some_and(|then| then.status == now.status && then.reason == now.reason);
     let reason = Reason::parse(&now.reason).filter(|_| !same);
     let warning = now.status != ConditionStatus::True;
-    reason.map(|reason| decide::Event { warning, reason, note: now.message }).into_iter().collect()
+    let news = reason.map(|reason| decide::Event { warning, reason, note: now.message });
+    news.into_iter().chain(warned).collect()
 }
 
-fn again(facts: &AccountFacts, now: Timestamp) -> Action {
+/// When the account has to be looked at again, if nothing tells that it changed.
+fn again(
+    facts: &AccountFacts,
+    (works, watched): (bool, bool),
+    recorded: &ScrapeAccountStatus,
+    now: Timestamp,
+) -> Option<Duration> {
     let (authenticated, tried_at) = match &facts.health {
-        AccountHealth::Unusable { .. } | AccountHealth::Rejected { .. } => {
-            return Action::requeue(RETRY_REJECTED);
+        AccountHealth::Unusable { .. } if !watched => {
+            // The longer it stays so, the less often its Secret is read.
+            let ready = find(&recorded.conditions, "Ready");
+            let since = ready.filter(|ready| ready.status != ConditionStatus::True);
+            let since = since.map_or(now, |ready| ready.last_transition_time.0);
+            let stays = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+            return Some(stays.clamp(FIRST_RETRY, RETRY_REJECTED));
         }
+        AccountHealth::Unusable { .. } | AccountHealth::Rejected { .. } => return Some(RETRY_REJECTED),
         AccountHealth::SpendCap { authenticated, tried_at, .. } => (*authenticated, Some(*tried_at)),
         AccountHealth::Usable { authenticated, .. } => (*authenticated, None),
     };
@@ -323,11 +376,11 @@ fn again(facts: &AccountFacts, now: Timestamp) -> Action {
     };
     match (facts.paused_until, tried_at) {
         // The end of the pause is a change that nothing else tells.
-        (Some(until), _) => Action::requeue(after(until)),
-        _ if !authenticated || facts.unnamed => Action::requeue(RETRY_UNKNOWN),
+        (Some(until), _) => Some(after(until)),
+        _ if works && (!authenticated || facts.unnamed) => Some(RETRY_UNKNOWN),
         // Nor that nobody has tried the spend cap.
-        (None, Some(until)) => Action::requeue(after(until) + UNTRIED),
-        (None, None) => Action::await_change(),
+        (None, Some(until)) => Some(after(until) + UNTRIED),
+        (None, None) => (works && !watched).then_some(RETRY_REJECTED),
     }
 }
 

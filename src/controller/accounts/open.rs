@@ -1,4 +1,7 @@
-//! Opens an account: reads its Secret, makes its session, asks who it is.
+//! Opens an account: reads its Secret, has the service say whose it is, and makes its session.
+//!
+//! Nothing of a token is believed before the service accepted that very token, by this process or, as the status of the
+//! account tells, by an earlier one (`docs/adr/0016`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,17 +11,48 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 
 use super::kind::Subject;
-use crate::account::{Opening, Session, Settings, from_secret};
+use crate::account::{News, Opening, Proof, Said, Session, Settings, from_secret, is_labelled, needs_label};
 use crate::api::{
-    AccountJobs, AccountKind, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus, Stored,
-    find,
+    AccountKind, ConditionStatus, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus,
+    Stored, find,
 };
 use crate::controller::context::Context;
 use crate::health::waiting;
 use crate::kubernetes::{said_of, said_of_status};
-use crate::spideriq::budget::{Lane, Limits};
-use crate::spideriq::{Endpoint, Whoami};
+use crate::spideriq::budget::Limits;
+use crate::spideriq::{Endpoint, Error};
 use crate::status::{AccountFacts, AccountHealth, WriteError};
+
+/// How long nothing is said of an account that waits for its turn to be proven: most wait for a moment only.
+const SOON: Duration = Duration::from_secs(3);
+/// What is told by itself is looked at again no later than this.
+const LATER: Duration = Duration::from_secs(300);
+
+/// What a look at an account came to.
+pub(super) struct Opened {
+    /// How it stands; `None` while the service is asked for the first time.
+    pub(super) facts: Option<AccountFacts>,
+    /// When it is to be looked at again, where how it stands does not tell.
+    pub(super) again: Option<Duration>,
+}
+
+impl From<AccountFacts> for Opened {
+    fn from(facts: AccountFacts) -> Self {
+        Self { facts: Some(facts), again: None }
+    }
+}
+
+/// An account whose Secret was read.
+struct Read<'a> {
+    context: &'a Context,
+    account: &'a Subject<'a>,
+    opening: Opening,
+    /// Changes whenever the account or its Secret does.
+    fingerprint: String,
+    /// Its status, where that tells of the account and the Secret as they are now.
+    told: Option<&'a ScrapeAccountStatus>,
+    works: bool,
+}
 
 /// Opens the account as far as it can be, and tells how far that was.
 ///
@@ -28,14 +62,12 @@ pub(super) async fn open(
     context: &Context,
     account: &Subject<'_>,
     (namespace, name): (&ObjectName, &ObjectName),
-) -> Result<AccountFacts, WriteError> {
+    works: bool,
+) -> Result<Opened, WriteError> {
     let (key, identity) = (&account.key, account.identity.clone());
     let close = |reason: Reason, message: String, stalled: bool, fingerprint: String| {
-        context.accounts.close(key, reason, message.clone(), fingerprint);
-        Ok(AccountFacts {
-            health: AccountHealth::Unusable { reason, message, stalled },
-            ..AccountFacts::default()
-        })
+        context.accounts.give_up(key);
+        Ok(closed(context, account, AccountHealth::Unusable { reason, message, stalled }, fingerprint).into())
     };
     let endpoint = match Endpoint::parse(account.spec.endpoint()) {
         Ok(endpoint) => endpoint,
@@ -77,55 +109,201 @@ pub(super) async fn open(
         Ok(credentials) => credentials,
         Err(error) => return close(Reason::CredentialsMissing, error.to_string(), false, fingerprint),
     };
-    let known =
-        context.accounts.client_of(key, &credential).or_else(|| credentials.client_id().map(str::to_owned));
+    let unlabelled = !credentials.is_documented() && !is_labelled(&secret);
     let told =
         account.status.filter(|status| is_of(status, account.generation, &credential.resource_version));
-    // What this process knows of the spend cap is newer than what an earlier one wrote down.
-    let capped = told.and_then(|status| match context.accounts.last_session(key) {
-        Some(session) => session.spend_cap(),
-        None => spend_cap(status),
-    });
-    let mut opening =
-        Opening { endpoint, credentials, credential, client_id: known, limits: limits(account.spec) };
-    let settings =
-        Settings { suspended: account.spec.suspend == Some(true), fingerprint: fingerprint.clone() };
-    loop {
-        let session = match context.accounts.open(key, &opening) {
-            Ok(session) => session,
-            Err(error) => return close(Reason::AccountNotReady, error.to_string(), false, fingerprint),
+    let opening = Opening { endpoint, credentials, credential };
+    let read = Read { context, account, opening, fingerprint, told, works };
+    let serves = context.accounts.last_session(key);
+    let serves = serves.is_some_and(|session| session.credential == read.opening.credential);
+    if unlabelled && !serves && !accepted(account.status, &read.opening.credential) {
+        return Ok(read.unlabelled(needs_label(name.as_str())).into());
+    }
+    let mut opened = read.open();
+    if let Some(facts) = opened.facts.as_mut().filter(|_| unlabelled) {
+        facts.warning =
+            Some(format!("once the Secret changes it needs a label: {}", needs_label(name.as_str())));
+    }
+    Ok(opened)
+}
+
+impl Read<'_> {
+    /// Opens the account with what its Secret holds.
+    fn open(&self) -> Opened {
+        let (context, key) = (self.context, &self.account.key);
+        // What this process knows of the spend cap is newer than what an earlier one wrote down.
+        let capped = self.told.and_then(|status| match context.accounts.last_session(key) {
+            Some(session) => session.spend_cap(),
+            None => spend_cap(status),
+        });
+        let limits = limits(self.account.spec);
+        let session = match self.session(limits) {
+            Ok(Ok(session)) => session,
+            Ok(Err(opened)) => return opened,
+            Err(error) => {
+                let (reason, message) = (Reason::AccountNotReady, error.to_string());
+                let health = AccountHealth::Unusable { reason, message, stalled: false };
+                return closed(context, self.account, health, self.fingerprint.clone()).into();
+            }
         };
         if let Some((until, words)) = &capped {
             session.restore_spend_cap(*until, words);
         }
+        let no_submits = limits.is_some_and(|limits| limits.submits_per_minute == 0);
+        let barred = no_submits.then(|| {
+            let why = format!("spec.limits.submitsPerMinute of {} {} is 0", key.kind().as_str(), key.name);
+            (Reason::AccountNotReady, format!("{why}; raise it to go on"))
+        });
+        let settings = Settings {
+            suspended: self.account.spec.suspend == Some(true),
+            barred,
+            fingerprint: self.fingerprint.clone(),
+        };
         // Somebody changed the account or its Secret, rather than that this process or this session is new.
-        if session.set(settings.clone()) && told.is_none() {
+        if session.set(settings) && self.told.is_none() {
             session.gate.probe_submits();
         }
         if session.gate.forget_untried_cap() {
-            // Every account of the client says so.
-            context.accounts.nudge(key);
+            context.accounts.nudge(News::Client(key.clone()));
         }
-        if let Some(until) = account.status.and_then(|status| status.retry_after.as_ref()) {
+        if let Some(until) = self.account.status.and_then(|status| status.retry_after.as_ref()) {
             session.gate.restore_pause(until.0);
         }
-        // Nothing is decided with an account of an unknown client while it may still be told: what was submitted with
-        // it before could not be known as its own.
-        let named = session.client_id.is_some();
-        if named {
-            put_in_use(context, &session);
+        let health = session.health();
+        let well = health.rejected.is_none() && health.redirected.is_none();
+        context.accounts.set_limits(key, limits, well);
+        put_in_use(context, &session);
+        if self.works && (health.accepted.is_none() || is_unnamed(&session)) {
+            session.ask_who();
         }
-        let who = who(&session).await;
-        if let Some(client_id) = who.and_then(|who| who.client_id).filter(|_| opening.client_id.is_none()) {
-            // The service says whose token it is: from here on the budget is that client's.
-            opening.client_id = Some(client_id);
-            continue;
+        let mut facts = facts(&session);
+        facts.no_submits = no_submits;
+        let given = session.gate.limits().requests_per_minute;
+        if limits.is_some_and(|limits| limits.requests_per_minute > given) {
+            facts.remarks.push(
+                "spec.limits.requestsPerMinute is more than the client is known to have, and is not reached"
+                    .to_owned(),
+            );
         }
-        if !named {
-            put_in_use(context, &session);
-        }
-        return Ok(facts(&session, &opening));
+        facts.into()
     }
+
+    /// The session of the account as it is now; else how it stands without one.
+    fn session(&self, limits: Option<Limits>) -> Result<Result<Arc<Session>, Opened>, Error> {
+        let accounts = &self.context.accounts;
+        let (key, opening) = (&self.account.key, &self.opening);
+        let start = |proof: Proof| accounts.start(key, opening, (proof, limits));
+        if let Some(session) = accounts.opened(key, opening) {
+            let health = session.health();
+            let other = health.named.filter(|named| session.client_id.as_ref() != Some(named));
+            let Some(named) = other else { return Ok(Ok(session)) };
+            // The service says whose token it is: from here on the budget is that client's.
+            let spent = session.gate.limits().burst.saturating_sub(session.gate.available());
+            let since = health.accepted.unwrap_or_else(|| self.context.clock.now());
+            let session = start(self.proof(Some(named), true, since))?;
+            session.gate.charge(spent);
+            return Ok(Ok(session));
+        }
+        if let Some(status) = self.told
+            && let Some(since) = accepted_since(status)
+        {
+            let told = status.client_id.is_some();
+            return Ok(Ok(start(self.proof(status.client_id.clone(), told, since))?));
+        }
+        let proving = accounts.prove(key, opening)?;
+        let said = proving.said();
+        if let Said::Accepted(proof) = said {
+            return Ok(Ok(start(proof)?));
+        }
+        // What has no work and is rejected is asked about again when its Secret is another one, or it has work.
+        let asks = self.works || !matches!(said, Said::Rejected(..) | Said::Redirected(_));
+        let again = Some(if asks { proving.ask(self.works) } else { LATER });
+        let health = match said {
+            Said::Rejected(since, message) => AccountHealth::Rejected { since, message },
+            Said::Redirected(message) => unusable(Reason::EndpointNotAllowed, message, true),
+            Said::Unclear(words) => {
+                let message = format!("the service has not accepted the credentials yet: {words}");
+                unusable(Reason::ServiceUnavailable, message, false)
+            }
+            Said::Nothing | Said::Accepted(_) => {
+                let left = SOON.saturating_sub(self.context.clock.instant() - proving.begun);
+                if !self.works || !left.is_zero() {
+                    // Its turn, and the answer, are told.
+                    let again = if self.works { left } else { LATER };
+                    return Ok(Err(Opened { facts: None, again: Some(again) }));
+                }
+                let message = "waiting for its turn to ask the service whose the credentials are".to_owned();
+                unusable(Reason::AccountNotReady, message, false)
+            }
+        };
+        let facts = closed(self.context, self.account, health, self.fingerprint.clone());
+        Ok(Err(Opened { facts: Some(facts), again }))
+    }
+
+    /// What was accepted of the token, with the name that the service gave its client.
+    fn proof(&self, named: Option<String>, told: bool, since: Timestamp) -> Proof {
+        let claimed = self.opening.credentials.client_id().map(str::to_owned);
+        let client_id = named.or_else(|| claimed.clone());
+        Proof { alias: claimed.filter(|_| told), client_id, told, since }
+    }
+
+    /// The token may be another service's, and is not sent. What was accepted last goes on serving what was begun.
+    fn unlabelled(&self, message: String) -> AccountFacts {
+        let accounts = &self.context.accounts;
+        accounts.give_up(&self.account.key);
+        let endpoint = self.opening.endpoint.to_string();
+        let serving = accounts.in_use(&self.account.key).filter(|session| session.endpoint == endpoint);
+        let health = unusable(Reason::CredentialsMissing, message.clone(), false);
+        let Some(session) = serving else {
+            return closed(self.context, self.account, health, self.fingerprint.clone());
+        };
+        session.set(Settings {
+            barred: Some((Reason::CredentialsMissing, message)),
+            fingerprint: self.fingerprint.clone(),
+            ..session.settings()
+        });
+        AccountFacts { health, ..facts(&session) }
+    }
+}
+
+fn unusable(reason: Reason, message: String, stalled: bool) -> AccountHealth {
+    AccountHealth::Unusable { reason, message, stalled }
+}
+
+/// Closes an account that cannot be used.
+fn closed(
+    context: &Context,
+    account: &Subject<'_>,
+    health: AccountHealth,
+    fingerprint: String,
+) -> AccountFacts {
+    let (why, rejected) = match &health {
+        AccountHealth::Unusable { reason, message, .. } => ((*reason, message.clone()), None),
+        AccountHealth::Rejected { since, message } => {
+            ((Reason::CredentialsRejected, message.clone()), Some(*since))
+        }
+        AccountHealth::SpendCap { message, .. } => ((Reason::SpendCapReached, message.clone()), None),
+        AccountHealth::Usable { .. } => ((Reason::AccountNotReady, String::new()), None),
+    };
+    context.accounts.close(&account.key, why, rejected, fingerprint);
+    AccountFacts { health, ..AccountFacts::default() }
+}
+
+/// Since when the credentials are accepted, as a status tells.
+fn accepted_since(status: &ScrapeAccountStatus) -> Option<Timestamp> {
+    let authenticated = find(&status.conditions, "Authenticated")?;
+    (authenticated.status == ConditionStatus::True).then_some(authenticated.last_transition_time.0)
+}
+
+/// Whether this very version of the Secret was accepted, as the status of its account tells.
+fn accepted(status: Option<&ScrapeAccountStatus>, credential: &Credential) -> bool {
+    status.is_some_and(|status| {
+        let same = status
+            .credential
+            .as_ref()
+            .is_some_and(|used| used.resource_version == credential.resource_version);
+        same && accepted_since(status).is_some()
+    })
 }
 
 /// Whether a status tells of the account and the Secret as they are now.
@@ -149,29 +327,14 @@ fn put_in_use(context: &Context, session: &Arc<Session>) {
     }
 }
 
-/// Asks whose credentials these are, where the service has not yet accepted them, or not yet said whose they are. The
-/// route is known from the vendor's notes only, so that an answer other than 200, 401 or 403 says nothing and blocks
-/// nothing.
-async fn who(session: &Arc<Session>) -> Option<Whoami> {
-    let health = session.health();
-    if health.accepted.is_some() && !is_unnamed(session) {
-        return None;
-    }
-    let subject = format!("account {}", session.key);
-    let wait = session.gate.acquire(Lane::Cancel, "", &subject);
-    let permit = tokio::time::timeout(Duration::from_secs(5), wait).await.ok()?;
-    session.whoami(permit).await.ok()
-}
-
 /// Whether the service has still to say whose credentials these are.
 fn is_unnamed(session: &Session) -> bool {
     session.client_id.is_none() && !session.health().told
 }
 
-fn facts(session: &Arc<Session>, opening: &Opening) -> AccountFacts {
+fn facts(session: &Arc<Session>) -> AccountFacts {
     let health = session.health();
     let authenticated = health.accepted.is_some();
-    let client_id = opening.client_id.clone();
     let standing = if let Some((_, message)) = health.redirected {
         AccountHealth::Unusable { reason: Reason::EndpointNotAllowed, message, stalled: true }
     } else if let Some((since, message)) = health.rejected {
@@ -183,25 +346,22 @@ fn facts(session: &Arc<Session>, opening: &Opening) -> AccountFacts {
     };
     AccountFacts {
         health: standing,
-        client_id,
+        client_id: session.client_id.clone(),
         unnamed: is_unnamed(session),
-        resource_version: Some(opening.credential.resource_version.clone()),
+        resource_version: Some(session.credential.resource_version.clone()),
         paused_until: session.gate.service_pause(),
-        jobs: AccountJobs::default(),
+        ..AccountFacts::default()
     }
 }
 
-/// The limits of an account, with the defaults applied and the burst below the rate.
-fn limits(spec: &ScrapeAccountSpec) -> Limits {
+/// The limits that an account gives itself, with the defaults applied and the burst below the rate.
+fn limits(spec: &ScrapeAccountSpec) -> Option<Limits> {
     let documented = Limits::default();
-    let given = spec.limits.clone().unwrap_or_default();
+    let given = spec.limits.clone()?;
     let whole = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
-    let requests_per_minute =
-        whole(given.requests_per_minute).unwrap_or(documented.requests_per_minute).max(2);
-    let burst = whole(given.burst).unwrap_or_else(|| (requests_per_minute / 5).clamp(1, 20));
-    Limits {
-        requests_per_minute,
-        burst: burst.clamp(1, requests_per_minute - 1),
-        submits_per_minute: whole(given.submits_per_minute).unwrap_or(documented.submits_per_minute),
-    }
+    let requests = whole(given.requests_per_minute).unwrap_or(documented.requests_per_minute).max(2);
+    let submits = whole(given.submits_per_minute).unwrap_or(documented.submits_per_minute);
+    let usual = Limits::new(requests, submits);
+    let burst = whole(given.burst).unwrap_or(usual.burst).clamp(1, requests - 1);
+    Some(Limits { burst, ..usual })
 }

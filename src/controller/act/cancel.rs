@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Api, CustomResourceExt};
+use kube::{Api, CustomResourceExt, ResourceExt};
 
+use super::super::accounts::Admission;
 use super::super::context::{CachedJob, Context};
 use super::super::observe::{facts, job_id, key};
+use super::reading::Sharers;
 use super::turn;
-use crate::account::{Session, Standing};
+use crate::account::{AccountKey, News, Session, Standing};
 use crate::api::ScrapeJob;
 use crate::decide::{CancelOutcome, Outcome, Share, Trouble, equality};
 use crate::health::waiting;
@@ -17,12 +19,27 @@ use crate::kubernetes::said_of;
 use crate::spideriq::Error;
 use crate::spideriq::budget::Lane;
 
+/// How long a cancel waits, in all, for the accounts of objects that may be about to receive the job.
+const ASKS_FOR: Duration = Duration::from_secs(10);
+
 /// Looks live whether the job is shared, and cancels it if it is not.
 pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Session>) -> Outcome {
+    if session.rejected().is_some() {
+        return ask_first(job, session).await;
+    }
+    let deleting = job.metadata.deletion_timestamp.is_some();
+    // Where the kind goes, nobody waits for a turn.
+    let asked_before = context.memories.get(&job.uid().unwrap_or_default()).kind_stays;
+    if deleting
+        && !asked_before
+        && let Err(outcome) = kind_stays(context, job).await
+    {
+        return Outcome::Cancel(outcome);
+    }
     let submitted = job.status.as_ref().and_then(|status| status.submission.as_ref());
     let body = submitted.and_then(|submission| submission.body_hash.as_deref());
     let body = body.map(equality);
-    let Some(_exclusive) = context.exclusive.cancel(&session.endpoint, body.as_deref()).await else {
+    let Some(_exclusive) = context.exclusive.cancel(session.as_ref().into(), body.as_deref()).await else {
         let why = "a submit of an equal payload is under way".to_owned();
         return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why)));
     };
@@ -33,6 +50,13 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
     if context.is_stopping() {
         return Outcome::Stopping;
     }
+    // It may have begun to go while this waited.
+    if deleting
+        && asked_before
+        && let Err(outcome) = kind_stays(context, job).await
+    {
+        return Outcome::Cancel(outcome);
+    }
     let sharers = match context.readings.sharers(context, job).await {
         Ok(sharers) => sharers,
         Err(error) => {
@@ -40,19 +64,12 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
             return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why)));
         }
     };
-    if let Some((_, other)) = sharers.of.iter().find(|(share, other)| shares(context, session, *share, other))
-    {
-        return Outcome::Cancel(CancelOutcome::Left(format!("ScrapeJob {} uses it, too", key(other))));
-    }
-    if job.metadata.deletion_timestamp.is_some() {
-        match kind_is_going(context).await {
-            Ok(false) => {}
-            Ok(true) => {
-                let why = "the kind ScrapeJob itself is being deleted, which cancels nothing".to_owned();
-                return Outcome::Cancel(CancelOutcome::Left(why));
-            }
-            Err(why) => return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why))),
+    match sharer(context, job, session, &sharers) {
+        Err(why) => return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why))),
+        Ok(Some(other)) => {
+            return Outcome::Cancel(CancelOutcome::Left(format!("{other} uses it, too")));
         }
+        Ok(None) => {}
     }
     // The list may have taken longer than this process leads; by what it showed nobody else would cancel.
     if context.is_stopping() {
@@ -66,12 +83,46 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
     tracing::info!(job = key(job), job_id = id, "cancelling");
     let cancelled = session.ask(permit, async |client| client.cancel(id).await).await;
     Outcome::Cancel(match cancelled {
-        Ok(()) => CancelOutcome::Sent,
+        Ok(true) => CancelOutcome::Cancelled,
+        Ok(false) => CancelOutcome::Sent,
         // The code for a job that is over is not documented for every state: the status decides.
         Err(Error::Invalid(_) | Error::Refused { .. }) => CancelOutcome::AlreadyOver,
         Err(Error::NotFound(_)) => CancelOutcome::NotFound,
         Err(error) => CancelOutcome::Failed(facts::trouble(&error)),
     })
+}
+
+/// Asks whether the service takes the credentials again, with a read: nobody lists the cluster's jobs for a cancel that is
+/// refused.
+async fn ask_first(job: &ScrapeJob, session: &Arc<Session>) -> Outcome {
+    let permit = match turn(session, job, Lane::Cancel) {
+        Ok(permit) => permit,
+        Err(waiting) => return Outcome::NotYet(waiting),
+    };
+    let status = session.ask(permit, async |client| client.status(job_id(job)).await).await;
+    let trouble = match status {
+        Ok(_) | Err(Error::NotFound(_)) => {
+            Trouble::Unavailable("the service takes the credentials again".to_owned())
+        }
+        Err(error) => facts::trouble(&error),
+    };
+    Outcome::Cancel(CancelOutcome::Failed(trouble))
+}
+
+/// What becomes of the cancel of an object that is deleted, if the kind may go, too.
+async fn kind_stays(context: &Context, job: &ScrapeJob) -> Result<(), CancelOutcome> {
+    match kind_is_going(context).await {
+        Ok(true) => {
+            let why = "the kind ScrapeJob itself is being deleted, which cancels nothing".to_owned();
+            Err(CancelOutcome::Left(why))
+        }
+        Ok(false) => {
+            let uid = job.uid().unwrap_or_default();
+            context.memories.set(&uid, |remembered| remembered.kind_stays = true);
+            Ok(())
+        }
+        Err(why) => Err(CancelOutcome::Failed(Trouble::Unavailable(why))),
+    }
 }
 
 /// Whether the CRD is being deleted, which deletes every job in every namespace: nobody means to cancel all of them.
@@ -88,49 +139,97 @@ async fn kind_is_going(context: &Context) -> Result<bool, String> {
     }
 }
 
-/// Whether another live object of the same client has this job, or may be about to receive it.
-fn shares(context: &Context, session: &Arc<Session>, share: Share, other: &ScrapeJob) -> bool {
-    match share {
-        Share::None => false,
-        Share::Follows => true,
-        Share::MayReceive => same_client(context, session, other),
-    }
-}
-
-/// Whether an object's account is of this client; where one of the two is not known, it is taken to be.
-fn same_client(context: &Context, session: &Arc<Session>, other: &ScrapeJob) -> bool {
-    let ours = (session.endpoint.as_str(), session.client_id.as_deref());
-    match context.accounts.standing(&context.account_of(other)) {
-        Some(Standing::Usable(theirs)) => may_be_one(ours, (&theirs.endpoint, theirs.client_id.as_deref())),
-        Some(Standing::Unusable { .. }) | None => {
-            let recorded = other.status.as_ref().and_then(|status| status.submission.as_ref());
-            recorded.is_none_or(|record| {
-                let endpoint = record.endpoint.as_deref().unwrap_or(ours.0);
-                may_be_one(ours, (endpoint, record.client_id.as_deref()))
-            })
+/// Another live object that has this job, or may be about to receive it, in words that name none of another namespace.
+///
+/// # Errors
+/// Why nobody can tell yet.
+fn sharer(
+    context: &Context,
+    job: &ScrapeJob,
+    session: &Arc<Session>,
+    sharers: &Sharers,
+) -> Result<Option<String>, String> {
+    let mut unanswered = None;
+    for (share, other) in &sharers.of {
+        match uses(context, job, session, (*share, other)) {
+            Uses::No => {}
+            Uses::Yes if other.metadata.namespace == job.metadata.namespace => {
+                return Ok(Some(format!("ScrapeJob {}", other.name_any())));
+            }
+            Uses::Yes => return Ok(Some("a ScrapeJob of another namespace".to_owned())),
+            Uses::NotKnown(account) => unanswered = Some(account),
         }
     }
+    let Some(account) = unanswered else { return Ok(None) };
+    context.accounts.nudge(News::Account(account));
+    Err("another ScrapeJob may receive the job, and its account is still to be asked for its client"
+        .to_owned())
 }
 
-/// Whether two clients may be one and the same.
-fn may_be_one(ours: (&str, Option<&str>), theirs: (&str, Option<&str>)) -> bool {
-    ours.0 == theirs.0 && ours.1.zip(theirs.1).is_none_or(|(ours, theirs)| ours == theirs)
+/// Whether another object uses a job.
+enum Uses {
+    No,
+    Yes,
+    /// That hangs on this account, which the service has not answered yet.
+    NotKnown(AccountKey),
 }
 
-#[cfg(test)]
-mod tests {
-    use super::may_be_one;
-
-    #[test]
-    fn a_client_that_is_not_known_may_be_any() {
-        let (a, b) = (("https://a", Some("cli_a")), ("https://a", Some("cli_b")));
-        let unknown = ("https://a", None);
-        assert!(
-            may_be_one(a, a)
-                && may_be_one(a, unknown)
-                && may_be_one(unknown, b)
-                && may_be_one(unknown, unknown)
-        );
-        assert!(!may_be_one(a, b) && !may_be_one(a, ("https://b", Some("cli_a"))));
+fn uses(
+    context: &Context,
+    job: &ScrapeJob,
+    session: &Arc<Session>,
+    (share, other): (Share, &CachedJob),
+) -> Uses {
+    match share {
+        Share::None => Uses::No,
+        Share::Recorded => Uses::Yes,
+        Share::Wants => may_get(context, job, session, other),
     }
+}
+
+/// Whether an object that asks for a job could have it: its account is there, admits it, submits, and is proven to be of
+/// this client. One that was not asked yet is waited for a little.
+fn may_get(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &ScrapeJob) -> Uses {
+    let account = context.account_of(other);
+    let admitted = match context.known.admission(&account, &other.namespace().unwrap_or_default()) {
+        Admission::Refused(_) => return Uses::No,
+        Admission::Admitted => true,
+        Admission::Unknown => false,
+    };
+    let theirs = match context.accounts.standing(&account) {
+        Some(Standing::Usable(theirs)) => Some(theirs),
+        None if context.known.can_open(&account) => None,
+        Some(Standing::Unusable { .. }) if context.accounts.is_asked_about(&account) => None,
+        Some(Standing::Unusable { .. }) | None => return Uses::No,
+    };
+    if let Some(theirs) = &theirs {
+        let health = theirs.health();
+        let rejected = health.rejected.is_some() || health.redirected.is_some();
+        if theirs.settings().suspended || rejected || !may_be_one(session, theirs) {
+            return Uses::No;
+        }
+        if admitted && (health.accepted.is_some() || theirs.key == session.key) {
+            return Uses::Yes;
+        }
+    }
+    let now = context.clock.instant();
+    let uid = job.uid().unwrap_or_default();
+    let asked = context.memories.set(&uid, |remembered| {
+        let asks = remembered.asks.take().filter(|(id, _)| id == job_id(job));
+        remembered.asks.insert(asks.unwrap_or_else(|| (job_id(job).to_owned(), now))).1
+    });
+    if now.duration_since(asked) < ASKS_FOR {
+        return Uses::NotKnown(account);
+    }
+    let before = theirs.is_some_and(|theirs| {
+        admitted && context.known.has_accepted(&account, &theirs.credential.resource_version)
+    });
+    if before { Uses::Yes } else { Uses::No }
+}
+
+/// Whether two accounts may be of one client: one that is not known may be any.
+fn may_be_one(ours: &Session, theirs: &Session) -> bool {
+    let clients = ours.client_id.as_ref().zip(theirs.client_id.as_ref());
+    ours.endpoint == theirs.endpoint
+        && clients.is_none_or(|(known, other)| known == other || ours.alias.as_ref() == Some(other))
 }

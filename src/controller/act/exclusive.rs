@@ -1,9 +1,12 @@
 //! Keeps a look at who shares a job, with the cancel after it, apart from the submits that might be answered with the
-//! job: those of an equal payload at its endpoint. Submits do not wait for each other, nor do cancels.
+//! job: those of an equal payload of its client. Submits do not wait for each other, nor do cancels, and nobody waits for
+//! another client.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
+
+use crate::account::Session;
 
 /// The longest that one waits for the other; then it is looked at again later.
 const WAITS_FOR: Duration = Duration::from_secs(5);
@@ -23,9 +26,30 @@ enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct UnderWay {
     kind: Kind,
-    endpoint: String,
+    of: Whose,
     /// Of the bodies that the service may take for one.
     hashes: Vec<String>,
+}
+
+/// Whose jobs these are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::controller) struct Whose {
+    endpoint: String,
+    client: Option<String>,
+}
+
+impl From<&Session> for Whose {
+    fn from(session: &Session) -> Self {
+        Self { endpoint: session.endpoint.clone(), client: session.client_id.clone() }
+    }
+}
+
+impl Whose {
+    /// Whether these may be one client's: one that is not known may be any.
+    fn may_be(&self, other: &Self) -> bool {
+        let clients = self.client.as_ref().zip(other.client.as_ref());
+        self.endpoint == other.endpoint && clients.is_none_or(|(ours, theirs)| ours == theirs)
+    }
 }
 
 /// What is under way until this is dropped.
@@ -39,21 +63,17 @@ impl Exclusive {
     /// Begins a submit of one of these bodies; `None` where a cancel of a job of such a body takes too long.
     pub(in crate::controller) async fn submit(
         &self,
-        endpoint: &str,
+        of: Whose,
         hashes: Vec<String>,
     ) -> Option<Exclusion<'_>> {
-        self.begin(UnderWay { kind: Kind::Submit, endpoint: endpoint.to_owned(), hashes }).await
+        self.begin(UnderWay { kind: Kind::Submit, of, hashes }).await
     }
 
     /// Begins a cancel of a job of this body; `None` where a submit of an equal one takes too long.
-    pub(in crate::controller) async fn cancel(
-        &self,
-        endpoint: &str,
-        hash: Option<&str>,
-    ) -> Option<Exclusion<'_>> {
+    pub(in crate::controller) async fn cancel(&self, of: Whose, hash: Option<&str>) -> Option<Exclusion<'_>> {
         // A job of an unknown body can be answered to no submit that is known here.
         let hashes = hash.into_iter().map(str::to_owned).collect();
-        self.begin(UnderWay { kind: Kind::Cancel, endpoint: endpoint.to_owned(), hashes }).await
+        self.begin(UnderWay { kind: Kind::Cancel, of, hashes }).await
     }
 
     async fn begin(&self, mine: UnderWay) -> Option<Exclusion<'_>> {
@@ -74,7 +94,7 @@ impl Exclusive {
         self.under_way.send_if_modified(|under_way| {
             begun = !under_way.iter().any(|other| {
                 other.kind != mine.kind
-                    && other.endpoint == mine.endpoint
+                    && other.of.may_be(&mine.of)
                     && other.hashes.iter().any(|hash| mine.hashes.contains(hash))
             });
             if begun {
@@ -101,30 +121,38 @@ impl Drop for Exclusion<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::Exclusive;
+    use super::{Exclusive, Whose};
 
     fn hashes(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
+    fn of(endpoint: &str, client: Option<&str>) -> Whose {
+        Whose { endpoint: endpoint.to_owned(), client: client.map(str::to_owned) }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_cancel_and_a_submit_of_one_body_wait_for_each_other_and_nobody_else_does() {
         let exclusive = Exclusive::default();
-        let cancel = exclusive.cancel("https://a", Some("one")).await.unwrap();
+        let ours = || of("https://a", Some("cli_a"));
+        let cancel = exclusive.cancel(ours(), Some("one")).await.unwrap();
         let beside = [
-            exclusive.cancel("https://a", Some("one")).await,
-            exclusive.cancel("https://a", None).await,
-            exclusive.submit("https://a", hashes(&["two", "three"])).await,
-            exclusive.submit("https://b", hashes(&["one"])).await,
+            exclusive.cancel(ours(), Some("one")).await,
+            exclusive.cancel(ours(), None).await,
+            exclusive.submit(ours(), hashes(&["two", "three"])).await,
+            exclusive.submit(of("https://b", Some("cli_a")), hashes(&["one"])).await,
+            exclusive.submit(of("https://a", Some("cli_b")), hashes(&["one"])).await,
         ];
         assert!(beside.iter().all(Option::is_some));
-        assert!(exclusive.submit("https://a", hashes(&["zero", "one"])).await.is_none(), "it waits in vain");
-        let (begun, ()) = tokio::join!(exclusive.submit("https://a", hashes(&["zero", "one"])), async {
+        let unknown = of("https://a", None);
+        assert!(exclusive.submit(unknown, hashes(&["one"])).await.is_none(), "it may be of any client");
+        assert!(exclusive.submit(ours(), hashes(&["zero", "one"])).await.is_none(), "it waits in vain");
+        let (begun, ()) = tokio::join!(exclusive.submit(ours(), hashes(&["zero", "one"])), async {
             tokio::task::yield_now().await;
             drop((cancel, beside));
         });
         let _begun = begun.unwrap();
-        assert!(exclusive.cancel("https://a", Some("zero")).await.is_none());
-        assert!(exclusive.cancel("https://a", Some("two")).await.is_some());
+        assert!(exclusive.cancel(ours(), Some("zero")).await.is_none());
+        assert!(exclusive.cancel(ours(), Some("two")).await.is_some());
     }
 }

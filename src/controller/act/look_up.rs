@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use super::super::context::{CachedJob, Context};
 use super::super::observe::{facts, key};
 use crate::account::Session;
-use crate::api::{INTENT, ScrapeJob};
+use crate::api::{AccountKind, INTENT, ScrapeJob};
 use crate::decide::{Candidate, Intent, IntentFacts, Listed, Trouble, was_sent};
 use crate::spideriq::budget::{Lane, Permit};
 use crate::spideriq::{ListRow, PAGE};
@@ -33,7 +33,9 @@ pub(super) async fn candidates(
 ) -> Result<Listed, Trouble> {
     let submission = job.status.as_ref().and_then(|status| status.submission.as_ref());
     let since = submission.and_then(|submission| submission.started_at.as_ref()).map(|time| time.0);
-    let since = since.or_else(|| intended_at(job));
+    // With an account that others use, too, an intent without a status proves nothing.
+    let shared = session.key.kind() == AccountKind::ClusterScrapeAccount;
+    let since = since.or_else(|| intended_at(job).filter(|_| !shared));
     let since = since.filter(|at| *at <= context.clock.now());
     let since = since.and_then(|at| at.checked_sub(CLOCK_MARGIN).ok());
     let (rows, partly) = made_since(context, job, session, (permit, pages), since).await?;
@@ -44,14 +46,27 @@ pub(super) async fn candidates(
     let cached = context.jobs.state();
     let statuses = || cached.iter().filter_map(|other| other.status.as_ref());
     let earlier = statuses().flat_map(|status| &status.history).filter_map(|run| run.job_id.as_deref());
+    // A mirror that was never seen only names a job, which anybody may.
+    let recorded = statuses().filter(|status| status.submission.is_some());
     let claimed: HashSet<&str> =
-        statuses().filter_map(|status| status.job_id.as_deref()).chain(earlier).collect();
+        recorded.filter_map(|status| status.job_id.as_deref()).chain(earlier).collect();
     // Two unknown submits of one type may each take the same job for its own.
     let contested = cached.iter().any(|other| {
         let unknown = other.status.as_ref().is_some_and(was_sent);
         unknown && other.uid() != job.uid() && other.spec.type_ == job.spec.type_
     });
     let fits = |row: &ListRow| row.type_.is_none() || row.type_ == job.spec.type_;
+    let until = submission.and_then(|record| match &record.tried_at {
+        None if record.attempt.is_none_or(|attempt| attempt <= 1) => record.started_at.as_ref(),
+        tried_at => tried_at.as_ref(),
+    });
+    let until = until.and_then(|at| at.0.checked_add(CLOCK_MARGIN).ok());
+    // Of the jobs of others as few are named as can be.
+    let surely = |row: &ListRow| {
+        let made = row.created_at.zip(since).is_some_and(|(created, since)| created >= since);
+        let early = row.created_at.zip(until).is_none_or(|(created, until)| created <= until);
+        made && early && row.type_ == job.spec.type_ && row.url.as_deref() == url
+    };
     let near = |row: &ListRow| {
         let later = row.created_at.zip(since).is_none_or(|(created, since)| created >= since);
         let same = row.url.as_deref().zip(url).is_none_or(|(theirs, ours)| theirs == ours);
@@ -59,7 +74,7 @@ pub(super) async fn candidates(
     };
     let jobs = rows
         .into_iter()
-        .filter(|row| fits(row) && near(row))
+        .filter(|row| if shared { surely(row) } else { fits(row) && near(row) })
         .map(|row| Candidate {
             claimed: claimed.contains(row.job_id.as_str()),
             contested,

@@ -16,12 +16,13 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
 use self::look_up::{MOST_PAGES, candidates};
+use super::context::memory::Line;
 use super::context::{CachedJob, Context};
 use super::observe::{Seen, facts, job_id, key};
 use super::record::{Part, is_refused_for_good, was_taken};
 use crate::account::Session;
 use crate::api::{FINALIZER, INTENT, ScrapeJob};
-use crate::decide::{Event, Intent, Observed, Outcome, Plan, Waiting};
+use crate::decide::{Event, Intent, LookUp, Observed, Outcome, Plan, Waiting};
 use crate::spideriq::budget::{Lane, Permit};
 use crate::status::{WriteError, delete, patch_metadata};
 
@@ -51,14 +52,16 @@ pub(in crate::controller) async fn act(
     let uid = job.uid().unwrap_or_default();
     let gate = seen.session.as_ref().map(|session| &session.gate);
     // Whoever has a turn and no use for it would keep it from the others.
-    if let Some(line) = context.memories.set(&uid, |remembered| remembered.line.take())
-        && !(plan.takes_turn() && gate.is_some_and(|gate| gate.is(&line)))
+    let now = context.clock.instant();
+    if let Some(line) = context.memories.set(&uid, |remembered| remembered.leave_line(now))
+        && !(plan.takes_turn() && gate.is_some_and(|gate| gate.is(&line.gate)))
     {
-        line.forget(&key(job));
+        line.gate.forget(&key(job));
     }
     let acted = carry_out(context, job, seen, plan).await;
     if matches!(acted.outcome, Outcome::NotYet(_)) {
-        context.memories.set(&uid, |remembered| remembered.line = gate.cloned());
+        let line = gate.map(|gate| Line::new(gate, context.clock.instant()));
+        context.memories.set(&uid, |remembered| remembered.line = line);
     }
     acted
 }
@@ -81,7 +84,8 @@ async fn carry_out(context: &Context, job: &CachedJob, seen: &Seen, plan: &Plan)
         (Plan::Protect(intent), _) => protect(context, job, intent.as_deref()).await,
         (Plan::Release(event), _) => release(context, job, (event.as_ref(), &seen.observed)).await,
         (Plan::Submit(attempt), Some(session)) => submit::submit(context, job, attempt, session).await,
-        (Plan::LookUp(_), Some(session)) => match turn(session, job, Lane::Poll) {
+        // Who deletes waits among those who delete.
+        (Plan::LookUp(why), Some(session)) => match turn(session, job, lane_of(*why)) {
             Ok(permit) => {
                 Outcome::Candidates(candidates(context, job, session, (permit, MOST_PAGES)).await).into()
             }
@@ -99,6 +103,13 @@ async fn carry_out(context: &Context, job: &CachedJob, seen: &Seen, plan: &Plan)
             Plan::Submit(_) | Plan::Look | Plan::Confirm | Plan::Detail | Plan::Collect | Plan::Cancel,
             None,
         ) => Outcome::Lost.into(),
+    }
+}
+
+fn lane_of(why: LookUp) -> Lane {
+    match why {
+        LookUp::ToRelease => Lane::Cancel,
+        LookUp::ToHold | LookUp::ToAdopt => Lane::Poll,
     }
 }
 

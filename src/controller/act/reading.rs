@@ -124,9 +124,8 @@ async fn read(context: &Context, asked: &mut [Asked]) -> Result<(), String> {
 
 /// Notes for whom this object is one that shares.
 fn compare(asked: &mut [Asked], other: &Arc<CachedJob>) {
-    let shown = (&***other, other.kept());
     for Asked { ours, found, .. } in asked.iter_mut().filter(|asked| asked.ours.uid() != other.uid()) {
-        let shares = share((ours, ours.kept()), shown);
+        let shares = share(&ours.party(), &other.party());
         if shares != Share::None {
             found.push((shares, Arc::clone(other)));
         }

@@ -44,7 +44,7 @@ pub(super) async fn submit(
     // A check-then-cancel of an equal submit must not run between our record and the service's answer. Waited for before
     // a turn is taken and anything written.
     let Some(Ok(kept)) = &job.body else { return Outcome::Lost.into() };
-    let Some(_exclusive) = context.exclusive.submit(&session.endpoint, kept.equalities()).await else {
+    let Some(_exclusive) = context.exclusive.submit(session.as_ref().into(), kept.equalities()).await else {
         return Outcome::Lost.into();
     };
     if attempt.cap == Cap::Tried

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::ops::Deref;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use serde::{Deserialize, Deserializer};
 
 use crate::api::{INTENT, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, StoredJob};
 use crate::controller::observe::marks;
-use crate::decide::{Faults, KeptBody, Marks};
+use crate::decide::{Faults, KeptBody, Marks, Party};
 
 /// The most of the intent that is kept, in bytes; ours have under 1 KiB.
 const ANNOTATION_KEPT: usize = 4096;
@@ -26,6 +27,8 @@ pub struct CachedJob {
     pub(in crate::controller) marks: Marks,
     /// What of it cannot be read.
     pub(in crate::controller) faults: Faults,
+    /// When it was made, or its spec last changed.
+    touched: Option<Timestamp>,
     /// Length of its text in bytes.
     pub(in crate::controller) bytes: usize,
 }
@@ -44,12 +47,13 @@ impl From<StoredJob> for CachedJob {
             Some(words.join("; ")).filter(|words| !words.is_empty())
         };
         let faults = Faults { spec: words(&in_spec), record: words(&|path| !in_spec(path)) };
-        let bytes = stored.bytes;
+        let (bytes, edited) = (stored.bytes, stored.edited);
         let mut job = stored.read.unwrap_or_else(|metadata| {
             let job = ScrapeJob::new("", ScrapeJobSpec::default());
             ScrapeJob { metadata: *metadata, ..job }
         });
         let marks = marks(&job);
+        let touched = job.metadata.creation_timestamp.as_ref().map(|time| time.0).max(edited);
         let payload = job.spec.payload.take();
         let body = payload
             .map(|payload| KeptBody::of(&payload, job.spec.priority).map_err(|unfit| unfit.to_string()));
@@ -60,7 +64,7 @@ impl From<StoredJob> for CachedJob {
             annotations.retain(|name, _| name == INTENT);
             annotations.values_mut().for_each(cut);
         }
-        Self { job: Box::new(job), body, marks, faults, bytes }
+        Self { job: Box::new(job), body, marks, faults, touched, bytes }
     }
 }
 
@@ -75,7 +79,7 @@ fn cut(annotation: &mut String) {
 
 impl From<ScrapeJob> for CachedJob {
     fn from(job: ScrapeJob) -> Self {
-        Self::from(StoredJob { read: Ok(job), unread: Vec::new(), bytes: 0 })
+        Self::from(StoredJob { read: Ok(job), unread: Vec::new(), edited: None, bytes: 0 })
     }
 }
 
@@ -132,6 +136,11 @@ impl CachedJob {
     /// What is kept of its payload, if that can be sent.
     pub(in crate::controller) fn kept(&self) -> Option<&KeptBody> {
         self.body.as_ref().and_then(|body| body.as_ref().ok())
+    }
+
+    /// It as one of two that may share a job.
+    pub(in crate::controller) fn party(&self) -> Party<'_> {
+        Party { job: self, body: self.kept(), touched: self.touched }
     }
 
     /// Puts this in place of its status: what is true, and could not be written.

@@ -17,6 +17,12 @@ impl Context {
     ) -> bool {
         let mut told = true;
         for event in events {
+            let costs = matches!(event.reason, Reason::Orphaned | Reason::LeftRunning);
+            let job = reference.uid.as_deref().filter(|_| reference.kind.as_deref() == Some("ScrapeJob"));
+            // Whoever has an object change its state in a loop floods nobody; what may still cost money is always told.
+            if !costs && job.is_some_and(|uid| !self.memories.may_tell(uid, self.clock.instant())) {
+                continue;
+            }
             let note: String = cut(&event.note);
             let published = Event {
                 type_: if event.warning { EventType::Warning } else { EventType::Normal },
@@ -28,8 +34,9 @@ impl Context {
             let name = reference.name.as_deref().unwrap_or_default();
             tracing::info!(object = name, reason = event.reason.as_str(), note, "event");
             let mut result = self.record(&published, reference).await;
-            let costs = event.warning || event.reason == Reason::LeftRunning;
-            if let (Told::Refused, Some(namespace), true) = (&result, &reference.namespace, costs) {
+            if let (Told::Refused, Some(namespace), true) =
+                (&result, &reference.namespace, costs || event.warning)
+            {
                 // Nothing can be created in a namespace that is going, nor about the longest names; what costs money is
                 // said beside it.
                 let told = format!("{name}: {note}");

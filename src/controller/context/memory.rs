@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -12,6 +13,10 @@ use crate::spideriq::budget::Gate;
 /// How many nonces of an object are known not to have been sent: a write that is still on its way is an early one's.
 const UNSENT: usize = 16;
 
+/// How many events of an object are told at once, and how often one more.
+const TOLD_AT_ONCE: u32 = 25;
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// The memories of all objects, by uid.
 #[derive(Debug, Default)]
 pub(in crate::controller) struct Memories {
@@ -20,13 +25,26 @@ pub(in crate::controller) struct Memories {
 
 /// What is remembered of one object.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact")]
 pub(in crate::controller) struct Remembered {
     /// What decisions look at.
     pub(in crate::controller) memory: Memory,
     /// The nonce without a job id that was seen, and since when.
     pub(in crate::controller) nonce: Option<(String, Instant)>,
-    /// Since when the run was seen to have to end, and whether by deletion.
-    pub(in crate::controller) ending: Option<(bool, Instant)>,
+    /// That the run was seen to have to end.
+    pub(in crate::controller) ending: Option<Ending>,
+    /// The job whose cancel asks the accounts of those who may be about to receive it, and since when.
+    pub(in crate::controller) asks: Option<(String, Instant)>,
+    /// The look that was asked for and taken up last, and when.
+    pub(in crate::controller) wish: Option<(String, Instant)>,
+    /// What the next try of something that failed may hang on, and until when it rests if that is the same.
+    pub(in crate::controller) rest: Option<(String, Instant)>,
+    /// Events that may still be told at once, and when that was counted.
+    pub(in crate::controller) told: Option<(u32, Instant)>,
+    /// Whether the kind was seen to stay, since the object was seen to be deleted.
+    pub(in crate::controller) kind_stays: bool,
+    /// Since when the service does not know the job that is to end.
+    pub(in crate::controller) missing: Option<Instant>,
     /// Since when the job was seen to be over, with its run still open.
     pub(in crate::controller) over: Option<Instant>,
     /// The nonce of the request that this process itself ended.
@@ -43,8 +61,8 @@ pub(in crate::controller) struct Remembered {
     pub(in crate::controller) refusals: u32,
     /// The same of its status.
     pub(in crate::controller) status_refusals: u32,
-    /// The budget in whose line the object stands.
-    pub(in crate::controller) line: Option<Gate>,
+    /// The line in which the object stands.
+    pub(in crate::controller) line: Option<Line>,
     /// The wish for a look for which a reached spend cap was tried.
     pub(in crate::controller) tried_for: Option<String>,
     /// Whether the API server itself said that the namespace has no account of its own.
@@ -57,6 +75,59 @@ pub(in crate::controller) struct Remembered {
     pub(in crate::controller) live: bool,
     /// Writes in a row that were not carried out.
     pub(in crate::controller) failures: u32,
+}
+
+/// A run that was seen to have to end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::controller) struct Ending {
+    /// Whether by deletion.
+    pub(in crate::controller) deleted: bool,
+    /// Since when.
+    pub(in crate::controller) since: Instant,
+    /// How long it should have ended already then.
+    pub(in crate::controller) before: Duration,
+    /// How long its cancel has waited for nothing but its turn since, but for the line in which it stands.
+    pub(in crate::controller) paced: Duration,
+}
+
+/// A place in the line of a budget.
+#[derive(Clone, Debug)]
+pub(in crate::controller) struct Line {
+    pub(in crate::controller) gate: Gate,
+    since: Instant,
+    outage: Duration,
+}
+
+impl Line {
+    /// A place that was taken now.
+    pub(in crate::controller) fn new(gate: &Gate, now: Instant) -> Self {
+        Self { gate: gate.clone(), since: now, outage: gate.outage() }
+    }
+
+    /// How long it was nothing but others' turns that the end of a run waited for in this line.
+    fn paced(&self, ending: &Ending, now: Instant) -> Duration {
+        let outage = self.gate.outage().saturating_sub(self.outage);
+        let all = now.duration_since(self.since).saturating_sub(outage);
+        // In the line of what it did before, it did not wait to end.
+        if self.since < ending.since { Duration::ZERO } else { all }
+    }
+}
+
+impl Remembered {
+    /// How long the run was seen to have to end, without what it waited for its turn.
+    pub(in crate::controller) fn ending_for(&self, ending: &Ending, now: Instant) -> Duration {
+        let line = self.line.as_ref().map_or(Duration::ZERO, |line| line.paced(ending, now));
+        now.duration_since(ending.since).saturating_sub(ending.paced + line)
+    }
+
+    /// Leaves the line, and keeps how long that took.
+    pub(in crate::controller) fn leave_line(&mut self, now: Instant) -> Option<Line> {
+        let line = self.line.take()?;
+        if let Some(ending) = &mut self.ending {
+            ending.paced += line.paced(ending, now);
+        }
+        Some(line)
+    }
 }
 
 impl Memories {
@@ -89,6 +160,19 @@ impl Memories {
             let old = remembered.unsent.len().saturating_sub(UNSENT);
             remembered.unsent.drain(..old);
         });
+    }
+
+    /// Whether one more event may be told of an object: so many at once, and then one in a while.
+    pub(in crate::controller) fn may_tell(&self, uid: &str, now: Instant) -> bool {
+        self.set(uid, |remembered| {
+            let (left, counted) = remembered.told.unwrap_or((TOLD_AT_ONCE, now));
+            let more = now.duration_since(counted).as_secs() / TOLD_EVERY.as_secs();
+            let left = left.saturating_add(u32::try_from(more).unwrap_or(u32::MAX)).min(TOLD_AT_ONCE);
+            // What is left of a pause goes on.
+            let counted = if more == 0 { counted } else { now };
+            remembered.told = Some((left.saturating_sub(1), counted));
+            left > 0
+        })
     }
 
     /// What was remembered until now.

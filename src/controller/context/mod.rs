@@ -3,6 +3,7 @@
 mod cached;
 mod events;
 pub(super) mod memory;
+mod places;
 mod replies;
 pub(super) mod schema;
 pub(super) mod tally;
@@ -16,11 +17,12 @@ use tokio::time::Instant;
 
 pub use cached::CachedJob;
 use memory::Memories;
+use places::Places;
 pub(super) use replies::Replies;
 use schema::Schema;
 use tally::Tallies;
 
-use super::accounts::{Known, Woken, takes_default};
+use super::accounts::{Known, Lines, Woken, takes_default};
 use super::act::{Exclusive, Readings};
 use super::record::Unrecorded;
 use crate::account::{AccountKey, Accounts, SecretWatches};
@@ -29,8 +31,11 @@ use crate::clock::Clock;
 use crate::health::Health;
 use crate::leader::Leadership;
 use crate::spideriq::Endpoint;
-use crate::spideriq::budget::Lane;
+use crate::spideriq::budget::{Lane, Limits};
 use crate::telemetry::{AccountGauges, Metrics, Snapshot};
+
+/// How many objects are worked on at once, half of them of one namespace; what waits for the budget does not count.
+const AT_ONCE: usize = 128;
 
 /// What the operator was told to do.
 #[derive(Clone, Debug)]
@@ -39,6 +44,8 @@ pub struct Options {
     pub allowed_endpoints: Vec<Endpoint>,
     /// Namespaces to watch; none means all.
     pub namespaces: Vec<ObjectName>,
+    /// What each client may send, where no account of the cluster says more.
+    pub limits: Limits,
     /// Namespace that the operator runs in: the Secrets of cluster accounts are read from it, and from nowhere else.
     pub operator_namespace: ObjectName,
 }
@@ -75,8 +82,10 @@ pub struct Context {
     pub(super) jobs: Store<CachedJob>,
     pub(super) known: Known,
     pub(super) woken: Woken,
+    pub(super) lines: Lines,
     pub(super) memories: Memories,
     pub(super) exclusive: Exclusive,
+    pub(super) places: Arc<Places>,
     pub(super) readings: Readings,
     pub(super) replies: Replies,
     pub(super) tallies: Tallies,
@@ -107,8 +116,10 @@ impl Context {
             jobs,
             known,
             woken: Woken::default(),
+            lines: Lines::default(),
             memories: Memories::default(),
             exclusive: Exclusive::default(),
+            places: Places::new(AT_ONCE),
             readings: Readings::default(),
             replies: Replies::default(),
             tallies: Tallies::default(),
@@ -170,13 +181,9 @@ impl Context {
 
     /// Has every job looked at that uses an account, or would if it were there.
     pub(super) fn wake_jobs(&self, account: &AccountKey) {
-        let elsewhere = |job: &ScrapeJob| {
-            account.kind() == AccountKind::ScrapeAccount
-                && job.metadata.namespace.as_deref() != Some(account.namespace.as_str())
-        };
         self.wake(|job| {
             let default = account.name == DEFAULT_ACCOUNT && takes_default(job);
-            !elsewhere(job) && (default || self.account_of(job) == *account)
+            !is_elsewhere(account, job) && (default || self.account_of(job) == *account)
         });
     }
 
@@ -205,7 +212,7 @@ impl Context {
     /// The jobs of the cache that use this account.
     pub(super) fn jobs_of(&self, account: &AccountKey) -> Vec<Arc<CachedJob>> {
         let mut jobs = self.jobs.state();
-        jobs.retain(|job| self.account_of(job) == *account);
+        jobs.retain(|job| !is_elsewhere(account, job) && self.account_of(job) == *account);
         jobs
     }
 
@@ -219,6 +226,11 @@ impl Context {
     /// Why nothing is written, where the API server would not keep it.
     pub fn complaint(&self) -> Option<String> {
         self.schema.complaint()
+    }
+
+    /// Whether anything is left to be done with this account.
+    pub(super) fn has_work(&self, account: &AccountKey) -> bool {
+        self.jobs_of(account).iter().any(|job| !is_at_rest(job))
     }
 
     /// What a scrape is told of the moment.
@@ -265,4 +277,16 @@ impl Context {
         }
         snapshot
     }
+}
+
+/// Whether a job is over, and nobody wants anything more of it that its account is needed for.
+pub(super) fn is_at_rest(job: &ScrapeJob) -> bool {
+    let over = |status: &crate::api::ScrapeJobStatus| status.finished && status.run() == job.spec.run();
+    job.metadata.deletion_timestamp.is_none() && job.status.as_ref().is_some_and(over)
+}
+
+/// Whether a job is in another namespace than an account that has one: most are, which costs nothing to see.
+fn is_elsewhere(account: &AccountKey, job: &ScrapeJob) -> bool {
+    account.kind() == AccountKind::ScrapeAccount
+        && job.metadata.namespace.as_deref() != Some(account.namespace.as_str())
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Context;
-use crate::account::AccountKey;
+use crate::account::{AccountKey, News};
 use crate::api::{
     AccountKind, ClusterScrapeAccount, GROUP, INSTALL_CRDS, Reason, ScrapeAccount, ScrapeJob, full_status,
 };
@@ -309,7 +309,7 @@ impl Context {
             let mut keys: Vec<AccountKey> = self.known.of_kind(kind);
             keys.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
             for key in keys {
-                self.accounts.nudge(&key);
+                self.accounts.nudge(News::Account(key));
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Context;
-use crate::account::AccountKey;
+use crate::account::{AccountKey, News};
 use crate::api::{AccountJobs, ScrapeJobStatus, State};
 
 /// How long after a change they are counted, so that many changes are one count.
@@ -32,6 +32,8 @@ struct Tally {
     soon: bool,
     /// Whether they are counted when the minute is over.
     later: bool,
+    /// Whether there was work at the last look at the account.
+    works: bool,
 }
 
 impl Tallies {
@@ -46,6 +48,11 @@ impl Tallies {
     /// Forgets an account that is gone.
     pub(in crate::controller) fn forget(&self, key: &AccountKey) {
         self.lock().remove(key);
+    }
+
+    /// The account is looked at, and has work or not.
+    pub(in crate::controller) fn looked(&self, key: &AccountKey, works: bool) {
+        self.lock().entry(key.clone()).or_default().works = works;
     }
 
     /// The counts to put into the status: the counted ones where they may be written now, else the recorded ones.
@@ -118,10 +125,12 @@ pub(in crate::controller) fn changed(context: &Arc<Context>, key: AccountKey) {
 /// Has the account looked at if its jobs are other ones than were written; says how long that has to wait.
 fn compare(context: &Context, key: &AccountKey) -> Option<Duration> {
     let (counted, now) = (count(context, key), context.clock.instant());
-    let (wait, other) =
-        context.tallies.with(key, |tally| (tally.wait(counted, now), tally.written != Some(counted)))?;
-    if wait.is_none() && other {
-        context.accounts.nudge(key);
+    let (wait, other, works) = context
+        .tallies
+        .with(key, |tally| (tally.wait(counted, now), tally.written != Some(counted), tally.works))?;
+    // One without work rests, and one with work does not.
+    if (wait.is_none() && other) || context.has_work(key) != works {
+        context.accounts.nudge(News::Account(key.clone()));
     }
     wait
 }

@@ -6,12 +6,12 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, ResourceExt};
 
 use super::facts;
-use crate::account::{AccountKey, Session, Standing};
-use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeAccount, ScrapeJob, Stored};
+use crate::account::{AccountKey, News, Session, Standing};
+use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeAccount, ScrapeJob, Stored, SubmissionRecord};
 use crate::controller::accounts::{Admission, takes_default};
 use crate::controller::context::Context;
 use crate::controller::context::memory::Remembered;
-use crate::decide::AccountFacts;
+use crate::decide::{AccountFacts, AccountUse, Named};
 use crate::health::waiting;
 use crate::status::{WriteError, answered};
 
@@ -56,9 +56,13 @@ pub(super) async fn of(
 }
 
 /// Whether the account is about to be opened, as every one is after a start: until then nobody knows how it stands, and
-/// nothing is to be decided on it. Its jobs are told when it is.
+/// nothing is to be decided on it. One that rested, because it had no work, is asked to be. Its jobs are told when it is.
 pub(super) fn is_opening(context: &Context, Used { key, ahead }: &Used) -> bool {
-    !ahead && context.accounts.standing(key).is_none() && context.known.can_open(key)
+    let opening = !ahead && context.accounts.standing(key).is_none() && context.known.can_open(key);
+    if opening {
+        context.accounts.nudge(News::Account(key.clone()));
+    }
+    opening
 }
 
 /// How the account stands for this job, and the session to act with.
@@ -106,7 +110,42 @@ pub(super) fn facts(
         Some(_) | None => facts::account(key, standing, *ahead || context.known.has(key)),
     };
     if let AccountFacts::Usable(account) = &mut found {
-        account.barred = barred;
+        account.barred = barred.or_else(|| account.barred.take());
+        account.named = named(context, job, account);
     }
     Ok((found, session))
+}
+
+/// What the object may do with a job that it only names: with an account that others use, too, what they have is theirs.
+fn named(context: &Context, job: &ScrapeJob, account: &AccountUse) -> Named {
+    if account.kind == AccountKind::ScrapeAccount {
+        return Named::Own;
+    }
+    // What was looked at before is looked at still.
+    let seen = job.status.as_ref().is_some_and(|status| status.submission.is_some());
+    let Some(id) = job.spec.job_id.as_deref().filter(|_| !seen) else { return Named::NotAllowed };
+    let cached = context.jobs.state();
+    let (mut here, mut elsewhere) = (false, false);
+    for other in cached.iter().filter(|other| other.uid() != job.uid() && has_recorded(other, id, account)) {
+        let same = other.metadata.namespace == job.metadata.namespace;
+        here |= same;
+        elsewhere |= !same;
+    }
+    match (elsewhere, here || context.known.allows_mirrors(&account.name)) {
+        (true, _) => Named::OfOthers,
+        (false, true) => Named::Followed,
+        (false, false) => Named::NotAllowed,
+    }
+}
+
+/// Whether an object has, or had, this job of the account's client. An id that it merely names is no record.
+fn has_recorded(other: &ScrapeJob, id: &str, account: &AccountUse) -> bool {
+    let Some(status) = &other.status else { return false };
+    let of_client = |record: &SubmissionRecord| {
+        let client = record.client_id.as_ref().zip(account.client_id.as_ref());
+        record.endpoint.as_ref().is_none_or(|endpoint| *endpoint == account.endpoint)
+            && client.is_none_or(|(theirs, ours)| theirs == ours || Some(theirs) == account.alias.as_ref())
+    };
+    let now = status.job_id.as_deref() == Some(id) && status.submission.as_ref().is_some_and(of_client);
+    now || status.history.iter().any(|run| run.job_id.as_deref() == Some(id))
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::account::{AccountKey, Session, Standing};
 use crate::api::Reason;
 use crate::decide::{
-    AccountFacts, AccountUse, Details, Refusal, RemoteJob, RemoteState, Summary, Trouble, Waiting, Watched,
+    AccountFacts, AccountUse, Details, Named, Refusal, RemoteJob, RemoteState, Summary, Trouble, Waiting,
+    Watched,
 };
 use crate::poll::Observation;
 use crate::spideriq::budget::Reservation;
@@ -28,7 +29,10 @@ pub(in crate::controller) fn account(
             fingerprint: "unopened".to_owned(),
         },
         None => AccountFacts::Missing { kind: key.kind(), name: key.name.clone() },
-        Some(Standing::Unusable { reason, message, fingerprint }) => {
+        Some(Standing::Unusable { message, rejected: Some(since), fingerprint, .. }) => {
+            AccountFacts::Rejected { since, message, fingerprint }
+        }
+        Some(Standing::Unusable { reason, message, rejected: None, fingerprint }) => {
             AccountFacts::Unusable { reason, message, fingerprint }
         }
         Some(Standing::Usable(session)) => match session.health().redirected {
@@ -49,9 +53,11 @@ pub(in crate::controller) fn account_use(session: &Arc<Session>) -> AccountUse {
         name: session.key.name.clone(),
         endpoint: session.endpoint.clone(),
         client_id: session.client_id.clone(),
+        alias: session.alias.clone(),
         credential: session.credential.clone(),
         suspended: settings.suspended,
-        barred: None,
+        barred: settings.barred,
+        named: Named::Own,
         rejected: session.rejected(),
         spend_cap: session.gate.spend_cap().is_some(),
         fingerprint: settings.fingerprint,
@@ -152,8 +158,8 @@ pub(in crate::controller) fn refusal(error: &Error) -> Refusal {
 pub(in crate::controller) fn permit(reservation: Reservation) -> Result<spideriq::budget::Permit, Waiting> {
     match reservation {
         Reservation::Granted(permit) => Ok(permit),
-        Reservation::Waiting { since, estimate, paused_until } => {
-            Err(Waiting { since, estimate, paused_until })
+        Reservation::Waiting { since, estimate, paused_until, others } => {
+            Err(Waiting { since, estimate, paused_until, others })
         }
     }
 }

@@ -15,17 +15,22 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::context::memory::Remembered;
-use super::context::{CachedJob, Context};
+use super::context::memory::{Ending, Remembered};
+use super::context::{CachedJob, Context, is_at_rest};
 use crate::account::Session;
 use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob, ScrapeJobStatus};
-use crate::decide::{Intent, IntentFacts, JobFacts, Marks, Observed, RemoteState, Watched, restored};
+use crate::decide::{Intent, IntentFacts, JobFacts, Marks, Observed, RemoteState, Watched, restored, since};
 use crate::status::WriteError;
+
+/// One look that an annotation asks for is taken up in so long.
+const WISHES: Duration = Duration::from_secs(10);
 
 /// What is known, and the session to act with.
 pub(super) struct Seen {
     pub(super) observed: Observed,
     pub(super) session: Option<Arc<Session>>,
+    /// After how long a look that is asked for is taken up, where it is not yet.
+    pub(super) wish_in: Option<Duration>,
 }
 
 /// The key of an object in the queues and for the poller.
@@ -46,12 +51,14 @@ pub(super) fn job_id(job: &ScrapeJob) -> &str {
 pub(super) async fn observe(
     context: &Context,
     job: &CachedJob,
-    remembered: Remembered,
+    remembered: &Remembered,
     nonce: String,
 ) -> Result<Option<Seen>, WriteError> {
-    let account = account::of(context, job, &remembered).await?;
+    let account = account::of(context, job, remembered).await?;
     // What is deleted has a bound, whatever becomes of its account.
-    if account::is_opening(context, &account) && job.metadata.deletion_timestamp.is_none() {
+    // And what is over needs none.
+    if !is_at_rest(job) && account::is_opening(context, &account) && job.metadata.deletion_timestamp.is_none()
+    {
         return Ok(None);
     }
     let (facts_of_account, session) = account::facts(context, job, &account)?;
@@ -60,10 +67,12 @@ pub(super) async fn observe(
     let now = context.clock.now();
     let intent = intent_of(job);
     let recorded = recorded(job, &intent);
+    let (requested, wish_in) = wish(context, job, remembered);
+    let facts = job_facts(job);
     let observed = Observed {
         now,
         steady: context.clock.steady(),
-        job: job_facts(job),
+        job: JobFacts { marks: Marks { requested, ..facts.marks }, ..facts },
         memory: with_ages(context, job, (&recorded, &intent), remembered),
         recorded,
         intent,
@@ -71,7 +80,7 @@ pub(super) async fn observe(
         watched: watched.map_or_else(Watched::default, |observation| facts::watched(&observation)),
         nonce,
     };
-    Ok(Some(Seen { observed, session }))
+    Ok(Some(Seen { observed, session, wish_in }))
 }
 
 fn intent_of(job: &ScrapeJob) -> IntentFacts {
@@ -126,6 +135,27 @@ fn annotation_bytes(job: &ScrapeJob) -> usize {
     others.map(|(name, value)| name.len() + value.len()).fold(0, usize::saturating_add)
 }
 
+/// The look that is asked for, one in a while however often the annotation changes; else the one before, and how long this
+/// one still waits.
+fn wish(context: &Context, job: &CachedJob, remembered: &Remembered) -> (Option<String>, Option<Duration>) {
+    let handled = job.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
+    let asked = job.marks.requested.clone();
+    if asked.is_none() || asked == handled {
+        return (asked, None);
+    }
+    let now = context.clock.instant();
+    let last = remembered.wish.as_ref().filter(|(last, _)| Some(last) != asked.as_ref());
+    let left = last.map_or(Duration::ZERO, |(_, at)| WISHES.saturating_sub(now.duration_since(*at)));
+    if !left.is_zero() {
+        return (handled, Some(left));
+    }
+    if remembered.wish.as_ref().map(|(last, _)| last) != asked.as_ref() {
+        let wish = asked.clone().map(|asked| (asked, now));
+        context.memories.set(&job.uid().unwrap_or_default(), |remembered| remembered.wish = wish);
+    }
+    (asked, None)
+}
+
 fn says_true(job: &ScrapeJob, annotation: &str) -> bool {
     job.annotations().get(annotation).is_some_and(|value| value == "true")
 }
@@ -136,13 +166,13 @@ fn with_ages(
     context: &Context,
     job: &ScrapeJob,
     (status, intent): (&ScrapeJobStatus, &IntentFacts),
-    remembered: Remembered,
+    remembered: &Remembered,
 ) -> crate::decide::Memory {
     let nonce = status.submission.as_ref().and_then(|submission| submission.nonce.clone());
     // A restored intent has its nonce in the annotation only; it ages all the same.
     let intended = if let IntentFacts::Found(intent) = intent { Some(intent.nonce.clone()) } else { None };
     let nonce = nonce.or(intended).filter(|_| status.job_id.is_none());
-    let mut memory = remembered.memory;
+    let mut memory = remembered.memory.clone();
     let now = context.clock.instant();
     let (since, same) = match (&nonce, &remembered.nonce) {
         (Some(nonce), Some((seen, since))) if nonce == seen => (*since, true),
@@ -151,23 +181,43 @@ fn with_ages(
     memory.ended_here = nonce.is_some() && nonce == remembered.ended;
     memory.unsent = nonce.as_ref().is_some_and(|nonce| remembered.unsent.contains(nonce));
     memory.nonce_seen_for = now.duration_since(since);
-    let deleted = job.metadata.deletion_timestamp.is_some();
-    let ends = deleted || (status.is_written() && status.run() != job.spec.run());
-    let ending = ends.then(|| remembered.ending.filter(|(by, _)| *by == deleted).unwrap_or((deleted, now)));
-    memory.ending_seen_for = ending.map_or(Duration::ZERO, |(_, since)| now.duration_since(since));
+    let ending = ending(context, job, remembered);
+    memory.ending_seen_for = ending.map_or(Duration::ZERO, |ending| remembered.ending_for(&ending, now));
+    memory.ending_before = ending.map(|ending| ending.before);
+    let missing = memory.missing.then(|| remembered.missing.unwrap_or(now));
+    memory.missing_for = missing.map_or(Duration::ZERO, |since| now.duration_since(since));
     let remote = status.remote.as_ref().filter(|_| !status.finished);
     let state = remote.and_then(|remote| remote.state.as_deref()).map(RemoteState::parse);
     let is_over = state.is_some_and(|state| state.is_terminal());
     let over = is_over.then(|| remembered.over.unwrap_or(now));
     memory.over_seen_for = over.map_or(Duration::ZERO, |since| now.duration_since(since));
-    if !same || ending != remembered.ending || over != remembered.over {
+    if !same || ending != remembered.ending || missing != remembered.missing || over != remembered.over {
         context.memories.set(&job.uid().unwrap_or_default(), |remembered| {
             if !same {
                 remembered.nonce = nonce.map(|nonce| (nonce, now));
             }
             remembered.ending = ending;
+            remembered.missing = missing;
             remembered.over = over;
         });
     }
     memory
+}
+
+/// That the run should end, as this process saw it first: what it had waited by then is stored, or counts whole.
+fn ending(context: &Context, job: &ScrapeJob, remembered: &Remembered) -> Option<Ending> {
+    let status = job.status.as_ref();
+    let deleted_at = job.metadata.deletion_timestamp.as_ref().map(|time| time.0);
+    let other_run = status.is_some_and(|status| status.is_written() && status.run() != job.spec.run());
+    if deleted_at.is_none() && !other_run {
+        return None;
+    }
+    let known = remembered.ending.filter(|known| known.deleted == deleted_at.is_some());
+    Some(known.unwrap_or_else(|| {
+        let begun = deleted_at.or(status.and_then(|status| status.cancel_time.as_ref()).map(|time| time.0));
+        let stored = status.and_then(ScrapeJobStatus::cancel_wait).filter(|_| deleted_at.is_some());
+        let by_clock = begun.map_or(Duration::ZERO, |begun| since(begun, context.clock.now()));
+        let (since, before) = (context.clock.instant(), stored.unwrap_or(by_clock));
+        Ending { deleted: deleted_at.is_some(), since, before, paced: Duration::ZERO }
+    }))
 }

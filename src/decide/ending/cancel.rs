@@ -20,7 +20,8 @@ pub(in crate::decide) fn next(o: &Observed) -> Option<Plan> {
         return None;
     }
     let has_job = o.recorded.job_id.is_some() || o.job.spec.job_id.is_some();
-    if !has_job && unknown_submission(o).is_none() && !matches!(intended(o), Intended::Unclear(_)) {
+    let told = matches!(intended(o), Intended::Unclear(_) | Intended::Unproven(_));
+    if !has_job && unknown_submission(o).is_none() && !told {
         let message = "cancelled before anything was submitted".to_owned();
         return Some(Plan::Rest(Standing::Ended(State::Cancelled, Reason::CancelledAsRequested, message)));
     }
@@ -32,7 +33,7 @@ pub(in crate::decide) fn next(o: &Observed) -> Option<Plan> {
     if o.recorded.cancel_reason.is_none() {
         return Some(Plan::Latch(reason));
     }
-    Some(match super::next(o, &Terms { left: None, begun: None }) {
+    Some(match super::next(o, &Terms { left: super::of_others(o), begun: None }) {
         Ending::Over(Some(event)) => Plan::Abandon(event),
         Ending::Over(None) => Plan::Rest(by_reason(reason, "over at the service")),
         Ending::First(plan) => plan,

@@ -54,7 +54,7 @@ fn abandoned(o: &Observed) -> Option<Event> {
         ))),
         None => match intended(o) {
             Intended::Nothing => None,
-            Intended::Ours(intent) | Intended::Unclear(intent) => {
+            Intended::Ours(intent) | Intended::Unclear(intent) | Intended::Unproven(intent) => {
                 Some(orphaned(&format!("{}, and {why}; look for it at the service", super::told_of(intent))))
             }
         },

@@ -16,7 +16,7 @@ use super::follow::{believed, terminal_state};
 use super::plan::{Event, LookUp, Plan, Standing};
 use super::record::knows_version;
 use super::submit::{Intended, intended, is_seen_for_long, is_settled, unknown_submission};
-use crate::api::{Origin, Reason, SubmissionRecord};
+use crate::api::{AccountKind, Origin, Reason, SubmissionRecord};
 
 /// What is left to do about a run that is to end.
 enum Ending {
@@ -43,7 +43,8 @@ fn next(o: &Observed, terms: &Terms) -> Ending {
     let Some(job_id) = o.recorded.job_id.as_deref().or(o.job.spec.job_id.as_deref()) else {
         return without_id(o, terms, late);
     };
-    if terminal_state(o).is_some() {
+    // A crash may come before the status says so.
+    if terminal_state(o).is_some() || (o.memory.cancelled && o.job.deleted_at.is_some()) {
         return Ending::Over(None);
     }
     if let Some(why) = terms.left.as_ref().or(o.memory.left.as_ref()) {
@@ -57,8 +58,13 @@ fn next(o: &Observed, terms: &Terms) -> Ending {
         return Ending::Over(Some(Event { warning: false, reason: Reason::LeftRunning, note }));
     }
     if late {
+        let told = if o.memory.missing {
+            "is not known to the service, which may not have it yet, and could not be cancelled"
+        } else {
+            "could not be cancelled"
+        };
         return Ending::Over(Some(orphaned(&format!(
-            "job {job_id} could not be cancelled within spec.cancelTimeoutSeconds and may still be running; cancel it at the service if it is not wanted"
+            "job {job_id} {told} within spec.cancelTimeoutSeconds and may still be running; cancel it at the service if it is not wanted"
         ))));
     }
     if !believed(o) {
@@ -109,7 +115,17 @@ fn may_be_of(account: &AccountUse, record: &SubmissionRecord) -> bool {
 
 /// A run of which only an intent knows, and nobody can tell whether that is of this account's client.
 fn not_told_apart(o: &Observed, late: bool) -> Ending {
-    let Intended::Unclear(intent) = intended(o) else { return Ending::Over(None) };
+    let intent = match intended(o) {
+        Intended::Unclear(intent) => intent,
+        // It names nothing: what it tells of may be another namespace's.
+        Intended::Unproven(intent) => {
+            let told = told_of(intent);
+            return Ending::Over(Some(orphaned(&format!(
+                "{told}, which is no proof with a ClusterScrapeAccount; look for it at the service"
+            ))));
+        }
+        Intended::Nothing | Intended::Ours(_) => return Ending::Over(None),
+    };
     if let Some(candidates) = &o.memory.candidates {
         return Ending::Over(Some(orphaned(&unsettled(candidates, o.memory.listed_partly))));
     }
@@ -144,6 +160,9 @@ fn told_of(intent: &Intent) -> String {
 /// Why deletion or another run leaves the job running, if the spec has it so: as written, else only a job that this
 /// object's submit made is cancelled. A cancel that has begun goes on.
 fn left(o: &Observed) -> Option<String> {
+    if let Some(why) = of_others(o) {
+        return Some(why);
+    }
     let origin = origin(o);
     if o.recorded.cancel_reason.is_some() || o.job.cancels_on_delete(origin) {
         return None;
@@ -154,6 +173,20 @@ fn left(o: &Observed) -> Option<String> {
         "this object did not submit it"
     };
     Some(why.to_owned())
+}
+
+/// Why a job that this object did not submit is left running whatever the spec says: with an account of the cluster it
+/// may be another namespace's.
+fn of_others(o: &Observed) -> Option<String> {
+    let used = o.account.usable().map(|account| account.kind);
+    let recorded = o.recorded.account.as_ref().map(|account| account.kind);
+    let shared = [used, recorded].contains(&Some(AccountKind::ClusterScrapeAccount));
+    let ours = matches!(origin(o), Some(Origin::Submitted | Origin::Adopted));
+    let has_job = o.recorded.job_id.is_some() || o.job.spec.job_id.is_some();
+    (shared && has_job && !ours).then(|| {
+        "this object did not submit it, and with a ClusterScrapeAccount it may be another namespace's"
+            .to_owned()
+    })
 }
 
 fn origin(o: &Observed) -> Option<Origin> {

@@ -1,4 +1,10 @@
 //! Whether another object uses a job that is about to be cancelled: then nobody cancels it (`docs/adr/0003`).
+//!
+//! What the operator sent or recorded counts, whatever becomes of its account. What was never sent nor seen is a mere
+//! wish: anybody may write one, so it counts only if its account could have the job, and only if it is older than the
+//! cancel (`docs/adr/0014`).
+
+use k8s_openapi::jiff::Timestamp;
 
 use crate::api::{ScrapeJob, SubmissionRecord};
 use crate::decide::{KeptBody, was_sent};
@@ -8,24 +14,39 @@ use crate::decide::{KeptBody, was_sent};
 pub enum Share {
     /// Nothing, or nothing any more.
     None,
-    /// It follows the job.
-    Follows,
-    /// Its submit may be answered with the job, if it is of the same client.
-    MayReceive,
+    /// It follows the job, or has sent a submit that may have been answered with it.
+    Recorded,
+    /// It is still to be submitted with an equal payload, or still to see the job: it counts if its account is of the
+    /// same client.
+    Wants,
 }
 
-/// What `other`, as a live list shows it, has to do with the job of `ours`. The bodies are those that the two specs make.
-pub fn share(
-    (ours, now): (&ScrapeJob, Option<&KeptBody>),
-    (other, theirs): (&ScrapeJob, Option<&KeptBody>),
-) -> Share {
+/// One of two objects that may share a job.
+#[derive(Clone, Copy, Debug)]
+pub struct Party<'a> {
+    /// The object.
+    pub job: &'a ScrapeJob,
+    /// The body that its spec makes.
+    pub body: Option<&'a KeptBody>,
+    /// When it was made, or its spec last changed.
+    pub touched: Option<Timestamp>,
+}
+
+/// What `other`, as a live list shows it, has to do with the job of `ours`.
+pub fn share(ours: &Party<'_>, other: &Party<'_>) -> Share {
+    let Party { job: ours, body: now, .. } = *ours;
+    let Party { job: other, body: theirs, touched } = *other;
+    let equal =
+        || theirs.is_some_and(|theirs| is_payload_of(theirs, ours, now)) || sent_the_same(ours, other);
     if other.metadata.deletion_timestamp.is_some() {
         return Share::None;
     }
+    let recorded = || if may_be_one(ours, other) { Share::Recorded } else { Share::None };
+    let wants = || if is_late(ours, touched) { Share::None } else { Share::Wants };
     let finished = other.status.as_ref().is_some_and(|status| status.finished);
     let has = job_id(other);
     if !finished && has.is_some() && has == job_id(ours) {
-        return Share::Follows;
+        return if is_seen(other) { recorded() } else { wants() };
     }
     // A run that is still to be submitted may receive the job as the answer to an equal payload.
     let next_run = other.status.as_ref().is_some_and(|status| status.run() != other.spec.run());
@@ -33,31 +54,58 @@ pub fn share(
     // Held back or not, what was sent may have been answered with it.
     let unknown = !next_run && other.status.as_ref().is_some_and(was_sent);
     let held_back = (other.spec.suspended() && !unknown) || other.spec.cancel == Some(true);
-    let equal = submits
-        && !held_back
-        && type_of(other) == type_of(ours)
-        && (theirs.is_some_and(|theirs| is_payload_of(theirs, ours, now)) || sent_the_same(ours, other));
-    if equal { Share::MayReceive } else { Share::None }
+    if !submits || held_back || type_of(other) != type_of(ours) || !equal() {
+        return Share::None;
+    }
+    if unknown { recorded() } else { wants() }
+}
+
+/// Whether the service was seen to know the job that an object names: a mirror may name any.
+fn is_seen(other: &ScrapeJob) -> bool {
+    let remote = other.status.as_ref().and_then(|status| status.remote.as_ref());
+    other.spec.job_id.is_none()
+        || submission(other).is_some()
+        || remote.is_some_and(|remote| remote.state.is_some())
+}
+
+/// Whether what was recorded of both may be of one client: one that is not known may be any.
+fn may_be_one(ours: &ScrapeJob, other: &ScrapeJob) -> bool {
+    let Some((ours, theirs)) = submission(ours).zip(submission(other)) else { return true };
+    let equal = |ours: &Option<String>, theirs: &Option<String>| {
+        ours.as_ref().zip(theirs.as_ref()).is_none_or(|(ours, theirs)| ours == theirs)
+    };
+    equal(&ours.endpoint, &theirs.endpoint) && equal(&ours.client_id, &theirs.client_id)
+}
+
+/// Whether an object was made, or its spec changed, after the end of our job had begun: else whoever makes one after the
+/// other would keep it running for ever. In the same second nobody can tell.
+fn is_late(ours: &ScrapeJob, touched: Option<Timestamp>) -> bool {
+    let cancelled = ours.status.as_ref().and_then(|status| status.cancel_time.as_ref());
+    let begun = cancelled.into_iter().chain(&ours.metadata.deletion_timestamp).map(|time| time.0).min();
+    let second = |time: Timestamp| time.as_second();
+    touched.zip(begun).is_some_and(|(at, begun)| second(at) > second(begun))
 }
 
 /// Whether a payload is the one that our job was submitted with: the spec may name another run by now. Where the record of
 /// that is lost, the spec is all there is; where another release made the hash, it may be.
 fn is_payload_of(theirs: &KeptBody, ours: &ScrapeJob, now: Option<&KeptBody>) -> bool {
-    let submission = ours.status.as_ref().and_then(|status| status.submission.as_ref());
-    let recorded = submission.and_then(|record| record.body_hash.as_ref()).or(now.map(|body| &body.hash));
+    let recorded =
+        submission(ours).and_then(|record| record.body_hash.as_ref()).or(now.map(|body| &body.hash));
     recorded.is_some_and(|recorded| theirs.has_payload_of(recorded).unwrap_or(true))
 }
 
 /// Whether the other has sent the same payload, whatever its spec can be read to say now.
 fn sent_the_same(ours: &ScrapeJob, other: &ScrapeJob) -> bool {
-    let submission = |job: &'_ ScrapeJob| job.status.as_ref().and_then(|status| status.submission.clone());
     let (ours, theirs) = (submission(ours), submission(other));
-    let (ours, theirs) = (ours.as_ref(), theirs.as_ref());
     let of = |hash: fn(&SubmissionRecord) -> Option<&str>| {
         ours.and_then(hash).is_some_and(|ours| theirs.and_then(hash) == Some(ours))
     };
     theirs.is_some_and(|record| record.nonce.is_some())
         && (of(|record| record.payload_hash.as_deref()) || of(|record| record.body_hash.as_deref()))
+}
+
+fn submission(job: &ScrapeJob) -> Option<&SubmissionRecord> {
+    job.status.as_ref().and_then(|status| status.submission.as_ref())
 }
 
 fn job_id(job: &ScrapeJob) -> Option<&str> {

@@ -25,6 +25,15 @@ pub enum AccountFacts {
         /// Changes whenever the account or its Secret does.
         fingerprint: String,
     },
+    /// It exists, and the service has never accepted its credentials.
+    Rejected {
+        /// Since when it rejects them.
+        since: Timestamp,
+        /// Its words.
+        message: String,
+        /// Changes whenever the account or its Secret does.
+        fingerprint: String,
+    },
     /// Requests can be sent with it.
     Usable(AccountUse),
 }
@@ -42,18 +51,38 @@ pub struct AccountUse {
     /// The client at the service, where it is known.
     #[serde(rename = "clientID")]
     pub client_id: Option<String>,
+    /// Another name of it: the token carries one, and the service named another for that very token.
+    pub alias: Option<String>,
     /// The Secret in use.
     pub credential: Credential,
     /// Whether submits are held back for the whole account.
     pub suspended: bool,
     /// Why this job may not be submitted with it, if it may not: what was begun with it goes on all the same.
     pub barred: Option<(Reason, String)>,
+    /// What the object may do with a job that it only names.
+    pub named: Named,
     /// Since when the service rejects the credentials, and its words.
     pub rejected: Option<(Timestamp, String)>,
     /// Whether the monthly spend cap is reached.
     pub spend_cap: bool,
     /// Changes whenever the account or its Secret does.
     pub fingerprint: String,
+}
+
+/// What an object may do with a job that it did not submit but only names, in its spec or in an intent. An account of
+/// the cluster is used by namespaces that do not trust each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Named {
+    /// What it may do with one that it submitted: the account is the namespace's own.
+    #[default]
+    Own,
+    /// Follow it; the account is the cluster's.
+    Followed,
+    /// Nothing: the account is the cluster's, and no object of the namespace has the job.
+    NotAllowed,
+    /// Nothing, and not even know that it exists: an object of another namespace has it.
+    OfOthers,
 }
 
 impl Default for AccountUse {
@@ -64,8 +93,10 @@ impl Default for AccountUse {
             name: DEFAULT_ACCOUNT.to_owned(),
             endpoint: DEFAULT_ENDPOINT.to_owned(),
             client_id: None,
+            alias: None,
             credential: Credential { uid: String::new(), resource_version: String::new() },
             barred: None,
+            named: Named::Own,
             suspended: false,
             rejected: None,
             spend_cap: false,
@@ -79,7 +110,7 @@ impl AccountFacts {
     pub fn usable(&self) -> Option<&AccountUse> {
         match self {
             Self::Usable(account) => Some(account),
-            Self::Missing { .. } | Self::Unusable { .. } => None,
+            Self::Missing { .. } | Self::Unusable { .. } | Self::Rejected { .. } => None,
         }
     }
 
@@ -87,7 +118,7 @@ impl AccountFacts {
     pub fn fingerprint(&self) -> &str {
         match self {
             Self::Missing { .. } => "missing",
-            Self::Unusable { fingerprint, .. } => fingerprint,
+            Self::Unusable { fingerprint, .. } | Self::Rejected { fingerprint, .. } => fingerprint,
             Self::Usable(account) => &account.fingerprint,
         }
     }
@@ -104,7 +135,7 @@ impl AccountUse {
     pub fn proves(&self, submission: &SubmissionRecord) -> bool {
         let same_endpoint = submission.endpoint.as_deref() == Some(self.endpoint.as_str());
         let same_client = match (&submission.client_id, &self.client_id) {
-            (Some(theirs), Some(ours)) => theirs == ours,
+            (Some(theirs), Some(ours)) => theirs == ours || Some(theirs) == self.alias.as_ref(),
             (None, _) | (_, None) => submission.credential.as_ref() == Some(&self.credential),
         };
         same_endpoint && same_client

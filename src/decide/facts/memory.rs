@@ -16,9 +16,18 @@ pub struct Memory {
     /// is written.
     #[serde(with = "seconds")]
     pub nonce_seen_for: Duration,
-    /// How long this process has seen that the run should end, because its object is deleted or another run is wanted.
+    /// How long this process has seen that the run should end, because its object is deleted or another run is wanted;
+    /// without the time in which its cancel waited for nothing but its turn.
     #[serde(with = "seconds")]
     pub ending_seen_for: Duration,
+    /// How long it should have ended already when this process saw it first; by the wall clock where that is not kept.
+    #[serde(skip)]
+    pub ending_before: Option<Duration>,
+    /// Whether the service did not know the job that is to end when it was last asked to cancel or to show it.
+    pub missing: bool,
+    /// How long it has said so, by this process's monotonic clock.
+    #[serde(with = "seconds")]
+    pub missing_for: Duration,
     /// Whether this process itself ended the request of the recorded nonce.
     pub ended_here: bool,
     /// Whether this process itself wrote the recorded nonce, and never sent a request with it.
@@ -38,6 +47,8 @@ pub struct Memory {
     pub over_seen_for: Duration,
     /// Whether the service took a cancel.
     pub cancel_sent: bool,
+    /// Whether it answered that the job is cancelled.
+    pub cancelled: bool,
     /// Why the job is left running, where that was found when it should have been cancelled.
     pub left: Option<String>,
     /// Jobs that the submit may have made, named once they were looked for during deletion.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-pub use account::{AccountFacts, AccountUse};
+pub use account::{AccountFacts, AccountUse, Named};
 pub use memory::Memory;
 pub use remote::{RemoteJob, RemoteState, Trouble, Waiting, Watched};
 
@@ -143,18 +143,36 @@ impl Observed {
         }
     }
 
-    /// How long the end of a run, begun then, goes on waiting for the service: nothing once it waits no longer. The
-    /// clock that began it may not be ours, so that our own count bounds it, too, and a bound that seems to be over at
-    /// the first look leaves time to try.
+    /// How long the end of a run, begun then, goes on waiting for the service: nothing once it waits no longer. What a
+    /// process before this one waited counts, and a bound that seems to be over at the first look leaves time to try;
+    /// a wait for nothing but the cancel's turn does not count (`docs/adr/0014`).
     pub fn end_waits(&self, begun: Timestamp) -> Duration {
         let seconds = self.job.spec.cancel_timeout_seconds.unwrap_or(CANCEL_TIMEOUT_SECONDS).max(0);
         let bound = Duration::from_secs(seconds.unsigned_abs().into());
-        let seen = self.memory.ending_seen_for;
-        let by_clock = begun.saturating_add(bound).unwrap_or(begun).duration_since(self.now);
-        let by_clock = Duration::try_from(by_clock).unwrap_or_default();
-        by_clock.max(bound.min(TRIED_FOR).saturating_sub(seen)).min(bound.saturating_sub(seen))
+        let left = bound.saturating_sub(self.waited_before(begun)).max(bound.min(TRIED_FOR));
+        left.saturating_sub(self.memory.ending_seen_for)
+    }
+
+    /// How long the end of a run, begun then, has waited for the service so far.
+    pub fn end_waited(&self, begun: Timestamp) -> Duration {
+        self.waited_before(begun).saturating_add(self.memory.ending_seen_for)
+    }
+
+    /// How long it had waited when this process saw it first, by what is remembered, else stored, else the clock.
+    fn waited_before(&self, begun: Timestamp) -> Duration {
+        let stored = self.recorded.cancel_wait().filter(|_| self.job.deleted_at.is_some());
+        let by_clock = || since(begun, self.now).saturating_sub(self.memory.ending_seen_for);
+        self.memory.ending_before.or(stored).unwrap_or_else(by_clock)
     }
 }
+
+/// How long ago that was; nothing where it is still to come.
+pub fn since(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or_default()
+}
+
+/// How many seconds of a deletion's wait are stored at the least: with the looks between, at least every half minute.
+pub const WAIT_STORED_EVERY: i32 = 20;
 
 /// How long an end is tried in any case, whatever the clocks say.
 const TRIED_FOR: Duration = Duration::from_secs(30);

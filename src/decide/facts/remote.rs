@@ -114,4 +114,7 @@ pub struct Waiting {
     pub estimate: Option<Timestamp>,
     /// Whether the service itself asked the account to wait, and until when.
     pub paused_until: Option<Timestamp>,
+    /// How many others wait for a turn of this kind.
+    #[serde(default)]
+    pub others: usize,
 }

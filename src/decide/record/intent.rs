@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::body::{Recorded, is_known_to_all};
-use crate::api::{ScrapeJobStatus, SubmissionRecord};
+use crate::api::{ScrapeJobStatus, SubmissionRecord, is_job_id};
 use crate::decide::facts::{AccountUse, IntentFacts, JobFacts};
 
 /// Version of the annotation's form. An unknown one is never guessed at: the job is held.
@@ -100,6 +100,7 @@ impl Intent {
         [VERSION, NOT_FOR_ALL].contains(&self.v)
             && self.body_hash.len() <= LONGEST_HASH
             && self.nonce.len() <= LONGEST_NONCE
+            && self.job_id.as_deref().is_none_or(is_job_id)
     }
 
     /// The same with what came of the run that the status speaks of, which may be an earlier one that was gone back to;
@@ -129,6 +130,7 @@ impl Intent {
             nonce: Some(self.nonce.clone()),
             attempt: Some(1),
             started_at: Some(Time(self.time)),
+            tried_at: None,
             endpoint: Some(self.endpoint.clone()),
             client_id: self.client_id.clone(),
             credential: None,
@@ -151,7 +153,9 @@ impl Intent {
         let Some(account) = account else { return Fit::Unclear };
         match (&self.client_id, &account.client_id) {
             _ if self.endpoint != account.endpoint => Fit::Other,
-            (Some(theirs), Some(ours)) if theirs != ours => Fit::Other,
+            (Some(theirs), Some(ours)) if theirs != ours && Some(theirs) != account.alias.as_ref() => {
+                Fit::Other
+            }
             _ if recorded == Recorded::Unclear => Fit::Unclear,
             (Some(_), None) | (None, Some(_)) => Fit::Unclear,
             (Some(_), Some(_)) | (None, None) => Fit::Same,

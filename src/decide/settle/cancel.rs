@@ -5,11 +5,11 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::ending::cancel::by_reason;
-use super::super::facts::{RemoteJob, Trouble};
+use super::super::facts::{RemoteJob, RemoteState, Trouble};
 use super::super::follow;
 use super::super::plan::{Again, CancelOutcome, Event, Standing};
 use super::Settling;
-use crate::api::CancelReason;
+use crate::api::{CancelReason, Remote};
 
 /// After so many looks that do not confirm a cancel, at first about half a minute, it is sent again.
 const CONFIRMS: u32 = 4;
@@ -18,6 +18,7 @@ impl Settling<'_> {
     pub(super) fn status(&mut self, status: &Result<RemoteJob, Trouble>) {
         match status {
             Ok(job) => {
+                self.memory.missing = false;
                 self.fold(job);
                 self.fresh = true;
                 if job.state.is_terminal() && self.leaves_the_run() {
@@ -33,14 +34,17 @@ impl Settling<'_> {
                     ));
                 }
             }
-            Err(Trouble::NotFound(_)) => self.gone(),
+            Err(Trouble::NotFound(_)) => self.not_found(),
             Err(trouble) => self.cancel_trouble(trouble),
         }
     }
 
     pub(super) fn cancelled(&mut self, outcome: &CancelOutcome) {
         match outcome {
-            CancelOutcome::Sent | CancelOutcome::AlreadyOver => {
+            // Nobody is left to be told otherwise, and a turn less for each of many deletions.
+            CancelOutcome::Cancelled if self.o.job.deleted_at.is_some() => self.is_cancelled(),
+            CancelOutcome::Sent | CancelOutcome::Cancelled | CancelOutcome::AlreadyOver => {
+                self.memory.missing = false;
                 self.memory.cancel_sent = true;
                 // Where it is sent again, the pauses between the looks go on growing.
                 if !self.memory.tries.is_multiple_of(CONFIRMS) {
@@ -53,6 +57,7 @@ impl Settling<'_> {
             }
             // One such answer may be a fault of the service: the look that confirms a cancel has to say the same.
             CancelOutcome::NotFound => {
+                self.memory.missing = true;
                 self.memory.cancel_sent = true;
                 self.leave(Again::After(Duration::ZERO));
             }
@@ -83,8 +88,25 @@ impl Settling<'_> {
         self.standing = Some(by_reason(reason, &event.note));
     }
 
-    /// The service does not know the job that should be cancelled: there is nothing left to cancel.
-    fn gone(&mut self) {
+    /// The service says of this very job that it is cancelled: the deletion is over, whatever becomes of the write.
+    fn is_cancelled(&mut self) {
+        self.memory.cancelled = true;
+        let remote = self.record.remote.get_or_insert_with(Remote::default);
+        remote.state = Some(RemoteState::Cancelled.word().to_owned());
+        self.standing = Some(follow::ended(self.o, &RemoteState::Cancelled, &self.record, false));
+    }
+
+    /// The service does not know the job that should be cancelled. It may not know it yet: it is asked for long enough
+    /// until there is nothing left to cancel.
+    fn not_found(&mut self) {
+        if !(self.o.memory.missing && follow::is_gone(self.o.memory.missing_for)) {
+            self.memory.missing = true;
+            self.memory.cancel_sent = false;
+            self.retry();
+            let message = "the service does not know the job, or not yet; the cancel is tried again";
+            self.standing = Some(Standing::Cancelling(message.to_owned()));
+            return;
+        }
         if self.leaves_the_run() {
             return self.begin_run();
         }

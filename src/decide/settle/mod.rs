@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::ending::cancel::deadline as cancel_deadline;
-use super::facts::{AccountFacts, Memory, Observed, RemoteJob, Trouble};
+use super::facts::{AccountFacts, Memory, Observed, RemoteJob, Trouble, WAIT_STORED_EVERY};
 use super::follow;
 use super::plan::{Again, Freshness, Outcome, Plan, Standing, Verdict};
 use super::submit::{Intended, hold_key, intended, settles_in, unknown_submission};
@@ -151,7 +151,9 @@ impl<'a> Settling<'a> {
         if self.standing.is_some() && this_run && self.record.submission.is_none() {
             let used_up = match (intended(self.o), &self.standing) {
                 // Whoever's it was.
-                (Intended::Unclear(intent), Some(Standing::Ended(..))) => Some(intent.record()),
+                (Intended::Unclear(intent) | Intended::Unproven(intent), Some(Standing::Ended(..))) => {
+                    Some(intent.record())
+                }
                 _ => None,
             };
             self.record.submission = unknown_submission(self.o).or(used_up);
@@ -163,6 +165,11 @@ impl<'a> Settling<'a> {
             let used = JobAccount { kind: account.kind, name: account.name.clone(), client_id: None };
             let recorded = self.record.account.get_or_insert(used);
             recorded.client_id = recorded.client_id.take().or_else(|| account.client_id.clone());
+        }
+        if let Some(begun) = self.o.job.deleted_at.filter(|_| self.o.job.protected && self.standing.is_some())
+        {
+            let waited = self.o.end_waited(begun).as_secs();
+            self.record.cancel_wait_seconds = Some(i32::try_from(waited).unwrap_or(i32::MAX));
         }
         let mut events = events::of(self.o, self.standing.as_ref(), &self.record);
         events.append(&mut self.events);
@@ -208,9 +215,13 @@ impl<'a> Settling<'a> {
             // What is past has had its effect, or does not hold any more.
             Some(Standing::Ended(..)) => self.o.job.expires(time(&self.record.finish_time)).map(until),
             Some(_) | None => match self.record.cancel_reason {
-                _ if self.o.job.deleted_at.is_some() => {
-                    self.o.job.deleted_at.map(|begun| self.o.end_waits(begun))
-                }
+                // What it has waited is stored on the way.
+                _ if self.o.job.deleted_at.is_some() => self.o.job.deleted_at.map(|begun| {
+                    let part =
+                        self.o.end_waited(begun).as_secs() % u64::from(WAIT_STORED_EVERY.unsigned_abs());
+                    let stored = Duration::from_secs(u64::from(WAIT_STORED_EVERY.unsigned_abs()) - part);
+                    self.o.end_waits(begun).min(stored.max(LOOKS_AGAIN))
+                }),
                 Some(CancelReason::Superseded) => {
                     time(&self.record.cancel_time).map(|begun| self.o.end_waits(begun))
                 }
@@ -266,39 +277,6 @@ impl<'a> Settling<'a> {
                 self.leave(Again::After(Duration::from_secs(5)));
             }
         }
-    }
-
-    /// The nonce goes again: nothing was sent with it.
-    fn unsent(&mut self, before: Option<&SubmissionRecord>) {
-        self.record.submission = before.cloned();
-        let message = "the operator stops; the submit goes out after the next start".to_owned();
-        self.standing = Some(match before {
-            Some(_) => Standing::Unknown(message),
-            None => Standing::Waiting(Reason::WaitingForController, message),
-        });
-    }
-
-    fn adopt(&mut self, job_id: &str) {
-        let told = match intended(self.o) {
-            Intended::Ours(intent) => Some(intent.body_hash.clone()),
-            Intended::Nothing | Intended::Unclear(_) => None,
-        };
-        let before = unknown_submission(self.o).unwrap_or_default();
-        let account = self.o.account.usable();
-        self.record.job_id = Some(job_id.to_owned());
-        self.record.submit_time = Some(Time(self.o.now));
-        self.record.submission = Some(SubmissionRecord {
-            origin: Some(Origin::Adopted),
-            body_hash: before
-                .body_hash
-                .or(told)
-                .or_else(|| self.o.job.body.as_ref().map(|body| body.hash.clone())),
-            endpoint: account.map(|account| account.endpoint.clone()),
-            client_id: account.and_then(|account| account.client_id.clone()),
-            credential: account.map(|account| account.credential.clone()),
-            ..before
-        });
-        self.standing = Some(follow::standing(self.o, &self.record));
     }
 
     /// Takes over what the service says of the job, but never lets it fall back (R14).

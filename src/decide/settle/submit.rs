@@ -11,13 +11,46 @@ use super::waits::{capped, rate_limited, waits_for_budget};
 use crate::api::{OnCacheHit, Origin, Reason, State, SubmissionRecord};
 use crate::decide::facts::{Observed, RemoteState, Trouble};
 use crate::decide::plan::{Accepted, Again, Refusal, Standing, SubmitAnswer, SubmitOutcome};
-use crate::decide::submit::unknown_submission;
+use crate::decide::submit::{Intended, intended, unknown_submission};
 use crate::decide::{ending::orphaned, follow};
 
 /// How far the two clocks may differ when it is judged whether a job is older than our first attempt.
 const CLOCK_MARGIN: Duration = Duration::from_secs(60);
 
 impl Settling<'_> {
+    /// The nonce goes again: nothing was sent with it.
+    pub(super) fn unsent(&mut self, before: Option<&SubmissionRecord>) {
+        self.record.submission = before.cloned();
+        let message = "the operator stops; the submit goes out after the next start".to_owned();
+        self.standing = Some(match before {
+            Some(_) => Standing::Unknown(message),
+            None => Standing::Waiting(Reason::WaitingForController, message),
+        });
+    }
+
+    pub(super) fn adopt(&mut self, job_id: &str) {
+        let told = match intended(self.o) {
+            Intended::Ours(intent) => Some(intent.body_hash.clone()),
+            Intended::Nothing | Intended::Unclear(_) | Intended::Unproven(_) => None,
+        };
+        let before = unknown_submission(self.o).unwrap_or_default();
+        let account = self.o.account.usable();
+        self.record.job_id = Some(job_id.to_owned());
+        self.record.submit_time = Some(Time(self.o.now));
+        self.record.submission = Some(SubmissionRecord {
+            origin: Some(Origin::Adopted),
+            body_hash: before
+                .body_hash
+                .or(told)
+                .or_else(|| self.o.job.body.as_ref().map(|body| body.hash.clone())),
+            endpoint: account.map(|account| account.endpoint.clone()),
+            client_id: account.and_then(|account| account.client_id.clone()),
+            credential: account.map(|account| account.credential.clone()),
+            ..before
+        });
+        self.standing = Some(follow::standing(self.o, &self.record));
+    }
+
     pub(super) fn submitted(&mut self, outcome: &SubmitOutcome) {
         self.memory.attempted_at = Some(self.o.steady);
         self.memory.ended_here = true;

@@ -43,9 +43,7 @@ impl Settling<'_> {
             }
             // That its outcome is not known, and why, has been told.
             Plan::Submit(_) | Plan::LookUp(_) => return,
-            Plan::Cancel | Plan::Confirm => {
-                Standing::Cancelling("waiting for the account's request budget to cancel the job".to_owned())
-            }
+            Plan::Cancel | Plan::Confirm => Standing::Cancelling(waits_to_cancel(self.o, waiting)),
             Plan::Look
             | Plan::Detail
             | Plan::Collect
@@ -114,6 +112,16 @@ impl Settling<'_> {
         // Its turn is told; should it miss that, it takes its place again.
         self.again = Some(Again::After(LONGEST_PAUSE));
     }
+}
+
+/// How many wait is told once: a number that falls is a metric.
+fn waits_to_cancel(o: &Observed, waiting: &Waiting) -> String {
+    let words = "waiting for its turn in the account's request budget to cancel the job";
+    let told = o.recorded.message.clone().filter(|told| told.starts_with(words));
+    told.unwrap_or_else(|| match waiting.others {
+        0 => words.to_owned(),
+        others => format!("{words}; {others} others wait to cancel theirs"),
+    })
 }
 
 /// The service lets the account spend nothing more this month.

@@ -20,23 +20,54 @@ impl Bucket {
     pub(super) fn full(per_minute: u32, burst: u32, now: Timestamp) -> Self {
         let mut bucket = Self { each: None, burst: 0, full_at: now };
         bucket.resize(per_minute, burst, now);
+        bucket.full_at = now;
         bucket
     }
 
     /// An empty bucket.
     pub(super) fn spent(per_minute: u32, burst: u32, now: Timestamp) -> Self {
-        let mut bucket = Self::full(per_minute, burst, now);
-        bucket.full_at = bucket.span(bucket.burst).and_then(|span| now.checked_add(span).ok()).unwrap_or(now);
+        let mut bucket = Self { each: None, burst: 0, full_at: now };
+        bucket.resize(per_minute, burst, now);
         bucket
     }
 
+    /// Other limits from now on. What could be taken still can be, as far as there is room for it, and nothing more: no
+    /// change of limits makes a token. What is owed beyond the new burst is forgiven: none stops everything for longer
+    /// than one token takes, which is a minute at the most.
     pub(super) fn resize(&mut self, per_minute: u32, burst: u32, now: Timestamp) {
-        let missing = self.burst.saturating_sub(self.available(now));
+        let (had, each) = (self.left(now), self.each);
         self.burst = burst.clamp(1, per_minute.saturating_sub(1).max(1));
         // Evenly spaced tokens need no room for a burst; a burst and the refill behind it share the limit.
         let refill = if self.burst == 1 { per_minute } else { per_minute - self.burst };
         self.each = (refill > 0).then(|| Duration::from_nanos(MINUTE / u64::from(refill)));
-        self.full_at = self.span(missing).and_then(|span| now.checked_add(span).ok()).unwrap_or(now);
+        let (Some(room), Some(new)) = (self.span(self.burst), self.each) else {
+            self.full_at = now;
+            return;
+        };
+        let kept = each.map_or(0, |old| had.as_nanos() * new.as_nanos() / old.as_nanos().max(1));
+        let kept = Duration::from_nanos(u64::try_from(kept).unwrap_or(u64::MAX));
+        self.full_at = now.checked_add(room.saturating_sub(kept)).unwrap_or(now);
+    }
+
+    /// What could be taken, as the time that it takes to come back.
+    fn left(&self, now: Timestamp) -> Duration {
+        let missing = Duration::try_from(self.full_at.duration_since(now).max(SignedDuration::ZERO));
+        self.span(self.burst).unwrap_or_default().saturating_sub(missing.unwrap_or(Duration::MAX))
+    }
+
+    /// Counts what was sent without having been taken, for a minute at the most: longer ago it does not count.
+    pub(super) fn charge(&mut self, tokens: u32, now: Timestamp) {
+        let (Some(owed), Some(spare)) = (self.span(tokens), self.span(self.burst.saturating_sub(1))) else {
+            return;
+        };
+        let most = spare.saturating_add(Duration::from_nanos(MINUTE));
+        let most = now.checked_add(most).unwrap_or(now);
+        self.full_at = self.full_at.max(now).checked_add(owed).unwrap_or(most).min(most);
+    }
+
+    /// Whether nothing of it is taken.
+    pub(super) fn is_full(&self, now: Timestamp) -> bool {
+        self.full_at <= now
     }
 
     pub(super) fn has(&self, now: Timestamp) -> bool {

@@ -1,6 +1,5 @@
-//! The budget behind a lock: waits for a turn, without a timer while nobody waits.
-//!
-//! Inside, time is the steady clock's, which no jump of the wall clock touches; what is asked and answered is the wall's.
+//! The budget behind a lock: waits for a turn, without a timer while nobody waits. Inside, time is the steady clock's,
+//! which no jump of the wall clock touches; what is asked and answered is the wall's.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,10 +17,11 @@ use crate::telemetry::Metrics;
 /// How long a turn is kept for a key that was told about it.
 const KEPT: Duration = Duration::from_secs(15);
 
-/// Hands out the turns of one client's budget. Cheap to clone.
+/// Hands out the turns of one client's budget to one of its accounts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Gate {
     shared: Arc<Shared>,
+    account: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -81,19 +81,23 @@ pub enum Reservation {
         estimate: Option<Timestamp>,
         /// Until when the whole account pauses.
         paused_until: Option<Timestamp>,
+        /// How many others wait for a turn of this kind.
+        others: usize,
     },
 }
 
 impl Gate {
     /// A gate that tells keys of their turns through `turns`.
-    pub fn new(limits: Limits, clock: Clock, turns: mpsc::UnboundedSender<String>, metrics: Metrics) -> Self {
-        let state = State {
-            budget: Budget::new(limits, clock.steady()),
-            waiters: HashMap::new(),
-            places: HashMap::new(),
-            timer: None,
-        };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), clock, turns, metrics }) }
+    pub fn new(budget: Budget, clock: Clock, turns: mpsc::UnboundedSender<String>, metrics: Metrics) -> Self {
+        let state = State { budget, waiters: HashMap::new(), places: HashMap::new(), timer: None };
+        let shared = Shared { state: Mutex::new(state), clock, turns, metrics };
+        Self { shared: Arc::new(shared), account: "".into() }
+    }
+
+    /// The same gate for this account.
+    #[must_use]
+    pub fn of(&self, account: &str) -> Self {
+        Self { shared: Arc::clone(&self.shared), account: account.into() }
     }
 
     /// Waits for a turn. Dropping the future leaves the queue.
@@ -102,7 +106,7 @@ impl Gate {
             let (sender, receiver) = oneshot::channel();
             let ticket = {
                 let mut state = self.shared.lock();
-                let ticket = state.budget.enqueue(lane, group, subject);
+                let ticket = state.budget.enqueue(&self.account, lane, group, subject);
                 let since = self.shared.clock.steady();
                 state.waiters.insert(ticket, Waiting { lane, since, waiter: Waiter::Future(sender) });
                 ticket
@@ -126,30 +130,27 @@ impl Gate {
         {
             let mut state = self.shared.lock();
             if !state.places.contains_key(key) {
-                let ticket = state.budget.enqueue(lane, group, subject);
+                let ticket = state.budget.enqueue(&self.account, lane, group, subject);
                 let waiter = Waiter::Key(key.to_owned());
                 state.waiters.insert(ticket, Waiting { lane, since: now, waiter });
                 state.places.insert(key.to_owned(), Place::Queued { ticket, lane, since: now });
             }
         }
         self.shared.turn_for(Some(key));
+        let wall = |at| self.shared.clock.as_wall(at);
         let mut state = self.shared.lock();
         match state.places.remove(key) {
             Some(Place::Granted { permit, .. }) => Reservation::Granted(permit),
             Some(Place::Queued { ticket, lane, since }) => {
                 state.places.insert(key.to_owned(), Place::Queued { ticket, lane, since });
-                let wall = |at| self.shared.clock.as_wall(at);
                 Reservation::Waiting {
                     since: wall(since),
-                    estimate: state.budget.estimate(lane, now).map(wall),
+                    estimate: state.budget.estimate(&self.account, lane, now).map(wall),
                     paused_until: state.budget.paused_until(now).map(wall),
+                    others: state.budget.waiting(lane).saturating_sub(1),
                 }
             }
-            None => Reservation::Waiting {
-                since: self.shared.clock.as_wall(now),
-                estimate: None,
-                paused_until: None,
-            },
+            None => Reservation::Waiting { since: wall(now), estimate: None, paused_until: None, others: 0 },
         }
     }
 
@@ -162,10 +163,32 @@ impl Gate {
         }
     }
 
-    /// Other limits from now on.
-    pub fn set_limits(&self, limits: Limits) {
-        self.shared.lock().budget.set_limits(limits, self.shared.clock.steady());
+    /// Other limits of the client from now on, and the most requests that an answer can raise them to.
+    pub fn set_limits(&self, limits: Limits, most: u32) {
+        self.shared.lock().budget.set_limits(limits, most, self.shared.clock.steady());
         self.shared.turn();
+    }
+
+    /// The client's limits that hold now.
+    pub fn limits(&self) -> Limits {
+        self.shared.lock().budget.limits(self.shared.clock.steady())
+    }
+
+    /// The limits that this account has for itself from now on; `spent` where an earlier process may just have used them.
+    pub fn set_own(&self, limits: Limits, spent: bool) {
+        self.shared.lock().budget.set_own(&self.account, limits, spent, self.shared.clock.steady());
+        self.shared.turn();
+    }
+
+    /// The account is gone, or has no limits of its own any more.
+    pub fn leave(&self) {
+        self.shared.lock().budget.leave(&self.account, self.shared.clock.steady());
+        self.shared.turn();
+    }
+
+    /// Counts requests that were sent before anybody knew that they were of this client.
+    pub fn charge(&self, requests: u32) {
+        self.shared.lock().budget.charge(requests, self.shared.clock.steady());
     }
 
     /// Lets a single submit out at once, where submits pause.
@@ -199,9 +222,9 @@ impl Gate {
         self.shared.lock().budget.forget_untried_cap(self.shared.clock.steady())
     }
 
-    /// Whether this is the very same one.
+    /// Whether this is the very same one, for the same account.
     pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
+        Arc::ptr_eq(&self.shared, &other.shared) && self.account == other.account
     }
 
     /// Until when the whole account pauses.
@@ -216,9 +239,14 @@ impl Gate {
         until.map(|until| self.shared.clock.as_wall(until))
     }
 
-    /// Requests that could be sent at once now.
+    /// How long, all told, cancels could not go whosever turn it was, because the service did not answer or asked to wait.
+    pub fn outage(&self) -> Duration {
+        self.shared.lock().budget.outage(self.shared.clock.steady())
+    }
+
+    /// Requests that the account could send at once now.
     pub fn available(&self) -> u32 {
-        self.shared.lock().budget.available(self.shared.clock.steady())
+        self.shared.lock().budget.available(&self.account, self.shared.clock.steady())
     }
 
     /// How many wait in a lane.
@@ -337,7 +365,6 @@ impl Shared {
             }
             state.timer = next.map(|at| (at, self.wake_at(at, now)));
         }
-        drop(state);
     }
 
     fn wake_at(self: &Arc<Self>, at: Timestamp, now: Timestamp) -> AbortHandle {
@@ -362,8 +389,7 @@ impl Shared {
             let mut state = gate.lock();
             let unused = matches!(state.places.get(&key), Some(Place::Granted { permit, .. }) if permit.ticket == ticket);
             let dropped = unused.then(|| state.places.remove(&key));
-            drop(state);
-            drop(dropped);
+            drop((state, dropped));
         });
     }
 }

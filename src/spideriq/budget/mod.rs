@@ -1,11 +1,15 @@
 //! How many requests one client may send, and whose turn it is. Pure: time and jitter are arguments.
 //!
 //! The service allows so many requests, and so many submits, in any 60 seconds, counted over everything that uses
-//! the client (contract section 4). So there is one budget for each client, whatever the number of objects.
+//! the client (contract section 4). So there is one budget for each client, whatever the number of objects; within it an
+//! account that has limits of its own is bound by them.
 
 mod brake;
 mod bucket;
 mod gate;
+mod lane;
+mod limits;
+mod outage;
 mod queue;
 mod spend_cap;
 
@@ -17,7 +21,11 @@ use jiff::Timestamp;
 use brake::Brake;
 use bucket::Bucket;
 pub use gate::{Gate, Permit, Reservation};
-use queue::Queue;
+pub use lane::Lane;
+pub use limits::Limits;
+use limits::{ClientLimits, Own};
+use outage::Outage;
+use queue::{Queue, Waiter};
 use spend_cap::SpendCap;
 pub use spend_cap::{SPEND_CAP_PROBE, UNTRIED};
 
@@ -27,64 +35,8 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 const PASSED_OVER: u32 = 4;
 /// Objects whose own failures are remembered; past that the one that may go on first is forgotten.
 const SUBJECTS: usize = 1024;
-
-/// What a request is for, in order of precedence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lane {
-    /// Cancelling, because somebody waits for a deletion.
-    Cancel,
-    /// Submitting.
-    Submit,
-    /// Following.
-    Poll,
-    /// Reading results.
-    Results,
-}
-
-impl Lane {
-    /// Every lane, highest first.
-    pub const ALL: [Self; 4] = [Self::Cancel, Self::Submit, Self::Poll, Self::Results];
-
-    /// The word in metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Cancel => "cancel",
-            Self::Submit => "submit",
-            Self::Poll => "poll",
-            Self::Results => "results",
-        }
-    }
-}
-
-/// Limits of a client, each counted over any 60 seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Requests of every kind.
-    pub requests_per_minute: u32,
-    /// Requests at once.
-    pub burst: u32,
-    /// Submits.
-    pub submits_per_minute: u32,
-}
-
-impl Default for Limits {
-    /// What the service documents (contract section 4).
-    fn default() -> Self {
-        Self { requests_per_minute: 100, burst: 20, submits_per_minute: 10 }
-    }
-}
-
-impl Limits {
-    /// The smaller of each.
-    #[must_use]
-    pub fn smallest(self, other: Self) -> Self {
-        Self {
-            requests_per_minute: self.requests_per_minute.min(other.requests_per_minute),
-            burst: self.burst.min(other.burst),
-            submits_per_minute: self.submits_per_minute.min(other.submits_per_minute),
-        }
-    }
-}
+/// The window of the service's count: a wait until it begins anew is a wait for a turn.
+const WINDOW: Duration = Duration::from_secs(60);
 
 /// A place in the queue, and later the grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +62,8 @@ pub enum Verdict {
 pub struct Counted {
     /// Requests left.
     pub remaining: Option<u32>,
+    /// Requests that it allows in a minute.
+    pub limit: Option<u32>,
     /// When the count starts anew.
     pub reset: Option<Timestamp>,
 }
@@ -117,18 +71,25 @@ pub struct Counted {
 /// The budget of one client.
 #[derive(Debug, PartialEq)]
 pub struct Budget {
+    limits: ClientLimits,
+    /// What the buckets are made for.
+    in_force: Limits,
     requests: Bucket,
     /// The same without the guess that the burst is spent, until the service has said how many requests are left.
     unguessed: Option<Bucket>,
     submits: Bucket,
+    /// Accounts with limits of their own.
+    own: BTreeMap<String, Own>,
     account: Brake,
     /// The end of the pause that the service itself asked for last.
     asked: Option<Timestamp>,
     lanes: BTreeMap<Lane, Brake>,
     spend_cap: SpendCap,
     subjects: BTreeMap<(Lane, String), Brake>,
+    /// Of the lane of cancels.
+    outage: Outage,
     queue: Queue,
-    out: BTreeMap<Ticket, (Lane, String)>,
+    out: BTreeMap<Ticket, (Lane, Waiter)>,
     passed_over: u32,
     next_ticket: u64,
 }
@@ -136,15 +97,28 @@ pub struct Budget {
 impl Budget {
     /// A budget with its burst spent: an earlier process may just have used it.
     pub fn new(limits: Limits, now: Timestamp) -> Self {
+        let mut budget = Self::unused(limits, now);
+        budget.requests = Bucket::spent(limits.requests_per_minute, limits.burst, now);
+        budget.submits = Bucket::spent(limits.submits_per_minute, limits.submit_burst(), now);
+        budget.unguessed = Some(Bucket::full(limits.requests_per_minute, limits.burst, now));
+        budget
+    }
+
+    /// A budget that nobody can have used.
+    pub fn unused(limits: Limits, now: Timestamp) -> Self {
         Self {
-            requests: Bucket::spent(limits.requests_per_minute, limits.burst, now),
-            unguessed: Some(Bucket::full(limits.requests_per_minute, limits.burst, now)),
-            submits: Bucket::spent(limits.submits_per_minute, (limits.submits_per_minute / 5).max(1), now),
+            limits: ClientLimits::new(limits),
+            in_force: limits,
+            requests: Bucket::full(limits.requests_per_minute, limits.burst, now),
+            unguessed: None,
+            submits: Bucket::full(limits.submits_per_minute, limits.submit_burst(), now),
+            own: BTreeMap::new(),
             account: Brake::default(),
             asked: None,
             lanes: Lane::ALL.into_iter().map(|lane| (lane, Brake::default())).collect(),
             spend_cap: SpendCap::default(),
             subjects: BTreeMap::new(),
+            outage: Outage::default(),
             queue: Queue::default(),
             out: BTreeMap::new(),
             passed_over: 0,
@@ -152,33 +126,30 @@ impl Budget {
         }
     }
 
-    /// Other limits from now on; what was spent stays spent.
-    pub fn set_limits(&mut self, limits: Limits, now: Timestamp) {
-        for bucket in self.buckets() {
-            bucket.resize(limits.requests_per_minute, limits.burst, now);
-        }
-        self.submits.resize(limits.submits_per_minute, (limits.submits_per_minute / 5).max(1), now);
-    }
-
     fn buckets(&mut self) -> impl Iterator<Item = &mut Bucket> {
         std::iter::once(&mut self.requests).chain(&mut self.unguessed)
     }
 
-    /// Takes a place in the queue. The group shares fairly (a namespace); the subject fails alone (an object).
-    pub fn enqueue(&mut self, lane: Lane, group: &str, subject: &str) -> Ticket {
+    /// Takes a place in the queue. The account may have limits of its own; the group shares fairly (a namespace); the
+    /// subject fails alone (an object).
+    pub fn enqueue(&mut self, account: &str, lane: Lane, group: &str, subject: &str) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
-        self.queue.push(lane, group, ticket, subject);
+        let waiter = Waiter { ticket, account: account.to_owned(), subject: subject.to_owned() };
+        self.queue.push(lane, group, waiter);
         ticket
     }
 
     /// Leaves the queue, or gives a grant back that was not used.
     pub fn withdraw(&mut self, ticket: Ticket) {
         self.queue.remove(ticket);
-        let Some((lane, subject)) = self.out.remove(&ticket) else { return };
+        let Some((lane, Waiter { account, subject, .. })) = self.out.remove(&ticket) else { return };
         self.buckets().for_each(Bucket::give_back);
         if lane == Lane::Submit {
             self.submits.give_back();
+        }
+        if let Some(own) = self.own.get_mut(&account) {
+            own.give_back(lane == Lane::Submit);
         }
         self.probe_over(ticket, lane, &subject);
     }
@@ -193,32 +164,38 @@ impl Budget {
     }
 
     fn grant_one(&mut self, now: Timestamp) -> Option<Ticket> {
+        self.put_in_force(now);
         if !self.requests.has(now) || !self.account.lets_pass(now) {
             return None;
         }
         let open: Vec<Lane> = Lane::ALL.into_iter().filter(|lane| self.lane_open(*lane, now)).collect();
-        let subjects = &self.subjects;
-        let free = |lane: Lane, subject: &str| {
-            subjects.get(&(lane, subject.to_owned())).is_none_or(|brake| brake.lets_pass(now))
+        let (subjects, own) = (&self.subjects, &self.own);
+        let free = |lane: Lane, waiter: &Waiter| {
+            let own = own.get(&waiter.account).is_none_or(|own| own.next(lane == Lane::Submit, now) <= now);
+            own && brake_of(subjects, lane, waiter).is_none_or(|brake| brake.lets_pass(now))
         };
         let waiting: Vec<Lane> =
-            open.into_iter().filter(|lane| self.queue.has(*lane, |subject| free(*lane, subject))).collect();
+            open.into_iter().filter(|lane| self.queue.has(*lane, |waiter| free(*lane, waiter))).collect();
         // The highest lane that waits, but every so often the lowest: nothing starves.
         let lane = if self.passed_over >= PASSED_OVER { *waiting.last()? } else { *waiting.first()? };
         self.passed_over = if waiting.last() == Some(&lane) { 0 } else { self.passed_over + 1 };
-        let (ticket, subject) = self.queue.pop(lane, |subject| free(lane, subject))?;
+        let waiter = self.queue.pop(lane, |waiter| free(lane, waiter))?;
+        let ticket = waiter.ticket;
         self.buckets().for_each(|bucket| bucket.take(now));
         if lane == Lane::Submit {
             self.submits.take(now);
+        }
+        if let Some(own) = self.own.get_mut(&waiter.account) {
+            own.take(lane == Lane::Submit, now);
         }
         self.account.passed(ticket);
         if let Some(brake) = self.lanes.get_mut(&lane) {
             brake.passed(ticket);
         }
-        if let Some(brake) = self.subjects.get_mut(&(lane, subject.clone())) {
+        if let Some(brake) = self.subjects.get_mut(&(lane, waiter.subject.clone())) {
             brake.passed(ticket);
         }
-        self.out.insert(ticket, (lane, subject));
+        self.out.insert(ticket, (lane, waiter));
         Some(ticket)
     }
 
@@ -227,28 +204,31 @@ impl Budget {
             && (lane != Lane::Submit || self.submits.has(now))
     }
 
-    /// When `grant` may give more; `None` while nobody waits, or everybody waits for an answer that is under way.
+    /// When `grant` may give more; `None` while nobody waits, or everybody waits for an answer that is under way, or for
+    /// limits that allow nothing.
     pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
         let account = self.requests.next(now).max(self.account.opens()?);
-        Lane::ALL
-            .into_iter()
-            .filter(|lane| self.queue.waiting(*lane) > 0)
-            .filter_map(|lane| {
-                let opens = self.lanes.get(&lane).and_then(Brake::opens)?;
-                let submits = if lane == Lane::Submit { self.submits.next(now) } else { now };
-                let subject = self.queue.subjects(lane).filter_map(|subject| {
-                    self.subjects.get(&(lane, subject.to_owned())).map_or(Some(Timestamp::MIN), Brake::opens)
-                });
-                Some(account.max(opens).max(submits).max(subject.min()?))
-            })
-            .min()
+        let comes = Lane::ALL.into_iter().filter(|lane| self.queue.waiting(*lane) > 0).filter_map(|lane| {
+            let opens = self.lanes.get(&lane).and_then(Brake::opens)?;
+            let submit = lane == Lane::Submit;
+            let submits = if submit { self.submits.next(now) } else { now };
+            let waiters = self.queue.waiters(lane).filter_map(|waiter| {
+                let own = self.own.get(&waiter.account).map_or(now, |own| own.next(submit, now));
+                let opens =
+                    brake_of(&self.subjects, lane, waiter).map_or(Some(Timestamp::MIN), Brake::opens)?;
+                Some(own.max(opens))
+            });
+            Some(account.max(opens).max(submits).max(waiters.min()?))
+        });
+        comes.min().filter(|at| *at < Timestamp::MAX)
     }
 
-    /// About when a place in a lane gets its turn, for people.
-    pub fn estimate(&self, lane: Lane, now: Timestamp) -> Option<Timestamp> {
+    /// About when a place of this account in a lane gets its turn, for people.
+    pub fn estimate(&self, account: &str, lane: Lane, now: Timestamp) -> Option<Timestamp> {
         let ahead = u32::try_from(self.queue.waiting(lane)).unwrap_or(u32::MAX);
         let pace = if lane == Lane::Submit { &self.submits } else { &self.requests };
-        let from = self.account.opens()?.max(self.lanes.get(&lane).and_then(Brake::opens)?).max(now);
+        let own = self.own.get(account).map_or(now, |own| own.next(lane == Lane::Submit, now));
+        let from = self.account.opens()?.max(self.lanes.get(&lane).and_then(Brake::opens)?).max(own).max(now);
         from.checked_add(pace.time_for(ahead)?).ok()
     }
 
@@ -261,7 +241,7 @@ impl Budget {
         counted: Counted,
         jitter: f64,
     ) {
-        let Some((lane, subject)) = self.out.remove(&ticket) else { return };
+        let Some((lane, Waiter { subject, .. })) = self.out.remove(&ticket) else { return };
         let lane_brake = self.lanes.entry(lane).or_default();
         match verdict {
             Verdict::Answered | Verdict::Spent => {
@@ -302,8 +282,29 @@ impl Budget {
                 }
             }
         }
+        // What is left of submits is counted apart, and says nothing of the requests.
+        if let Some(limit) = counted.limit.filter(|_| lane != Lane::Submit) {
+            self.limits.told(limit, now);
+            self.put_in_force(now);
+        }
+        self.note_outage(now, matches!(verdict, Verdict::Failed | Verdict::Throttled(_)).then_some(now));
         self.counted(now, counted);
         self.probe_over(ticket, lane, &subject);
+    }
+
+    /// Keeps count of the time in which cancels pause: from then on, if a pause was just begun or made longer.
+    fn note_outage(&mut self, now: Timestamp, from: Option<Timestamp>) {
+        let lane = self.lanes.get(&Lane::Cancel).and_then(|brake| brake.until);
+        match (self.account.until.or(lane), from) {
+            (Some(_), Some(from)) => self.outage.lasts_from(from),
+            (Some(_), None) => {}
+            (None, _) => self.outage.ends(now),
+        }
+    }
+
+    /// How long, all told, cancels could not go whosever turn it was.
+    pub fn outage(&self, now: Timestamp) -> Duration {
+        self.outage.length(now)
     }
 
     /// Believes what the service counts where that is less than ours. The first time it replaces the guess that ours
@@ -318,6 +319,7 @@ impl Budget {
             && let Some(reset) = counted.reset
         {
             self.account.hold(now, reset);
+            self.note_outage(now, Some(now + WINDOW));
         }
     }
 
@@ -351,6 +353,7 @@ impl Budget {
         if until > now && self.asked.is_none() {
             self.account.hold(now, until);
             self.asked = self.account.until;
+            self.note_outage(now, Some(now));
         }
     }
 
@@ -359,15 +362,26 @@ impl Budget {
         self.asked.filter(|until| *until > now)
     }
 
-    /// Requests that could be sent at once now.
-    pub fn available(&self, now: Timestamp) -> u32 {
-        self.requests.available(now)
+    /// Requests that this account could send at once now.
+    pub fn available(&self, account: &str, now: Timestamp) -> u32 {
+        let own = self.own.get(account).map_or(u32::MAX, |own| own.available(now));
+        self.requests.available(now).min(own)
     }
 
     /// How many wait in a lane.
     pub fn waiting(&self, lane: Lane) -> usize {
         self.queue.waiting(lane)
     }
+}
+
+/// What an object's own failures hold back.
+fn brake_of<'a>(
+    subjects: &'a BTreeMap<(Lane, String), Brake>,
+    lane: Lane,
+    waiter: &Waiter,
+) -> Option<&'a Brake> {
+    // Most of the time nothing fails, and many wait.
+    if subjects.is_empty() { None } else { subjects.get(&(lane, waiter.subject.clone())) }
 }
 
 #[cfg(test)]
@@ -381,7 +395,7 @@ mod tests {
         for verdict in
             [Verdict::Failed, Verdict::Failed, Verdict::Throttled(None), Verdict::Failed, Verdict::Answered]
         {
-            let ticket = budget.enqueue(Lane::Results, "default", "poison");
+            let ticket = budget.enqueue("", Lane::Results, "default", "poison");
             for _ in 0..10 {
                 now = budget.next_change(now).expect("somebody waits, so something must come").max(now);
                 if budget.grant(now) == [ticket] {
@@ -399,18 +413,18 @@ mod tests {
         let mut now = Timestamp::UNIX_EPOCH;
         let mut budget = Budget::new(Limits::default(), now);
         now += Duration::from_secs(60);
-        let tickets = ["a", "b"].map(|subject| budget.enqueue(Lane::Poll, "default", subject));
+        let tickets = ["a", "b"].map(|subject| budget.enqueue("", Lane::Poll, "default", subject));
         assert_eq!(budget.grant(now), tickets);
         let until = now + Duration::from_secs(3600);
         budget.answered(now, tickets[0], Verdict::Throttled(Some(until)), Counted::default(), 1.0);
         budget.answered(now, tickets[1], Verdict::Answered, Counted::default(), 1.0);
         assert_eq!(budget.paused_until(now), Some(until));
-        let probe = budget.enqueue(Lane::Poll, "default", "a");
+        let probe = budget.enqueue("", Lane::Poll, "default", "a");
         assert!(budget.grant(now).is_empty());
         assert_eq!(budget.grant(until), [probe]);
         // The probe is answered well, and says that nothing is left until a minute later.
         let reset = until + Duration::from_secs(60);
-        let counted = Counted { remaining: Some(0), reset: Some(reset) };
+        let counted = Counted { remaining: Some(0), reset: Some(reset), ..Counted::default() };
         budget.answered(until, probe, Verdict::Answered, counted, 1.0);
         assert_eq!(budget.paused_until(until), Some(reset));
     }
@@ -420,13 +434,13 @@ mod tests {
         let mut now = Timestamp::UNIX_EPOCH;
         let mut budget = Budget::new(Limits::default(), now);
         for _ in 0..8 {
-            let ticket = budget.enqueue(Lane::Results, "default", "poison");
+            let ticket = budget.enqueue("", Lane::Results, "default", "poison");
             now = budget.next_change(now).expect("it is probed").max(now);
             assert_eq!(budget.grant(now), [ticket]);
             budget.answered(now, ticket, Verdict::Failed, Counted::default(), 1.0);
         }
         now += Duration::from_secs(5);
-        let cancel = budget.enqueue(Lane::Cancel, "default", "poison");
+        let cancel = budget.enqueue("", Lane::Cancel, "default", "poison");
         assert_eq!(budget.grant(now), [cancel]);
     }
 
@@ -434,16 +448,73 @@ mod tests {
     fn the_first_count_of_the_service_is_believed_whatever_it_is() {
         let now = Timestamp::UNIX_EPOCH;
         let mut budget = Budget::new(Limits::default(), now);
-        let first = budget.enqueue(Lane::Cancel, "default", "a");
+        let first = budget.enqueue("", Lane::Cancel, "default", "a");
         let later = budget.next_change(now).expect("the burst is spent");
         assert!(later > now && budget.grant(later) == [first]);
-        let counted = |remaining| Counted { remaining: Some(remaining), reset: None };
+        let counted = |remaining| Counted { remaining: Some(remaining), ..Counted::default() };
         budget.answered(later, first, Verdict::Answered, counted(15), 1.0);
-        assert_eq!(budget.available(later), 15);
-        let second = budget.enqueue(Lane::Cancel, "default", "a");
+        assert_eq!(budget.available("", later), 15);
+        let second = budget.enqueue("", Lane::Cancel, "default", "a");
         assert_eq!(budget.grant(later), [second]);
         budget.answered(later, second, Verdict::Answered, counted(20), 1.0);
-        assert_eq!(budget.available(later), 14, "from then on only what is less");
+        assert_eq!(budget.available("", later), 14, "from then on only what is less");
+    }
+
+    /// What a deletion waits for is its turn as long as the service answers, however little it leaves; a pause is not.
+    #[test]
+    fn only_a_pause_of_the_account_or_of_the_cancels_is_an_outage() {
+        let seconds = Duration::from_secs;
+        let mut now = Timestamp::UNIX_EPOCH;
+        let mut budget =
+            Budget::new(Limits { requests_per_minute: 600, burst: 100, submits_per_minute: 600 }, now);
+        let ask = |budget: &mut Budget, now, lane, subject, verdict, counted| {
+            let ticket = budget.enqueue("", lane, "default", subject);
+            assert_eq!(budget.grant(now), [ticket]);
+            budget.answered(now, ticket, verdict, counted, 1.0);
+        };
+        let none = Counted::default();
+        now += seconds(60);
+        for subject in ["a", "b", "c"] {
+            ask(&mut budget, now, Lane::Submit, subject, Verdict::Answered, none);
+        }
+        for _ in 0..3 {
+            ask(&mut budget, now, Lane::Poll, "a", Verdict::Failed, none);
+        }
+        now += seconds(60);
+        assert_eq!(budget.outage(now), Duration::ZERO, "others' work");
+        ask(
+            &mut budget,
+            now,
+            Lane::Cancel,
+            "a",
+            Verdict::Answered,
+            Counted { remaining: Some(0), reset: Some(now + seconds(30)), ..none },
+        );
+        now += seconds(30);
+        assert_eq!(budget.outage(now), Duration::ZERO, "the service counts");
+        ask(
+            &mut budget,
+            now,
+            Lane::Cancel,
+            "a",
+            Verdict::Answered,
+            Counted { remaining: Some(0), reset: Some(now + seconds(3600)), ..none },
+        );
+        now += seconds(90);
+        assert_eq!(budget.outage(now), seconds(30), "no count lasts longer than its window");
+        now += seconds(3510);
+        ask(&mut budget, now, Lane::Cancel, "a", Verdict::Throttled(Some(now + seconds(40))), none);
+        now += seconds(100);
+        let before = seconds(3540 + 100);
+        assert_eq!(budget.outage(now), before, "until an answer says that it is over");
+        ask(&mut budget, now, Lane::Cancel, "a", Verdict::Answered, none);
+        now += seconds(100);
+        assert_eq!(budget.outage(now), before);
+        for subject in ["a", "b"] {
+            ask(&mut budget, now, Lane::Cancel, subject, Verdict::Failed, none);
+        }
+        now += seconds(7);
+        assert_eq!(budget.outage(now), before + seconds(7));
     }
 
     #[test]
@@ -458,11 +529,11 @@ mod tests {
             }
         };
         for n in 0..4 {
-            budget.enqueue(Lane::Poll, "default", &format!("first-{n}"));
+            budget.enqueue("", Lane::Poll, "default", &format!("first-{n}"));
         }
         failing(&mut budget, now);
         for n in 0..1000 {
-            budget.enqueue(Lane::Poll, "default", &format!("object-{n}"));
+            budget.enqueue("", Lane::Poll, "default", &format!("object-{n}"));
         }
         let mut probes = 0;
         for _ in 0..10 {

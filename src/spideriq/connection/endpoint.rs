@@ -57,8 +57,13 @@ impl Endpoint {
         Ok(Self { url })
     }
 
+    /// Scheme, host and port: paths of one origin tell no two services apart.
+    pub fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
     /// Whether what is sent there is encrypted.
-    pub(in crate::spideriq) fn is_encrypted(&self) -> bool {
+    pub fn is_encrypted(&self) -> bool {
         self.url.scheme() == "https"
     }
 

@@ -106,9 +106,19 @@ pub struct Whoami {
 
 impl Whoami {
     pub(in crate::spideriq) fn read(body: &[u8], secret: &str) -> Result<Self, String> {
-        let said = members(body, &[("client_id", Pick::Plain)])?;
+        let said = members(body, &[("authenticated", Pick::Plain), ("client_id", Pick::Plain)])?;
         let client_id = said.get("client_id").and_then(Value::as_str);
-        Ok(Self { client_id: client_id.map(|id| text(id, secret).chars().take(128).collect()) })
+        let client_id = client_id.map(|id| text(id, secret).chars().take(128).collect::<String>());
+        let client_id = client_id.filter(|id| !id.is_empty());
+        let accepted = match said.get("authenticated") {
+            Some(accepted) => *accepted == Value::Bool(true),
+            None => client_id.is_some(),
+        };
+        // What would be answered to anybody accepts no token.
+        if !accepted {
+            return Err("it does not say whose the credentials are".to_owned());
+        }
+        Ok(Self { client_id })
     }
 }
 
@@ -212,18 +222,28 @@ impl ListPage {
     }
 }
 
-/// The body of an answered cancel: only that it is JSON matters, because the status decides what came of it.
+/// The body of an answered cancel. It has to be JSON; what came of the cancel the status decides, unless this says it.
 pub(in crate::spideriq) struct CancelBody;
 
 impl CancelBody {
-    pub(in crate::spideriq) fn read(body: &[u8]) -> Result<(), String> {
-        serde_json::from_slice::<serde::de::IgnoredAny>(body).map(|_| ()).map_err(|error| error.to_string())
+    /// Whether it says that this very job is cancelled.
+    pub(in crate::spideriq) fn read(body: &[u8], asked: &str) -> Result<bool, String> {
+        let body: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let cancelled = body
+            .get("status")
+            .and_then(Value::as_str)
+            .is_some_and(|word| word.trim().eq_ignore_ascii_case("cancelled"));
+        let given = |field| body.get(field).filter(|value| !value.is_null());
+        let ours =
+            given("job_id").is_none_or(|id| id.as_str().is_some_and(|id| id.eq_ignore_ascii_case(asked)));
+        let success = given("success").is_none_or(|success| *success == Value::Bool(true));
+        Ok(cancelled && ours && success)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{JobState, JobStatus, SubmitBody, is_job_id};
+    use super::{CancelBody, JobState, JobStatus, SubmitBody, is_job_id};
 
     const ID: &str = "550e8400-e29b-41d4-a716-446655440000";
 
@@ -283,5 +303,34 @@ mod tests {
         for bad in ["", "-a", "a/b", "a.b", "a b", "%2e", "é", &"a".repeat(129)] {
             assert!(!is_job_id(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn only_a_word_about_this_very_job_says_that_it_is_cancelled() {
+        let read = |body: &str| CancelBody::read(body.replace("ID", ID).as_bytes(), ID);
+        for good in [
+            r#"{"success": true, "job_id": "ID", "status": "cancelled", "message": "Job cancelled"}"#,
+            r#"{"status": " CANCELLED "}"#,
+            r#"{"success": null, "job_id": null, "status": "cancelled"}"#,
+        ] {
+            assert_eq!(read(good), Ok(true), "{good}");
+        }
+        for other in [
+            "{}",
+            "[]",
+            "null",
+            r#""cancelled""#,
+            r#"{"message": "cancelled"}"#,
+            r#"{"status": "cancelling"}"#,
+            r#"{"status": "processing", "job_id": "ID", "success": true}"#,
+            r#"{"status": ["cancelled"]}"#,
+            r#"{"status": "cancelled", "success": false}"#,
+            r#"{"status": "cancelled", "success": "no"}"#,
+            r#"{"status": "cancelled", "job_id": "550e8400-e29b-41d4-a716-446655440001"}"#,
+            r#"{"status": "cancelled", "job_id": 7}"#,
+        ] {
+            assert_eq!(read(other), Ok(false), "{other}");
+        }
+        assert!(read("<html>").is_err() && read("").is_err());
     }
 }

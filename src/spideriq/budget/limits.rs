@@ -1,0 +1,190 @@
+//! Whose limits hold: those of the client for all of its accounts together, those of an account for that account alone.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Budget;
+use super::bucket::Bucket;
+
+/// The least that an answer can lower the requests of a client to.
+const LEAST: u32 = 10;
+/// How long it is believed what an answer said of the limit.
+const BELIEVED_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// Limits, each counted over any 60 seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests of every kind.
+    pub requests_per_minute: u32,
+    /// Requests at once.
+    pub burst: u32,
+    /// Submits.
+    pub submits_per_minute: u32,
+}
+
+impl Default for Limits {
+    /// What the service documents (contract section 4).
+    fn default() -> Self {
+        Self::new(100, 10)
+    }
+}
+
+impl Limits {
+    /// So many requests and submits, with a fifth of the requests, 1 to 20, at once.
+    pub fn new(requests_per_minute: u32, submits_per_minute: u32) -> Self {
+        Self { requests_per_minute, burst: (requests_per_minute / 5).clamp(1, 20), submits_per_minute }
+    }
+
+    /// The larger of each rate.
+    #[must_use]
+    pub fn largest(self, other: Self) -> Self {
+        Self::new(
+            self.requests_per_minute.max(other.requests_per_minute),
+            self.submits_per_minute.max(other.submits_per_minute),
+        )
+    }
+
+    /// The most submits at once.
+    pub(super) fn submit_burst(self) -> u32 {
+        (self.submits_per_minute / 5).max(1)
+    }
+}
+
+/// The limits of a client: what is set, and what the service says of them.
+#[derive(Debug, PartialEq)]
+pub(super) struct ClientLimits {
+    pub(super) set: Limits,
+    /// The most requests that any of its accounts asks for: so far an answer can raise them.
+    pub(super) most: u32,
+    told: Option<(u32, Timestamp)>,
+}
+
+impl ClientLimits {
+    pub(super) fn new(set: Limits) -> Self {
+        Self { set, most: set.requests_per_minute, told: None }
+    }
+
+    /// An answer said how many requests a minute are allowed.
+    pub(super) fn told(&mut self, requests: u32, now: Timestamp) {
+        self.told = Some((requests, now));
+    }
+
+    /// What holds now.
+    pub(super) fn in_force(&self, now: Timestamp) -> Limits {
+        let fresh = |at: Timestamp| at.saturating_add(BELIEVED_FOR).is_ok_and(|end| now < end);
+        let Some((told, _)) = self.told.filter(|(_, at)| fresh(*at)) else { return self.set };
+        let most = self.most.max(self.set.requests_per_minute);
+        let requests = told.clamp(LEAST.min(self.set.requests_per_minute), most);
+        if requests == self.set.requests_per_minute {
+            return self.set;
+        }
+        Limits { submits_per_minute: self.set.submits_per_minute, ..Limits::new(requests, 0) }
+    }
+}
+
+/// What one account may still send of its own limits.
+#[derive(Debug, PartialEq)]
+pub(super) struct Own {
+    limits: Limits,
+    requests: Bucket,
+    submits: Bucket,
+    /// Whether the account is gone: what it has spent is kept until it does not count any more.
+    pub(super) left: bool,
+}
+
+impl Own {
+    /// The limits of an account that is new here; `spent` where an earlier process may just have used them.
+    pub(super) fn new(limits: Limits, spent: bool, now: Timestamp) -> Self {
+        let bucket = if spent { Bucket::spent } else { Bucket::full };
+        Self {
+            limits,
+            requests: bucket(limits.requests_per_minute, limits.burst, now),
+            submits: bucket(limits.submits_per_minute, limits.submit_burst(), now),
+            left: false,
+        }
+    }
+
+    pub(super) fn set(&mut self, limits: Limits, now: Timestamp) {
+        self.left = false;
+        if self.limits != limits {
+            self.limits = limits;
+            self.requests.resize(limits.requests_per_minute, limits.burst, now);
+            self.submits.resize(limits.submits_per_minute, limits.submit_burst(), now);
+        }
+    }
+
+    /// When there is a token for a submit or another request.
+    pub(super) fn next(&self, submit: bool, now: Timestamp) -> Timestamp {
+        let submits = if submit { self.submits.next(now) } else { now };
+        self.requests.next(now).max(submits)
+    }
+
+    pub(super) fn take(&mut self, submit: bool, now: Timestamp) {
+        self.requests.take(now);
+        if submit {
+            self.submits.take(now);
+        }
+    }
+
+    pub(super) fn give_back(&mut self, submit: bool) {
+        self.requests.give_back();
+        if submit {
+            self.submits.give_back();
+        }
+    }
+
+    pub(super) fn available(&self, now: Timestamp) -> u32 {
+        self.requests.available(now)
+    }
+
+    /// Whether it has to be remembered.
+    pub(super) fn counts(&self, now: Timestamp) -> bool {
+        !(self.left && self.requests.is_full(now) && self.submits.is_full(now))
+    }
+}
+
+impl Budget {
+    /// Other limits of the client from now on, and the most requests that an answer can raise them to; what was spent
+    /// stays spent.
+    pub fn set_limits(&mut self, limits: Limits, most: u32, now: Timestamp) {
+        (self.limits.set, self.limits.most) = (limits, most);
+        self.put_in_force(now);
+    }
+
+    /// The limits that hold now: those that are set, as far as the service said no other.
+    pub fn limits(&self, now: Timestamp) -> Limits {
+        self.limits.in_force(now)
+    }
+
+    pub(super) fn put_in_force(&mut self, now: Timestamp) {
+        let limits = self.limits.in_force(now);
+        if std::mem::replace(&mut self.in_force, limits) == limits {
+            return;
+        }
+        for bucket in self.buckets() {
+            bucket.resize(limits.requests_per_minute, limits.burst, now);
+        }
+        self.submits.resize(limits.submits_per_minute, limits.submit_burst(), now);
+    }
+
+    /// The limits that this account has for itself from now on; `spent` where it may just have used them elsewhere.
+    pub fn set_own(&mut self, account: &str, limits: Limits, spent: bool, now: Timestamp) {
+        self.own.retain(|_, own| own.counts(now));
+        self.own.entry(account.to_owned()).or_insert_with(|| Own::new(limits, spent, now)).set(limits, now);
+    }
+
+    /// The account is gone, or has no limits of its own any more: what it has spent of them is not forgotten before it
+    /// ceases to count.
+    pub fn leave(&mut self, account: &str, now: Timestamp) {
+        if let Some(own) = self.own.get_mut(account) {
+            own.left = true;
+        }
+        self.own.retain(|_, own| own.counts(now));
+    }
+
+    /// Counts requests of the client that were sent before anybody knew that they were of it.
+    pub fn charge(&mut self, requests: u32, now: Timestamp) {
+        self.buckets().for_each(|bucket| bucket.charge(requests, now));
+    }
+}
