@@ -9,7 +9,6 @@ mod crd;
 mod job;
 mod name;
 mod reason;
-mod sample;
 mod schema;
 mod stored;
 
@@ -18,7 +17,7 @@ pub use account::{
     ScrapeAccountSpec, ScrapeAccountStatus, SecretRef, StatusCredential,
 };
 pub use condition::{Condition, ConditionStatus, find};
-pub use crd::{crds, to_yaml};
+pub use crd::{INSTALL_CRDS, crds, full_status, is_status_field, to_yaml};
 pub use job::{
     AccountKind, AccountRef, CancelReason, Credential, DeletionPolicy, JobAccount, OnAmbiguous, OnCacheHit,
     Origin, Payload, Poll, ReadyWhen, Remote, Results, Run, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, State,
@@ -26,7 +25,6 @@ pub use job::{
 };
 pub use name::{NotAName, ObjectName};
 pub use reason::Reason;
-pub use sample::{INSTALL_CRDS, full_status, is_status_field};
 pub use stored::{Readable, Stored, StoredJob};
 
 /// The API group. A change makes every stored object unreachable.

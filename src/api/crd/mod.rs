@@ -6,6 +6,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
+mod sample;
+
+pub use sample::{INSTALL_CRDS, full_status, is_status_field};
+
 use super::{ClusterScrapeAccount, ScrapeAccount, ScrapeJob};
 
 /// The CRDs of this release, in the order in which they are installed.
