@@ -38,6 +38,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a process that leads no more may stay for what its submits came to; whoever leads does everything else.
 const RECORDS_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// How often it tries what the API server has refused.
+const RECORDS_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs the operator: at once, or as one of several that stand in an election.
 ///
@@ -212,10 +214,9 @@ impl Operator {
         // The receivers live as long as the controllers do.
         let _ = self.stop.send(Some(self.context.clock.instant() + DRAIN));
         let [accounts, jobs] = &mut self.controllers;
-        let mut ends = pin!(async { tokio::join!(accounts, jobs) });
-        let drained = tokio::time::timeout(DRAIN, &mut ends).await.is_ok();
-        if !drained && !self.context.leads() {
-            records(&self.context, ends).await;
+        let drained = tokio::time::timeout(DRAIN, async { tokio::join!(accounts, jobs) }).await.is_ok();
+        if !self.context.leads() {
+            records(&self.context).await;
         }
         if !drained {
             tracing::warn!(
@@ -233,13 +234,14 @@ impl Drop for Operator {
 }
 
 /// Waits for what submits came to, in a process that leads no more and does nothing else: their ids stand nowhere else.
-async fn records(context: &controller::Context, ends: impl Future) {
+async fn records(context: &Arc<controller::Context>) {
     let written = async {
-        while context.health.has_unwritten() {
-            tokio::time::sleep(LOOK_EVERY).await;
+        while context.has_unwritten() {
+            tokio::time::sleep(RECORDS_EVERY).await;
+            context.record_again().await;
         }
     };
-    if context.health.has_unwritten() {
+    if context.has_unwritten() {
         tracing::warn!("staying until what came of each submit is written, for {RECORDS_WITHIN:?} at most");
     }
     let told_to_end = async {
@@ -247,7 +249,6 @@ async fn records(context: &controller::Context, ends: impl Future) {
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        _ = ends => {}
         () = told_to_end => {}
         _ = tokio::time::timeout(RECORDS_WITHIN, written) => {}
     }

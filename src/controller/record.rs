@@ -54,6 +54,10 @@ impl Unrecorded {
         self.lock().remove(uid)
     }
 
+    fn jobs(&self) -> Vec<(String, CachedJob)> {
+        self.lock().iter().map(|(uid, accepted)| (uid.clone(), accepted.job.clone())).collect()
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.lock().len()
@@ -268,6 +272,29 @@ pub(super) async fn again(context: &Context, job: &mut CachedJob) -> Option<Acti
         }
     };
     Some(Action::requeue(pause))
+}
+
+impl Context {
+    /// Whether the id of an accepted job may stand nowhere but here.
+    pub fn has_unwritten(&self) -> bool {
+        self.health.has_unwritten() || self.unrecorded.len() > 0
+    }
+
+    /// Tries once more to record every accepted job that the API server has refused: for a process that does nothing else
+    /// any more.
+    pub async fn record_again(self: &std::sync::Arc<Self>) {
+        for (uid, job) in self.unrecorded.jobs() {
+            let jobs: Api<CachedJob> = self.jobs_in(&job.namespace().unwrap_or_default());
+            // One that cannot be read is tried the next time.
+            match answered(jobs.get_opt(&job.name_any())).await {
+                Ok(Some(mut live)) if live.uid().as_deref() == Some(&uid) => {
+                    drop(again(self, &mut live).await)
+                }
+                Ok(_) => gone(self, &uid),
+                Err(_) => {}
+            }
+        }
+    }
 }
 
 /// An object is gone: whoever looks for the job that was accepted for it has to be told.

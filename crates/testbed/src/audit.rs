@@ -26,12 +26,15 @@ pub struct Entry {
     pub name: String,
     /// HTTP status.
     pub code: u16,
+    /// Whether it only asked what would come of it.
+    pub dry_run: bool,
 }
 
 impl Entry {
-    /// Whether it asked for a change.
+    /// Whether it asked for a change, and not only what would come of one.
     pub fn is_write(&self) -> bool {
-        ["create", "update", "patch", "delete", "deletecollection"].contains(&self.verb.as_str())
+        !self.dry_run
+            && ["create", "update", "patch", "delete", "deletecollection"].contains(&self.verb.as_str())
     }
 
     fn read(line: &str) -> anyhow::Result<Self> {
@@ -47,6 +50,7 @@ impl Entry {
             namespace: word("/objectRef/namespace"),
             name: word("/objectRef/name"),
             code: code.and_then(|code| u16::try_from(code).ok()).unwrap_or(0),
+            dry_run: word("/requestURI").contains("dryRun="),
         })
     }
 }
