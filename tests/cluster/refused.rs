@@ -6,8 +6,9 @@ use super::support::World;
 const RULES: &str = "jobs: [{queued: 0.1, end: processing}]";
 const WORDS: &str = "not on Fridays";
 
-/// Has a policy refuse the operator every change of these resources in its namespace, and waits until it does so.
-pub async fn deny(world: &World, resources: &str, job: &str) {
+/// Has a policy refuse the operator every change of these resources in its namespace after which this does not hold, and
+/// waits until it does so.
+pub async fn deny(world: &World, resources: &str, holds: &str, job: &str) {
     let (name, user) = (&world.namespace, world.user());
     world.apply(&format!(
         r#"
@@ -19,7 +20,7 @@ spec:
   matchConstraints:
     resourceRules: [{{apiGroups: [spideriq.ai], apiVersions: ["*"], operations: [UPDATE], resources: {resources}}}]
   matchConditions: [{{name: operator, expression: "request.userInfo.username == '{user}'"}}]
-  validations: [{{expression: "false", message: "{WORDS}"}}]
+  validations: [{{expression: "{holds}", message: "{WORDS}"}}]
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
@@ -32,9 +33,8 @@ spec:
     ));
     let subresource = if resources.contains("\"scrapejobs\"") { "" } else { "--subresource=status" };
     let patch = ["patch", "scrapejob", job, "--type=merge", "--dry-run=server", "--as", &user];
-    let patch =
-        [&patch[..], &["--patch", r#"{"status":{"message":"tried"},"metadata":{"labels":{"a":"b"}}}"#]]
-            .concat();
+    let patch = [&patch[..], &["--patch", r#"{"status":{"jobID":"tried"},"metadata":{"labels":{"a":"b"}}}"#]]
+        .concat();
     let patch = if subresource.is_empty() { patch } else { [&patch[..], &[subresource]].concat() };
     world
         .until_true("the policy is in force", |world| {
@@ -95,7 +95,7 @@ async fn an_object_that_the_operator_may_not_change_says_so_before_the_submit_an
     let world = World::new("policy", RULES).await;
     world.site("acme", ", suspend: true");
     world.until("acme", "Suspended").await;
-    deny(&world, "[\"scrapejobs\"]", "acme").await;
+    deny(&world, "[\"scrapejobs\"]", "false", "acme").await;
     world.site("acme", ", suspend: false");
     let refused = world.until_because("acme", "Pending", "WriteRefused").await;
     assert!(refused["status"]["message"].as_str().unwrap().contains(WORDS), "{}", refused["status"]);
@@ -104,7 +104,7 @@ async fn an_object_that_the_operator_may_not_change_says_so_before_the_submit_an
     allow(&world);
     world.until("acme", "Processing").await;
 
-    deny(&world, "[\"scrapejobs\", \"scrapejobs/status\"]", "acme").await;
+    deny(&world, "[\"scrapejobs\", \"scrapejobs/status\"]", "false", "acme").await;
     world.kubectl(&["delete", "scrapejob", "acme", "--wait=false"]).unwrap();
     world.until_true("it is cancelled", |world| world.service.jobs()[0].state == "cancelled").await;
     until_told(&world, "acme", "WriteRefused", &[WORDS]).await;
@@ -120,10 +120,9 @@ async fn an_accepted_job_whose_record_is_refused_is_named_and_recorded_once_it_i
     let world = World::new("unrecorded", RULES).await;
     world.site("other", ", suspend: true");
     world.until("other", "Suspended").await;
-    world.faults("[{match: {route: submit}, when: {first: 1}, delay_reply: 6}]");
+    deny(&world, "[\"scrapejobs/status\"]", "!has(object.status.jobID)", "other").await;
     world.job("acme", "type: spiderMail, payload: {url: \"https://acme.example\"}");
     world.until_true("it is made", |world| world.made().len() == 1).await;
-    deny(&world, "[\"scrapejobs/status\"]", "acme").await;
     let id = world.service.jobs()[0].job_id.clone();
     assert_eq!(until_told(&world, "acme", "WriteRefused", &[&id, WORDS]).await, 1);
     assert!(world.http("/metrics").await.contains("\nspideriq_operator_unrecorded_jobs 1.0\n"));

@@ -67,6 +67,9 @@ async fn an_account_counts_its_jobs_and_says_what_becomes_of_it() {
     world.until("slow", "Completed").await;
     let none = serde_json::json!({"active": 0, "waiting": 0});
     world.until_of("ScrapeAccount", "default", "none left", |account| counts(account) == none).await;
+    // An account without work rests, and whose Secret changes is asked about when it has some.
+    world.site("slow-again", "");
+    world.until("slow-again", "Processing").await;
     world.secret("default", "cli_test:sk_test:secret_wrong");
     world
         .until_of("ScrapeAccount", "default", "rejected", |account| {
@@ -126,6 +129,7 @@ async fn an_endpoint_that_redirects_is_not_followed_and_stalls_the_account() {
     assert_eq!(condition(&job, "Stalled").0, "", "{}", state_of(&job));
     assert!(world.requests("submit").is_empty());
     world.service.clear_faults(None);
-    world.kubectl(&["label", "scrapeaccount", "default", "look=again"]).unwrap();
+    // Another version of the Secret is tried at once.
+    world.kubectl(&["annotate", "secret", "default", "look=again"]).unwrap();
     world.until("acme", "Completed").await;
 }

@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Context;
+use super::{Context, is_at_rest};
 use crate::account::{AccountKey, News};
 use crate::api::{
     AccountKind, ClusterScrapeAccount, GROUP, INSTALL_CRDS, Reason, ScrapeAccount, ScrapeJob, full_status,
@@ -180,12 +180,16 @@ impl Context {
         }
     }
 
-    /// Proves it at a steady pace, and while something is missing more often, so that it is told when that is mended.
+    /// Proves it at a steady pace while there is work, and while something is missing more often, so that it is told when
+    /// that is mended. Where all jobs are at rest nothing is asked: what writes next asks first.
     pub(in crate::controller) async fn keep_proving(&self) {
         loop {
             let mended = self.schema.all_missing().is_empty();
             let pause = if mended { PROVEN } else { TRIED_AGAIN };
             tokio::time::sleep(pause).await;
+            if mended && self.jobs.state().iter().all(|job| is_at_rest(job)) {
+                continue;
+            }
             for kind in Kind::ALL {
                 if self.is_stopping() {
                     break;
