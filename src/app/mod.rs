@@ -238,7 +238,7 @@ async fn records(context: &Arc<controller::Context>) {
     let written = async {
         while context.has_unwritten() {
             tokio::time::sleep(RECORDS_EVERY).await;
-            context.record_again().await;
+            Box::pin(context.record_again()).await;
         }
     };
     if context.has_unwritten() {

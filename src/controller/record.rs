@@ -288,7 +288,8 @@ impl Context {
             // One that cannot be read is tried the next time.
             match answered(jobs.get_opt(&job.name_any())).await {
                 Ok(Some(mut live)) if live.uid().as_deref() == Some(&uid) => {
-                    drop(again(self, &mut live).await)
+                    // When it is tried again is known here.
+                    let _ = Box::pin(again(self, &mut live)).await;
                 }
                 Ok(_) => gone(self, &uid),
                 Err(_) => {}
