@@ -55,10 +55,12 @@ pub fn is_shared(setup: &Setup, world: &World, object: usize, base: &Snap) -> Op
         let other = setup.job(other);
         let (ours_makes, theirs) = (kept(&ours), kept(&other));
         let party = |job, body| Party { job, body, touched: None };
+        // A broken model overlooks those who have the job's id, or all others.
+        let follows = other.status.as_ref().is_some_and(|status| status.job_id.is_some());
         match share(&party(&ours, ours_makes.as_ref()), &party(&other, theirs.as_ref())) {
             Share::None => false,
-            Share::Recorded => !setup.breaks(Break::WaitersOnly),
-            Share::Wants => !setup.breaks(Break::FollowersOnly),
+            Share::Recorded | Share::Wants if follows => !setup.breaks(Break::WaitersOnly),
+            Share::Recorded | Share::Wants => !setup.breaks(Break::FollowersOnly),
         }
     });
     shared.then(|| CancelOutcome::Left("another ScrapeJob uses it, too".to_owned()))

@@ -9,7 +9,7 @@ use serde_json::json;
 use spideriq_operator::api::{CancelReason, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus};
 use spideriq_operator::decide::{
     AccountFacts, AccountUse, Faults as Unread, Intent, JobFacts, KeptBody, Marks, Memory, Observed,
-    RemoteJob, RemoteState, Watched,
+    RemoteJob, RemoteState, Watched, since,
 };
 
 use super::world::{Ask, Faults, Job, JobState, Keyed, Object, Snap, View, Wish, World};
@@ -161,6 +161,7 @@ impl Setup {
             nonce_seen_for: std::time::Duration::from_secs(seconds),
             // That a bound has passed is a step.
             ending_seen_for: std::time::Duration::from_secs(30),
+            ending_before: found.deleted.map(|deleted| since(at(deleted), at(world.clock))),
             ..(*view.memory).clone()
         };
         // Polling sees at once that a job is over; that it sees it later is as if the job were over later.
