@@ -27,6 +27,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The longest pause of all, and how long rejected credentials are left alone.
 const REJECTED_PAUSE: Duration = Duration::from_secs(300);
+/// A longer wait that the service asks for is tried so often.
+const LONGEST_WISH: Duration = Duration::from_secs(900);
 /// The answer is told; the account need not be looked at before.
 const UNDER_WAY: Duration = Duration::from_secs(600);
 /// How long a request counts against its client's limits.
@@ -58,7 +60,12 @@ pub enum Said {
     /// It redirects.
     Redirected(String),
     /// It could not be reached, or gave no clear answer.
-    Unclear(String),
+    Unclear {
+        /// How, in words.
+        words: String,
+        /// Whether it knows no such address.
+        no_address: bool,
+    },
 }
 
 /// An account that is being proven. It lives as long as its endpoint and Secret stay the same.
@@ -139,6 +146,14 @@ impl Proving {
         u32::try_from(self.lock().sent.iter().filter(recent).count()).unwrap_or(u32::MAX)
     }
 
+    /// Has the last answer count no longer, where it is older than a minute.
+    pub fn hurry(&self) {
+        let (mut state, now) = (self.lock(), self.clock.instant());
+        if state.last.is_some_and(|(last, _)| now.duration_since(last) >= MINUTE) {
+            state.last = None;
+        }
+    }
+
     /// Has the service asked, if it is not being asked and its last answer is old enough; says when to ask again. An
     /// account that has work goes before one that has none.
     pub fn ask(self: &Arc<Self>, works: bool) -> Duration {
@@ -206,13 +221,13 @@ impl Proving {
                 let wish = if let Error::Throttled { until, .. } = error { until } else { None };
                 let wish = wish.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
                 let at = self.clock.instant();
-                let wish = wish.map(|wish| at + wish.min(REJECTED_PAUSE));
+                let wish = wish.map(|wish| at + wish.min(LONGEST_WISH));
                 state.last = Some((at, wish));
-                Said::Unclear(error.to_string())
+                Said::Unclear { words: error.to_string(), no_address: error.is_no_address() }
             }
         };
         if !more {
-            let clear = !matches!(state.said, Said::Unclear(_));
+            let clear = !matches!(state.said, Said::Unclear { .. });
             state.unclear = if clear { 0 } else { state.unclear.saturating_add(1) };
             if clear {
                 state.last = Some((self.clock.instant(), None));
@@ -240,7 +255,7 @@ impl State {
         let pause = match self.said {
             Said::Rejected(..) | Said::Redirected(_) => REJECTED_PAUSE,
             Said::Nothing | Said::Accepted(_) => Duration::ZERO,
-            Said::Unclear(_) => {
+            Said::Unclear { .. } => {
                 let longest = if works { LONGEST_PAUSE } else { REJECTED_PAUSE };
                 FIRST_PAUSE.saturating_mul(1 << self.unclear.saturating_sub(1).min(16)).min(longest)
             }

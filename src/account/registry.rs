@@ -192,7 +192,7 @@ impl Accounts {
     /// Whether the service has still to say whether it accepts the account.
     pub fn is_asked_about(&self, key: &AccountKey) -> bool {
         let proving = self.lock().proving.get(key).map(Arc::clone);
-        proving.is_some_and(|proving| matches!(proving.said(), Said::Nothing | Said::Unclear(_)))
+        proving.is_some_and(|proving| matches!(proving.said(), Said::Nothing | Said::Unclear { .. }))
     }
 
     /// A session with what the service has accepted, in use from [`Self::put_in_use`] on. What was sent to prove it counts

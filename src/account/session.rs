@@ -88,6 +88,15 @@ enum Asked {
     Who(Option<String>),
     /// Anything about jobs.
     Work,
+    /// A first submit.
+    First,
+}
+
+impl Asked {
+    /// Whether it is about the credentials alone.
+    const fn is_who(&self) -> bool {
+        matches!(self, Self::Who(_))
+    }
 }
 
 /// What a session is made of.
@@ -208,8 +217,13 @@ impl Session {
         self.settle(permit, answer, Asked::Work)
     }
 
-    /// Submits a job with a turn that was reserved for it.
-    pub async fn submit(&self, permit: Permit, type_: &str, body: &str) -> (SubmitAnswer, Signals) {
+    /// Submits a job with a turn that was reserved for it, for the first time or once more.
+    pub async fn submit(
+        &self,
+        permit: Permit,
+        (type_, body): (&str, &str),
+        first: bool,
+    ) -> (SubmitAnswer, Signals) {
         let answer = self.client.submit(type_, body).await;
         let signals = answer.signals;
         let judged = match &answer.result {
@@ -218,7 +232,7 @@ impl Session {
                 Err(error.clone())
             }
         };
-        self.learn(&judged, permit, (signals, Asked::Work));
+        self.learn(&judged, permit, (signals, if first { Asked::First } else { Asked::Work }));
         match answer.result {
             Ok(submit) => (submit, signals),
             Err(why) => (SubmitAnswer::Unknown { why, without_id: false }, signals),
@@ -246,8 +260,8 @@ impl Session {
 
     /// Takes over what an answer, with whether it charges for a job, says of the budget and of the account as a whole.
     fn learn(&self, result: &Result<bool, Error>, permit: Permit, (signals, asked): (Signals, Asked)) {
-        let paused = self.gate.service_pause();
-        let capped = permit.settle(verdict(result, self.clock.now()), signals.counted);
+        let before_pauses = self.pauses();
+        let capped = permit.settle(verdict(result, &asked, self.clock.now()), signals.counted);
         let (now, steady) = (self.clock.now(), self.clock.steady());
         // Held throughout: two answers may come at once, and neither may be lost.
         let mut state = self.lock();
@@ -256,13 +270,13 @@ impl Session {
         match result {
             Ok(_) => {
                 health.accepted.get_or_insert(now);
-                health.told |= asked != Asked::Work;
+                health.told |= asked.is_who();
                 if let Asked::Who(Some(named)) = &asked {
                     health.named = Some(named.clone());
                 }
                 health.redirected = None;
                 // Good credentials are no proof that the work is not rejected.
-                if asked == Asked::Work || health.tried_again_at.is_none() {
+                if !asked.is_who() || health.tried_again_at.is_none() {
                     health.rejected = None;
                     health.tried_again_at = None;
                 }
@@ -270,7 +284,7 @@ impl Session {
             Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
                 health.accepted = None;
                 health.rejected.get_or_insert_with(|| (now, error.to_string()));
-                if asked == Asked::Work && health.tried_again_at.is_none_or(|until| steady >= until) {
+                if !asked.is_who() && health.tried_again_at.is_none_or(|until| steady >= until) {
                     health.tried_again_at = steady.checked_add(RETRY_REJECTED).ok();
                 }
             }
@@ -294,7 +308,7 @@ impl Session {
             ) => {
                 health.redirected = None;
                 let later = matches!(result, Err(Error::Throttled { .. } | Error::Server { .. }));
-                let never = asked != Asked::Work && !later;
+                let never = asked.is_who() && !later;
                 health.told |= never;
                 // A service that does not tell who somebody is leaves it to the work to find out.
                 if never && health.rejected.is_some() && health.tried_again_at.is_none() {
@@ -305,15 +319,19 @@ impl Session {
         }
         let news = state.health != before;
         drop(state);
-        let other = |(before, after): (Timestamp, Timestamp)| after.duration_since(before).abs() > SAME_PAUSE;
-        let after = self.gate.service_pause();
-        let waits = after.is_some() && paused.zip(after).is_none_or(other);
+        let of_client = capped || self.pauses().differ(&before_pauses);
         // The receiver goes only when the process stops.
-        let _ = match (capped || waits, news) {
+        let _ = match (of_client, news) {
             (true, _) => self.wake.send(News::Client(self.key.clone())),
             (false, true) => self.wake.send(News::Account(self.key.clone())),
             (false, false) => Ok(()),
         };
+    }
+
+    /// What the service asked for, and whether it answers.
+    fn pauses(&self) -> Pauses {
+        let Self { gate, .. } = self;
+        Pauses { asked: [gate.service_pause(), gate.submits_pause()], unavailable: gate.unavailable() }
     }
 
     /// When a submit tries the spend cap again, and the service's words, where that is reached. It is the client's, so
@@ -331,15 +349,37 @@ impl Session {
     }
 }
 
+/// What people are told of a client's budget.
+#[derive(Debug)]
+struct Pauses {
+    asked: [Option<Timestamp>; 2],
+    unavailable: Option<Arc<str>>,
+}
+
+impl Pauses {
+    /// Whether there is something to be told.
+    fn differ(&self, before: &Self) -> bool {
+        let same = |(after, before): (&Option<Timestamp>, &Option<Timestamp>)| match (after, before) {
+            (None, None) => true,
+            (Some(after), Some(before)) => after.duration_since(*before).abs() <= SAME_PAUSE,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        self.unavailable != before.unavailable || !self.asked.iter().zip(&before.asked).all(same)
+    }
+}
+
 /// What an answer means for the budget: a refusal is an answer like any other.
-fn verdict(result: &Result<bool, Error>, now: Timestamp) -> Verdict {
-    if let Err(Error::SpendCap(_)) = result {
-        return Verdict::Capped(now + SPEND_CAP_PROBE);
+fn verdict(result: &Result<bool, Error>, asked: &Asked, now: Timestamp) -> Verdict {
+    let words = || result.as_ref().err().map(ToString::to_string).unwrap_or_default().into();
+    match result {
+        Err(Error::SpendCap(_)) => return Verdict::Capped(now + SPEND_CAP_PROBE),
+        Err(error) if *asked == Asked::First && error.is_no_address() => return Verdict::NotServed(words()),
+        Ok(_) | Err(_) => {}
     }
     match result.as_ref().map_err(Error::class) {
         Ok(true) => Verdict::Spent,
         Ok(false) | Err(Class::Stall | Class::Gone) => Verdict::Answered,
         Err(Class::WaitUntil(until)) => Verdict::Throttled(until),
-        Err(Class::Retry) => Verdict::Failed,
+        Err(Class::Retry) => Verdict::Failed(words()),
     }
 }

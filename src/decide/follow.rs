@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Intent;
 use super::ending::cancel::by_reason;
-use super::facts::{AccountFacts, IntentFacts, Named, Observed, RemoteState, Trouble, since};
+use super::facts::{AccountFacts, IntentFacts, Named, Observed, RemoteState, Trouble, likely_cause, since};
 use super::plan::{Freshness, Plan, Standing};
 use super::record::Recorded;
 use super::submit::still_held;
@@ -341,7 +341,8 @@ fn not_to_be_seen(o: &Observed) -> Option<String> {
 
 fn job_not_found(o: &Observed) -> String {
     let id = o.job.spec.job_id.as_deref().unwrap_or_default();
+    let cause = o.account.usable().map_or("", |account| likely_cause(&account.endpoint));
     format!(
-        "the service does not know job {id}, or it belongs to another client; check the id and the account, and create the object again"
+        "the service does not know job {id}, or it belongs to another client; check the id and the account, and create the object again{cause}"
     )
 }

@@ -16,11 +16,11 @@ mod submit;
 pub use ending::sharing::{Party, Share, share};
 pub use facts::{
     AccountFacts, AccountUse, Faults, IntentFacts, JobFacts, Marks, Memory, Named, Observed, RemoteJob,
-    RemoteState, Trouble, WAIT_STORED_EVERY, Waiting, Watched, since,
+    RemoteState, Stop, Trouble, WAIT_STORED_EVERY, Waiting, Watched, likely_cause, since,
 };
 pub use plan::{
-    Accepted, Again, Attempt, CancelOutcome, Candidate, Cap, Details, Event, Freshness, Listed, LookUp,
-    Outcome, Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome, Summary, Verdict,
+    Accepted, Again, Attempt, CancelOutcome, Candidate, Details, Event, Freshness, Listed, LookUp, Outcome,
+    Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome, Summary, Verdict,
 };
 pub use record::{Body, Intent, KeptBody, as_stored, equality, restored, was_sent};
 pub use settle::{REJECTED_GRACE, settle};

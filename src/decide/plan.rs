@@ -81,19 +81,10 @@ pub struct Attempt {
     pub before: Option<Box<SubmissionRecord>>,
     /// Job type.
     pub type_: String,
-    /// The account's spend cap.
-    pub cap: Cap,
-}
-
-/// How a spend cap stands in the way of a submit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Cap {
-    /// It is not known to be reached.
-    Open,
-    /// It is reached: all wait in line until one submit of the account has found it raised.
-    Reached,
-    /// The same, and somebody asks for a look: the next submit of the account tries at once.
-    Tried,
+    /// Whether the spend cap is reached: all wait in line until one submit of the client has found it raised.
+    pub capped: bool,
+    /// Whether somebody asks for a look: what pauses for long is tried at once.
+    pub asked: bool,
 }
 
 impl Attempt {
@@ -196,8 +187,15 @@ pub struct Accepted {
 pub enum Refusal {
     /// 400, 422: the payload.
     Payload(String),
-    /// 404, 405, or a budget that waiting does not help.
+    /// A bound that waiting does not help, or a 4xx that means nothing else.
     Pointless(String),
+    /// 404, 405: the service knows no address for submits of this type.
+    NotServed {
+        /// Since when.
+        since: Timestamp,
+        /// Its words.
+        words: String,
+    },
     /// Everything that is the account's trouble or the network's.
     Trouble(Trouble),
 }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::KeptBody;
 use super::facts::{AccountUse, IntentFacts, Named, Observed};
-use super::plan::{Attempt, Cap, LookUp, Plan, Standing};
+use super::plan::{Attempt, LookUp, Plan, Standing};
 use super::record::{Fit, Intent, Recorded, knows_version};
 use super::sendable::sendable;
 use crate::api::{OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
@@ -117,7 +117,7 @@ fn unclear(account: &AccountUse, intent: &Intent) -> Plan {
 pub(super) fn still_held(o: &Observed) -> Option<Standing> {
     let reason = o.recorded.reason.as_deref().and_then(Reason::parse)?;
     let same = o.recorded.held_on.as_deref() == Some(hold_key(o).as_str());
-    let clears_by_itself = reason == Reason::SpendCapReached;
+    let clears_by_itself = matches!(reason, Reason::SpendCapReached | Reason::NotServed);
     (o.recorded.current_state() == State::Held && same && !clears_by_itself)
         .then(|| Standing::Held(reason, o.recorded.message.clone().unwrap_or_default()))
 }
@@ -233,11 +233,8 @@ fn attempt(
         record,
         before: (!unsent).then(|| Box::new(before.clone())),
         type_,
-        cap: match o.owed_look() {
-            _ if !account.spend_cap => Cap::Open,
-            None => Cap::Reached,
-            Some(_) => Cap::Tried,
-        },
+        capped: account.spend_cap,
+        asked: o.owed_look().is_some(),
     }))
 }
 

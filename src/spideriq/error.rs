@@ -112,6 +112,11 @@ impl Error {
         }
     }
 
+    /// Whether the service knows no such address, or takes nothing there.
+    pub const fn is_no_address(&self) -> bool {
+        matches!(self, Self::NotFound(_) | Self::Refused { code: 405, .. })
+    }
+
     /// The error of an answer with this code and body. `until` is when the headers say to come back.
     pub(super) fn of_answer(
         code: u16,

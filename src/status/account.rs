@@ -20,6 +20,12 @@ pub struct AccountFacts {
     pub resource_version: Option<String>,
     /// Until when the service asked to wait.
     pub paused_until: Option<Timestamp>,
+    /// Until when the service asked to submit nothing.
+    pub submits_paused_until: Option<Timestamp>,
+    /// Why the service is not available, where it has not answered for a while.
+    pub unavailable: Option<String>,
+    /// The wish for a look that was obeyed last.
+    pub handled: Option<String>,
     /// Its jobs.
     pub jobs: AccountJobs,
     /// Whether its own limits allow no submit.
@@ -108,34 +114,42 @@ pub fn account_status(
             );
         }
     }
-    match facts.paused_until {
-        Some(_) => list.put(
-            "Throttled",
-            ConditionStatus::True,
-            Reason::RateLimited,
-            "the service asked the account to wait; see status.retryAfter",
-        ),
-        None => list.put(
-            "Throttled",
-            ConditionStatus::False,
-            Reason::NotThrottled,
-            "the service does not ask the account to wait",
-        ),
-    }
+    let (throttled, why, words) = throttled(facts);
+    list.put("Throttled", throttled, why, words);
     list.health(&health, reason, &message);
     let status = ScrapeAccountStatus {
         observed_generation: Some(generation),
         client_id: facts.client_id.clone(),
         jobs: Some(facts.jobs),
         retry_after: facts.paused_until.map(whole_second),
+        submits_retry_after: facts.submits_paused_until.map(whole_second),
         spend_cap_retry_time: spend_cap_retry_time(facts, recorded),
         credential: facts
             .resource_version
             .clone()
             .map(|resource_version| StatusCredential { resource_version }),
+        last_handled_reconcile_at: facts.handled.clone(),
         conditions: list.after,
     };
     (!written || status != *recorded).then_some(status)
+}
+
+fn throttled(facts: &AccountFacts) -> (ConditionStatus, Reason, &'static str) {
+    match (facts.paused_until, facts.submits_paused_until) {
+        (Some(_), _) => (
+            ConditionStatus::True,
+            Reason::RateLimited,
+            "the service asked the account to wait; see status.retryAfter",
+        ),
+        (None, Some(_)) => (
+            ConditionStatus::True,
+            Reason::RateLimited,
+            "the service asked the account to submit nothing; see status.submitsRetryAfter",
+        ),
+        (None, None) => {
+            (ConditionStatus::False, Reason::NotThrottled, "the service does not ask the account to wait")
+        }
+    }
 }
 
 fn overall(facts: &AccountFacts, now: Timestamp) -> (Health, Reason, String) {
@@ -150,6 +164,14 @@ fn overall(facts: &AccountFacts, now: Timestamp) -> (Health, Reason, String) {
         }
         AccountHealth::SpendCap { message, .. } => {
             (Health::Stalled, Reason::SpendCapReached, message.clone())
+        }
+        AccountHealth::Usable { .. } if facts.unavailable.is_some() => {
+            let words = facts.unavailable.as_deref().unwrap_or_default();
+            (
+                Health::Reconciling,
+                Reason::ServiceUnavailable,
+                format!("the service is not available: {words}; it is tried again and again"),
+            )
         }
         AccountHealth::Usable { suspended: true, .. } => (
             Health::Ready(Reason::Suspended),

@@ -231,11 +231,11 @@ fn r4_what_is_accepted_stays_ready_while_it_is_cancelled() {
 
 #[test]
 fn r12_a_wait_for_budget_is_told_once_and_only_after_five_seconds() {
-    use spideriq_operator::decide::Waiting;
+    use spideriq_operator::decide::{Stop, Waiting};
     let mut o = fresh(site());
     let plan = next(&o);
     let waiting =
-        |since| Outcome::NotYet(Waiting { since, estimate: Some(now()), paused_until: None, others: 0 });
+        |since| Outcome::NotYet(Waiting { since, estimate: Some(now()), stop: Stop::Turn, others: 0 });
     assert_eq!(settle(&o, &plan, &waiting(ago(4))).standing, None);
     let told = settle(&o, &plan, &waiting(ago(6)));
     o.recorded = status_of(&told, &o);
@@ -243,7 +243,7 @@ fn r12_a_wait_for_budget_is_told_once_and_only_after_five_seconds() {
     let later = settle(
         &o,
         &plan,
-        &Outcome::NotYet(Waiting { since: ago(60), estimate: Some(ago(-9)), paused_until: None, others: 0 }),
+        &Outcome::NotYet(Waiting { since: ago(60), estimate: Some(ago(-9)), stop: Stop::Turn, others: 0 }),
     );
     assert!(same_meaning(&status_of(&later, &o), &o.recorded), "told once");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use spideriq_operator::api::{CancelReason, DeletionPolicy, Origin, Reason, ScrapeJobStatus, State};
 use spideriq_operator::decide::{
-    Again, CancelOutcome, Candidate, Listed, Observed, Outcome, Plan, Standing, Trouble, Waiting, next,
+    Again, CancelOutcome, Candidate, Listed, Observed, Outcome, Plan, Standing, Stop, Trouble, Waiting, next,
     settle,
 };
 use spideriq_operator::status::same_meaning;
@@ -291,7 +291,7 @@ fn a_deletion_that_waits_for_its_turn_says_so_once_and_stores_what_it_waited() {
     late(&mut o, 3600, 7);
     o.memory.ending_before = Some(Duration::ZERO);
     let wait = |o: &Observed, others| {
-        let waiting = Waiting { since: ago(60), estimate: None, paused_until: None, others };
+        let waiting = Waiting { since: ago(60), estimate: None, stop: Stop::Turn, others };
         settle(o, &Plan::Cancel, &Outcome::NotYet(waiting))
     };
     let told = status_of(&wait(&o, 153), &o);

@@ -74,7 +74,8 @@ impl Ledger {
     }
 
     fn enqueue(&mut self, account: &str, lane: Lane) {
-        let ticket = self.budget.enqueue(account, lane, account, &format!("job-{}", self.lanes.len()));
+        let ticket =
+            self.budget.enqueue(account, lane, account, format!("job-{}", self.lanes.len()).as_str());
         self.lanes.push((ticket, lane, account.to_owned()));
     }
 

@@ -15,6 +15,7 @@ mod deletion;
 mod lease;
 mod limits;
 mod numbers;
+mod pauses;
 mod restored;
 mod shared_account;
 mod sharing;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use spideriq_operator::api::Credential;
 use spideriq_operator::decide::{
-    Intent, IntentFacts, Observed, Outcome, Plan, Standing, Waiting, next, settle,
+    Intent, IntentFacts, Observed, Outcome, Plan, Standing, Stop, Waiting, next, settle,
 };
 
 use super::situation::{accepted, ago, fresh, now, rest, shown, site, status_of, word};
@@ -292,8 +292,8 @@ fn an_intent_tells_of_the_run_that_the_status_speaks_of() {
 fn a_wait_for_the_budget_is_told_once() {
     let mut o = fresh(site());
     let wait = |o: &Observed, paused: bool| {
-        let paused_until = paused.then(|| now() + Duration::from_secs(9));
-        let waiting = Waiting { since: ago(10), estimate: None, paused_until, others: 0 };
+        let stop = if paused { Stop::Asked(Some(now() + Duration::from_secs(9))) } else { Stop::Turn };
+        let waiting = Waiting { since: ago(10), estimate: None, stop, others: 0 };
         status_of(&settle(o, &next(o), &Outcome::NotYet(waiting)), o)
     };
     o.recorded = wait(&o, false);

@@ -253,6 +253,8 @@ fn what_a_refusal_means_depends_on_whether_it_is_the_first_answer() {
         [
             (Refusal::Payload("x".into()), "Failed InvalidPayload"),
             (Refusal::Pointless("x".into()), "Held Refused"),
+            (Refusal::NotServed { since: ago(599), words: "x".into() }, "Pending ServiceUnavailable"),
+            (Refusal::NotServed { since: ago(600), words: "x".into() }, "Held NotServed"),
             (Refusal::Trouble(Trouble::Throttled(None, "x".into())), "Pending RateLimited"),
             (Refusal::Trouble(Trouble::SpendCap("x".into())), "Held SpendCapReached"),
             (Refusal::Trouble(Trouble::Rejected("x".into())), "Pending CredentialsRejected"),
@@ -280,7 +282,7 @@ fn what_a_refusal_means_depends_on_whether_it_is_the_first_answer() {
         // A refused repeat says nothing about the attempts before it.
         let (status, nonce) = after(2, refusal.clone());
         assert_eq!(status.reason.as_deref(), Some("SubmissionAmbiguous"), "{refusal:?}");
-        let held = matches!(refusal, Refusal::Payload(_) | Refusal::Pointless(_));
+        let held = matches!(refusal, Refusal::Payload(_) | Refusal::Pointless(_) | Refusal::NotServed { .. });
         assert_eq!(status.state.as_deref(), Some(if held { "Held" } else { "Submitting" }), "{refusal:?}");
         assert!(nonce, "{refusal:?}");
     }

@@ -111,15 +111,22 @@ pub struct ScrapeAccountStatus {
     /// Jobs of this account, written at most once a minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<AccountJobs>,
-    /// Until when the service asked the account to wait.
+    /// Until when the service asked the account to wait; a wait of more than 15 minutes is tried by a read so often.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Time>,
+    /// Until when the service asked the account to submit nothing; everything else goes on, and one submit an hour tries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submits_retry_after: Option<Time>,
     /// When a submit tries the reached spend cap again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spend_cap_retry_time: Option<Time>,
     /// The Secret that is in use. Never any part of its content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<StatusCredential>,
+    /// Value of the annotation spideriq.ai/reconcile-requested-at (or Flux's reconcile.fluxcd.io/requestedAt) that was last obeyed.
+    #[schemars(length(max = 64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
     /// Conditions, one of each type.
     #[schemars(schema_with = "schema::conditions")]
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -11,6 +11,7 @@ use crate::api::{
     ScrapeAccountStatus, Stored,
 };
 use crate::controller::context::Context;
+use crate::controller::observe::requested;
 
 /// A kind of accounts.
 pub(super) trait Account:
@@ -81,6 +82,8 @@ pub(super) struct Subject<'a> {
     pub(super) generation: i64,
     pub(super) spec: &'a ScrapeAccountSpec,
     pub(super) status: Option<&'a ScrapeAccountStatus>,
+    /// The look that an annotation asks for.
+    pub(super) requested: Option<String>,
 }
 
 impl<'a> Subject<'a> {
@@ -92,7 +95,14 @@ impl<'a> Subject<'a> {
             generation,
             spec: account.spec(),
             status: account.status(),
+            requested: requested(account),
         }
+    }
+
+    /// The look that is asked for and still owed.
+    pub(super) fn wish(&self) -> Option<&String> {
+        let handled = self.status.and_then(|status| status.last_handled_reconcile_at.as_ref());
+        self.requested.as_ref().filter(|requested| Some(*requested) != handled)
     }
 
     /// The namespace and name of its Secret. What a job's namespace holds is never the cluster account's.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, ResourceExt};
 
 use super::kind::Subject;
@@ -17,6 +18,7 @@ use crate::api::{
     Stored, find,
 };
 use crate::controller::context::Context;
+use crate::decide::likely_cause;
 use crate::health::waiting;
 use crate::kubernetes::{said_of, said_of_status};
 use crate::spideriq::budget::Limits;
@@ -25,6 +27,8 @@ use crate::status::{AccountFacts, AccountHealth, WriteError};
 
 /// How long nothing is said of an account that waits for its turn to be proven: most wait for a moment only.
 const SOON: Duration = Duration::from_secs(3);
+/// How soon it is seen to that a read which tries a long pause has gone out.
+const READ_AGAIN: Duration = Duration::from_secs(15);
 /// What is told by itself is looked at again no later than this.
 const LATER: Duration = Duration::from_secs(300);
 
@@ -159,21 +163,26 @@ impl Read<'_> {
             barred,
             fingerprint: self.fingerprint.clone(),
         };
-        // Somebody changed the account or its Secret, rather than that this process or this session is new.
-        if session.set(settings) && self.told.is_none() {
-            session.gate.probe_submits();
+        if let Some(status) = self.account.status {
+            let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);
+            session.gate.restore_pauses(time(&status.retry_after), time(&status.submits_retry_after));
+        }
+        // Somebody changed the account or its Secret, rather than that this process or this session is new; or asks for it.
+        if session.set(settings) && self.told.is_none() || self.account.wish().is_some() {
+            session.gate.try_now();
         }
         if session.gate.forget_untried_cap() {
             context.accounts.nudge(News::Client(key.clone()));
-        }
-        if let Some(until) = self.account.status.and_then(|status| status.retry_after.as_ref()) {
-            session.gate.restore_pause(until.0);
         }
         let health = session.health();
         let well = health.rejected.is_none() && health.redirected.is_none();
         context.accounts.set_limits(key, limits, well);
         put_in_use(context, &session);
-        if self.works && (health.accepted.is_none() || is_unnamed(&session)) {
+        let tries = session.gate.read_tries_at();
+        let left =
+            tries.map(|at| Duration::try_from(at.duration_since(context.clock.now())).unwrap_or_default());
+        let due = left.is_some_and(|left| left.is_zero());
+        if self.works && (health.accepted.is_none() || is_unnamed(&session) || due) {
             session.ask_who();
         }
         let mut facts = facts(&session);
@@ -185,7 +194,9 @@ impl Read<'_> {
                     .to_owned(),
             );
         }
-        facts.into()
+        // Nothing else tells when a read is to try a long pause; whether one is there that waits for it or not.
+        let again = left.filter(|_| self.works).map(|left| left.max(READ_AGAIN));
+        Opened { facts: Some(facts), again }
     }
 
     /// The session of the account as it is now; else how it stands without one.
@@ -211,6 +222,9 @@ impl Read<'_> {
             return Ok(Ok(start(self.proof(status.client_id.clone(), told, since))?));
         }
         let proving = accounts.prove(key, opening)?;
+        if self.account.wish().is_some() {
+            proving.hurry();
+        }
         let said = proving.said();
         if let Said::Accepted(proof) = said {
             return Ok(Ok(start(proof)?));
@@ -221,8 +235,9 @@ impl Read<'_> {
         let health = match said {
             Said::Rejected(since, message) => AccountHealth::Rejected { since, message },
             Said::Redirected(message) => unusable(Reason::EndpointNotAllowed, message, true),
-            Said::Unclear(words) => {
-                let message = format!("the service has not accepted the credentials yet: {words}");
+            Said::Unclear { words, no_address } => {
+                let cause = if no_address { likely_cause(&opening.endpoint.to_string()) } else { "" };
+                let message = format!("the service has not accepted the credentials yet: {words}{cause}");
                 unusable(Reason::ServiceUnavailable, message, false)
             }
             Said::Nothing | Said::Accepted(_) => {
@@ -350,6 +365,8 @@ fn facts(session: &Arc<Session>) -> AccountFacts {
         unnamed: is_unnamed(session),
         resource_version: Some(session.credential.resource_version.clone()),
         paused_until: session.gate.service_pause(),
+        submits_paused_until: session.gate.submits_pause(),
+        unavailable: session.gate.unavailable().map(|words| words.to_string()),
         ..AccountFacts::default()
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
         let why = "a submit of an equal payload is under way".to_owned();
         return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why)));
     };
-    let permit = match turn(session, job, Lane::Cancel) {
+    let permit = match turn(session, job, Lane::Cancel, None) {
         Ok(permit) => permit,
         Err(waiting) => return Outcome::NotYet(waiting),
     };
@@ -95,7 +95,7 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
 /// Asks whether the service takes the credentials again, with a read: nobody lists the cluster's jobs for a cancel that is
 /// refused.
 async fn ask_first(job: &ScrapeJob, session: &Arc<Session>) -> Outcome {
-    let permit = match turn(session, job, Lane::Cancel) {
+    let permit = match turn(session, job, Lane::Cancel, None) {
         Ok(permit) => permit,
         Err(waiting) => return Outcome::NotYet(waiting),
     };

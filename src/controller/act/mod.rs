@@ -23,7 +23,7 @@ use super::record::{Part, is_refused_for_good, was_taken};
 use crate::account::Session;
 use crate::api::{FINALIZER, INTENT, ScrapeJob};
 use crate::decide::{Event, Intent, LookUp, Observed, Outcome, Plan, Waiting};
-use crate::spideriq::budget::{Lane, Permit};
+use crate::spideriq::budget::{Lane, Permit, Subject};
 use crate::status::{WriteError, delete, patch_metadata};
 
 /// After so many looks in a row, of three tries each, an object that is over its bound goes although people could not be
@@ -85,7 +85,7 @@ async fn carry_out(context: &Context, job: &CachedJob, seen: &Seen, plan: &Plan)
         (Plan::Release(event), _) => release(context, job, (event.as_ref(), &seen.observed)).await,
         (Plan::Submit(attempt), Some(session)) => submit::submit(context, job, attempt, session).await,
         // Who deletes waits among those who delete.
-        (Plan::LookUp(why), Some(session)) => match turn(session, job, lane_of(*why)) {
+        (Plan::LookUp(why), Some(session)) => match turn(session, job, lane_of(*why), None) {
             Ok(permit) => {
                 Outcome::Candidates(candidates(context, job, session, (permit, MOST_PAGES)).await).into()
             }
@@ -113,15 +113,21 @@ fn lane_of(why: LookUp) -> Lane {
     }
 }
 
-/// The job's turn in a lane, or its place in the queue.
-pub(in crate::controller) fn turn(session: &Session, job: &ScrapeJob, lane: Lane) -> Result<Permit, Waiting> {
+/// The job's turn in a lane, or its place in the queue; with the type of a submit.
+pub(in crate::controller) fn turn(
+    session: &Session,
+    job: &ScrapeJob,
+    lane: Lane,
+    kind: Option<&str>,
+) -> Result<Permit, Waiting> {
     let key = key(job);
-    facts::permit(session.gate.reserve(&key, lane, &job.namespace().unwrap_or_default(), &key))
+    let subject = Subject { name: key.clone(), kind: kind.map(str::to_owned) };
+    facts::permit(session.gate.reserve(&key, lane, &job.namespace().unwrap_or_default(), subject))
 }
 
 /// Reads the job's status, at its turn in this lane.
 async fn look(job: &ScrapeJob, session: &Arc<Session>, lane: Lane) -> Outcome {
-    match turn(session, job, lane) {
+    match turn(session, job, lane, None) {
         Ok(permit) => {
             let id = job_id(job);
             let status = session.ask(permit, async |client| client.status(id).await).await;
@@ -150,7 +156,7 @@ async fn expire(context: &Context, job: &CachedJob) -> Acted {
 /// Reads the details or the summary of a job that is over: one request a turn, so that nobody waits in here.
 async fn collect(job: &ScrapeJob, session: &Arc<Session>, plan: &Plan) -> Outcome {
     let id = job_id(job);
-    let permit = match turn(session, job, Lane::Results) {
+    let permit = match turn(session, job, Lane::Results, None) {
         Ok(permit) => permit,
         Err(waiting) => return Outcome::NotYet(waiting),
     };

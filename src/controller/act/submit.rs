@@ -19,7 +19,7 @@ use super::{Acted, annotation, fenced, finalizers, not_written, turn};
 use crate::account::{AccountKey, Session};
 use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, StoredJob, SubmissionRecord};
 use crate::decide::{
-    Accepted, Again, Attempt, Body, Cap, Freshness, Intent, IntentFacts, Listed, Memory, Outcome, Standing,
+    Accepted, Again, Attempt, Body, Freshness, Intent, IntentFacts, Listed, Memory, Outcome, Standing,
     SubmitAnswer, SubmitOutcome, Verdict,
 };
 use crate::spideriq::budget::{Lane, Permit};
@@ -47,12 +47,10 @@ pub(super) async fn submit(
     let Some(_exclusive) = context.exclusive.submit(session.as_ref().into(), kept.equalities()).await else {
         return Outcome::Lost.into();
     };
-    if attempt.cap == Cap::Tried
-        && context.memories.is_new_wish(&attempt.intent.uid, job.marks.requested.clone())
-    {
-        session.gate.probe_submits();
+    if attempt.asked && context.memories.is_new_wish(&attempt.intent.uid, job.marks.requested.clone()) {
+        session.gate.try_now();
     }
-    let permit = match turn(session, job, Lane::Submit) {
+    let permit = match turn(session, job, Lane::Submit, Some(&attempt.type_)) {
         Ok(permit) => permit,
         Err(waiting) => return Outcome::NotYet(waiting).into(),
     };
@@ -96,7 +94,7 @@ pub(super) async fn submit(
         return Acted { outcome: Outcome::Unsent(before), job: Some(recorded) };
     }
     tracing::info!(job = key(job), attempt = record.attempt, nonce = record.nonce, "submitting");
-    let (said, signals) = session.submit(permit, &attempt.type_, &body).await;
+    let (said, signals) = session.submit(permit, (&attempt.type_, &body), attempt.number() == 1).await;
     context.metrics.submitted(outcome_word(&said));
     let answer = answer(context, &recorded, session, (attempt, said, signals)).await;
     if let SubmitAnswer::Accepted(accepted) = &answer {
@@ -242,7 +240,11 @@ async fn answer(
     (attempt, said, signals): (&Attempt, Said, Signals),
 ) -> SubmitAnswer {
     match said {
-        Said::Refused(error) => SubmitAnswer::Refused(facts::refusal(&error)),
+        Said::Refused(error) => {
+            let first = attempt.number() == 1;
+            let since = first.then(|| session.gate.is_not_served(&attempt.type_)).flatten();
+            SubmitAnswer::Refused(facts::refusal(&error, since))
+        }
         Said::Unknown { why, without_id } => SubmitAnswer::Unknown { why: why.to_string(), without_id },
         Said::Accepted(accepted) => {
             let mut strays = Some(Listed::default());

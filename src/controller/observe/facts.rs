@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
+
 use crate::account::{AccountKey, Session, Standing};
 use crate::api::Reason;
 use crate::decide::{
-    AccountFacts, AccountUse, Details, Named, Refusal, RemoteJob, RemoteState, Summary, Trouble, Waiting,
-    Watched,
+    AccountFacts, AccountUse, Details, Named, Refusal, RemoteJob, RemoteState, Stop, Summary, Trouble,
+    Waiting, Watched,
 };
 use crate::poll::Observation;
-use crate::spideriq::budget::Reservation;
+use crate::spideriq::budget::{self, Permit, Reservation};
 use crate::spideriq::{self, Error, JobState, JobStatus};
 
 /// How an account stands; `exists` says whether the API server has it, whether it was opened or not.
@@ -132,8 +134,12 @@ pub(in crate::controller) fn trouble(error: &Error) -> Trouble {
     }
 }
 
-/// What a refused submit means: the payload, something that waiting does not help, or a trouble that it may.
-pub(in crate::controller) fn refusal(error: &Error) -> Refusal {
+/// What a refused submit means: the payload, something that waiting does not help, or a trouble that it may. `since` is
+/// when a first submit of the type found no address to go to.
+pub(in crate::controller) fn refusal(error: &Error, since: Option<Timestamp>) -> Refusal {
+    if let Some(since) = since.filter(|_| error.is_no_address()) {
+        return Refusal::NotServed { since, words: error.to_string() };
+    }
     match error {
         Error::Invalid(words) => Refusal::Payload(words.clone()),
         Error::Throttled { waiting_helps: false, message, .. } => {
@@ -155,11 +161,21 @@ pub(in crate::controller) fn refusal(error: &Error) -> Refusal {
 }
 
 /// A place in the queue, or the permit.
-pub(in crate::controller) fn permit(reservation: Reservation) -> Result<spideriq::budget::Permit, Waiting> {
+pub(in crate::controller) fn permit(reservation: Reservation) -> Result<Permit, Waiting> {
     match reservation {
         Reservation::Granted(permit) => Ok(permit),
-        Reservation::Waiting { since, estimate, paused_until, others } => {
-            Err(Waiting { since, estimate, paused_until, others })
+        Reservation::Waiting { since, estimate, stop, others } => {
+            Err(Waiting { since, estimate, stop: stopped(stop), others })
         }
+    }
+}
+
+fn stopped(stop: budget::Stop) -> Stop {
+    match stop {
+        budget::Stop::Turn => Stop::Turn,
+        budget::Stop::Recovering => Stop::Recovering,
+        budget::Stop::Asked(until) => Stop::Asked(until),
+        budget::Stop::Failing(words) => Stop::Failing(words.to_string()),
+        budget::Stop::NotServed(since, words) => Stop::NotServed { since, words: words.to_string() },
     }
 }

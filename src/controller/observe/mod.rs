@@ -123,8 +123,8 @@ pub(super) fn marks(job: &ScrapeJob) -> Marks {
 }
 
 /// The look that an annotation asks for, as far as the status can echo it.
-fn requested(job: &ScrapeJob) -> Option<String> {
-    let asked = RECONCILE.iter().find_map(|annotation| job.annotations().get(*annotation))?;
+pub(super) fn requested(object: &impl ResourceExt) -> Option<String> {
+    let asked = RECONCILE.iter().find_map(|annotation| object.annotations().get(*annotation))?;
     let echoed: String = asked.chars().filter(char::is_ascii_graphic).take(64).collect();
     Some(echoed).filter(|echoed| !echoed.is_empty())
 }

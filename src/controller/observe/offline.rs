@@ -10,8 +10,8 @@ use super::{intent_of, job_facts, recorded};
 use crate::api::ScrapeJob;
 use crate::controller::context::CachedJob;
 use crate::decide::{
-    self, AccountFacts, AccountUse, Again, Cap, Event, LookUp, Memory, Observed, Outcome, Plan, Standing,
-    Verdict, Watched,
+    self, AccountFacts, AccountUse, Again, Event, LookUp, Memory, Observed, Outcome, Plan, Standing, Verdict,
+    Watched,
 };
 use crate::status::{compute, difference, same_meaning};
 
@@ -113,12 +113,12 @@ fn describe(plan: &Plan) -> (String, String, bool) {
         Plan::Leave => ("leave alone", "the annotation spideriq.ai/paused asks for it".to_owned(), false),
         Plan::Submit(attempt) => {
             let words = format!("submit, attempt {}", attempt.number());
-            let because = match attempt.cap {
-                Cap::Open => "intent, status, request: each write preconditioned on the one before",
-                Cap::Reached => {
+            let because = match (attempt.capped, attempt.asked) {
+                (false, _) => "intent, status, request: each write preconditioned on the one before",
+                (true, false) => {
                     "the spend cap is reached: in line until one submit of the account has found it raised"
                 }
-                Cap::Tried => {
+                (true, true) => {
                     "the spend cap is reached, and a look is asked for: the next submit of the account tries it at once"
                 }
             };

@@ -141,3 +141,12 @@ impl AccountUse {
         same_endpoint && same_client
     }
 }
+
+/// What is likely wrong where an endpoint knows no address that it should, to be added to a message.
+pub fn likely_cause(endpoint: &str) -> &'static str {
+    if endpoint.trim_end_matches('/').ends_with("/api/v1") {
+        ""
+    } else {
+        "; spec.endpoint of the account does not end in /api/v1, which is the likely cause"
+    }
+}

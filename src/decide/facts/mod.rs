@@ -9,9 +9,9 @@ use std::time::Duration;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-pub use account::{AccountFacts, AccountUse, Named};
+pub use account::{AccountFacts, AccountUse, Named, likely_cause};
 pub use memory::Memory;
-pub use remote::{RemoteJob, RemoteState, Trouble, Waiting, Watched};
+pub use remote::{RemoteJob, RemoteState, Stop, Trouble, Waiting, Watched};
 
 use super::{Intent, KeptBody};
 use crate::api::{DeletionPolicy, Origin, ScrapeJobSpec, ScrapeJobStatus, TtlPolicy};

@@ -112,9 +112,30 @@ pub struct Waiting {
     pub since: Timestamp,
     /// When its turn may come.
     pub estimate: Option<Timestamp>,
-    /// Whether the service itself asked the account to wait, and until when.
-    pub paused_until: Option<Timestamp>,
+    /// What keeps it from its turn.
+    pub stop: Stop,
     /// How many others wait for a turn of this kind.
     #[serde(default)]
     pub others: usize,
+}
+
+/// What keeps a place in the queue from its turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Stop {
+    /// Others go first, or the budget is used up.
+    Turn,
+    /// The same, and an outage was over less than a minute ago.
+    Recovering,
+    /// The service asked to wait; until when, if that is to come.
+    Asked(Option<Timestamp>),
+    /// The service is not available; why, in words.
+    Failing(String),
+    /// The service knows no address for submits of this type.
+    NotServed {
+        /// Since when.
+        since: Timestamp,
+        /// Its words.
+        words: String,
+    },
 }

@@ -64,7 +64,13 @@ fn speaks_of_submit(status: &ScrapeJobStatus, intent: Option<&Intent>) -> bool {
 fn made_nothing(status: &ScrapeJobStatus) -> bool {
     matches!(
         status.reason.as_deref().and_then(Reason::parse),
-        Some(Reason::Refused | Reason::SpendCapReached | Reason::InvalidPayload | Reason::RunIDReused)
+        Some(
+            Reason::Refused
+                | Reason::NotServed
+                | Reason::SpendCapReached
+                | Reason::InvalidPayload
+                | Reason::RunIDReused
+        )
     )
 }
 

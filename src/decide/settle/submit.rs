@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::Settling;
 use super::cancel::words;
-use super::waits::{capped, rate_limited, waits_for_budget};
+use super::waits::{capped, rate_limited, unavailable, waits_for_budget};
 use crate::api::{OnCacheHit, Origin, Reason, State, SubmissionRecord};
 use crate::decide::facts::{Observed, RemoteState, Trouble};
 use crate::decide::plan::{Accepted, Again, Refusal, Standing, SubmitAnswer, SubmitOutcome};
@@ -110,6 +110,11 @@ impl Settling<'_> {
                     "the service refused the submit, and waiting does not help: {words}; mend that and annotate with spideriq.ai/reconcile-requested-at, or create another ScrapeJob"
                 ),
             ),
+            Refusal::NotServed { since, words } => {
+                // Back to its place in the line.
+                self.again = Some(Again::After(super::pause(1)));
+                self.not_served(*since, words)
+            }
             Refusal::Trouble(trouble) => self.waits_for(trouble),
         });
     }
@@ -126,10 +131,7 @@ impl Settling<'_> {
                 self.record.retry_after = until.map(Time);
                 rate_limited()
             }
-            Trouble::NotFound(words) | Trouble::Unavailable(words) => Standing::Waiting(
-                Reason::ServiceUnavailable,
-                format!("the service cannot be reached: {words}"),
-            ),
+            Trouble::NotFound(words) | Trouble::Unavailable(words) => unavailable(self.o, words),
             Trouble::NoBudget(_) => waits_for_budget(),
         }
     }
@@ -143,7 +145,7 @@ impl Settling<'_> {
                 let record = SubmissionRecord { resubmitted: before, ..record.clone() };
                 self.still_unknown(&record, words(trouble));
             }
-            Refusal::Payload(words) | Refusal::Pointless(words) => {
+            Refusal::Payload(words) | Refusal::Pointless(words) | Refusal::NotServed { words, .. } => {
                 self.record.submission = Some(record.clone());
                 self.standing = Some(Standing::Held(
                     Reason::SubmissionAmbiguous,

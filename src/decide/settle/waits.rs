@@ -3,28 +3,34 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{LONGEST_PAUSE, Settling};
 use crate::api::Reason;
-use crate::decide::facts::{AccountUse, Observed, Waiting};
+use crate::decide::facts::{AccountUse, Observed, Stop, Waiting, likely_cause};
 use crate::decide::follow;
-use crate::decide::plan::{Again, Attempt, Cap, Plan, Standing};
+use crate::decide::plan::{Again, Attempt, Plan, Standing};
 
 /// A wait for budget is told only after this long, so that a short one writes nothing (R12).
 const TELL_WAIT_AFTER: Duration = Duration::from_secs(5);
-/// The same for a job that the spend cap held: a process that begins anew may find it reached with its first submit.
-const TELL_END_OF_CAP_AFTER: Duration = Duration::from_secs(30);
+/// The same for a job that is held until one submit finds that it need not be: a process that begins anew may find the
+/// same with its first.
+const TELL_END_OF_HOLD_AFTER: Duration = Duration::from_secs(30);
+
+/// How long an address that the service does not know is waited for, before the job is held.
+const HELD_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 impl Settling<'_> {
     /// It is not its turn: told once, after a while, and never as more than a wait.
     pub(super) fn not_yet(&mut self, plan: &Plan, waiting: &Waiting) {
         if let Plan::Submit(attempt) = plan
-            && attempt.cap != Cap::Open
+            && attempt.capped
         {
             return self.waits_for_cap(attempt);
         }
-        let capped = follow::is_recorded(self.o, Reason::SpendCapReached);
-        let after = if capped { TELL_END_OF_CAP_AFTER } else { TELL_WAIT_AFTER };
+        let recorded = |reason| follow::is_recorded(self.o, reason);
+        let held = recorded(Reason::SpendCapReached) || recorded(Reason::NotServed);
+        let after = if held { TELL_END_OF_HOLD_AFTER } else { TELL_WAIT_AFTER };
         let told_at = waiting.since + after;
         if self.o.now < told_at {
             let left = Duration::try_from(told_at.duration_since(self.o.now)).unwrap_or(after);
@@ -33,13 +39,8 @@ impl Settling<'_> {
         self.again = Some(Again::After(Duration::from_secs(60)));
         self.standing = Some(match plan {
             Plan::Submit(attempt) if attempt.number() == 1 => {
-                if self.o.recorded.retry_after.is_none() {
-                    self.record.retry_after = waiting.paused_until.or(waiting.estimate).map(Time);
-                }
-                // A pause that ends and begins again is told once.
-                let paused =
-                    waiting.paused_until.is_some() || follow::is_recorded(self.o, Reason::RateLimited);
-                if paused { rate_limited() } else { waits_for_budget() }
+                self.note_tried(attempt);
+                self.stopped(waiting)
             }
             // That its outcome is not known, and why, has been told.
             Plan::Submit(_) | Plan::LookUp(_) => return,
@@ -57,6 +58,55 @@ impl Settling<'_> {
             | Plan::Expire
             | Plan::Release(_) => follow::standing(self.o, &self.record),
         });
+    }
+
+    /// Where somebody asked, what pauses was tried, or is within the minute.
+    fn note_tried(&mut self, attempt: &Attempt) {
+        if attempt.asked {
+            self.record.last_handled_reconcile_at.clone_from(&self.o.job.marks.requested);
+        }
+    }
+
+    /// What stops the queue of submits, told once for each outage.
+    fn stopped(&mut self, waiting: &Waiting) -> Standing {
+        let asked = if let Stop::Asked(until) = &waiting.stop { *until } else { None };
+        let news = asked.is_some() && !follow::is_recorded(self.o, Reason::RateLimited);
+        if self.o.recorded.retry_after.is_none() || news {
+            self.record.retry_after = asked.or(waiting.estimate).map(Time);
+        }
+        match &waiting.stop {
+            Stop::Failing(words) => unavailable(self.o, words),
+            Stop::NotServed { since, words } => self.not_served(*since, words),
+            Stop::Asked(_) => rate_limited(),
+            // A pause that ends and begins again is told once.
+            Stop::Turn | Stop::Recovering if follow::is_recorded(self.o, Reason::RateLimited) => {
+                rate_limited()
+            }
+            Stop::Recovering if follow::is_recorded(self.o, Reason::ServiceUnavailable) => {
+                unavailable(self.o, "")
+            }
+            Stop::Turn | Stop::Recovering => waits_for_budget(),
+        }
+    }
+
+    /// The service knows no address for submits of this type, since then: held after a while, and in line all the time,
+    /// because one of those in line goes on trying.
+    pub(super) fn not_served(&self, since: Timestamp, words: &str) -> Standing {
+        let held = follow::is_recorded(self.o, Reason::NotServed);
+        if !held && self.o.now.duration_since(since) < HELD_AFTER {
+            let message = format!("the service is not available: {words}{}", self.likely_cause());
+            return Standing::Waiting(Reason::ServiceUnavailable, message);
+        }
+        let type_ = self.o.job.spec.type_.as_deref().unwrap_or_default();
+        let message = format!(
+            "the service knows no address that jobs of type {type_} are submitted to: {words}{}; the job goes on by itself when it does",
+            self.likely_cause()
+        );
+        Standing::Held(Reason::NotServed, message)
+    }
+
+    fn likely_cause(&self) -> &'static str {
+        self.o.account.usable().map_or("", |account| likely_cause(&account.endpoint))
     }
 
     /// The API server does not let the operator write the object: said in the status, where that can still be written.
@@ -96,7 +146,7 @@ impl Settling<'_> {
         self.retry();
     }
 
-    /// Waits in line until one submit of the account has found the cap raised; where somebody asked, one was let out.
+    /// Waits in line until one submit of the account has found the cap raised.
     fn waits_for_cap(&mut self, attempt: &Attempt) {
         let message = capped(self.o);
         self.standing = Some(if attempt.number() == 1 {
@@ -106,21 +156,30 @@ impl Settling<'_> {
                 "the outcome of a submit is not known and cannot be settled yet: {message}"
             ))
         });
-        if attempt.cap == Cap::Tried {
-            self.record.last_handled_reconcile_at.clone_from(&self.o.job.marks.requested);
-        }
+        self.note_tried(attempt);
         // Its turn is told; should it miss that, it takes its place again.
         self.again = Some(Again::After(LONGEST_PAUSE));
     }
 }
 
-/// How many wait is told once: a number that falls is a metric.
+/// What stops the cancel; told once for each outage, and how many wait once: a number that falls is a metric.
 fn waits_to_cancel(o: &Observed, waiting: &Waiting) -> String {
-    let words = "waiting for its turn in the account's request budget to cancel the job";
+    let words = match &waiting.stop {
+        Stop::Failing(_) | Stop::NotServed { .. } => {
+            "the service is not available, and the job is cancelled when it answers"
+        }
+        Stop::Asked(_) => {
+            "the service asked the account to wait, and the job is cancelled when the pause is over"
+        }
+        Stop::Turn | Stop::Recovering => {
+            "waiting for its turn in the account's request budget to cancel the job"
+        }
+    };
     let told = o.recorded.message.clone().filter(|told| told.starts_with(words));
-    told.unwrap_or_else(|| match waiting.others {
-        0 => words.to_owned(),
-        others => format!("{words}; {others} others wait to cancel theirs"),
+    told.unwrap_or_else(|| match (&waiting.stop, waiting.others) {
+        (Stop::Failing(why), _) => format!("{words}: {why}"),
+        (_, 0) => words.to_owned(),
+        (_, others) => format!("{words}; {others} others wait to cancel theirs"),
     })
 }
 
@@ -128,6 +187,13 @@ fn waits_to_cancel(o: &Observed, waiting: &Waiting) -> String {
 pub(super) fn capped(o: &Observed) -> String {
     let account = o.account.usable().map(AccountUse::title).unwrap_or_default();
     format!("{account} has reached its monthly spend cap; raise the cap, and the job goes on within the hour")
+}
+
+/// The service cannot be reached, or fails: in the words that are told already, if any are.
+pub(super) fn unavailable(o: &Observed, words: &str) -> Standing {
+    let told = o.recorded.message.clone().filter(|_| follow::is_recorded(o, Reason::ServiceUnavailable));
+    let message = told.unwrap_or_else(|| format!("the service is not available: {words}"));
+    Standing::Waiting(Reason::ServiceUnavailable, message)
 }
 
 /// The service asked the account to wait.

@@ -1,5 +1,6 @@
 //! Stops something for a while after failures, and then lets a single probe out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,6 +21,8 @@ pub(super) struct Brake {
     probe: Option<Ticket>,
     /// Who failed last, so that the failures of two can be told from two failures of one.
     pub(super) last_failed: Option<String>,
+    /// What went wrong last, where that is why it is stopped.
+    pub(super) why: Option<Arc<str>>,
 }
 
 impl Brake {
@@ -63,8 +66,9 @@ impl Brake {
         }
     }
 
-    /// One more failure: twice the pause, spread between half and all of it.
-    pub(super) fn failed(&mut self, now: Timestamp, jitter: f64) {
+    /// One more failure, in words where people are told of it: twice the pause, spread between half and all of it.
+    pub(super) fn failed(&mut self, now: Timestamp, jitter: f64, why: Option<&Arc<str>>) {
+        self.why = why.cloned();
         let whole = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         self.pause(now, whole.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0));

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use super::{Budget, Counted, Lane, Limits, Ticket, Verdict};
+use super::{Budget, Counted, Lane, Limits, Stop, Subject, Ticket, Verdict};
 use crate::clock::Clock;
 use crate::health::waiting;
 use crate::telemetry::Metrics;
@@ -79,8 +79,8 @@ pub enum Reservation {
         since: Timestamp,
         /// About when its turn comes.
         estimate: Option<Timestamp>,
-        /// Until when the whole account pauses.
-        paused_until: Option<Timestamp>,
+        /// What keeps it from its turn.
+        stop: Stop,
         /// How many others wait for a turn of this kind.
         others: usize,
     },
@@ -122,7 +122,7 @@ impl Gate {
 
     /// Asks for a turn without waiting. The key keeps its place between calls, and is told when its turn comes;
     /// then it has 15 seconds to ask again.
-    pub fn reserve(&self, key: &str, lane: Lane, group: &str, subject: &str) -> Reservation {
+    pub fn reserve(&self, key: &str, lane: Lane, group: &str, subject: Subject) -> Reservation {
         let now = self.shared.clock.steady();
         // A turn in another lane is none in this one. Dropped after the lock is, because that takes it again.
         let left = self.shared.lock().leave_other(key, lane);
@@ -130,7 +130,7 @@ impl Gate {
         {
             let mut state = self.shared.lock();
             if !state.places.contains_key(key) {
-                let ticket = state.budget.enqueue(&self.account, lane, group, subject);
+                let ticket = state.budget.enqueue(&self.account, lane, group, subject.clone());
                 let waiter = Waiter::Key(key.to_owned());
                 state.waiters.insert(ticket, Waiting { lane, since: now, waiter });
                 state.places.insert(key.to_owned(), Place::Queued { ticket, lane, since: now });
@@ -146,11 +146,15 @@ impl Gate {
                 Reservation::Waiting {
                     since: wall(since),
                     estimate: state.budget.estimate(&self.account, lane, now).map(wall),
-                    paused_until: state.budget.paused_until(now).map(wall),
+                    stop: match state.budget.stop(lane, &subject, now) {
+                        Stop::Asked(until) => Stop::Asked(until.map(wall)),
+                        Stop::NotServed(since, why) => Stop::NotServed(wall(since), why),
+                        stop @ (Stop::Turn | Stop::Recovering | Stop::Failing(_)) => stop,
+                    },
                     others: state.budget.waiting(lane).saturating_sub(1),
                 }
             }
-            None => Reservation::Waiting { since: wall(now), estimate: None, paused_until: None, others: 0 },
+            None => Reservation::Waiting { since: wall(now), estimate: None, stop: Stop::Turn, others: 0 },
         }
     }
 
@@ -163,63 +167,74 @@ impl Gate {
         }
     }
 
+    fn with<T>(&self, with: impl FnOnce(&mut Budget, Timestamp) -> T) -> T {
+        let now = self.shared.clock.steady();
+        with(&mut self.shared.lock().budget, now)
+    }
+
+    /// What the budget tells of a time, by the wall clock.
+    fn wall(&self, tell: impl FnOnce(&mut Budget, Timestamp) -> Option<Timestamp>) -> Option<Timestamp> {
+        self.with(tell).map(|at| self.shared.clock.as_wall(at))
+    }
+
     /// Other limits of the client from now on, and the most requests that an answer can raise them to.
     pub fn set_limits(&self, limits: Limits, most: u32) {
-        self.shared.lock().budget.set_limits(limits, most, self.shared.clock.steady());
+        self.with(|budget, now| budget.set_limits(limits, most, now));
         self.shared.turn();
     }
 
     /// The client's limits that hold now.
     pub fn limits(&self) -> Limits {
-        self.shared.lock().budget.limits(self.shared.clock.steady())
+        self.with(|budget, now| budget.limits(now))
     }
 
     /// The limits that this account has for itself from now on; `spent` where an earlier process may just have used them.
     pub fn set_own(&self, limits: Limits, spent: bool) {
-        self.shared.lock().budget.set_own(&self.account, limits, spent, self.shared.clock.steady());
+        self.with(|budget, now| budget.set_own(&self.account, limits, spent, now));
         self.shared.turn();
     }
 
     /// The account is gone, or has no limits of its own any more.
     pub fn leave(&self) {
-        self.shared.lock().budget.leave(&self.account, self.shared.clock.steady());
+        self.with(|budget, now| budget.leave(&self.account, now));
         self.shared.turn();
     }
 
     /// Counts requests that were sent before anybody knew that they were of this client.
     pub fn charge(&self, requests: u32) {
-        self.shared.lock().budget.charge(requests, self.shared.clock.steady());
+        self.with(|budget, now| budget.charge(requests, now));
     }
 
-    /// Lets a single submit out at once, where submits pause.
-    pub fn probe_submits(&self) {
-        self.shared.lock().budget.probe_submits(self.shared.clock.steady());
+    /// Has what pauses for long tried by a single request each, now or a minute after the last time.
+    pub fn try_now(&self) {
+        self.with(Budget::try_now);
         self.shared.turn();
     }
 
-    /// Puts a pause back that an earlier process was asked for.
-    pub fn restore_pause(&self, until: Timestamp) {
-        self.shared
-            .lock()
-            .budget
-            .restore_pause(self.shared.clock.steady(), self.shared.clock.as_steady(until));
+    /// Puts pauses back that an earlier process was asked for: of everything, and of submits.
+    pub fn restore_pauses(&self, all: Option<Timestamp>, submits: Option<Timestamp>) {
+        let steady = |until| self.shared.clock.as_steady(until);
+        self.with(|budget, now| {
+            submits.into_iter().for_each(|until| budget.restore_submits_pause(now, steady(until)));
+            all.into_iter().for_each(|until| budget.restore_pause(now, steady(until)));
+        });
     }
 
     /// When a submit tries the spend cap again, where that is reached.
     pub fn spend_cap(&self) -> Option<Timestamp> {
-        self.shared.lock().budget.spend_cap().map(|until| self.shared.clock.as_wall(until))
+        self.wall(|budget, _| budget.spend_cap())
     }
 
     /// Takes over from an earlier process that the spend cap is reached, and when it is to be tried again. What this
     /// process knows is newer.
     pub fn restore_spend_cap(&self, until: Timestamp) {
         let until = self.shared.clock.as_steady(until);
-        self.shared.lock().budget.restore_spend_cap(self.shared.clock.steady(), until);
+        self.with(|budget, now| budget.restore_spend_cap(now, until));
     }
 
     /// Forgets a spend cap that nobody is there to try; says whether there was one.
     pub fn forget_untried_cap(&self) -> bool {
-        self.shared.lock().budget.forget_untried_cap(self.shared.clock.steady())
+        self.with(Budget::forget_untried_cap)
     }
 
     /// Whether this is the very same one, for the same account.
@@ -229,29 +244,47 @@ impl Gate {
 
     /// Until when the whole account pauses.
     pub fn paused_until(&self) -> Option<Timestamp> {
-        let until = self.shared.lock().budget.paused_until(self.shared.clock.steady());
-        until.map(|until| self.shared.clock.as_wall(until))
+        self.wall(|budget, now| budget.paused_until(now))
     }
 
     /// Until when the service itself asked to wait.
     pub fn service_pause(&self) -> Option<Timestamp> {
-        let until = self.shared.lock().budget.service_pause(self.shared.clock.steady());
-        until.map(|until| self.shared.clock.as_wall(until))
+        self.wall(|budget, now| budget.service_pause(now))
+    }
+
+    /// Until when the service itself asked to submit nothing.
+    pub fn submits_pause(&self) -> Option<Timestamp> {
+        self.wall(|budget, now| budget.submits_pause(now))
+    }
+
+    /// When a read tries a long pause of everything; nobody may be there to read.
+    pub fn read_tries_at(&self) -> Option<Timestamp> {
+        self.wall(|budget, _| budget.read_tries_at())
+    }
+
+    /// Since when the service knows no address for submits of this type.
+    pub fn is_not_served(&self, kind: &str) -> Option<Timestamp> {
+        self.wall(|budget, _| budget.is_not_served(kind).map(|(since, _)| since))
+    }
+
+    /// Why the service is not available, where it has not answered for a while.
+    pub fn unavailable(&self) -> Option<Arc<str>> {
+        self.with(|budget, _| budget.unavailable())
     }
 
     /// How long, all told, cancels could not go whosever turn it was, because the service did not answer or asked to wait.
     pub fn outage(&self) -> Duration {
-        self.shared.lock().budget.outage(self.shared.clock.steady())
+        self.with(|budget, now| budget.outage(now))
     }
 
     /// Requests that the account could send at once now.
     pub fn available(&self) -> u32 {
-        self.shared.lock().budget.available(&self.account, self.shared.clock.steady())
+        self.with(|budget, now| budget.available(&self.account, now))
     }
 
     /// How many wait in a lane.
     pub fn waiting(&self, lane: Lane) -> usize {
-        self.shared.lock().budget.waiting(lane)
+        self.with(|budget, _| budget.waiting(lane))
     }
 }
 
@@ -265,7 +298,7 @@ impl Permit {
             let verdict = match verdict {
                 Verdict::Throttled(until) => Verdict::Throttled(until.map(steady)),
                 Verdict::Capped(until) => Verdict::Capped(steady(until)),
-                Verdict::Answered | Verdict::Spent | Verdict::Failed => verdict,
+                Verdict::Answered | Verdict::Spent | Verdict::Failed(_) | Verdict::NotServed(_) => verdict,
             };
             let counted = Counted { reset: counted.reset.map(steady), ..counted };
             let now = gate.clock.steady();

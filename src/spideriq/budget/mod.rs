@@ -10,10 +10,11 @@ mod gate;
 mod lane;
 mod limits;
 mod outage;
+mod pauses;
 mod queue;
-mod spend_cap;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -24,10 +25,12 @@ pub use gate::{Gate, Permit, Reservation};
 pub use lane::Lane;
 pub use limits::Limits;
 use limits::{ClientLimits, Own};
-use outage::Outage;
+pub use outage::Stop;
+use outage::{Outage, Reach};
+use pauses::{Asked, Kinds, SpendCap};
+pub use pauses::{SPEND_CAP_PROBE, UNTRIED};
+pub use queue::Subject;
 use queue::{Queue, Waiter};
-use spend_cap::SpendCap;
-pub use spend_cap::{SPEND_CAP_PROBE, UNTRIED};
 
 /// The longest that a wait asked for by the service is believed.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
@@ -43,7 +46,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 pub struct Ticket(u64);
 
 /// What came of a request, as far as the budget cares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The service answered, whatever it said.
     Answered,
@@ -51,8 +54,10 @@ pub enum Verdict {
     Spent,
     /// It asked to wait; until when, if it said.
     Throttled(Option<Timestamp>),
-    /// It failed in a way that a pause may heal.
-    Failed,
+    /// It failed in a way that a pause may heal; how, in words.
+    Failed(Arc<str>),
+    /// The service knows no address for submits of this type; its words.
+    NotServed(Arc<str>),
     /// Nothing more may be spent: no submit until then, and then a single one that tries.
     Capped(Timestamp),
 }
@@ -81,13 +86,14 @@ pub struct Budget {
     /// Accounts with limits of their own.
     own: BTreeMap<String, Own>,
     account: Brake,
-    /// The end of the pause that the service itself asked for last.
-    asked: Option<Timestamp>,
+    asked: Asked,
     lanes: BTreeMap<Lane, Brake>,
     spend_cap: SpendCap,
+    kinds: Kinds,
     subjects: BTreeMap<(Lane, String), Brake>,
     /// Of the lane of cancels.
     outage: Outage,
+    reach: Reach,
     queue: Queue,
     out: BTreeMap<Ticket, (Lane, Waiter)>,
     passed_over: u32,
@@ -114,11 +120,13 @@ impl Budget {
             submits: Bucket::full(limits.submits_per_minute, limits.submit_burst(), now),
             own: BTreeMap::new(),
             account: Brake::default(),
-            asked: None,
+            asked: Asked::default(),
             lanes: Lane::ALL.into_iter().map(|lane| (lane, Brake::default())).collect(),
             spend_cap: SpendCap::default(),
+            kinds: Kinds::new(),
             subjects: BTreeMap::new(),
             outage: Outage::default(),
+            reach: Reach::default(),
             queue: Queue::default(),
             out: BTreeMap::new(),
             passed_over: 0,
@@ -131,11 +139,11 @@ impl Budget {
     }
 
     /// Takes a place in the queue. The account may have limits of its own; the group shares fairly (a namespace); the
-    /// subject fails alone (an object).
-    pub fn enqueue(&mut self, account: &str, lane: Lane, group: &str, subject: &str) -> Ticket {
+    /// subject fails alone.
+    pub fn enqueue(&mut self, account: &str, lane: Lane, group: &str, subject: impl Into<Subject>) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
-        let waiter = Waiter { ticket, account: account.to_owned(), subject: subject.to_owned() };
+        let waiter = Waiter { ticket, account: account.to_owned(), subject: subject.into() };
         self.queue.push(lane, group, waiter);
         ticket
     }
@@ -169,10 +177,10 @@ impl Budget {
             return None;
         }
         let open: Vec<Lane> = Lane::ALL.into_iter().filter(|lane| self.lane_open(*lane, now)).collect();
-        let (subjects, own) = (&self.subjects, &self.own);
+        let (held, own) = ((&self.subjects, &self.kinds), &self.own);
         let free = |lane: Lane, waiter: &Waiter| {
             let own = own.get(&waiter.account).is_none_or(|own| own.next(lane == Lane::Submit, now) <= now);
-            own && brake_of(subjects, lane, waiter).is_none_or(|brake| brake.lets_pass(now))
+            own && brakes_of(held, lane, waiter).all(|brake| brake.lets_pass(now))
         };
         let waiting: Vec<Lane> =
             open.into_iter().filter(|lane| self.queue.has(*lane, |waiter| free(*lane, waiter))).collect();
@@ -192,8 +200,11 @@ impl Budget {
         if let Some(brake) = self.lanes.get_mut(&lane) {
             brake.passed(ticket);
         }
-        if let Some(brake) = self.subjects.get_mut(&(lane, waiter.subject.clone())) {
+        if let Some(brake) = self.subjects.get_mut(&(lane, waiter.subject.name.clone())) {
             brake.passed(ticket);
+        }
+        if let Some(known) = waiter.subject.kind.as_ref().and_then(|kind| self.kinds.get_mut(kind)) {
+            known.brake.passed(ticket);
         }
         self.out.insert(ticket, (lane, waiter));
         Some(ticket)
@@ -201,22 +212,23 @@ impl Budget {
 
     fn lane_open(&self, lane: Lane, now: Timestamp) -> bool {
         self.lanes.get(&lane).is_some_and(|brake| brake.lets_pass(now))
-            && (lane != Lane::Submit || self.submits.has(now))
+            && (lane != Lane::Submit || self.submits.has(now) && !self.waits_for_read())
     }
 
     /// When `grant` may give more; `None` while nobody waits, or everybody waits for an answer that is under way, or for
     /// limits that allow nothing.
     pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
         let account = self.requests.next(now).max(self.account.opens()?);
-        let comes = Lane::ALL.into_iter().filter(|lane| self.queue.waiting(*lane) > 0).filter_map(|lane| {
+        let waits =
+            |lane: &Lane| self.queue.waiting(*lane) > 0 && !(*lane == Lane::Submit && self.waits_for_read());
+        let comes = Lane::ALL.into_iter().filter(waits).filter_map(|lane| {
             let opens = self.lanes.get(&lane).and_then(Brake::opens)?;
             let submit = lane == Lane::Submit;
             let submits = if submit { self.submits.next(now) } else { now };
             let waiters = self.queue.waiters(lane).filter_map(|waiter| {
                 let own = self.own.get(&waiter.account).map_or(now, |own| own.next(submit, now));
-                let opens =
-                    brake_of(&self.subjects, lane, waiter).map_or(Some(Timestamp::MIN), Brake::opens)?;
-                Some(own.max(opens))
+                let brakes = brakes_of((&self.subjects, &self.kinds), lane, waiter);
+                brakes.map(Brake::opens).try_fold(own, |latest, opens| Some(latest.max(opens?)))
             });
             Some(account.max(opens).max(submits).max(waiters.min()?))
         });
@@ -242,69 +254,70 @@ impl Budget {
         jitter: f64,
     ) {
         let Some((lane, Waiter { subject, .. })) = self.out.remove(&ticket) else { return };
+        let paused = self.is_paused(lane);
         let lane_brake = self.lanes.entry(lane).or_default();
+        let lasts = matches!(verdict, Verdict::Failed(_) | Verdict::Throttled(_)).then_some(now);
+        let mut heard = lasts.is_none();
         match verdict {
-            Verdict::Answered | Verdict::Spent => {
+            Verdict::Answered | Verdict::Spent | Verdict::NotServed(_) => {
                 self.account.answered(ticket, now);
                 // That a reached cap is raised is told by nothing but a charge.
-                match (lane, self.spend_cap, verdict) {
+                match (lane, self.spend_cap, &verdict) {
                     (Lane::Submit, SpendCap::Restored, Verdict::Spent) => *lane_brake = Brake::default(),
-                    (Lane::Submit, SpendCap::Restored | SpendCap::Reached, Verdict::Answered) => {}
+                    (Lane::Submit, SpendCap::Restored | SpendCap::Reached, verdict)
+                        if *verdict != Verdict::Spent => {}
                     _ => lane_brake.answered(ticket, now),
                 }
                 if verdict == Verdict::Spent && lane_brake.until.is_none() {
                     self.spend_cap = SpendCap::Open;
                 }
-                self.subjects.remove(&(lane, subject.clone()));
+                self.subjects.remove(&(lane, subject.name.clone()));
+                match (verdict, &subject.kind) {
+                    (Verdict::NotServed(why), Some(kind)) => {
+                        self.not_served(now, (kind, ticket), why, jitter);
+                    }
+                    (_, Some(kind)) => drop(self.kinds.remove(kind)),
+                    (_, None) => {}
+                }
             }
-            Verdict::Throttled(Some(until)) => {
-                self.account.hold(now, until);
-                self.asked = self.account.until;
+            Verdict::Throttled(until) => {
+                heard = true;
+                self.throttled(now, (lane, ticket), until, jitter);
             }
-            Verdict::Throttled(None) => self.account.failed(now, jitter),
             Verdict::Capped(until) => {
                 self.account.answered(ticket, now);
                 self.lanes.entry(Lane::Submit).or_default().hold(now, until);
                 self.spend_cap = SpendCap::Reached;
             }
-            Verdict::Failed => {
+            Verdict::Failed(why) => {
+                self.reach.failed(&why, now);
                 let probe = lane_brake.is_probe(ticket);
-                let other = lane_brake.last_failed.as_ref().is_some_and(|last| *last != subject);
+                let other = lane_brake.last_failed.as_ref().is_some_and(|last| *last != subject.name);
                 // One object's own failures delay only that object; two different ones, or the probe, the lane.
                 if probe || other {
-                    lane_brake.failed(now, jitter);
+                    lane_brake.failed(now, jitter, Some(&why));
                 }
-                lane_brake.last_failed = Some(subject.clone());
+                lane_brake.last_failed = Some(subject.name.clone());
                 // Who polls and who cancels spaces out its own failures; a poll that fails must not delay a cancel.
                 if lane != Lane::Poll && lane != Lane::Cancel {
-                    self.subjects.entry((lane, subject.clone())).or_default().failed(now, jitter);
+                    let own = self.subjects.entry((lane, subject.name.clone())).or_default();
+                    own.failed(now, jitter, Some(&why));
                     self.forget_subjects();
                 }
             }
+        }
+        if heard {
+            self.reach.answered(paused && !self.is_paused(lane), now);
+            self.note_end_of_pauses(now);
         }
         // What is left of submits is counted apart, and says nothing of the requests.
         if let Some(limit) = counted.limit.filter(|_| lane != Lane::Submit) {
             self.limits.told(limit, now);
             self.put_in_force(now);
         }
-        self.note_outage(now, matches!(verdict, Verdict::Failed | Verdict::Throttled(_)).then_some(now));
+        self.note_outage(now, lasts);
         self.counted(now, counted);
         self.probe_over(ticket, lane, &subject);
-    }
-
-    /// Keeps count of the time in which cancels pause: from then on, if a pause was just begun or made longer.
-    fn note_outage(&mut self, now: Timestamp, from: Option<Timestamp>) {
-        let lane = self.lanes.get(&Lane::Cancel).and_then(|brake| brake.until);
-        match (self.account.until.or(lane), from) {
-            (Some(_), Some(from)) => self.outage.lasts_from(from),
-            (Some(_), None) => {}
-            (None, _) => self.outage.ends(now),
-        }
-    }
-
-    /// How long, all told, cancels could not go whosever turn it was.
-    pub fn outage(&self, now: Timestamp) -> Duration {
-        self.outage.length(now)
     }
 
     /// Believes what the service counts where that is less than ours. The first time it replaces the guess that ours
@@ -324,13 +337,16 @@ impl Budget {
     }
 
     /// Every brake that waited for this probe may send another one.
-    fn probe_over(&mut self, ticket: Ticket, lane: Lane, subject: &str) {
+    fn probe_over(&mut self, ticket: Ticket, lane: Lane, subject: &Subject) {
         self.account.probe_withdrawn(ticket);
         if let Some(brake) = self.lanes.get_mut(&lane) {
             brake.probe_withdrawn(ticket);
         }
-        if let Some(brake) = self.subjects.get_mut(&(lane, subject.to_owned())) {
+        if let Some(brake) = self.subjects.get_mut(&(lane, subject.name.clone())) {
             brake.probe_withdrawn(ticket);
+        }
+        if let Some(known) = subject.kind.as_ref().and_then(|kind| self.kinds.get_mut(kind)) {
+            known.brake.probe_withdrawn(ticket);
         }
     }
 
@@ -348,20 +364,6 @@ impl Budget {
         self.account.until.filter(|until| *until > now)
     }
 
-    /// Puts a pause back that an earlier process was asked for.
-    pub fn restore_pause(&mut self, now: Timestamp, until: Timestamp) {
-        if until > now && self.asked.is_none() {
-            self.account.hold(now, until);
-            self.asked = self.account.until;
-            self.note_outage(now, Some(now));
-        }
-    }
-
-    /// Until when the service itself asked to wait; our own pauses do not count.
-    pub fn service_pause(&self, now: Timestamp) -> Option<Timestamp> {
-        self.asked.filter(|until| *until > now)
-    }
-
     /// Requests that this account could send at once now.
     pub fn available(&self, account: &str, now: Timestamp) -> u32 {
         let own = self.own.get(account).map_or(u32::MAX, |own| own.available(now));
@@ -374,27 +376,31 @@ impl Budget {
     }
 }
 
-/// What an object's own failures hold back.
-fn brake_of<'a>(
-    subjects: &'a BTreeMap<(Lane, String), Brake>,
+/// What an object's own failures, or those of its type, hold back.
+fn brakes_of<'a>(
+    (subjects, kinds): (&'a BTreeMap<(Lane, String), Brake>, &'a Kinds),
     lane: Lane,
     waiter: &Waiter,
-) -> Option<&'a Brake> {
+) -> impl Iterator<Item = &'a Brake> {
     // Most of the time nothing fails, and many wait.
-    if subjects.is_empty() { None } else { subjects.get(&(lane, waiter.subject.clone())) }
+    let own = if subjects.is_empty() { None } else { subjects.get(&(lane, waiter.subject.name.clone())) };
+    let kind = waiter.subject.kind.as_ref().filter(|_| !kinds.is_empty());
+    own.into_iter().chain(kind.and_then(|kind| kinds.get(kind)).map(|known| &known.brake))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn failed() -> Verdict {
+        Verdict::Failed("no connection".into())
+    }
+
     #[test]
     fn an_object_that_fails_again_and_again_is_always_probed_again() {
         let mut now = Timestamp::UNIX_EPOCH;
         let mut budget = Budget::new(Limits::default(), now);
-        for verdict in
-            [Verdict::Failed, Verdict::Failed, Verdict::Throttled(None), Verdict::Failed, Verdict::Answered]
-        {
+        for verdict in [failed(), failed(), Verdict::Throttled(None), failed(), Verdict::Answered] {
             let ticket = budget.enqueue("", Lane::Results, "default", "poison");
             for _ in 0..10 {
                 now = budget.next_change(now).expect("somebody waits, so something must come").max(now);
@@ -415,7 +421,7 @@ mod tests {
         now += Duration::from_secs(60);
         let tickets = ["a", "b"].map(|subject| budget.enqueue("", Lane::Poll, "default", subject));
         assert_eq!(budget.grant(now), tickets);
-        let until = now + Duration::from_secs(3600);
+        let until = now + Duration::from_secs(600);
         budget.answered(now, tickets[0], Verdict::Throttled(Some(until)), Counted::default(), 1.0);
         budget.answered(now, tickets[1], Verdict::Answered, Counted::default(), 1.0);
         assert_eq!(budget.paused_until(now), Some(until));
@@ -437,7 +443,7 @@ mod tests {
             let ticket = budget.enqueue("", Lane::Results, "default", "poison");
             now = budget.next_change(now).expect("it is probed").max(now);
             assert_eq!(budget.grant(now), [ticket]);
-            budget.answered(now, ticket, Verdict::Failed, Counted::default(), 1.0);
+            budget.answered(now, ticket, failed(), Counted::default(), 1.0);
         }
         now += Duration::from_secs(5);
         let cancel = budget.enqueue("", Lane::Cancel, "default", "poison");
@@ -478,7 +484,7 @@ mod tests {
             ask(&mut budget, now, Lane::Submit, subject, Verdict::Answered, none);
         }
         for _ in 0..3 {
-            ask(&mut budget, now, Lane::Poll, "a", Verdict::Failed, none);
+            ask(&mut budget, now, Lane::Poll, "a", failed(), none);
         }
         now += seconds(60);
         assert_eq!(budget.outage(now), Duration::ZERO, "others' work");
@@ -511,7 +517,7 @@ mod tests {
         now += seconds(100);
         assert_eq!(budget.outage(now), before);
         for subject in ["a", "b"] {
-            ask(&mut budget, now, Lane::Cancel, subject, Verdict::Failed, none);
+            ask(&mut budget, now, Lane::Cancel, subject, failed(), none);
         }
         now += seconds(7);
         assert_eq!(budget.outage(now), before + seconds(7));
@@ -525,15 +531,15 @@ mod tests {
         now += Duration::from_secs(60);
         let failing = |budget: &mut Budget, now| {
             for ticket in budget.grant(now) {
-                budget.answered(now, ticket, Verdict::Failed, Counted::default(), 1.0);
+                budget.answered(now, ticket, failed(), Counted::default(), 1.0);
             }
         };
         for n in 0..4 {
-            budget.enqueue("", Lane::Poll, "default", &format!("first-{n}"));
+            budget.enqueue("", Lane::Poll, "default", format!("first-{n}").as_str());
         }
         failing(&mut budget, now);
         for n in 0..1000 {
-            budget.enqueue("", Lane::Poll, "default", &format!("object-{n}"));
+            budget.enqueue("", Lane::Poll, "default", format!("object-{n}").as_str());
         }
         let mut probes = 0;
         for _ in 0..10 {
@@ -542,7 +548,7 @@ mod tests {
             assert!(granted.len() <= 1, "{} at once", granted.len());
             for ticket in granted {
                 probes += 1;
-                budget.answered(now, ticket, Verdict::Failed, Counted::default(), 1.0);
+                budget.answered(now, ticket, failed(), Counted::default(), 1.0);
             }
         }
         assert!(probes > 3 && budget.waiting(Lane::Poll) == 1000 - probes);

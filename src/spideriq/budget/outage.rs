@@ -1,8 +1,116 @@
-//! How long nobody could cancel anything, whosever turn it was. Pure: time is an argument.
+//! What stops the queue but turns, and for how long. Pure: time is an argument.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+use super::queue::Subject;
+use super::{Budget, Lane};
+
+/// So many failures in a row, whosever, and the service is called unavailable.
+const FAILURES: u32 = 3;
+/// Words about an outage are changed no more often, and for so long after its end it is not taken for over.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Why a place in line has no turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Others go first, or the budget is used up.
+    Turn,
+    /// The same, and less than a minute ago it was an outage.
+    Recovering,
+    /// The service asked to wait; until when, if that is to come.
+    Asked(Option<Timestamp>),
+    /// The service is not available; why, in words.
+    Failing(Arc<str>),
+    /// The service knows no address for submits of this type, since then; its words.
+    NotServed(Timestamp, Arc<str>),
+}
+
+/// Whether the service answers at all.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Reach {
+    /// Failures in a row, whosever.
+    failures: u32,
+    /// The words of an outage, and since when they are told.
+    told: Option<(Arc<str>, Timestamp)>,
+    /// The last failure, or the end of what it led to.
+    troubled: Option<Timestamp>,
+}
+
+impl Reach {
+    pub(super) fn failed(&mut self, why: &Arc<str>, now: Timestamp) {
+        self.troubled = Some(now);
+        self.failures = self.failures.saturating_add(1);
+        let due = self.told.as_ref().is_none_or(|(_, since)| is_past(*since, MINUTE, now));
+        if self.failures >= FAILURES && due {
+            self.told = Some((Arc::clone(why), now));
+        }
+    }
+
+    /// It answered; `healed` where that ended a pause.
+    pub(super) fn answered(&mut self, healed: bool, now: Timestamp) {
+        let troubled = if healed { Some(now) } else { self.troubled };
+        *self = Self { troubled, ..Self::default() };
+    }
+}
+
+fn is_past(since: Timestamp, length: Duration, now: Timestamp) -> bool {
+    Duration::try_from(now.duration_since(since)).is_ok_and(|past| past >= length)
+}
+
+impl Budget {
+    pub(super) fn is_paused(&self, lane: Lane) -> bool {
+        self.account.until.is_some() || self.lanes.get(&lane).is_some_and(|brake| brake.until.is_some())
+    }
+
+    /// What keeps a place in this lane from its turn.
+    pub fn stop(&self, lane: Lane, subject: &Subject, now: Timestamp) -> Stop {
+        let ahead = |until: Option<Timestamp>| until.filter(|until| *until > now);
+        if self.account.until.is_some() {
+            return Stop::Asked(self.service_pause(now).or_else(|| ahead(self.account.until)));
+        }
+        if lane == Lane::Submit
+            && let Some(until) = self.submits_pause(now)
+        {
+            return Stop::Asked(Some(until));
+        }
+        let brake = self.lanes.get(&lane);
+        if let Some(why) = brake.and_then(|brake| brake.why.clone()) {
+            return Stop::Failing(why);
+        }
+        if let Some((since, why)) = subject.kind.as_deref().and_then(|kind| self.is_not_served(kind)) {
+            return Stop::NotServed(since, why);
+        }
+        let own = self.subjects.get(&(lane, subject.name.clone()));
+        if let Some(why) = own.and_then(|brake| brake.why.clone()) {
+            return Stop::Failing(why);
+        }
+        let lately = self.reach.troubled.is_some_and(|at| !is_past(at, MINUTE, now));
+        if lately { Stop::Recovering } else { Stop::Turn }
+    }
+
+    /// Keeps count of the time in which cancels pause: from then on, if a pause was just begun or made longer.
+    pub(super) fn note_outage(&mut self, now: Timestamp, from: Option<Timestamp>) {
+        let lane = self.lanes.get(&Lane::Cancel).and_then(|brake| brake.until);
+        match (self.account.until.or(lane), from) {
+            (Some(_), Some(from)) => self.outage.lasts_from(from),
+            (Some(_), None) => {}
+            (None, _) => self.outage.ends(now),
+        }
+    }
+
+    /// How long, all told, cancels could not go whosever turn it was.
+    pub fn outage(&self, now: Timestamp) -> Duration {
+        self.outage.length(now)
+    }
+
+    /// Why the service is not available, where it has not answered for a while.
+    pub fn unavailable(&self) -> Option<Arc<str>> {
+        self.reach.told.as_ref().map(|(why, _)| Arc::clone(why))
+    }
+}
 
 /// The time in which the service did not answer, or asked to wait, added up: what a deletion waits for then is not its
 /// turn.

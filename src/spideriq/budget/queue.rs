@@ -10,8 +10,22 @@ pub(super) struct Waiter {
     pub(super) ticket: Ticket,
     /// The account, which may have limits of its own.
     pub(super) account: String,
-    /// What fails alone.
-    pub(super) subject: String,
+    pub(super) subject: Subject,
+}
+
+/// What a request is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// What fails alone: an object.
+    pub name: String,
+    /// The type of a submit: the service may not know where to take one.
+    pub kind: Option<String>,
+}
+
+impl From<&str> for Subject {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), kind: None }
+    }
 }
 
 /// Everybody who waits.

@@ -1,0 +1,373 @@
+//! What stops the queue: long waits that the service asks for, an address that it does not know, an outage; who tries
+//! them, and what people are told meanwhile.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use spideriq_operator::decide::{Observed, Outcome, Standing, Stop, Waiting, next, settle};
+use spideriq_operator::spideriq::budget::{
+    self, Budget, Counted, Lane, Limits, SPEND_CAP_PROBE, Subject, Ticket, Verdict,
+};
+use spideriq_operator::status::same_meaning;
+
+use super::situation::{accepted, ago, fresh, now, shown, site, status_of};
+use super::table::with_account;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A budget with plenty of requests, and a moment.
+struct Desk {
+    budget: Budget,
+    now: Timestamp,
+    names: u32,
+}
+
+impl Desk {
+    fn open() -> Self {
+        let limits = Limits { requests_per_minute: 6000, burst: 500, submits_per_minute: 600 };
+        Self { budget: Budget::unused(limits, Timestamp::UNIX_EPOCH), now: Timestamp::UNIX_EPOCH, names: 0 }
+    }
+
+    /// A submit of a type, or anything else.
+    fn asks(&mut self, lane: Lane, kind: &str) -> Ticket {
+        self.names += 1;
+        let kind = Some(kind.to_owned()).filter(|_| lane == Lane::Submit);
+        let subject = Subject { name: format!("job-{}", self.names), kind };
+        self.budget.enqueue("", lane, "default", subject)
+    }
+
+    /// So many submits.
+    fn ask(&mut self, many: usize) {
+        for _ in 0..many {
+            self.asks(Lane::Submit, "spiderMaps");
+        }
+    }
+
+    fn turns(&mut self) -> Vec<Ticket> {
+        self.budget.grant(self.now)
+    }
+
+    fn hears(&mut self, ticket: Ticket, verdict: Verdict) {
+        self.budget.answered(self.now, ticket, verdict, Counted::default(), 1.0);
+    }
+
+    /// One request that goes at once, and its answer.
+    fn asked(&mut self, lane: Lane, verdict: Verdict) {
+        let ticket = self.asks(lane, "spiderMaps");
+        assert_eq!(self.turns(), [ticket], "{lane:?} goes");
+        self.hears(ticket, verdict);
+    }
+
+    fn throttled(&mut self, lane: Lane, length: Duration) {
+        let until = self.now + length;
+        self.asked(lane, Verdict::Throttled(Some(until)));
+    }
+
+    fn stop(&self, lane: Lane, kind: &str) -> budget::Stop {
+        let kind = Some(kind.to_owned()).filter(|_| lane == Lane::Submit);
+        self.budget.stop(lane, &Subject { name: "other".to_owned(), kind }, self.now)
+    }
+}
+
+#[test]
+fn a_day_that_a_submit_is_told_stops_submits_only_and_one_tries_each_hour() {
+    let mut desk = Desk::open();
+    desk.throttled(Lane::Submit, DAY);
+    let until = desk.now + DAY;
+    for lane in [Lane::Cancel, Lane::Poll, Lane::Results, Lane::Whoami] {
+        desk.asked(lane, Verdict::Answered);
+    }
+    assert_eq!(
+        (desk.budget.service_pause(desk.now), desk.budget.submits_pause(desk.now)),
+        (None, Some(until))
+    );
+    assert_eq!(desk.stop(Lane::Submit, "spiderMaps"), budget::Stop::Asked(Some(until)));
+    desk.ask(5);
+    for _ in 0..3 {
+        assert!(desk.turns().is_empty());
+        desk.now += HOUR;
+        let [probe] = desk.turns()[..] else { panic!("one tries") };
+        desk.asks(Lane::Submit, "spiderMaps");
+        desk.hears(probe, Verdict::Throttled(Some(until)));
+    }
+    desk.now += HOUR;
+    let [probe] = desk.turns()[..] else { panic!("one tries") };
+    desk.hears(probe, Verdict::Spent);
+    assert_eq!(
+        desk.budget.submits_pause(desk.now),
+        None,
+        "the service takes submits again, whatever it had said"
+    );
+    assert_eq!(desk.turns().len(), 4);
+}
+
+#[test]
+fn a_day_that_a_read_is_told_is_tried_by_a_read_and_never_by_a_submit() {
+    for read in [Lane::Cancel, Lane::Poll, Lane::Results, Lane::Whoami] {
+        let mut desk = Desk::open();
+        desk.throttled(read, DAY);
+        let until = desk.now + DAY;
+        desk.asks(Lane::Submit, "spiderMaps");
+        for _ in 0..3 {
+            desk.now += 15 * MINUTE;
+            assert!(desk.turns().is_empty(), "a submit does not try");
+            assert_eq!(desk.budget.next_change(desk.now), None, "nor is woken for it");
+            assert_eq!(desk.budget.read_tries_at(), Some(desk.now));
+            let tries = desk.asks(Lane::Whoami, "");
+            assert_eq!(desk.turns(), [tries]);
+            desk.hears(tries, Verdict::Throttled(Some(until)));
+            assert_eq!(desk.budget.service_pause(desk.now), Some(until), "as the service said it");
+        }
+        desk.now += 15 * MINUTE;
+        desk.asked(Lane::Poll, Verdict::Answered);
+        assert_eq!(desk.budget.service_pause(desk.now), None);
+        assert_eq!(desk.turns().len(), 1, "the submit goes");
+    }
+}
+
+#[test]
+fn a_quarter_of_an_hour_is_waited_for_and_stops_everything() {
+    for lane in [Lane::Submit, Lane::Poll] {
+        let mut desk = Desk::open();
+        desk.throttled(lane, 15 * MINUTE);
+        desk.asks(Lane::Cancel, "");
+        desk.now += 14 * MINUTE;
+        desk.budget.try_now(desk.now);
+        assert!(desk.turns().is_empty(), "a short wait is obeyed, whoever wishes otherwise");
+        assert_eq!(desk.budget.read_tries_at(), None);
+        desk.now += MINUTE;
+        assert_eq!(desk.turns().len(), 1);
+    }
+}
+
+#[test]
+fn what_people_wish_is_tried_at_once_and_again_after_a_minute() {
+    let mut desk = Desk::open();
+    desk.throttled(Lane::Submit, DAY);
+    let until = desk.now + DAY;
+    desk.ask(9);
+    desk.now += MINUTE;
+    for _ in 0..3 {
+        for wish in 0..50 {
+            desk.budget.try_now(desk.now);
+            let turns = desk.turns();
+            assert_eq!(turns.len(), usize::from(wish == 0), "one in a minute");
+            turns.into_iter().for_each(|probe| desk.hears(probe, Verdict::Throttled(Some(until))));
+        }
+        // The wish of the second between is not lost.
+        desk.now += MINUTE;
+        let turns = desk.turns();
+        assert_eq!(turns.len(), 1);
+        turns.into_iter().for_each(|probe| desk.hears(probe, Verdict::Throttled(Some(until))));
+        desk.now += MINUTE;
+    }
+}
+
+#[test]
+fn a_restart_obeys_a_long_pause_of_submits_and_asks_a_read_at_once() {
+    let mut desk = Desk::open();
+    let until = desk.now + DAY;
+    desk.budget.restore_pause(desk.now, until);
+    desk.asks(Lane::Submit, "spiderMaps");
+    assert!(desk.turns().is_empty());
+    assert_eq!(desk.budget.read_tries_at(), Some(desk.now));
+    desk.asked(Lane::Poll, Verdict::Answered);
+    // The status is an old one still.
+    desk.budget.restore_pause(desk.now, until);
+    assert_eq!(
+        (desk.budget.service_pause(desk.now), desk.budget.submits_pause(desk.now)),
+        (None, Some(until))
+    );
+    desk.asked(Lane::Cancel, Verdict::Answered);
+    assert!(desk.turns().is_empty());
+    desk.now += 15 * MINUTE;
+    let [probe] = desk.turns()[..] else {
+        panic!("one tries soon: the process before may have been about to")
+    };
+    desk.hears(probe, Verdict::Throttled(Some(until)));
+    desk.now += SPEND_CAP_PROBE;
+    desk.asks(Lane::Submit, "spiderMaps");
+    assert_eq!(desk.turns().len(), 1);
+    // Of submits alone, nothing else is asked.
+    let mut desk = Desk::open();
+    desk.budget.restore_submits_pause(desk.now, until);
+    assert_eq!(desk.budget.read_tries_at(), None);
+    desk.asked(Lane::Poll, Verdict::Answered);
+    // A short one is as it was.
+    let mut desk = Desk::open();
+    desk.budget.restore_pause(desk.now, desk.now + 5 * MINUTE);
+    desk.asks(Lane::Poll, "");
+    assert!(desk.turns().is_empty());
+}
+
+#[test]
+fn a_type_that_the_service_takes_nowhere_is_tried_by_one_of_its_jobs() {
+    let mut desk = Desk::open();
+    let begun = desk.now;
+    let first: Vec<Ticket> = (0..4).map(|_| desk.asks(Lane::Submit, "spiderMail")).collect();
+    assert_eq!(desk.turns(), first);
+    first.into_iter().for_each(|ticket| desk.hears(ticket, Verdict::NotServed("404".into())));
+    let mut waiting: Vec<Ticket> = (0..20).map(|_| desk.asks(Lane::Submit, "spiderMail")).collect();
+    assert!(desk.turns().is_empty());
+    desk.asked(Lane::Submit, Verdict::Spent);
+    let mut tries = 0;
+    while desk.now < begun + 15 * MINUTE {
+        desk.now = desk.budget.next_change(desk.now).unwrap().max(desk.now);
+        assert_eq!(desk.stop(Lane::Submit, "spiderMail"), budget::Stop::NotServed(begun, "404".into()));
+        let turns = desk.turns();
+        assert_eq!(turns.len(), 1, "one asks, and the others wait");
+        waiting.push(desk.asks(Lane::Submit, "spiderMail"));
+        desk.hears(turns[0], Verdict::NotServed("405".into()));
+        tries += 1;
+    }
+    assert!((5..20).contains(&tries), "{tries} tries in a quarter of an hour");
+    desk.now = desk.budget.next_change(desk.now).unwrap().max(desk.now);
+    let turns = desk.turns();
+    // Any other answer tells that it is taken somewhere.
+    desk.hears(turns[0], Verdict::Answered);
+    assert_eq!(desk.turns().len(), 19, "all go on");
+    assert_eq!(desk.budget.is_not_served("spiderMail"), None);
+}
+
+#[test]
+fn types_that_nobody_serves_are_remembered_up_to_a_bound() {
+    let mut desk = Desk::open();
+    for n in 0..500 {
+        let kind = format!("type-{n}");
+        let ticket = desk.asks(Lane::Submit, &kind);
+        assert_eq!(desk.turns(), [ticket]);
+        desk.hears(ticket, Verdict::NotServed("404".into()));
+        desk.now += Duration::from_millis(200);
+    }
+    let known = (0..500).filter(|n| desk.budget.is_not_served(&format!("type-{n}")).is_some()).count();
+    assert_eq!(known, 64);
+}
+
+#[test]
+fn an_outage_is_told_after_three_failures_in_other_words_once_a_minute_and_not_of_one_job_among_others() {
+    let mut desk = Desk::open();
+    let failed = |words: &str| Verdict::Failed(words.into());
+    for _ in 0..20 {
+        desk.asked(Lane::Results, Verdict::Answered);
+        let poisoned = desk.budget.enqueue("", Lane::Cancel, "default", "poisoned");
+        desk.turns();
+        desk.hears(poisoned, failed("503"));
+    }
+    assert_eq!(desk.budget.unavailable(), None);
+    assert_eq!(desk.stop(Lane::Submit, ""), budget::Stop::Recovering);
+    desk.now += MINUTE;
+    assert_eq!(desk.stop(Lane::Submit, ""), budget::Stop::Turn);
+    desk.asked(Lane::Poll, Verdict::Answered);
+    let submits = ["a", "b"].map(|_| desk.asks(Lane::Submit, "spiderMaps"));
+    assert_eq!(desk.turns(), submits);
+    submits.into_iter().for_each(|ticket| desk.hears(ticket, failed("refused")));
+    assert_eq!(desk.budget.unavailable(), None, "two may be chance");
+    assert_eq!(desk.stop(Lane::Submit, ""), budget::Stop::Failing("refused".into()));
+    let mut told = Vec::new();
+    for n in 0..100 {
+        desk.asks(Lane::Submit, "spiderMaps");
+        desk.now = desk.budget.next_change(desk.now).unwrap().max(desk.now + Duration::from_secs(2));
+        desk.turns().into_iter().for_each(|ticket| desk.hears(ticket, failed(&format!("refused {n}"))));
+        let words = desk.budget.unavailable().unwrap();
+        if told.last().is_none_or(|(last, _)| *last != words) {
+            told.push((words, desk.now));
+        }
+    }
+    assert!(told.windows(2).all(|pair| pair[1].1 >= pair[0].1 + MINUTE), "{told:?}");
+    desk.ask(1);
+    desk.now = desk.budget.next_change(desk.now).unwrap();
+    let probe = desk.turns()[0];
+    desk.hears(probe, Verdict::Spent);
+    assert_eq!(desk.budget.unavailable(), None);
+    assert_eq!(
+        desk.stop(Lane::Submit, ""),
+        budget::Stop::Recovering,
+        "for a minute nobody says that it was their turn"
+    );
+}
+
+fn waits(o: &Observed, stop: Stop) -> spideriq_operator::api::ScrapeJobStatus {
+    let waiting = Waiting { since: ago(31), estimate: Some(now() + 5 * MINUTE), stop, others: 0 };
+    status_of(&settle(o, &next(o), &Outcome::NotYet(waiting)), o)
+}
+
+#[test]
+fn the_reason_of_a_wait_is_what_stops_the_queue_told_once_for_an_outage() {
+    let mut o = fresh(site());
+    let failing = |words: &str| Stop::Failing(words.to_owned());
+    let steps: [(Stop, &str, bool); 8] = [
+        (failing("no connection: refused"), "ServiceUnavailable", true),
+        (failing("no answer in time"), "ServiceUnavailable", false),
+        (Stop::Recovering, "ServiceUnavailable", false),
+        (failing("refused"), "ServiceUnavailable", false),
+        (Stop::Turn, "WaitingForBudget", true),
+        (Stop::Recovering, "WaitingForBudget", false),
+        (Stop::Asked(Some(now() + DAY)), "RateLimited", true),
+        (Stop::Turn, "RateLimited", false),
+    ];
+    for (n, (stop, reason, written)) in steps.into_iter().enumerate() {
+        let after = waits(&o, stop);
+        assert_eq!(after.reason.as_deref(), Some(reason), "step {n}");
+        assert_eq!(!same_meaning(&after, &o.recorded), written, "step {n}");
+        if n == 0 {
+            let message = after.message.as_deref().unwrap();
+            assert!(message.contains("no connection: refused"), "{message}");
+        }
+        o.recorded = after;
+    }
+    assert_eq!(o.recorded.retry_after.map(|time| time.0), Some(now() + DAY), "until when the service asked");
+}
+
+#[test]
+fn an_address_that_is_not_known_is_waited_for_ten_minutes_and_its_likely_cause_is_named() {
+    let mut o = fresh(site());
+    let stop = |minutes: i64| Stop::NotServed { since: ago(60 * minutes), words: "404".to_owned() };
+    for (minutes, endpoint, expected, named) in [
+        (9, "https://spideriq.ai/api/v1", "Pending ServiceUnavailable", false),
+        (9, "https://spideriq.ai", "Pending ServiceUnavailable", true),
+        (10, "https://spideriq.ai/api/v1/", "Held NotServed", false),
+        (10, "https://spideriq.ai/api", "Held NotServed", true),
+        // A new process counts anew, and does not take the hold back.
+        (0, "https://spideriq.ai/api", "Held NotServed", true),
+    ] {
+        with_account(&mut o, |account| account.endpoint = endpoint.to_owned());
+        o.recorded = waits(&o, stop(minutes));
+        let found = format!("{} {}", o.recorded.state.clone().unwrap(), o.recorded.reason.clone().unwrap());
+        let message = o.recorded.message.clone().unwrap();
+        assert_eq!(found, expected);
+        assert_eq!(
+            message.contains("does not end in /api/v1, which is the likely cause"),
+            named,
+            "{message}"
+        );
+        assert!(message.contains("404"), "{message}");
+    }
+    // It is in line all the same, and goes on by itself.
+    assert!(next(&o).takes_turn());
+    let short = Waiting { since: ago(29), estimate: None, stop: Stop::Turn, others: 0 };
+    assert_eq!(settle(&o, &next(&o), &Outcome::NotYet(short)).standing, None, "for half a minute");
+    assert_eq!(waits(&o, Stop::Turn).state.as_deref(), Some("Pending"));
+}
+
+#[test]
+fn a_cancel_says_what_it_waits_for() {
+    let mut o = accepted("processing");
+    o.job.deleted_at = Some(ago(1));
+    o.memory.ending_before = Some(Duration::ZERO);
+    for (stop, words) in [
+        (Stop::Turn, "waiting for its turn"),
+        (Stop::Asked(None), "asked the account to wait"),
+        (
+            Stop::Failing("refused".to_owned()),
+            "not available, and the job is cancelled when it answers: refused",
+        ),
+    ] {
+        let waiting = Waiting { since: ago(10), estimate: None, stop, others: 0 };
+        let verdict = settle(&o, &next(&o), &Outcome::NotYet(waiting));
+        let Some(standing @ Standing::Cancelling(_)) = verdict.standing else { panic!("{words}") };
+        let status = shown(standing, &o);
+        assert!(status.message.as_deref().unwrap().contains(words), "{status:?}");
+    }
+}
