@@ -1,15 +1,19 @@
 //! The budget behind a lock: waits for a turn, without a timer while nobody waits. Inside, time is the steady clock's,
 //! which no jump of the wall clock touches; what is asked and answered is the wall's.
 
+mod permit;
+
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use super::{Budget, Counted, Lane, Limits, Stop, Subject, Ticket, Verdict};
+pub use permit::Permit;
+
+use super::{Budget, Lane, Limits, Stop, Subject, Ticket};
 use crate::clock::Clock;
 use crate::health::waiting;
 use crate::telemetry::Metrics;
@@ -58,14 +62,6 @@ enum Waiter {
 enum Place {
     Queued { ticket: Ticket, lane: Lane, since: Timestamp },
     Granted { permit: Permit, lane: Lane },
-}
-
-/// One request that may be made now. Dropped unused, its turn goes to somebody else.
-#[derive(Debug)]
-pub struct Permit {
-    gate: Weak<Shared>,
-    ticket: Ticket,
-    used: bool,
 }
 
 /// The answer to asking for a turn without waiting.
@@ -288,41 +284,6 @@ impl Gate {
     }
 }
 
-impl Permit {
-    /// Tells the budget what came of the request; says whether the spend cap stands otherwise than before.
-    pub fn settle(mut self, verdict: Verdict, counted: Counted) -> bool {
-        self.used = true;
-        let Some(gate) = self.gate.upgrade() else { return false };
-        let other = {
-            let steady = |at| gate.clock.as_steady(at);
-            let verdict = match verdict {
-                Verdict::Throttled(until) => Verdict::Throttled(until.map(steady)),
-                Verdict::Capped(until) => Verdict::Capped(steady(until)),
-                Verdict::Answered | Verdict::Spent | Verdict::Failed(_) | Verdict::NotServed(_) => verdict,
-            };
-            let counted = Counted { reset: counted.reset.map(steady), ..counted };
-            let now = gate.clock.steady();
-            let budget = &mut gate.lock().budget;
-            let before = budget.spend_cap();
-            budget.answered(now, self.ticket, verdict, counted, fastrand::f64());
-            budget.spend_cap() != before
-        };
-        gate.turn();
-        other
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if !self.used
-            && let Some(gate) = self.gate.upgrade()
-        {
-            gate.lock().budget.withdraw(self.ticket);
-            gate.turn();
-        }
-    }
-}
-
 /// Leaves the queue when a waiting future is dropped.
 struct Leave<'a> {
     gate: &'a Arc<Shared>,
@@ -372,7 +333,7 @@ impl Shared {
         let mut unwanted = Vec::new();
         let mut state = self.lock();
         for ticket in state.budget.grant(now) {
-            let permit = Permit { gate: Arc::downgrade(self), ticket, used: false };
+            let permit = Permit::new(self, ticket);
             let Some(Waiting { lane, since, waiter }) = state.waiters.remove(&ticket) else {
                 unwanted.push(permit);
                 continue;
@@ -420,7 +381,8 @@ impl Shared {
             tokio::time::sleep(KEPT).await;
             let Some(gate) = gate.upgrade() else { return };
             let mut state = gate.lock();
-            let unused = matches!(state.places.get(&key), Some(Place::Granted { permit, .. }) if permit.ticket == ticket);
+            let unused =
+                matches!(state.places.get(&key), Some(Place::Granted { permit, .. }) if permit.is_of(ticket));
             let dropped = unused.then(|| state.places.remove(&key));
             drop((state, dropped));
         });
