@@ -8,11 +8,10 @@ async fn refusals_that_waiting_does_not_help_end_or_hold_the_job_after_one_submi
     let rows = [
         ("bad", 400, "Failed", "InvalidPayload"),
         ("invalid", 422, "Failed", "InvalidPayload"),
-        ("unknown", 404, "Held", "Refused"),
-        ("method", 405, "Held", "Refused"),
+        ("bound", 429, "Held", "Refused"),
     ];
     for (name, code, ..) in rows {
-        world.faults(&format!("[{{match: {{route: submit, body: {name}.example}}, reply: {{status: {code}, body: {{detail: no such thing as {name}}}}}}}]"));
+        world.faults(&format!("[{{match: {{route: submit, body: {name}.example}}, reply: {{status: {code}, body: {{code: MAX_CAMPAIGNS_PER_CLIENT, detail: no such thing as {name}}}}}}}]"));
         world.site(name, "");
     }
     for (name, _, state, reason) in rows {

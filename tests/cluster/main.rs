@@ -26,6 +26,7 @@ mod mass_deletion;
 mod memory;
 mod namespaces;
 mod numbers;
+mod outage;
 mod poison;
 mod port;
 mod proxy;
