@@ -91,7 +91,9 @@ async fn an_outage_is_told_once_by_each_job_and_by_the_account() {
     assert!(same > 0, "told once");
     world.service.clear_faults(None);
     // Somebody knows that it is over, and has it tried.
-    world.kubectl(&["annotate", "scrapeaccount", "default", "spideriq.ai/reconcile-requested-at=mended"]).unwrap();
+    world
+        .kubectl(&["annotate", "scrapeaccount", "default", "spideriq.ai/reconcile-requested-at=mended"])
+        .unwrap();
     for name in &names {
         world.until(name, "Completed").await;
     }
