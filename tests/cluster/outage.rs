@@ -109,7 +109,7 @@ async fn a_days_pause_of_submits_stops_nothing_else_and_is_tried_on_request() {
     let mut world = World::new("ceiling", "jobs: [{queued: 1, processing: 4}]").await;
     world.site("running", "");
     world.until("running", "Queued").await;
-    world.faults(&format!("[{{match: {{route: submit}}, when: {{first: 1}}, reply: {{{DAY}}}}}]"));
+    world.faults(&format!("[{{match: {{route: submit}}, when: {{first: 2}}, reply: {{{DAY}}}}}]"));
     world.site("first", "");
     world.until_because("first", "Pending", "RateLimited").await;
     let paused = |account: &Value| {
@@ -125,7 +125,14 @@ async fn a_days_pause_of_submits_stops_nothing_else_and_is_tried_on_request() {
     let second = world.until_because("second", "Pending", "RateLimited").await;
     assert!(second["status"]["retryAfter"].is_string(), "{second}");
     assert_eq!(world.requests("submit").len(), 2, "a restart tries nothing");
-    world.kubectl(&["annotate", "sj", "second", "spideriq.ai/reconcile-requested-at=now"]).unwrap();
+    let wish = |wish: &str| {
+        let annotation = format!("spideriq.ai/reconcile-requested-at={wish}");
+        world.kubectl(&["annotate", "--overwrite", "sj", "second", &annotation]).unwrap();
+    };
+    wish("now");
+    world.until_true("a try", |world| world.requests("submit").len() == 3).await;
+    // Not at once again, and not lost.
+    wish("later");
     for name in ["first", "second"] {
         world.until(name, "Completed").await;
     }

@@ -21,6 +21,7 @@ mod loud;
 mod mass_deletion;
 mod mirrors;
 mod oracle;
+mod pauses;
 mod run;
 mod scenario;
 mod service;

@@ -132,16 +132,18 @@ impl Budget {
             // What an earlier process knew is not put back any more.
             self.spend_cap = SpendCap::Open;
         }
-        let at = self.asked.wished.map_or(now, |last| now.max(last.saturating_add(WISHES).unwrap_or(now)));
         if self.asked.wished.is_some_and(|wished| wished > now) {
             return;
         }
-        self.asked.wished = Some(at);
-        if self.asked.tried_by_reads {
-            self.account.ends(at);
+        let soonest = self.asked.wished.and_then(|last| last.checked_add(WISHES).ok());
+        let at = soonest.map_or(now, |soonest| soonest.max(now));
+        let long = Some(&mut self.account).filter(|_| self.asked.tried_by_reads);
+        let kinds = self.kinds.values_mut().map(|known| &mut known.brake);
+        let paused = long.into_iter().chain(self.lanes.values_mut()).chain(kinds);
+        for brake in paused.filter(|brake| brake.until.is_some_and(|until| until > now)) {
+            brake.ends(at);
+            self.asked.wished = Some(at);
         }
-        self.lanes.values_mut().for_each(|brake| brake.ends(at));
-        self.kinds.values_mut().for_each(|known| known.brake.ends(at));
     }
 
     /// Whether submits are left to reads to try: the service asked for a long pause of everything.
