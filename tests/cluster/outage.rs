@@ -24,7 +24,9 @@ async fn a_closed_port_is_named_by_the_account_and_by_every_job() {
     world.account("default", "");
     world.start();
     let names = ["a", "b", "c", "d"];
-    names.iter().for_each(|name| world.site(name, ""));
+    for name in &names {
+        world.site(name, "");
+    }
     for name in names {
         let job = world.until_because(name, "Pending", "ServiceUnavailable").await;
         assert!(message(&job).contains("no connection"), "{job}");
@@ -61,7 +63,9 @@ async fn an_outage_is_told_once_by_each_job_and_by_the_account() {
         .await;
     world.faults("[{reply: {status: 503}}]");
     let names: Vec<String> = (0..12).map(|n| format!("job-{n}")).collect();
-    names.iter().for_each(|name| world.site(name, ""));
+    for name in &names {
+        world.site(name, "");
+    }
     let account = world
         .until_of("ScrapeAccount", "default", "unavailable", |account| is_unavailable(account, "503"))
         .await;

@@ -53,6 +53,12 @@ impl Desk {
         self.budget.answered(self.now, ticket, verdict, Counted::default(), 1.0);
     }
 
+    fn hear(&mut self, tickets: Vec<Ticket>, verdict: &Verdict) {
+        for ticket in tickets {
+            self.hears(ticket, verdict.clone());
+        }
+    }
+
     /// One request that goes at once, and its answer.
     fn asked(&mut self, lane: Lane, verdict: Verdict) {
         let ticket = self.asks(lane, "spiderMaps");
@@ -154,13 +160,13 @@ fn what_people_wish_is_tried_at_once_and_again_after_a_minute() {
             desk.budget.try_now(desk.now);
             let turns = desk.turns();
             assert_eq!(turns.len(), usize::from(wish == 0), "one in a minute");
-            turns.into_iter().for_each(|probe| desk.hears(probe, Verdict::Throttled(Some(until))));
+            desk.hear(turns, &Verdict::Throttled(Some(until)));
         }
         // The wish of the second between is not lost.
         desk.now += MINUTE;
         let turns = desk.turns();
         assert_eq!(turns.len(), 1);
-        turns.into_iter().for_each(|probe| desk.hears(probe, Verdict::Throttled(Some(until))));
+        desk.hear(turns, &Verdict::Throttled(Some(until)));
         desk.now += MINUTE;
     }
 }
@@ -208,7 +214,7 @@ fn a_type_that_the_service_takes_nowhere_is_tried_by_one_of_its_jobs() {
     let begun = desk.now;
     let first: Vec<Ticket> = (0..4).map(|_| desk.asks(Lane::Submit, "spiderMail")).collect();
     assert_eq!(desk.turns(), first);
-    first.into_iter().for_each(|ticket| desk.hears(ticket, Verdict::NotServed("404".into())));
+    desk.hear(first, &Verdict::NotServed("404".into()));
     let mut waiting: Vec<Ticket> = (0..20).map(|_| desk.asks(Lane::Submit, "spiderMail")).collect();
     assert!(desk.turns().is_empty());
     desk.asked(Lane::Submit, Verdict::Spent);
@@ -262,14 +268,15 @@ fn an_outage_is_told_after_three_failures_in_other_words_once_a_minute_and_not_o
     desk.asked(Lane::Poll, Verdict::Answered);
     let submits = ["a", "b"].map(|_| desk.asks(Lane::Submit, "spiderMaps"));
     assert_eq!(desk.turns(), submits);
-    submits.into_iter().for_each(|ticket| desk.hears(ticket, failed("refused")));
+    desk.hear(submits.to_vec(), &failed("refused"));
     assert_eq!(desk.budget.unavailable(), None, "two may be chance");
     assert_eq!(desk.stop(Lane::Submit, ""), budget::Stop::Failing("refused".into()));
     let mut told = Vec::new();
     for n in 0..100 {
         desk.asks(Lane::Submit, "spiderMaps");
         desk.now = desk.budget.next_change(desk.now).unwrap().max(desk.now + Duration::from_secs(2));
-        desk.turns().into_iter().for_each(|ticket| desk.hears(ticket, failed(&format!("refused {n}"))));
+        let turns = desk.turns();
+        desk.hear(turns, &failed(&format!("refused {n}")));
         let words = desk.budget.unavailable().unwrap();
         if told.last().is_none_or(|(last, _)| *last != words) {
             told.push((words, desk.now));

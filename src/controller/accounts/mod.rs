@@ -271,7 +271,7 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
     let counted = tally::count(&context, key);
     let jobs = context.tallies.due(key, recorded.jobs, counted, context.clock.instant());
     let handled = subject.requested.clone().or_else(|| recorded.last_handled_reconcile_at.clone());
-    let facts = AccountFacts { jobs, handled, ..facts };
+    let facts = AccountFacts { handled, jobs, ..facts };
     let mut result = "unchanged";
     if let Some(status) = account_status(&facts, &recorded, subject.generation, now) {
         let api = K::api(&context.client, &key.namespace);

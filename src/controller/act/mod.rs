@@ -122,7 +122,7 @@ pub(in crate::controller) fn turn(
 ) -> Result<Permit, Waiting> {
     let key = key(job);
     let subject = Subject { name: key.clone(), kind: kind.map(str::to_owned) };
-    facts::permit(session.gate.reserve(&key, lane, &job.namespace().unwrap_or_default(), subject))
+    facts::permit(session.gate.reserve(&key, lane, &job.namespace().unwrap_or_default(), &subject))
 }
 
 /// Reads the job's status, at its turn in this lane.

@@ -118,7 +118,7 @@ impl Gate {
 
     /// Asks for a turn without waiting. The key keeps its place between calls, and is told when its turn comes;
     /// then it has 15 seconds to ask again.
-    pub fn reserve(&self, key: &str, lane: Lane, group: &str, subject: Subject) -> Reservation {
+    pub fn reserve(&self, key: &str, lane: Lane, group: &str, subject: &Subject) -> Reservation {
         let now = self.shared.clock.steady();
         // A turn in another lane is none in this one. Dropped after the lock is, because that takes it again.
         let left = self.shared.lock().leave_other(key, lane);
@@ -142,7 +142,7 @@ impl Gate {
                 Reservation::Waiting {
                     since: wall(since),
                     estimate: state.budget.estimate(&self.account, lane, now).map(wall),
-                    stop: match state.budget.stop(lane, &subject, now) {
+                    stop: match state.budget.stop(lane, subject, now) {
                         Stop::Asked(until) => Stop::Asked(until.map(wall)),
                         Stop::NotServed(since, why) => Stop::NotServed(wall(since), why),
                         stop @ (Stop::Turn | Stop::Recovering | Stop::Failing(_)) => stop,
@@ -211,8 +211,12 @@ impl Gate {
     pub fn restore_pauses(&self, all: Option<Timestamp>, submits: Option<Timestamp>) {
         let steady = |until| self.shared.clock.as_steady(until);
         self.with(|budget, now| {
-            submits.into_iter().for_each(|until| budget.restore_submits_pause(now, steady(until)));
-            all.into_iter().for_each(|until| budget.restore_pause(now, steady(until)));
+            if let Some(until) = submits {
+                budget.restore_submits_pause(now, steady(until));
+            }
+            if let Some(until) = all {
+                budget.restore_pause(now, steady(until));
+            }
         });
     }
 
