@@ -174,6 +174,58 @@ async fn the_clusters_own_secrets_and_other_services_tokens_are_never_sent() {
     assert!(!beside.world.logged().contains("canary"));
 }
 
+/// A release before did not ask for the label: what it was accepted with goes on, and says what comes.
+#[tokio::test]
+async fn a_token_of_another_form_that_was_accepted_before_goes_on_until_its_secret_changes() {
+    let mut world = World::without_operator("exempt", QUICK).await;
+    // The emulated service knows no such token: these are the answers of one that does.
+    let body = "job_id: 550e8400-e29b-41d4-a716-446655440000, status: processing";
+    let reply = |route: &str, code: u16| {
+        format!("{{match: {{route: {route}}}, reply: {{status: {code}, body: {{{body}}}}}}}")
+    };
+    world.faults(&format!("[{}, {}]", reply("submit", 201), reply("status", 200)));
+    world.account("default", "");
+    world.secret("default", "token-of-another-form");
+    let version = ["get", "secret", "default", "--output=jsonpath={.metadata.resourceVersion}"];
+    let version = world.kubectl(&version).unwrap();
+    let condition_of = |kind: &str, reason: &str| {
+        format!(
+            r#"{{"type": "{kind}", "status": "True", "reason": "{reason}", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}}"#
+        )
+    };
+    let status = format!(
+        r#"{{"status": {{"observedGeneration": 1, "clientID": "cli_test", "credential": {{"resourceVersion": "{}"}}, "conditions": [{}, {}]}}}}"#,
+        version.trim(),
+        condition_of("Authenticated", "Authenticated"),
+        condition_of("Ready", "Available")
+    );
+    let patch =
+        ["patch", "scrapeaccount", "default", "--subresource=status", "--type=merge", "--patch", &status];
+    world.kubectl(&patch).unwrap();
+    world.start();
+    world.site("acme", "");
+    world.until("acme", "Processing").await;
+    let warned = |account: &serde_json::Value| {
+        let (status, _, words) = condition(account, "Ready");
+        status == "True" && words.contains("once the Secret changes it needs a label")
+    };
+    world.until_of("ScrapeAccount", "default", "warned", warned).await;
+    let warnings = world.events("default").await;
+    assert_eq!(
+        warnings.iter().filter(|(_, reason, _)| reason == "CredentialsMissing").count(),
+        1,
+        "{warnings:?}"
+    );
+    world.kubectl(&["annotate", "secret", "default", "touched=yes"]).unwrap();
+    world.site("second", "");
+    let second = world.until_because("second", "Pending", "CredentialsMissing").await;
+    assert!(second["status"]["message"].as_str().unwrap().contains("spideriq.ai/credentials"), "{second}");
+    assert_eq!(world.requests("submit").len(), 1);
+    // What was begun is followed with what was accepted.
+    let looked = world.requests("status").len();
+    world.until_true("it is followed", |world| world.requests("status").len() > looked).await;
+}
+
 /// How long a new tenant's first job takes until it is submitted.
 async fn first_job(world: &World, name: &str) -> f64 {
     let before = world.requests("submit").len();
