@@ -139,7 +139,7 @@ pub(super) async fn write(
         let version = base.resource_version().unwrap_or_default();
         let jobs: Api<CachedJob> = context.jobs_in(&base.namespace().unwrap_or_default());
         let name = base.name_any();
-        let room = context.replies.room(base.bytes).await;
+        let room = context.replies.room_to_write(base.bytes).await;
         let patched = patch_status(&jobs, &name, &version, &recorded, &status).await;
         drop(room);
         let error = match patched {
@@ -249,7 +249,7 @@ pub(super) async fn again(context: &Context, job: &mut CachedJob) -> Option<Acti
     let written = match proven {
         Ok(()) => {
             let version = job.resource_version().unwrap_or_default();
-            let _room = context.replies.room(job.bytes).await;
+            let _room = context.replies.room_to_write(job.bytes).await;
             let jobs: Api<CachedJob> = context.jobs_in(&namespace);
             patch_status(&jobs, &name, &version, &recorded, &status).await
         }

@@ -221,7 +221,7 @@ pub(in crate::controller) async fn fenced(
     let (uid, version) = (job.uid().unwrap_or_default(), job.resource_version().unwrap_or_default());
     // While its deletion is decided nothing is left to be kept.
     let recorded = job.status.as_ref().filter(|_| job.metadata.deletion_timestamp.is_none());
-    let _room = context.replies.room(job.bytes).await;
+    let _room = context.replies.room_to_write(job.bytes).await;
     patch_metadata(
         &context.jobs_in(&job.namespace().unwrap_or_default()),
         &job.name_any(),

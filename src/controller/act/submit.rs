@@ -150,7 +150,7 @@ async fn record(
         }
         let recorded = base.status.clone().unwrap_or_default();
         let status = submitting(context, &base, &recorded, (&record, account));
-        let _room = context.replies.room(base.bytes).await;
+        let _room = context.replies.room_to_write(base.bytes).await;
         let sent_at = context.clock.instant();
         let version = base.resource_version().unwrap_or_default();
         match patch_status(&jobs, &name, &version, &recorded, &status).await {
