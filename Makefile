@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 NEXTEST := 0.9.115
 DENY := 0.20.2
+PROMTOOL := $(shell sed -n 's/.*prometheus\/prometheus v\([0-9.]*\).*/\1/p' tests/alerts/go.mod)
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spideriq-operator/tools
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
@@ -64,8 +65,16 @@ bench: ## Measure what it costs, and write docs/benchmarks.md (about 10 minutes)
 	@cp $(RELEASE)/spideriq-operator $(RELEASE)/operator-to-measure # cargo bench puts its own build in that place
 	$(call timed,bench,OPERATOR="$$(realpath $(RELEASE))/operator-to-measure" $(BIN)/testbed run --with helm -- cargo bench --quiet --locked --bench costs | tee docs/benchmarks.md.new && mv docs/benchmarks.md.new docs/benchmarks.md)
 
+.PHONY: alerts
+alerts: $(TOOLS)/promtool-$(PROMTOOL) ## Test that the chart's alerts fire when they should
+	$(call timed,alerts,cd tests/alerts && promtool check rules ../../charts/spideriq-operator/files/alerts.yaml && promtool test rules alerts.test.yaml)
+
+.PHONY: argocd
+argocd: ## Ask Argo CD's own engine how it shows every situation of tests/plans; the first build takes about 4 minutes
+	$(call timed,argocd,cd tests/argocd && go run . ../../examples/argocd/health.lua ../../examples/argocd/values.yaml ../plans)
+
 .PHONY: ci
-ci: lint test ## What has to pass before a change lands
+ci: lint alerts test ## What has to pass before a change lands
 
 .PHONY: clean
 clean: ## Remove what was built here; the control plane and the tools stay in the cache folder
@@ -76,6 +85,11 @@ comma := ,
 $(TOOLS)/nextest-$(NEXTEST):
 	@echo "== installing cargo-nextest $(NEXTEST) through the crate registry, once, about 4 minutes"
 	cargo install cargo-nextest --version $(NEXTEST) --locked --root $(TOOLS)
+	@touch $@
+
+$(TOOLS)/promtool-$(PROMTOOL): tests/alerts/go.sum
+	@echo "== building promtool $(PROMTOOL) from its Go module, once, about 5 minutes"
+	cd tests/alerts && go build -tags remove_all_sd -o $(TOOLS)/bin/promtool github.com/prometheus/prometheus/cmd/promtool
 	@touch $@
 
 $(TOOLS)/deny-$(DENY):

@@ -81,3 +81,47 @@ fn the_page_of_the_command_is_what_it_says_of_itself() {
 fn sentences(text: &str) -> String {
     text.replace(". ", ".\n")
 }
+
+#[test]
+fn the_values_for_argo_cd_hold_its_script() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/argocd/health.lua");
+    let script = fs::read_to_string(path).unwrap();
+    let indented: String = script.lines().map(|line| format!("      {line}\n")).collect();
+    let mut values = "# Values for Argo CD's Helm chart: how its objects of spideriq.ai are. Made by `make generate` from health.lua.\nconfigs:\n  cm:\n".to_owned();
+    for kind in ["ScrapeJob", "ScrapeAccount", "ClusterScrapeAccount"] {
+        write!(values, "    resource.customizations.health.spideriq.ai_{kind}: |\n{indented}").unwrap();
+    }
+    check("examples/argocd/values.yaml", &values);
+}
+
+/// What the alerts ask for exists, and each of them is seen to fire (`make alerts`).
+#[test]
+fn the_alerts_name_metrics_that_there_are_and_each_has_a_test() {
+    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let (rules, tests) =
+        (read("charts/spideriq-operator/files/alerts.yaml"), read("tests/alerts/alerts.test.yaml"));
+    let known: Vec<String> = telemetry::ALL
+        .iter()
+        .map(|family| {
+            let total = if family.kind == "counter" { "_total" } else { "" };
+            format!("{}_{}{total}", telemetry::PREFIX, family.name)
+        })
+        .collect();
+    let names = |text: &str| {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        words.filter(|word| word.starts_with("spideriq_operator_")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (asked, fed) = (names(&rules), names(&tests));
+    assert!(
+        asked.len() > 8 && asked.iter().all(|name| known.contains(name) && fed.contains(name)),
+        "{asked:?}"
+    );
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    for alert in &alerts {
+        let fires = format!("alertname: {alert}\n        exp_alerts:\n          - exp_labels");
+        let silent = format!("alertname: {alert}, exp_alerts: []");
+        assert!(tests.contains(&fires) && tests.contains(&silent), "{alert}");
+    }
+    let runbook = read("docs/runbook.md");
+    assert!(alerts.iter().all(|alert| runbook.contains(alert)), "the runbook says what to do");
+}

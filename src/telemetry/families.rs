@@ -47,6 +47,8 @@ families! {
         "Requests that wait for their turn";
     PAUSE_SECONDS: "gauge" "account_pause_seconds" ["namespace", "account"]
         "Seconds until the account may send again, where the service asked it to wait or too much failed; else 0";
+    SUBMIT_PAUSE_SECONDS: "gauge" "account_submit_pause_seconds" ["namespace", "account"]
+        "Seconds until the service takes submits of the account again, where it asked for none; else 0";
     JOBS: "gauge" "jobs" ["namespace", "state"]
         "ScrapeJobs by state";
     HELD: "gauge" "held_jobs" ["namespace", "reason"]

@@ -15,6 +15,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 pub use families::{ALL, Described, PREFIX};
 pub use page::{AccountGauges, Page, Snapshot};
 
+/// What may come of a submit.
+const OUTCOMES: [&str; 4] = ["accepted", "cached", "refused", "unknown"];
+
 type One = [(&'static str, &'static str); 1];
 type Two = [(&'static str, &'static str); 2];
 type Code = (&'static str, String);
@@ -38,13 +41,18 @@ impl Default for Metrics {
         let short: fn() -> Histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
         // 0.1 s to 55 min: a turn in the budget.
         let long: fn() -> Histogram = || Histogram::new(exponential_buckets(0.1, 2.0, 16));
+        let submits = Family::default();
+        // A series that begins above 0 never looks as if it had grown.
+        for outcome in OUTCOMES {
+            let _: &Counter = &submits.get_or_create(&[("outcome", outcome)]);
+        }
         Self {
             reconciles: Family::default(),
             reconcile_seconds: Family::new_with_constructor(short),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(short),
             budget_wait_seconds: Family::new_with_constructor(long),
-            submits: Family::default(),
+            submits,
             orphaned: Counter::default(),
         }
     }

@@ -15,7 +15,7 @@ use super::Metrics;
 use super::families::{
     BUDGET_LEFT, BUDGET_WAIT_SECONDS, BUDGET_WAITING, BUILD, Described, HELD, JOBS, LEADER, MISNAMED,
     NEWS_AGE_SECONDS, ORPHANED, PAUSE_SECONDS, PREFIX, RECONCILE_SECONDS, RECONCILES, REQUEST_SECONDS,
-    REQUESTS, SUBMITS, UNDECODABLE, UNKEPT, UNRECORDED,
+    REQUESTS, SUBMIT_PAUSE_SECONDS, SUBMITS, UNDECODABLE, UNKEPT, UNRECORDED,
 };
 
 /// What is true at the moment of a scrape.
@@ -52,6 +52,8 @@ pub struct AccountGauges {
     pub requests_left: u32,
     /// Seconds until it may send again.
     pub pause_seconds: f64,
+    /// Seconds until submits are taken again.
+    pub submit_pause_seconds: f64,
     /// How many requests wait, by lane.
     pub waiting: Vec<(&'static str, usize)>,
 }
@@ -140,6 +142,7 @@ impl Collector for Gauges {
         };
         put(&BUDGET_LEFT, of_accounts(&|account| f64::from(account.requests_left)))?;
         put(&PAUSE_SECONDS, of_accounts(&|account| account.pause_seconds))?;
+        put(&SUBMIT_PAUSE_SECONDS, of_accounts(&|account| account.submit_pause_seconds))?;
         let waiting = accounts.iter().flat_map(|account| {
             account.waiting.iter().map(|(lane, count)| {
                 (vec![account.namespace.as_str(), account.account.as_str(), *lane], number(*count))
@@ -196,6 +199,7 @@ mod tests {
                 account: "default".to_owned(),
                 requests_left: 17,
                 pause_seconds: 0.0,
+                submit_pause_seconds: 0.0,
                 waiting: vec![("poll", 3)],
             }],
             jobs: count("Held"),
@@ -227,5 +231,17 @@ mod tests {
         );
         assert!(text.contains("\nspideriq_operator_leader 1.0\n"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+    /// A series that is born at 1 never looks as if it had grown, and no alert would fire for the first.
+    #[test]
+    fn what_alerts_ask_how_it_grew_begins_at_0() {
+        let text = Page::new(&Metrics::default(), Snapshot::default).text();
+        for series in [
+            "submits_total{outcome=\"unknown\"}",
+            "submits_total{outcome=\"accepted\"}",
+            "orphaned_jobs_total",
+        ] {
+            assert!(text.contains(&format!("{PREFIX}_{series} 0\n")), "{series}: {text}");
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use testbed::Testbed;
 
+use super::support::World;
+
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/spideriq-operator");
 
 /// A folder of this test alone.
@@ -116,4 +118,39 @@ async fn the_namespaced_form_needs_no_rights_of_the_cluster() {
     assert!(refused.contains("forbidden"), "{refused}");
     let error = bed.run("helm", &["template", "x", CHART, "--set", "clusterRoles=false"], "");
     assert!(error.unwrap_err().to_string().contains("watchNamespaces"));
+}
+
+/// With the chart's defaults the operator reads Secrets of one name, and says which value lets it read another.
+#[tokio::test]
+async fn by_default_only_secrets_named_spideriq_are_read() {
+    let mut world = World::without_operator("secret-names", "jobs: [{queued: 0.1, processing: 0.1}]").await;
+    let home = world.namespace.clone();
+    let upgrade = ["upgrade", &home, CHART, "--namespace", &home];
+    let one = ["--reuse-values", "--set", "rbac.secretNames={spideriq}"];
+    world.bed.run("helm", &[upgrade.as_slice(), one.as_slice()].concat(), "").unwrap();
+    let user = world.user();
+    let may = |arguments: &[&str]| {
+        let asked = [&["auth", "can-i", "--as", &user], arguments].concat();
+        world.kubectl(&asked).is_ok_and(|said| said.trim() == "yes")
+    };
+    assert!(may(&["get", "secret/spideriq"]) && !may(&["get", "secret/other"]) && !may(&["list", "secrets"]));
+    world.account("other", "");
+    world.account("spideriq", "");
+    world.start();
+    for name in ["other", "spideriq"] {
+        world.site(name, &format!(", accountRef: {{name: {name}}}"));
+    }
+    world.until("spideriq", "Completed").await;
+    let other = world.until_because("other", "Pending", "CredentialsMissing").await;
+    let message = other["status"]["message"].as_str().unwrap();
+    assert!(message.contains("rbac.secretNames"), "{message}");
+    // A rotated Secret is noticed by a watch of the one name.
+    let next = "cli_test:sk_test:secret_next";
+    world.service.add_token(next).unwrap();
+    world.site("running", ", accountRef: {name: spideriq}");
+    world.secret("spideriq", next);
+    world.until("running", "Completed").await;
+    let every = ["--reuse-values", "--set", "rbac.secretNames={*}"];
+    world.bed.run("helm", &[upgrade.as_slice(), every.as_slice()].concat(), "").unwrap();
+    world.until("other", "Completed").await;
 }

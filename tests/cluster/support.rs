@@ -97,7 +97,9 @@ impl World {
             all if all.is_empty() => "watchNamespaces=null".to_owned(),
             some => format!("watchNamespaces={{{some}}}"),
         };
-        let set = ["replicaCount=0", "crds.install=false", "serviceAccount.name=operator", &watch].join(",");
+        let secrets = "rbac.secretNames={*}";
+        let set = ["replicaCount=0", "crds.install=false", "serviceAccount.name=operator", secrets, &watch];
+        let set = set.join(",");
         bed.run(
             "helm",
             &["install", &namespace, &chart, "--namespace", &namespace, "--create-namespace", "--set", &set],

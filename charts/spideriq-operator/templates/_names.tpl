@@ -55,9 +55,12 @@ helm.sh/chart: {{ include "spideriq-operator.word" (printf "%s-%s" .Chart.Name .
 - apiGroups: [spideriq.ai]
   resources: [scrapejobs/status, scrapeaccounts/status]
   verbs: [patch]
-# A metadata watch for the Secret of an account that has work, and a read when it changes or is needed.
+# A metadata watch for the Secret of an account that has work, and a read when it changes or is needed; each by its name.
 - apiGroups: [""]
   resources: [secrets]
+  {{- if not (has "*" .Values.rbac.secretNames) }}
+  resourceNames: {{ toJson .Values.rbac.secretNames }}
+  {{- end }}
   verbs: [get, list, watch]
 - apiGroups: [events.k8s.io]
   resources: [events]

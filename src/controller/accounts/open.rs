@@ -97,8 +97,10 @@ pub(super) async fn open(
             return close(Reason::CredentialsMissing, message, false, identity);
         }
         Ok(Err(kube::Error::Api(refusal))) if refusal.code == 403 => {
-            let message =
-                format!("Secret {name} may not be read by the operator: {}", said_of_status(&refusal));
+            let message = format!(
+                "Secret {name} may not be read by the operator; name it spideriq, or add its name to rbac.secretNames of the operator's chart: {}",
+                said_of_status(&refusal)
+            );
             return close(Reason::CredentialsMissing, message, false, identity);
         }
         Ok(Err(error)) => return Err(WriteError::Unanswered(said_of(&error))),

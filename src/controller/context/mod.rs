@@ -237,12 +237,15 @@ impl Context {
     pub fn snapshot(&self) -> Snapshot {
         let now = self.clock.now();
         let accounts = self.accounts.sessions().into_iter().map(|session| {
-            let pause = session.gate.paused_until().map(|until| until.duration_since(now).as_secs_f64());
+            let left = |until: Option<jiff::Timestamp>| {
+                until.map_or(0.0, |until| until.duration_since(now).as_secs_f64().max(0.0))
+            };
             AccountGauges {
                 namespace: session.key.namespace.clone(),
                 account: session.key.name.clone(),
                 requests_left: session.gate.available(),
-                pause_seconds: pause.unwrap_or(0.0).max(0.0),
+                pause_seconds: left(session.gate.paused_until()),
+                submit_pause_seconds: left(session.gate.submits_pause()),
                 waiting: Lane::ALL.map(|lane| (lane.as_str(), session.gate.waiting(lane))).to_vec(),
             }
         });
