@@ -133,6 +133,8 @@ pub fn account_status(
             .resource_version
             .clone()
             .map(|resource_version| StatusCredential { resource_version }),
+        // A claim is written by itself.
+        operator: recorded.operator.clone(),
         conditions: list.after,
     };
     (!written || status != *recorded).then_some(status)

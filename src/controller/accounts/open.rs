@@ -174,6 +174,7 @@ impl Read<'_> {
         context.accounts.set_limits(key, limits, well);
         put_in_use(context, &session);
         if self.works && (health.accepted.is_none() || is_unnamed(&session)) {
+            context.claims.stand(&key.scope());
             session.ask_who();
         }
         let mut facts = facts(&session);
@@ -217,6 +218,9 @@ impl Read<'_> {
         }
         // What has no work and is rejected is asked about again when its Secret is another one, or it has work.
         let asks = self.works || !matches!(said, Said::Rejected(..) | Said::Redirected(_));
+        if asks {
+            self.context.claims.stand(&key.scope());
+        }
         let again = Some(if asks { proving.ask(self.works) } else { LATER });
         let health = match said {
             Said::Rejected(since, message) => AccountHealth::Rejected { since, message },

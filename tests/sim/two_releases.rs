@@ -1,0 +1,395 @@
+//! Two releases of the operator over one namespace: one works, whatever becomes of it, and nothing is done by both.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use emulator::journal::Event;
+use emulator::rules::Rules;
+use emulator::{Config, Emulator, InProcess};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use spideriq_operator::api::ClaimLease;
+use spideriq_operator::app::Operator;
+use spideriq_operator::leader::Release;
+
+use super::api_server::ApiServer;
+use super::fate::{Fate, Life, Plan};
+use super::run::{ENDPOINT, HOME, NAMESPACE, TOKEN, base64, key, start_release};
+use super::scenario::site;
+use super::store::{How, Key};
+
+struct World {
+    api: ApiServer,
+    service: InProcess,
+    fate: Fate,
+}
+
+/// A process of a release.
+struct Process {
+    life: Life,
+    operator: Operator,
+}
+
+fn release(id: &str, lease: bool) -> Release {
+    let lease = lease.then(|| ClaimLease { namespace: HOME.to_owned(), name: id.to_owned() });
+    Release { id: id.to_owned(), lease }
+}
+
+fn lease(id: &str) -> Key {
+    Key { kind: "Lease".to_owned(), namespace: HOME.to_owned(), name: id.to_owned() }
+}
+
+impl World {
+    fn new(rules: &str) -> Self {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let config = Config {
+            tokens: vec![TOKEN.to_owned()],
+            rules: Rules::parse(rules).unwrap(),
+            epoch: Some(start),
+            seed: Some(1),
+            ..Config::default()
+        };
+        let service = Emulator::in_process(config).unwrap();
+        let delays = Duration::from_millis(5);
+        let plan = Plan { latency: delays, watch_lag: delays, ..Plan::default() };
+        let world = Self { api: ApiServer::new(start), service, fate: Fate::new(1, plan) };
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "data": {"token": base64(TOKEN)}});
+        world.api.with(|store, now| store.create(&key("Secret", "default"), secret, now)).unwrap();
+        world.account("default");
+        world
+    }
+
+    fn account(&self, name: &str) {
+        let account = json!({
+            "apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeAccount", "metadata": {},
+            "spec": {"secretRef": {"name": "default"}, "endpoint": ENDPOINT},
+        });
+        self.api.with(|store, now| store.create(&key("ScrapeAccount", name), account, now)).unwrap();
+    }
+
+    fn start(&self, release: Release) -> Process {
+        let life = self.fate.life();
+        let operator = start_release(&self.api, &self.service, &life, &[NAMESPACE], release);
+        Process { life, operator }
+    }
+
+    fn job(&self, name: &str) {
+        let job = json!({
+            "apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {}, "spec": site(name),
+        });
+        self.api.with(|store, now| store.create(&key("ScrapeJob", name), job, now)).unwrap();
+    }
+
+    fn read(&self, kind: &str, name: &str) -> Value {
+        self.api.store().get(&key(kind, name)).unwrap_or_default()
+    }
+
+    /// Waits until a job has this state, at most so many seconds; returns how many it took.
+    async fn until(&self, name: &str, state: &str, most: u64) -> u64 {
+        for second in 0..=most {
+            if self.read("ScrapeJob", name)["status"]["state"] == state {
+                return second;
+            }
+            seconds(1).await;
+        }
+        panic!("{name} is not {state} after {most} s: {}", self.read("ScrapeJob", name));
+    }
+
+    fn holder(&self) -> Value {
+        self.read("ScrapeAccount", "default")["status"]["operator"]["id"].clone()
+    }
+
+    /// How often the status of an account was written so far.
+    fn account_writes(&self) -> usize {
+        let store = self.api.store();
+        let of = |(by, key): &&(String, Key)| by != "user" && key.kind == "ScrapeAccount";
+        store.writes.iter().filter(of).count()
+    }
+
+    /// How often people were told that another release works, and whom that is about.
+    fn told(&self) -> Vec<String> {
+        let events = self.api.store().list("Event", None);
+        let told = events.iter().filter(|event| event["reason"] == "AnotherOperator");
+        told.map(|event| event["note"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn requests(&self) -> usize {
+        let entries = self.service.journal(0).entries.into_iter();
+        entries.filter(|entry| matches!(entry.event, Event::Request(_))).count()
+    }
+
+    /// Nothing was submitted twice.
+    fn none_twice(&self) {
+        let mut submits: BTreeMap<String, usize> = BTreeMap::new();
+        for entry in self.service.journal(0).entries {
+            if let Event::Request(request) = entry.event
+                && request.route == "submit"
+                && request.status == Some(201)
+            {
+                *submits.entry(request.payload.unwrap()["url"].to_string()).or_default() += 1;
+            }
+        }
+        assert!(submits.values().all(|count| *count == 1), "{submits:?}");
+    }
+
+    /// The Lease of a release, as somebody renews it.
+    fn renew(&self, id: &str, n: u64) {
+        let spec = json!({"holderIdentity": "a pod", "leaseDurationSeconds": 15, "leaseTransitions": n});
+        self.api.with(|store, now| {
+            let new = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {}, "spec": spec});
+            if store.create(&lease(id), new, now).is_err() {
+                store.patch(&lease(id), How::default(), &json!({"spec": spec}), "user").unwrap();
+            }
+        });
+    }
+}
+
+impl Process {
+    /// Ends as a crash would.
+    fn kill(self) {
+        self.life.end();
+        drop(self.operator);
+    }
+
+    async fn stop(self) {
+        assert!(self.operator.until(std::future::ready(())).await.unwrap());
+    }
+}
+
+fn simulate<T>(run: impl Future<Output = T>) -> T {
+    fastrand::seed(1);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(run)
+}
+
+async fn seconds(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+/// A service that goes on asking to wait, so that the account has something to say all the time.
+const THROTTLED: &str = "jobs: [{queued: 2, end: processing}]
+faults: [{match: {route: status}, reply: {status: 429, headers: {Retry-After: \"7\"}}}]";
+const QUICK: &str = "jobs: [{queued: 2, processing: 3}]";
+const LONG: &str = "jobs: [{queued: 2, end: processing}]";
+
+#[test]
+fn of_two_releases_one_works_and_the_other_says_so_once() {
+    simulate(async {
+        let world = World::new(THROTTLED);
+        let (first, second) = (world.start(release("first", false)), world.start(release("second", false)));
+        (0..5).for_each(|n| world.job(&format!("job-{n}")));
+        seconds(60).await;
+        let holder = world.holder();
+        let told = world.told();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains(&format!("the release {} of", holder.as_str().unwrap())), "{told:?}");
+        let (before, conflicts) = (world.account_writes(), world.api.store().conflicts.len());
+        seconds(600).await;
+        assert_eq!((world.holder(), world.told().len()), (holder.clone(), 1));
+        // 10 renewals, and what a pause that begins and ends all the time gives to write, once in 5 s at the most.
+        let written = world.account_writes() - before;
+        assert!((10..=10 + 120).contains(&written), "{written} writes in 10 minutes");
+        let lost = world.api.store().conflicts.len() - conflicts;
+        assert!(lost <= 5, "{lost} writes against each other");
+        for n in 0..5 {
+            let job = world.read("ScrapeJob", &format!("job-{n}"));
+            assert_eq!(job["status"]["operator"], holder, "{job}");
+        }
+        world.none_twice();
+        drop((first, second));
+    });
+}
+
+#[test]
+fn a_killed_process_is_followed_by_another_of_its_release_at_once_and_by_another_release_in_time() {
+    simulate(async {
+        let world = World::new(QUICK);
+        let first = world.start(release("first", false));
+        world.job("one");
+        world.until("one", "Completed", 30).await;
+        first.kill();
+        let again = world.start(release("first", false));
+        world.job("two");
+        let took = world.until("two", "Completed", 30).await;
+        assert!(took <= 15, "{took} s for a process that comes back");
+        again.kill();
+        // It was renewed a moment ago, and nobody says that it is gone.
+        let second = world.start(release("second", false));
+        let before = world.requests();
+        world.job("three");
+        seconds(120).await;
+        assert_eq!(world.requests(), before, "nothing is sent beside a claim that may be alive");
+        world.until("three", "Completed", 120).await;
+        assert_eq!(world.holder(), "second");
+        world.none_twice();
+        drop(second);
+    });
+}
+
+#[test]
+fn a_lease_that_is_gone_or_runs_out_ends_a_claim_at_once() {
+    for deleted in [true, false] {
+        simulate(async {
+            let world = World::new(QUICK);
+            world.renew("first", 1);
+            let first = world.start(release("first", true));
+            world.job("one");
+            world.until("one", "Completed", 30).await;
+            let second = world.start(release("second", true));
+            world.job("two");
+            // Both see it; the one whose claim is alive works.
+            world.until("two", "Completed", 30).await;
+            assert_eq!(world.holder(), "first");
+            world.renew("first", 2);
+            first.kill();
+            if deleted {
+                world.api.with(|store, now| store.delete(&lease("first"), &Value::Null, now)).unwrap();
+            }
+            world.job("three");
+            let took = world.until("three", "Completed", 60).await;
+            assert!(took <= 40, "{took} s, deleted: {deleted}");
+            assert_eq!(world.holder(), "second");
+            world.none_twice();
+            drop(second);
+        });
+    }
+}
+
+#[test]
+fn a_lease_that_is_renewed_keeps_its_release_working() {
+    simulate(async {
+        let world = World::new(LONG);
+        world.renew("first", 1);
+        let first = world.start(release("first", true));
+        world.job("one");
+        world.until("one", "Processing", 30).await;
+        let second = world.start(release("second", true));
+        world.job("two");
+        for n in 2..80 {
+            world.renew("first", n);
+            seconds(5).await;
+        }
+        assert_eq!((world.holder(), world.told().len()), (json!("first"), 1));
+        world.none_twice();
+        drop((first, second));
+    });
+}
+
+#[test]
+fn a_graceful_stop_hands_over_at_once() {
+    simulate(async {
+        let world = World::new(LONG);
+        let first = world.start(release("first", false));
+        world.job("one");
+        world.until("one", "Processing", 30).await;
+        let second = world.start(release("second", false));
+        world.job("two");
+        seconds(30).await;
+        assert_eq!(world.holder(), "first");
+        first.stop().await;
+        world.job("three");
+        seconds(3).await;
+        assert_eq!(world.holder(), "second");
+        world.until("three", "Processing", 30).await;
+        assert_eq!(world.read("ScrapeJob", "one")["status"]["state"], "Processing");
+        world.none_twice();
+        drop(second);
+    });
+}
+
+#[test]
+fn an_account_that_is_deleted_and_made_again_stays_with_its_release() {
+    simulate(async {
+        let world = World::new(LONG);
+        let (first, second) = (world.start(release("first", false)), world.start(release("second", false)));
+        world.job("one");
+        world.until("one", "Processing", 60).await;
+        let holder = world.holder();
+        for n in 0..3 {
+            world
+                .api
+                .with(|store, now| store.delete(&key("ScrapeAccount", "default"), &Value::Null, now))
+                .unwrap();
+            seconds(20 * n).await;
+            world.account("default");
+            let name = format!("job-{n}");
+            world.job(&name);
+            world.until(&name, "Processing", 240).await;
+            assert_eq!(world.holder(), holder, "round {n}");
+        }
+        world.none_twice();
+        drop((first, second));
+    });
+}
+
+/// A claim of a release that is no more comes back with a backup, or stands on a newer account.
+#[test]
+fn a_restored_claim_of_a_release_that_is_no_more_is_waited_for_no_longer_than_4_minutes() {
+    let claim = json!({"id": "long-gone", "renewals": 7, "lease": {"namespace": "elsewhere", "name": "../../secrets"}});
+    let restore = |world: &World, name: &str| {
+        let how = How { status: true, ..How::default() };
+        let status = json!({"status": {"observedGeneration": 1, "operator": claim, "conditions": []}});
+        world.api.with(|store, _| store.patch(&key("ScrapeAccount", name), how, &status, "user")).unwrap();
+    };
+    simulate(async {
+        let world = World::new(QUICK);
+        restore(&world, "default");
+        let first = world.start(release("first", false));
+        world.job("one");
+        seconds(150).await;
+        assert_eq!(world.requests(), 0);
+        world.until("one", "Completed", 90).await;
+        // On a newer account it stops nobody who works, and is taken off.
+        world.job("two");
+        seconds(1).await;
+        world.account("newer");
+        restore(&world, "newer");
+        world.until("two", "Completed", 30).await;
+        // Put over the claim of who works, it is waited for.
+        restore(&world, "default");
+        world.job("three");
+        world.until("three", "Completed", 240).await;
+        assert_eq!(world.holder(), "first");
+        drop(first);
+    });
+}
+
+/// A process that was frozen, or whose renewals do not get through, sends nothing after 2 minutes.
+#[test]
+fn nothing_is_sent_while_the_claim_cannot_be_renewed() {
+    simulate(async {
+        let world = World::new(LONG);
+        let first = world.start(release("first", false));
+        world.job("one");
+        world.until("one", "Processing", 30).await;
+        world.api.with(|store, _| store.no_claims = true);
+        seconds(180).await;
+        let before = world.requests();
+        seconds(300).await;
+        assert_eq!(world.requests(), before, "looks at a job beside a claim that is not renewed");
+        world.api.with(|store, _| store.no_claims = false);
+        seconds(120).await;
+        assert!(world.requests() > before, "it goes on by itself");
+        drop(first);
+    });
+}
+
+#[test]
+fn a_namespace_at_rest_costs_no_renewals_and_its_work_goes_on_at_once() {
+    simulate(async {
+        let world = World::new(QUICK);
+        let first = world.start(release("first", false));
+        world.job("one");
+        world.until("one", "Completed", 30).await;
+        seconds(200).await;
+        let before = world.account_writes();
+        seconds(3600).await;
+        assert_eq!(world.account_writes(), before);
+        world.job("two");
+        let took = world.until("two", "Completed", 30).await;
+        assert!(took <= 15, "{took} s");
+        drop(first);
+    });
+}
