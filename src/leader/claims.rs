@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use super::claim::{ALIVE_FOR, Age, Bearer, Borne, RENEW_EVERY, Verdict, judge, may_send};
+use super::claim::{ALIVE_FOR, Age, RENEW_EVERY, Verdict, may_send};
+use super::place::{Place, Seen, Sight, is_theirs};
 use crate::api::{ClaimLease, OperatorClaim};
 use crate::clock::Clock;
 
@@ -51,19 +52,6 @@ pub enum Stand {
     Waits,
 }
 
-/// An account as it was seen last.
-#[derive(Clone, Debug)]
-pub struct Sight {
-    /// Its place in the order.
-    pub age: Age,
-    /// Its name.
-    pub name: String,
-    /// Its resourceVersion.
-    pub version: String,
-    /// What it bears.
-    pub claim: Option<OperatorClaim>,
-}
-
 /// Everything that is known. Cheap to clone.
 #[derive(Clone)]
 pub struct Claims {
@@ -79,39 +67,6 @@ impl fmt::Debug for Claims {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "Claims of {}", self.release.id)
     }
-}
-
-#[derive(Debug, Default)]
-struct Place {
-    accounts: BTreeMap<Age, Seen>,
-    /// When the last accepted renewal was sent; none while this process does not hold.
-    renewed: Option<Instant>,
-    /// The account that this process renewed last, the version before and after.
-    written: Option<(Age, String, String)>,
-    /// Whether the last account went while this process held: nobody else can send, and nobody can claim.
-    alone: bool,
-    /// What a keeper listens to, while there is one.
-    keeper: Option<Arc<Notify>>,
-    /// Whether somebody waits for the keeper.
-    asked: bool,
-    /// The release that people were told of.
-    told: Option<String>,
-}
-
-#[derive(Debug)]
-struct Seen {
-    sight: Sight,
-    /// When its claim was first seen as it is.
-    since: Instant,
-    gone: bool,
-    lapsed: bool,
-    /// When the API server last did not take a claim on it.
-    refused: Option<Instant>,
-}
-
-/// Whether an account bears the claim of another release.
-fn is_theirs(seen: &Seen, id: &str) -> bool {
-    seen.sight.claim.as_ref().is_some_and(|claim| claim.id != id)
 }
 
 /// What a keeper is to do next.
@@ -362,65 +317,5 @@ impl Claims {
             Some((scope.clone(), sight))
         })
         .collect()
-    }
-}
-
-impl Place {
-    fn wake(&self) {
-        if let Some(keeper) = &self.keeper {
-            keeper.notify_one();
-        }
-    }
-
-    /// Whether there is no account.
-    fn is_empty(&self) -> bool {
-        self.accounts.values().all(|seen| seen.gone)
-    }
-
-    fn is_idle(&self) -> bool {
-        self.accounts.is_empty() && self.keeper.is_none() && !self.alone
-    }
-
-    fn is_fresh(&self, now: Instant) -> bool {
-        self.renewed.is_some_and(|sent| may_send(now.duration_since(sent)))
-    }
-
-    fn is_held(&self, now: Instant) -> bool {
-        self.is_fresh(now) || self.alone
-    }
-
-    /// Whether the claim of this process is on this account, as far as anybody knows: what is cached may be older than our
-    /// own write.
-    fn stands_on(&self, age: &Age, sight: &Sight, id: &str) -> bool {
-        let number = |version: &str| version.parse::<u64>().unwrap_or_default();
-        self.written.as_ref().is_some_and(|(on, _, after)| {
-            let ours = sight.claim.as_ref().is_some_and(|claim| claim.id == id);
-            on == age && (ours || number(&sight.version) < number(after))
-        })
-    }
-
-    fn judge(&self, id: &str, now: Instant) -> Verdict {
-        let unfit = |seen: &Seen| seen.refused.is_some_and(|at| now.duration_since(at) < ALIVE_FOR);
-        let others = self.accounts.values().any(|seen| !seen.gone && !unfit(seen));
-        let bearers: Vec<Bearer> = self
-            .accounts
-            .values()
-            .map(|seen| Bearer {
-                age: seen.sight.age.clone(),
-                gone: seen.gone || (others && unfit(seen)),
-                claim: match &seen.sight.claim {
-                    None => Borne::Nothing,
-                    Some(claim) if claim.id == id => Borne::Ours,
-                    Some(_) => {
-                        Borne::Theirs { unchanged_for: now.duration_since(seen.since), lapsed: seen.lapsed }
-                    }
-                },
-            })
-            .collect();
-        judge(&bearers, self.is_held(now))
-    }
-
-    fn forget_old(&mut self, now: Instant) {
-        self.accounts.retain(|_, seen| !seen.gone || now.duration_since(seen.since) < ALIVE_FOR);
     }
 }

@@ -8,6 +8,7 @@ mod candidate;
 pub mod claim;
 mod claims;
 mod lease;
+mod place;
 mod verdict;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,8 +17,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use candidate::{Candidate, Standing};
-pub use claims::{Claims, Release, Scope, Sight, Stand, Task};
+pub use claims::{Claims, Release, Scope, Stand, Task};
 pub use lease::{Error, look_at};
+pub use place::Sight;
 pub use verdict::{ACT_WITHIN, LEASE, Ledger, RENEW_EVERY, RETRY_EVERY, Record, Verdict, may_act};
 
 use crate::api::ObjectName;
