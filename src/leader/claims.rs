@@ -179,7 +179,12 @@ impl Claims {
     pub fn is_of_others(&self, scope: &Scope) -> bool {
         let now = self.clock.instant();
         let state = self.lock();
-        state.get(scope).is_some_and(|place| matches!(place.judge(&self.release.id, now), Verdict::Yield(_)))
+        let id = &self.release.id;
+        state.get(scope).is_some_and(|place| {
+            // Most bear nothing, which costs nothing to see.
+            let some = !place.is_held(now) && place.accounts.values().any(|seen| is_theirs(seen, id));
+            some && matches!(place.judge(id, now), Verdict::Yield(_))
+        })
     }
 
     /// What a keeper of a scope listens to.
@@ -230,7 +235,9 @@ impl Claims {
             place.asked = false;
             begins
         };
-        self.held.notify_waiters();
+        if begins {
+            self.held.notify_waiters();
+        }
         begins
     }
 
@@ -303,19 +310,17 @@ impl Claims {
         there.filter(|seen| !seen.gone).map(|seen| seen.sight.name.clone()).collect()
     }
 
-    /// The claims that this process holds, with the account of each as our last write left it.
-    pub fn held(&self) -> Vec<(Scope, Sight)> {
+    /// The accounts that bear a claim of this process which may count as alive elsewhere.
+    pub fn borne(&self) -> Vec<(Scope, Sight)> {
         let now = self.clock.instant();
         let state = self.lock();
-        let held = state.iter().filter(|(_, place)| place.is_fresh(now));
-        held.filter_map(|(scope, place)| {
-            let (age, before, after) = place.written.as_ref()?;
-            let mut sight = place.accounts.get(age)?.sight.clone();
-            if sight.version == *before {
-                sight.version.clone_from(after);
-            }
-            Some((scope.clone(), sight))
-        })
-        .collect()
+        let borne = state.iter().filter_map(|(scope, place)| {
+            let (on, ..) = place.written.as_ref()?;
+            let seen = place.accounts.get(on)?;
+            let ours = place.stands_on(on, &seen.sight, &self.release.id);
+            let young = place.is_fresh(now) || now.duration_since(seen.since) < ALIVE_FOR;
+            (ours && young).then(|| (scope.clone(), seen.sight.clone()))
+        });
+        borne.collect()
     }
 }

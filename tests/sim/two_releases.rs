@@ -300,6 +300,28 @@ fn a_graceful_stop_hands_over_at_once() {
 }
 
 #[test]
+fn a_graceful_stop_takes_off_a_claim_that_rests_but_never_one_of_another_release() {
+    simulate(async {
+        let world = World::new(QUICK);
+        let first = world.start(release("first", false));
+        world.job("one");
+        world.until("one", "Completed", 30).await;
+        seconds(90).await;
+        let second = world.start(release("second", false));
+        first.stop().await;
+        assert_eq!(world.holder(), Value::Null);
+        let first = world.start(release("first", false));
+        world.job("two");
+        world.until("two", "Completed", 30).await;
+        let holder = world.holder();
+        let (stays, goes) = if holder == "first" { (first, second) } else { (second, first) };
+        goes.stop().await;
+        assert_eq!(world.holder(), holder);
+        drop(stays);
+    });
+}
+
+#[test]
 fn an_account_that_is_deleted_and_made_again_stays_with_its_release() {
     simulate(async {
         let world = World::new(LONG);

@@ -229,13 +229,13 @@ impl Context {
         }
     }
 
-    /// Takes off every claim that this process holds: it works no more, and another release may begin at once.
+    /// Takes off every claim of this process: it works no more, and another release may begin at once.
     pub async fn withdraw_claims(&self) {
-        let held = self.claims.held();
-        for (scope, _) in &held {
+        let borne = self.claims.borne();
+        for (scope, _) in &borne {
             self.claims.end(scope);
         }
-        let off = futures::stream::iter(held).for_each_concurrent(AT_ONCE, |(scope, account)| async move {
+        let off = futures::stream::iter(borne).for_each_concurrent(AT_ONCE, |(scope, account)| async move {
             if take_off(self, &scope, &account).await.is_err() {
                 tracing::debug!(%scope, "a claim was not taken off; it runs out by itself");
             }
