@@ -415,3 +415,39 @@ fn a_namespace_at_rest_costs_no_renewals_and_its_work_goes_on_at_once() {
         drop(first);
     });
 }
+
+#[test]
+fn a_status_that_flaps_is_written_once_in_5_s_and_ends_as_it_is() {
+    simulate(async {
+        let world = World::new(LONG);
+        let first = world.start(release("first", false));
+        world.job("one");
+        world.until("one", "Processing", 30).await;
+        let suspend = |suspend: bool| {
+            let spec = json!({"spec": {"suspend": suspend}});
+            world.api.with(|store, _| {
+                store.patch(&key("ScrapeAccount", "default"), How::default(), &spec, "user").unwrap();
+            });
+        };
+        let ready = |world: &World| {
+            let account = world.read("ScrapeAccount", "default");
+            let conditions = account["status"]["conditions"].as_array().unwrap().clone();
+            conditions.into_iter().find(|condition| condition["type"] == "Ready").unwrap()["reason"].clone()
+        };
+        let before = world.account_writes();
+        for n in 0..120 {
+            suspend(n % 2 == 0);
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        let written = world.account_writes() - before;
+        // And a renewal or two, and the counts of its jobs.
+        assert!((3..=12 + 3).contains(&written), "{written} writes in a minute");
+        suspend(true);
+        seconds(6).await;
+        assert_eq!(ready(&world), "Suspended", "what is true then is written");
+        suspend(false);
+        seconds(6).await;
+        assert_eq!(ready(&world), "Available");
+        drop(first);
+    });
+}
