@@ -41,6 +41,11 @@ fn lease(id: &str) -> Key {
 
 impl World {
     fn new(rules: &str) -> Self {
+        let delays = Duration::from_millis(5);
+        Self::under(rules, 1, Plan { latency: delays, watch_lag: delays, ..Plan::default() })
+    }
+
+    fn under(rules: &str, seed: u64, plan: Plan) -> Self {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let config = Config {
             tokens: vec![TOKEN.to_owned()],
@@ -50,9 +55,7 @@ impl World {
             ..Config::default()
         };
         let service = Emulator::in_process(config).unwrap();
-        let delays = Duration::from_millis(5);
-        let plan = Plan { latency: delays, watch_lag: delays, ..Plan::default() };
-        let world = Self { api: ApiServer::new(start), service, fate: Fate::new(1, plan) };
+        let world = Self { api: ApiServer::new(start), service, fate: Fate::new(seed, plan) };
         let secret =
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "data": {"token": base64(TOKEN)}});
         world.api.with(|store, now| store.create(&key("Secret", "default"), secret, now)).unwrap();
@@ -69,9 +72,35 @@ impl World {
     }
 
     fn start(&self, release: Release) -> Process {
+        self.start_in(&[NAMESPACE], release)
+    }
+
+    fn start_in(&self, namespaces: &[&str], release: Release) -> Process {
         let life = self.fate.life();
-        let operator = start_release(&self.api, &self.service, &life, &[NAMESPACE], release);
+        let operator = start_release(&self.api, &self.service, &life, namespaces, release);
         Process { life, operator }
+    }
+
+    /// An account of the cluster for all namespaces, and none in the namespace.
+    fn shared_account_only(&self) {
+        let of = |kind: &str, namespace: &str, name: &str| Key {
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "data": {"token": base64(TOKEN)}});
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {}});
+        let account = json!({
+            "apiVersion": "spideriq.ai/v1alpha1", "kind": "ClusterScrapeAccount", "metadata": {},
+            "spec": {"secretRef": {"name": "default"}, "endpoint": ENDPOINT},
+        });
+        self.api.with(|store, now| {
+            store.delete(&key("ScrapeAccount", "default"), &Value::Null, now).unwrap();
+            store.create(&of("Namespace", "", NAMESPACE), namespace, now).unwrap();
+            store.create(&of("Secret", HOME, "default"), secret, now).unwrap();
+            store.create(&of("ClusterScrapeAccount", "", "default"), account, now).unwrap();
+        });
     }
 
     fn job(&self, name: &str) {
@@ -450,4 +479,111 @@ fn a_status_that_flaps_is_written_once_in_5_s_and_ends_as_it_is() {
         assert_eq!(ready(&world), "Available");
         drop(first);
     });
+}
+
+#[test]
+fn of_two_releases_that_see_an_account_of_the_cluster_one_works_with_it() {
+    simulate(async {
+        let world = World::new(QUICK);
+        world.shared_account_only();
+        let both = ["first", "second"].map(|id| world.start_in(&[], release(id, false)));
+        (0..3).for_each(|n| world.job(&format!("job-{n}")));
+        for n in 0..3 {
+            world.until(&format!("job-{n}"), "Completed", 60).await;
+        }
+        let shared = Key {
+            kind: "ClusterScrapeAccount".to_owned(),
+            namespace: String::new(),
+            name: "default".to_owned(),
+        };
+        let account = world.api.store().get(&shared).unwrap();
+        let holder = account["status"]["operator"]["id"].clone();
+        for n in 0..3 {
+            assert_eq!(world.read("ScrapeJob", &format!("job-{n}"))["status"]["operator"], holder);
+        }
+        assert_eq!(world.told().len(), 1, "{:?}", world.told());
+        world.none_twice();
+        drop(both);
+    });
+}
+
+/// What a release for some namespaces leaves to one that sees accounts of the cluster.
+#[test]
+fn a_release_for_some_namespaces_leaves_alone_what_another_one_does_with_an_account_of_the_cluster() {
+    for namespaced_first in [true, false] {
+        simulate(async {
+            let world = World::new(LONG);
+            world.shared_account_only();
+            let some = || world.start(release("some", false));
+            let early = namespaced_first.then(some);
+            if namespaced_first {
+                // It says what is missing, as long as nobody else has said anything.
+                world.job("one");
+                seconds(10).await;
+                assert_eq!(world.read("ScrapeJob", "one")["status"]["reason"], "AccountNotFound");
+            }
+            let all = world.start_in(&[], release("all", false));
+            world.job("two");
+            let names_it =
+                json!({"spec": {"accountRef": {"kind": "ClusterScrapeAccount", "name": "default"}}});
+            world.job("three");
+            world.api.with(|store, _| {
+                store.patch(&key("ScrapeJob", "three"), How::default(), &names_it, "user").unwrap();
+            });
+            world.until("two", "Processing", 60).await;
+            world.until("three", "Processing", 60).await;
+            let late = (!namespaced_first).then(some);
+            seconds(60).await;
+            let writes = || {
+                let store = world.api.store();
+                store.writes.iter().filter(|(by, key)| by != "user" && key.kind == "ScrapeJob").count()
+            };
+            let before = writes();
+            seconds(600).await;
+            assert_eq!(writes(), before, "two write against each other");
+            for name in ["two", "three"] {
+                assert_eq!(world.read("ScrapeJob", name)["status"]["operator"], "all");
+            }
+            if namespaced_first {
+                assert_eq!(world.read("ScrapeJob", "one")["status"]["operator"], "all");
+            }
+            world.none_twice();
+            drop((early, late, all));
+        });
+    }
+}
+
+#[test]
+fn whatever_is_late_or_lost_one_works_in_the_end_and_nothing_is_done_twice() {
+    for seed in 0..12 {
+        simulate(async {
+            let faults = Plan {
+                latency: Duration::from_millis(100),
+                watch_lag: Duration::from_millis(2000),
+                lost_api: 30,
+                broken_watches: 30,
+                until: 1500,
+                ..Plan::default()
+            };
+            let world = World::under(QUICK, seed, faults);
+            ["b", "c"].iter().for_each(|name| world.account(name));
+            let both = ["first", "second"].map(|id| world.start(release(id, false)));
+            (0..6).for_each(|n| world.job(&format!("job-{n}")));
+            seconds(60).await;
+            // The account that bears the claim goes, and its place is free for whoever is faster.
+            world.api.with(|store, now| store.delete(&key("ScrapeAccount", "b"), &Value::Null, now)).unwrap();
+            for n in 0..6 {
+                world.until(&format!("job-{n}"), "Completed", 600).await;
+            }
+            world.job("last");
+            world.until("last", "Completed", 300).await;
+            let bears = |name: &str| world.read("ScrapeAccount", name)["status"]["operator"]["id"].clone();
+            let claims: Vec<Value> =
+                ["default", "c"].map(bears).into_iter().filter(|id| !id.is_null()).collect();
+            assert_eq!(claims.len(), 1, "seed {seed}: {claims:?}");
+            assert_eq!(world.read("ScrapeJob", "last")["status"]["operator"], claims[0], "seed {seed}");
+            world.none_twice();
+            drop(both);
+        });
+    }
 }
