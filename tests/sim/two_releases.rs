@@ -346,7 +346,16 @@ fn a_graceful_stop_takes_off_a_claim_that_rests_but_never_one_of_another_release
         let (stays, goes) = if holder == "first" { (first, second) } else { (second, first) };
         goes.stop().await;
         assert_eq!(world.holder(), holder);
-        drop(stays);
+        // Nor where that one has its claim on the very account that was claimed before.
+        let status = json!({"status": {"operator": {"id": "third", "renewals": 1}}});
+        let how = How { status: true, ..How::default() };
+        world
+            .api
+            .with(|store, _| store.patch(&key("ScrapeAccount", "default"), how, &status, "user"))
+            .unwrap();
+        seconds(5).await;
+        stays.stop().await;
+        assert_eq!(world.holder(), "third");
     });
 }
 
