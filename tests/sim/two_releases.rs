@@ -363,9 +363,15 @@ fn a_graceful_stop_takes_off_a_claim_that_rests_but_never_one_of_another_release
 fn an_account_that_is_deleted_and_made_again_stays_with_its_release() {
     simulate(async {
         let world = World::new(LONG);
-        let (first, second) = (world.start(release("first", false)), world.start(release("second", false)));
+        let first = world.start(release("first", false));
         world.job("one");
         world.until("one", "Processing", 60).await;
+        let second = world.start(release("second", false));
+        seconds(5).await;
+        // It comes back behind the other one, which from here on sees everything a moment before.
+        first.kill();
+        let first = world.start(release("first", false));
+        seconds(20).await;
         let holder = world.holder();
         for n in 0..3 {
             world
