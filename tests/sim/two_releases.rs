@@ -581,7 +581,9 @@ fn whatever_is_late_or_lost_one_works_in_the_end_and_nothing_is_done_twice() {
                 ..Plan::default()
             };
             let world = World::under(QUICK, seed, faults);
-            ["b", "c"].iter().for_each(|name| world.account(name));
+            for name in ["b", "c"] {
+                world.account(name);
+            }
             let both = ["first", "second"].map(|id| world.start(release(id, false)));
             (0..6).for_each(|n| world.job(&format!("job-{n}")));
             seconds(60).await;
