@@ -6,11 +6,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::claim::{ALIVE_FOR, Age, RENEW_EVERY, Verdict, may_send};
-use super::place::{Place, Seen, Sight, is_theirs};
+use super::place::{Place, Seen, Sight, is_theirs, number};
 use crate::api::{ClaimLease, OperatorClaim};
 use crate::clock::Clock;
 
@@ -105,6 +107,11 @@ impl Claims {
         let place = state.entry(scope.clone()).or_default();
         place.alone = false;
         let before = place.accounts.get(&sight.age);
+        if before.is_some_and(|before| !before.gone && number(&sight.version) < number(&before.sight.version))
+        {
+            // A watch that is behind what was read.
+            return;
+        }
         let same = before.filter(|before| before.sight.claim == sight.claim);
         let (since, lapsed) = same.map_or((now, false), |same| (same.since, same.lapsed));
         // One that was made again has the name of the one that went.
@@ -217,6 +224,19 @@ impl Claims {
         let rests_for = rests_for.filter(|left| !left.is_zero());
         let account = account.map(|seen| seen.sight.clone());
         Task { verdict, account, asked: place.asked, rests_for }
+    }
+
+    /// The claim to write onto this account, other than each before.
+    pub fn next(&self, scope: &Scope, account: &Sight) -> OperatorClaim {
+        let Release { id, lease } = self.release.clone();
+        let known = account.claim.as_ref().filter(|claim| claim.id == id).map_or(0, |claim| claim.renewals);
+        let mut state = self.lock();
+        let place = state.entry(scope.clone()).or_default();
+        place.renewals = place.renewals.max(known).wrapping_add(1);
+        let now = self.clock.now();
+        // A status keeps no parts of a second.
+        let renew_time = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        OperatorClaim { id, lease, renewals: place.renewals, renew_time: Some(Time(renew_time)) }
     }
 
     /// A renewal that was sent then was accepted. Says whether this process begins to hold with it.

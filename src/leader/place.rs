@@ -30,6 +30,8 @@ pub(super) struct Place {
     pub(super) renewed: Option<Instant>,
     /// The account that this process renewed last, the version before and after.
     pub(super) written: Option<(Age, String, String)>,
+    /// The count of the last renewal that was tried: each changes the claim, however old what is known of it.
+    pub(super) renewals: i64,
     /// Whether the last account went while this process held: nobody else can send, and nobody can claim.
     pub(super) alone: bool,
     /// What a keeper listens to, while there is one.
@@ -50,6 +52,11 @@ pub(super) struct Seen {
     pub(super) lapsed: bool,
     /// When the API server last did not take a claim on it.
     pub(super) refused: Option<Instant>,
+}
+
+/// A resourceVersion as what it is: a later one is higher.
+pub(super) fn number(version: &str) -> u64 {
+    version.parse().unwrap_or_default()
 }
 
 /// Whether an account bears the claim of another release.
@@ -84,7 +91,6 @@ impl Place {
     /// Whether the claim of this process is on this account, as far as anybody knows: what is cached may be older than our
     /// own write.
     pub(super) fn stands_on(&self, age: &Age, sight: &Sight, id: &str) -> bool {
-        let number = |version: &str| version.parse::<u64>().unwrap_or_default();
         self.written.as_ref().is_some_and(|(on, _, after)| {
             let ours = sight.claim.as_ref().is_some_and(|claim| claim.id == id);
             on == age && (ours || number(&sight.version) < number(after))

@@ -604,3 +604,24 @@ fn whatever_is_late_or_lost_one_works_in_the_end_and_nothing_is_done_twice() {
         });
     }
 }
+
+/// Watches that are minutes behind cost nobody the claim that is renewed meanwhile.
+#[test]
+fn a_claim_is_renewed_although_the_watch_of_accounts_is_minutes_behind() {
+    simulate(async {
+        let late = Duration::from_secs(200);
+        let world = World::under(LONG, 3, Plan { watch_lag: late, until: u64::MAX, ..Plan::default() });
+        let first = world.start(release("first", false));
+        world.job("one");
+        world.until("one", "Processing", 1200).await;
+        let renewals = || world.read("ScrapeAccount", "default")["status"]["operator"]["renewals"].as_i64();
+        let mut before = renewals();
+        for round in 0..20 {
+            seconds(100).await;
+            let now = renewals();
+            assert!(now > before, "round {round}: {now:?}");
+            before = now;
+        }
+        drop(first);
+    });
+}

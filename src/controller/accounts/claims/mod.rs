@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
@@ -126,26 +125,14 @@ fn is_in(context: &Context, scope: &Scope, job: &ScrapeJob) -> bool {
 
 /// Claims a scope, or renews the claim; else says when to try again.
 async fn claim(context: &Context, scope: &Scope, account: &Sight) -> Result<(), Duration> {
-    let release = context.claims.release();
-    let before = account.claim.as_ref().filter(|claim| claim.id == release.id);
-    let claim = OperatorClaim {
-        id: release.id.clone(),
-        lease: release.lease.clone(),
-        renewals: before.map_or(0, |claim| claim.renewals).wrapping_add(1),
-        renew_time: Some(Time(whole_second(context.clock.now()))),
-    };
+    let claim = context.claims.next(scope, account);
     let sent = context.clock.instant();
     let after = write(context, scope, account, Some(&claim)).await?;
     if context.claims.renewed(scope, sent, (account, after)) {
-        tracing::info!(%scope, release = release.id, "this release works here");
+        tracing::info!(%scope, release = claim.id, "this release works here");
         context.wake_scope(scope);
     }
     Ok(())
-}
-
-/// A status keeps no parts of a second.
-fn whole_second(at: jiff::Timestamp) -> jiff::Timestamp {
-    jiff::Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// Takes a claim off an account; else says when to try again.

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, ResourceExt};
 
 use super::super::kind::Account;
-use super::tell;
+use super::{saw, tell};
 use crate::account::AccountKey;
 use crate::api::{ClusterScrapeAccount, OperatorClaim, Reason, ScrapeAccount, Stored};
 use crate::controller::context::Context;
 use crate::controller::context::schema::{Kind, PROVEN};
 use crate::leader::{Scope, Sight};
-use crate::status::{WriteError, patch_claim};
+use crate::status::{WriteError, answered, patch_claim};
 
 /// How soon a claim that was not written is tried again, if no change comes before.
 pub(super) const RETRY: Duration = Duration::from_secs(2);
@@ -61,13 +61,15 @@ async fn write_to<K: Account>(
     claim: Option<&OperatorClaim>,
 ) -> Result<String, WriteError> {
     let key = AccountKey::in_scope(scope, account.name.clone());
-    let stale = || WriteError::Lost("the account is about to be seen as it is".to_owned());
+    let api = K::api(&context.client, &key.namespace);
     let of = ObjectRef::new(&key.name).within(&key.namespace);
-    let cached = store.and_then(|store| store.get(&of)).ok_or_else(stale)?;
-    let recorded = cached.usable().and_then(K::status).cloned().unwrap_or_default();
-    if cached.uid().as_ref() != Some(&account.age.uid) || recorded.operator != account.claim {
-        return Err(stale());
-    }
+    let is_it = |found: &Stored<K>| found.resource_version().as_ref() == Some(&account.version);
+    let current = match store.and_then(|store| store.get(&of)).filter(|cached| is_it(cached)) {
+        Some(cached) => (*cached).clone(),
+        // The watch is behind what is known from elsewhere.
+        None => look::<K>(context, &api, account).await?,
+    };
+    let recorded = current.usable().and_then(K::status).cloned().unwrap_or_default();
     let kind = Kind::Account(K::KIND);
     match context.prove(kind, (&key.namespace, &key.name), PROVEN).await {
         // What other kinds would lose is not written here.
@@ -75,14 +77,32 @@ async fn write_to<K: Account>(
         Err(error) => return Err(error),
         Ok(()) => {}
     }
-    let api = K::api(&context.client, &key.namespace);
-    let version = context.claims.version_after(scope, cached.resource_version().unwrap_or_default());
+    let version = context.claims.version_after(scope, current.resource_version().unwrap_or_default());
     let written = patch_claim(&api, &key.name, &version, (&recorded, claim)).await;
     match written {
         Ok(written) => Ok(written.resource_version().unwrap_or_default()),
         Err(error) => {
+            if matches!(error, WriteError::Lost(_)) {
+                // A watch may be minutes behind, and a claim is not to run out for that.
+                drop(look::<K>(context, &api, account).await);
+            }
             context.doubt(kind, &error).await;
             Err(error)
         }
     }
+}
+
+/// Reads the account as it is, and has the claims know it.
+async fn look<K: Account>(
+    context: &Context,
+    api: &Api<Stored<K>>,
+    account: &Sight,
+) -> Result<Stored<K>, WriteError> {
+    let live = answered(api.get_opt(&account.name)).await?;
+    let lost = || WriteError::Lost("the account is another one by now".to_owned());
+    let live = live.filter(|live| live.uid().as_ref() == Some(&account.age.uid)).ok_or_else(lost)?;
+    saw(&context.claims, &live);
+    // What is decided on it may be something else.
+    let same = live.resource_version().as_ref() == Some(&account.version);
+    if same { Ok(live) } else { Err(lost()) }
 }
