@@ -296,7 +296,7 @@ mod tests {
 
     use clap::Parser;
 
-    use super::{Arguments, Command, listening, named};
+    use super::{Arguments, Command, listening, named, operator_id};
 
     #[test]
     fn lists_mean_what_people_mean() {
@@ -329,6 +329,18 @@ mod tests {
                 let read = Arguments::try_parse_from(["x", "run", &format!("{option}={bad}")]);
                 assert!(read.is_err(), "{option} {bad}");
             }
+        }
+    }
+
+    #[test]
+    fn what_names_a_release_can_be_shown() {
+        let longest = "x".repeat(253);
+        for good in ["a", "team/release-2", longest.as_str()] {
+            assert_eq!(operator_id(good).as_deref(), Ok(good));
+        }
+        let longer = "x".repeat(254);
+        for bad in ["", "a b", "a\n", "\u{202e}x", "ä", longer.as_str()] {
+            assert!(operator_id(bad).is_err(), "{bad}");
         }
     }
 

@@ -133,11 +133,13 @@ impl Claims {
             Some(seen) if is_theirs(seen, &self.release.id) => seen.gone = true,
             Some(_) | None => drop(place.accounts.remove(age)),
         }
-        place.alone = place.is_empty() && place.is_fresh(now);
+        place.alone = place.is_empty() && place.is_held(now);
         place.wake();
-        if place.is_idle() {
-            state.remove(scope);
-        }
+        // Of what went elsewhere nothing is kept for ever, either.
+        state.retain(|_, place| {
+            place.forget_old(now);
+            !place.is_idle()
+        });
     }
 
     /// Whether something may be sent to the service: asked right before.

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use self::leases::Leases;
 use self::write::{RETRY, write};
 use crate::account::{AccountKey, News};
-use crate::api::{OperatorClaim, Reason, ScrapeJob, ScrapeJobStatus, State};
+use crate::api::{Reason, ScrapeJob, ScrapeJobStatus, State};
 use crate::controller::context::{Context, is_at_rest};
 use crate::decide;
 use crate::leader::claim::{Age, Verdict};
