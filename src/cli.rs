@@ -8,10 +8,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::{DEFAULT_ENDPOINT, ObjectName, ScrapeJob, crds, to_yaml};
+use crate::api::{ClaimLease, DEFAULT_ENDPOINT, ObjectName, ScrapeJob, crds, to_yaml};
 use crate::clock::Clock;
 use crate::controller::{self, Facts, Options};
-use crate::leader::Election;
+use crate::leader::{Election, Release};
 use crate::logging;
 use crate::spideriq::budget::Limits;
 use crate::spideriq::{Client, Credentials, Endpoint, Format};
@@ -127,12 +127,22 @@ struct Run {
     /// Name of the lease, in the operator's namespace: one for each release of the chart.
     #[arg(long, env = "SPIDERIQ_LEASE_NAME", default_value = "spideriq-operator", value_name = "NAME")]
     lease_name: ObjectName,
+    /// What names this release where another one may work, too, so that one of them does. Left out, the operator's namespace
+    /// and the name of the lease.
+    #[arg(long, env = "SPIDERIQ_OPERATOR_ID", value_parser = operator_id, value_name = "ID")]
+    operator_id: Option<String>,
     /// Address of the probes and metrics; port 0 takes a free one. [::] is every address of both families.
     #[arg(long, env = "SPIDERIQ_HTTP_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     http_listen: SocketAddr,
     /// Form of the log lines.
     #[arg(long, env = "SPIDERIQ_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
+}
+
+/// Reads what names a release: it is shown in statuses and events.
+fn operator_id(text: &str) -> Result<String, String> {
+    let fits = (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits { Ok(text.to_owned()) } else { Err("1 to 253 visible ASCII characters".to_owned()) }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -233,13 +243,18 @@ fn operate(run: Run) -> anyhow::Result<()> {
         .collect::<Result<_, _>>()?;
     let operator_namespace = run.operator_namespace;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = %operator_namespace, "starting");
+    let (namespace, name) = (operator_namespace.to_string(), run.lease_name.to_string());
+    let release = Release {
+        id: run.operator_id.unwrap_or_else(|| format!("{namespace}/{name}")),
+        lease: run.leader_elect.then_some(ClaimLease { namespace, name }),
+    };
     let election = run.leader_elect.then(|| Election {
         namespace: operator_namespace.clone(),
         lease: run.lease_name,
         identity: identity(),
     });
     let limits = Limits::new(run.client_requests_per_minute, run.client_submits_per_minute);
-    let options = Options { allowed_endpoints, namespaces, limits, operator_namespace };
+    let options = Options { allowed_endpoints, namespaces, limits, release, operator_namespace };
     // Two threads are plenty, and a machine of 64 cores must not cost the memory of 64.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.spawn(left_out.tell());
@@ -281,7 +296,7 @@ mod tests {
 
     use clap::Parser;
 
-    use super::{Arguments, Command, listening, named};
+    use super::{Arguments, Command, listening, named, operator_id};
 
     #[test]
     fn lists_mean_what_people_mean() {
@@ -314,6 +329,18 @@ mod tests {
                 let read = Arguments::try_parse_from(["x", "run", &format!("{option}={bad}")]);
                 assert!(read.is_err(), "{option} {bad}");
             }
+        }
+    }
+
+    #[test]
+    fn what_names_a_release_can_be_shown() {
+        let longest = "x".repeat(253);
+        for good in ["a", "team/release-2", longest.as_str()] {
+            assert_eq!(operator_id(good).as_deref(), Ok(good));
+        }
+        let longer = "x".repeat(254);
+        for bad in ["", "a b", "a\n", "\u{202e}x", "ä", longer.as_str()] {
+            assert!(operator_id(bad).is_err(), "{bad}");
         }
     }
 

@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("leader", &["api", "clock", "kubernetes"]),
     ("poll", &["spideriq", "clock"]),
     ("status", &["api", "decide", "health", "kubernetes"]),
-    ("account", &["api", "kubernetes", "spideriq", "poll", "clock", "telemetry"]),
+    ("account", &["api", "kubernetes", "spideriq", "leader", "poll", "clock", "telemetry"]),
     (
         "controller",
         &[
@@ -71,6 +71,7 @@ const PURE: &[&str] = &[
     "spideriq/budget/limits.rs",
     "spideriq/budget/outage.rs",
     "spideriq/budget/queue.rs",
+    "leader/claim.rs",
     "leader/verdict.rs",
     "status/conditions.rs",
     "status/flat.rs",

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::api::AccountKind;
+use crate::leader::Scope;
 
 /// Names an account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +23,22 @@ impl AccountKey {
     /// Which kind of account this names.
     pub fn kind(&self) -> AccountKind {
         if self.namespace.is_empty() { AccountKind::ClusterScrapeAccount } else { AccountKind::ScrapeAccount }
+    }
+
+    /// Names an account of a scope.
+    pub fn in_scope(scope: &Scope, name: String) -> Self {
+        match scope {
+            Scope::Namespace(namespace) => Self { namespace: namespace.clone(), name },
+            Scope::Cluster(_) => Self::cluster(&name),
+        }
+    }
+
+    /// What a release has to hold a claim of before it sends anything with this account.
+    pub fn scope(&self) -> Scope {
+        match self.kind() {
+            AccountKind::ScrapeAccount => Scope::Namespace(self.namespace.clone()),
+            AccountKind::ClusterScrapeAccount => Scope::Cluster(self.name.clone()),
+        }
     }
 }
 

@@ -11,9 +11,11 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::session::turn;
 use super::{AccountKey, News};
 use crate::api::Credential;
 use crate::clock::Clock;
+use crate::leader::Claims;
 use crate::spideriq::budget::{Counted, Gate, Lane, Limits, Permit, Verdict};
 use crate::spideriq::{Answer, Client, Endpoint, Error};
 
@@ -83,6 +85,7 @@ pub struct Proving {
     claimed: Option<String>,
     client: Client,
     clock: Clock,
+    claims: Claims,
     door: Gate,
     wake: mpsc::UnboundedSender<News>,
     state: Mutex<State>,
@@ -115,6 +118,8 @@ pub(super) struct Parts {
     pub(super) claimed: Option<String>,
     pub(super) client: Client,
     pub(super) clock: Clock,
+    /// Nothing is sent where another release works.
+    pub(super) claims: Claims,
     /// The gate of all unproven accounts of the origin.
     pub(super) door: Gate,
     pub(super) wake: mpsc::UnboundedSender<News>,
@@ -122,12 +127,12 @@ pub(super) struct Parts {
 
 impl Proving {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { key, endpoint, credential, claimed, client, clock, door, wake } = parts;
+        let Parts { key, endpoint, credential, claimed, client, clock, claims, door, wake } = parts;
         let door = door.of(&key.namespace);
         door.set_own(OF_A_NAMESPACE, false);
         let begun = clock.instant();
         let state = Mutex::default();
-        Arc::new(Self { key, endpoint, credential, begun, claimed, client, clock, door, wake, state })
+        Arc::new(Self { key, endpoint, credential, begun, claimed, client, clock, claims, door, wake, state })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -171,9 +176,10 @@ impl Proving {
         let proving = Arc::downgrade(self);
         let (door, group, subject) =
             (self.door.clone(), self.key.namespace.clone(), format!("account {}", self.key));
+        let (claims, scope) = (self.claims.clone(), self.key.scope());
         let task = tokio::spawn(async move {
             for asked in [Asked::Who, Asked::Work] {
-                let permit = door.acquire(lane, &group, &subject).await;
+                let permit = turn((&claims, &scope), &door, (lane, &group, &subject)).await;
                 // Where the account went, or changed, nothing is sent.
                 let Some(proving) = proving.upgrade() else { return };
                 if proving.request(asked, permit).await {

@@ -12,6 +12,7 @@ use super::proving::{self, Proof, Proving, Said};
 use super::session::{Parts, Session};
 use crate::api::{Credential, Reason};
 use crate::clock::Clock;
+use crate::leader::Claims;
 use crate::spideriq::budget::{Budget, Gate, Limits};
 use crate::spideriq::{Client, Credentials, Endpoint, Error, Transport};
 use crate::telemetry::Metrics;
@@ -52,13 +53,15 @@ pub struct Channels {
     pub accounts: mpsc::UnboundedSender<News>,
 }
 
-/// How requests get to the service, and how many may.
+/// How requests get to the service, how many may, and where.
 #[derive(Clone, Debug)]
 pub struct Network {
     /// Where requests go, if not over the network.
     pub transport: Option<Arc<dyn Transport>>,
     /// What each client may send, where no account of the cluster says more.
     pub limits: Limits,
+    /// The claims of this release: nothing is sent without.
+    pub claims: Claims,
 }
 
 /// Every account that is known.
@@ -181,6 +184,7 @@ impl Accounts {
             claimed: opening.credentials.client_id().map(str::to_owned),
             client,
             clock: self.clock.clone(),
+            claims: self.network.claims.clone(),
             door: door.clone(),
             wake: self.channels.accounts.clone(),
         });
@@ -223,6 +227,7 @@ impl Accounts {
             credential: opening.credential.clone(),
             gate,
             clock: self.clock.clone(),
+            claims: self.network.claims.clone(),
             wake: self.channels.accounts.clone(),
             changed: self.channels.objects.clone(),
         }))

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::{AccountKey, News, Proof};
 use crate::api::{Credential, Reason};
 use crate::clock::Clock;
+use crate::leader::{Claims, Scope};
 use crate::poll::{Followed, Poller};
 use crate::spideriq::budget::{Gate, Lane, Permit, SPEND_CAP_PROBE, Verdict};
 use crate::spideriq::{Answer, Class, Client, Error, JobStatus, Signals, SubmitAnswer};
@@ -30,6 +31,7 @@ pub struct Session {
     pub gate: Gate,
     client: Client,
     clock: Clock,
+    claims: Claims,
     state: Mutex<State>,
     poller: Mutex<Option<Poller>>,
     changed: mpsc::UnboundedSender<String>,
@@ -78,6 +80,21 @@ pub struct Health {
 /// How long rejected work is left alone before it is tried again.
 const RETRY_REJECTED: Duration = Duration::from_secs(300);
 
+/// A turn, once this release works there, and if it still does when the turn has come.
+pub(super) async fn turn(
+    (claims, scope): (&Claims, &Scope),
+    gate: &Gate,
+    (lane, group, subject): (Lane, &str, &str),
+) -> Permit {
+    loop {
+        claims.until_held(scope).await;
+        let permit = gate.acquire(lane, group, subject).await;
+        if claims.may_send(scope) {
+            return permit;
+        }
+    }
+}
+
 /// Two pauses that differ by less are one.
 const SAME_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
@@ -108,13 +125,15 @@ pub(super) struct Parts {
     pub(super) credential: Credential,
     pub(super) gate: Gate,
     pub(super) clock: Clock,
+    /// Nothing is sent where another release works.
+    pub(super) claims: Claims,
     pub(super) wake: mpsc::UnboundedSender<News>,
     pub(super) changed: mpsc::UnboundedSender<String>,
 }
 
 impl Session {
     pub(super) fn start(parts: Parts) -> Arc<Self> {
-        let Parts { key, client, proof, credential, gate, clock, wake, changed } = parts;
+        let Parts { key, client, proof, credential, gate, clock, claims, wake, changed } = parts;
         let health = Health { accepted: Some(proof.since), told: proof.told, ..Health::default() };
         Arc::new(Self {
             key,
@@ -125,6 +144,7 @@ impl Session {
             gate,
             client,
             clock,
+            claims,
             state: Mutex::new(State { health, ..State::default() }),
             poller: Mutex::default(),
             changed,
@@ -190,9 +210,10 @@ impl Session {
             return;
         }
         let (session, gate) = (Arc::downgrade(self), self.gate.clone());
+        let (claims, scope) = (self.claims.clone(), self.key.scope());
         let (group, subject) = (self.key.namespace.clone(), format!("account {}", self.key));
         tokio::spawn(async move {
-            let permit = gate.acquire(Lane::Whoami, &group, &subject).await;
+            let permit = turn((&claims, &scope), &gate, (Lane::Whoami, &group, &subject)).await;
             let Some(session) = session.upgrade() else { return };
             let answer = session.client.whoami().await;
             session.lock().asking = false;
@@ -212,7 +233,7 @@ impl Session {
     /// # Errors
     /// As the client says.
     pub async fn status(&self, lane: Lane, group: &str, key: &str, id: &str) -> Result<JobStatus, Error> {
-        let permit = self.gate.acquire(lane, group, key).await;
+        let permit = turn((&self.claims, &self.key.scope()), &self.gate, (lane, group, key)).await;
         let answer = self.client.status(id).await;
         self.settle(permit, answer, Asked::Work)
     }
@@ -242,12 +263,17 @@ impl Session {
     /// Makes a request with a turn that was reserved for it.
     ///
     /// # Errors
-    /// As the client says.
+    /// As the client says, or that nothing was sent because this release does not work here any more.
     pub async fn ask<T>(
         &self,
         permit: Permit,
         request: impl AsyncFnOnce(&Client) -> Answer<T>,
     ) -> Result<T, Error> {
+        if !self.claims.may_send(&self.key.scope()) {
+            return Err(Error::Connect(
+                "nothing is sent while the claim of this release is not renewed".to_owned(),
+            ));
+        }
         let answer = request(&self.client).await;
         self.settle(permit, answer, Asked::Work)
     }

@@ -76,6 +76,7 @@ reasons! {
     Orphaned: "Event: a job at the service is no longer followed or cancelled by anything here. The message names it; cancel it by hand if it is not wanted.",
     LeftRunning: "Event: the object went and its job was left running, by policy or because another object shares it.",
     CRDOutdated: "Event: the CRDs of the cluster are not those of this release, and would lose fields of what the operator writes, so that nothing is submitted or written. Install the CRDs of this release with spideriq-operator crds | kubectl apply --server-side -f -; all goes on by itself.",
+    AnotherOperator: "Event: another release of the operator works in this namespace, or with this account of the cluster, and this one does nothing there; status.operator names the one that works. Uninstall one of them, or give each its own namespaces with watchNamespaces. Where the other one ends, this one goes on by itself within 4 minutes.",
     Submitted: "Event: the service accepted the submit.",
     Adopted: "Event: an existing job of the service was taken over instead of submitting one.",
 }

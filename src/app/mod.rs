@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::controller::{self, Options, Stopping};
 use crate::health::{Health, Role};
 use crate::kubernetes::{self, News};
-use crate::leader::{Candidate, Election, Leadership};
+use crate::leader::{Candidate, Claims, Election, Leadership};
 use crate::serve;
 use crate::spideriq::Transport;
 use crate::telemetry::{Metrics, Page};
@@ -163,7 +163,8 @@ impl Operator {
         let (objects, keys) = mpsc::unbounded_channel();
         let (nudge, nudges) = mpsc::unbounded_channel();
         let channels = Channels { objects, accounts: nudge.clone() };
-        let network = Network { transport, limits: options.limits };
+        let (claims, wanted) = Claims::new(clock.clone(), options.release.clone());
+        let network = Network { transport, limits: options.limits, claims: claims.clone() };
         let accounts = Arc::new(Accounts::new(clock.clone(), channels, metrics.clone(), network));
         let (stop, stopping) = watch::channel(None);
         let (jobs, jobs_writer) = reflector::store();
@@ -173,11 +174,11 @@ impl Operator {
         }
         let caches = (jobs.clone(), known.clone());
         let secrets = SecretWatches::new(nudge);
-        let stopping = Stopping { told: stopping, leadership };
+        let stopping = Stopping { told: stopping, leadership, claims };
         let told = (options, stopping, metrics.clone(), health);
         let caches_of = (jobs, known);
         let context = Arc::new(controller::Context::new(client, clock, (accounts, secrets), told, caches_of));
-        let accounts = controller::run_accounts(Arc::clone(&context), account_writers, nudges);
+        let accounts = controller::run_accounts(Arc::clone(&context), account_writers, (nudges, wanted));
         let jobs = controller::run_jobs(Arc::clone(&context), jobs_writer, keys);
         let controllers = [tokio::spawn(accounts), tokio::spawn(jobs)];
         let synced = async move {
@@ -215,7 +216,10 @@ impl Operator {
         let _ = self.stop.send(Some(self.context.clock.instant() + DRAIN));
         let [accounts, jobs] = &mut self.controllers;
         let drained = tokio::time::timeout(DRAIN, async { tokio::join!(accounts, jobs) }).await.is_ok();
-        if !self.context.leads() {
+        if self.context.leads() {
+            // They are the release's: one that has lost its lease leaves them to whoever leads now.
+            self.context.withdraw_claims().await;
+        } else {
             records(&self.context).await;
         }
         if !drained {

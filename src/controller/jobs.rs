@@ -12,11 +12,12 @@ use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
+use super::accounts::stand_back;
 use super::act::nonce;
 use super::act::{Acted, act};
 use super::context::schema::{Kind, PROVEN};
 use super::context::tally;
-use super::context::{CachedJob, Context};
+use super::context::{CachedJob, Context, is_at_rest};
 use super::observe::{Seen, key, observe};
 use super::pause::{hope, rest_after, rests, retry};
 use super::record::{self, Part, is_refusal, is_refused_for_good, status_of, write};
@@ -136,6 +137,11 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     if let Some(action) = record::again(context, &mut job).await {
         return Ok(action);
     }
+    if !is_at_rest(&job)
+        && let Some(action) = stand_back(context, &job).await?
+    {
+        return Ok(action);
+    }
     // Whether anything may be written at all.
     let writable = match prove(context, &job).await {
         Err(error) if error.not_kept().is_none() => return Err(error),
@@ -159,6 +165,13 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     // What failed is not tried earlier because something else is new.
     if let Some(left) = rests(context, &seen, &plan) {
         return Ok(Action::requeue(left));
+    }
+    // What is over needs nobody, until it does.
+    if is_at_rest(&job)
+        && writes(context, &job, &seen, &plan)
+        && let Some(action) = stand_back(context, &job).await?
+    {
+        return Ok(action);
     }
     // What comes of a submit may stand nowhere but here, until it is written.
     let _unwritten = matches!(plan, Plan::Submit(_)).then(|| context.health.unwritten());
@@ -227,6 +240,16 @@ async fn leave(context: &Context, job: &ScrapeJob, uid: &str, error: &NotAName) 
         context.publish(&job.object_ref(&()), &[event]).await;
     }
     Action::await_change()
+}
+
+/// Whether this comes to more than a look.
+fn writes(context: &Context, job: &CachedJob, seen: &Seen, plan: &Plan) -> bool {
+    if !matches!(plan, Plan::Rest(_) | Plan::Leave) {
+        return true;
+    }
+    let verdict = decide::settle(&seen.observed, plan, &Outcome::Done);
+    let recorded = job.status.clone().unwrap_or_default();
+    !verdict.events.is_empty() || status_of(context, job, &recorded, &verdict).is_some()
 }
 
 async fn prove(context: &Context, job: &ScrapeJob) -> Result<(), WriteError> {

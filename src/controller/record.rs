@@ -346,7 +346,8 @@ pub(super) fn status_of(
 ) -> Option<ScrapeJobStatus> {
     let generation = job.metadata.generation.unwrap_or(0);
     let ready_when = job.spec.ready_when.unwrap_or_default();
-    let status = compute(verdict, recorded, ready_when, generation, context.clock.now())?;
+    let mut status = compute(verdict, recorded, ready_when, generation, context.clock.now())?;
+    status.operator = Some(context.claims.release().id.clone());
     (!recorded.is_written() || !same_meaning(&status, recorded)).then_some(status)
 }
 

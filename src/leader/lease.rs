@@ -13,6 +13,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::Election;
 use super::verdict::{LEASE, Record};
+use crate::api::ObjectName;
 use crate::clock::Clock;
 use crate::kubernetes::{said_of, said_of_status, said_of_watch};
 
@@ -53,6 +54,19 @@ impl Stored {
             lasts: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
         }
     }
+}
+
+/// A Lease of whatever release, as it is now; none if there is none.
+///
+/// # Errors
+/// If it may not be read, or there is no answer: that says nothing of who holds it.
+pub async fn look_at(
+    client: Client,
+    clock: Clock,
+    (namespace, lease): (ObjectName, ObjectName),
+) -> Result<Option<Record>, Error> {
+    let election = Election { namespace, lease, identity: String::new() };
+    Ok(Leases::new(client, clock, election).read().await?.map(|stored| stored.record()))
 }
 
 /// The Lease of an election.

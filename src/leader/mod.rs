@@ -1,10 +1,14 @@
-//! Which of the replicas works: one at a time, by a Lease (`docs/adr/0006`).
+//! Which of the replicas works: one at a time, by a Lease (`docs/adr/0006`); and which of several releases works where,
+//! by the claims on accounts (`docs/adr/0019`).
 //!
 //! It knows nothing of jobs. What it says is an optimisation: two replicas that both work lose writes to each other
 //! and do nothing twice, because every write of a job is preconditioned on the one before.
 
 mod candidate;
+pub mod claim;
+mod claims;
 mod lease;
+mod place;
 mod verdict;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +17,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use candidate::{Candidate, Standing};
-pub use lease::Error;
+pub use claims::{Claims, Release, Scope, Stand, Task};
+pub use lease::{Error, look_at};
+pub use place::Sight;
 pub use verdict::{ACT_WITHIN, LEASE, Ledger, RENEW_EVERY, RETRY_EVERY, Record, Verdict, may_act};
 
 use crate::api::ObjectName;

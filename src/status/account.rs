@@ -129,6 +129,8 @@ pub fn account_status(
             .clone()
             .map(|resource_version| StatusCredential { resource_version }),
         last_handled_reconcile_at: facts.handled.clone(),
+        // A claim is written by itself.
+        operator: recorded.operator.clone(),
         conditions: list.after,
     };
     (!written || status != *recorded).then_some(status)

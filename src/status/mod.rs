@@ -12,6 +12,6 @@ mod write;
 pub use account::{AccountFacts, AccountHealth, account_status};
 pub use conditions::compute;
 pub use write::{
-    Reply, WriteError, answered, delete, difference, patch_account_status, patch_metadata, patch_status,
-    same_meaning, stored, try_status,
+    Reply, WriteError, answered, delete, difference, patch_account_status, patch_claim, patch_metadata,
+    patch_status, same_meaning, stored, try_status,
 };

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::refusal::refused;
-use crate::api::{ObjectName, ScrapeAccountStatus, ScrapeJobStatus, Stored};
+use crate::api::{ObjectName, OperatorClaim, ScrapeAccountStatus, ScrapeJobStatus, Stored};
 use crate::decide::WAIT_STORED_EVERY;
 use crate::health::waiting;
 use crate::kubernetes::said_of;
@@ -119,10 +119,39 @@ pub async fn patch_account_status<K: DeserializeOwned + Reply>(
     let before = if written { to_value(recorded) } else { json!({}) };
     let mut change = merge_patch(&before, &to_value(status));
     fill(&mut change, &to_value(status));
+    if let Value::Object(change) = &mut change {
+        // A claim is written by itself; what is known of it here may be older than that.
+        change.remove("operator");
+    }
     let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": change});
     let written =
         answered(accounts.patch_status(named(name)?.as_str(), &strict(), &Patch::Merge(&patch))).await?;
     kept(written, &change)
+}
+
+/// Writes the claim of a release onto an account, or takes it off; the rest of the status stays as it was recorded.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn patch_claim<K: DeserializeOwned + Reply>(
+    accounts: &Api<K>,
+    name: &str,
+    resource_version: &str,
+    (recorded, claim): (&ScrapeAccountStatus, Option<&OperatorClaim>),
+) -> Result<K, WriteError> {
+    let mut status = to_value(&ScrapeAccountStatus { operator: None, ..recorded.clone() });
+    let mut claim = claim.map_or(Value::Null, to_value);
+    if let Value::Object(fields) = &mut claim {
+        // Of the claim before nothing is left.
+        fields.entry("lease").or_insert(Value::Null);
+    }
+    if let Value::Object(fields) = &mut status {
+        fields.insert("operator".to_owned(), claim);
+    }
+    let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": status});
+    let written =
+        answered(accounts.patch_status(named(name)?.as_str(), &strict(), &Patch::Merge(&patch))).await?;
+    kept(written, &status)
 }
 
 /// Writes part of the metadata: the caller's merge patch, fenced by uid and resourceVersion. The status goes along to be
@@ -214,6 +243,7 @@ pub fn same_meaning(first: &ScrapeJobStatus, second: &ScrapeJobStatus) -> bool {
         .all(|status| status.reason.as_deref() == Some("Processing") && !status.finished);
     let essence = |status: &ScrapeJobStatus| {
         let mut status = status.clone();
+        status.operator = None;
         let parts = status.cancel_wait_seconds.map(|seconds| seconds / WAIT_STORED_EVERY);
         status.cancel_wait_seconds = parts.filter(|parts| *parts > 0);
         if let Some(remote) = &mut status.remote {

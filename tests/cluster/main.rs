@@ -43,5 +43,6 @@ mod tampering;
 mod telemetry;
 mod trimmed_crd;
 mod trust;
+mod two_releases;
 mod verbs;
 mod waiting;

@@ -9,6 +9,7 @@
 )]
 
 mod budget;
+mod claims;
 mod conditions;
 mod decisions;
 mod deletion;

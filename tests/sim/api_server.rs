@@ -221,6 +221,7 @@ impl Asked {
             Some(&"namespaces") => "Namespace",
             Some(&"secrets") => "Secret",
             Some(&"events") => "Event",
+            Some(&"leases") => "Lease",
             Some(&"customresourcedefinitions") => "CustomResourceDefinition",
             // The published schemas, which nobody may read here.
             Some(&"apis") => "OpenAPI",

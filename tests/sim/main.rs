@@ -30,4 +30,5 @@ mod strangers;
 mod strays;
 mod trimmed;
 mod troubles;
+mod two_releases;
 mod watches;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use spideriq_operator::app::{Operator, Parts};
 use spideriq_operator::controller::Options;
 use spideriq_operator::health::Health;
-use spideriq_operator::leader::Leadership;
+use spideriq_operator::leader::{Leadership, Release};
 use spideriq_operator::spideriq::Endpoint;
 use spideriq_operator::spideriq::budget::Limits;
 use spideriq_operator::telemetry::Metrics;
@@ -139,6 +139,17 @@ async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -
 
 /// Starts the operator for some namespaces, or all.
 pub fn start_operator(api: &ApiServer, service: &InProcess, life: &Life, namespaces: &[&str]) -> Operator {
+    start_release(api, service, life, namespaces, Release { id: format!("{HOME}/sim"), lease: None })
+}
+
+/// Starts the operator of a release.
+pub fn start_release(
+    api: &ApiServer,
+    service: &InProcess,
+    life: &Life,
+    namespaces: &[&str],
+    release: Release,
+) -> Operator {
     Operator::start(Parts {
         client: api.client(life),
         clock: api.operators_clock.clone(),
@@ -147,6 +158,7 @@ pub fn start_operator(api: &ApiServer, service: &InProcess, life: &Life, namespa
             allowed_endpoints: vec![Endpoint::parse(ENDPOINT).unwrap()],
             namespaces: namespaces.iter().map(|name| name.parse().unwrap()).collect(),
             limits: Limits::default(),
+            release,
             operator_namespace: HOME.parse().unwrap(),
         },
         metrics: Metrics::default(),

@@ -45,6 +45,8 @@ pub struct Store {
     pub conflicts: Vec<Key>,
     /// Whether events are refused.
     pub no_events: bool,
+    /// Whether claims on accounts are refused as if the API server had no room for them.
+    pub no_claims: bool,
     /// Fields of a job's status that its CRD lacks (`submission/nonce`, `history/*/runID`): dropped wherever it is read,
     /// and for good with the next write.
     trimmed: Vec<&'static str>,
@@ -123,6 +125,9 @@ impl Store {
                 422,
                 format!("{} is forbidden: a policy denied the request: not on Fridays", key.name),
             ));
+        }
+        if by != "user" && self.no_claims && !dry && patch["status"]["operator"].is_object() {
+            return Err((500, "etcdserver: no space".to_owned()));
         }
         self.prune(key, &mut before);
         let unknown = self.unknown(key, patch);

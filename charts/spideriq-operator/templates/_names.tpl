@@ -65,6 +65,10 @@ helm.sh/chart: {{ include "spideriq-operator.word" (printf "%s-%s" .Chart.Name .
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+# Whether another release that claims an account is still there.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get]
 {{- end }}
 
 {{/* What cluster accounts need beside that: only where every namespace is watched. Their Secrets are in the release's

@@ -13,6 +13,6 @@ mod namespaced;
 
 pub use cluster::{ClusterScrapeAccount, ClusterScrapeAccountSpec};
 pub use namespaced::{
-    AccountConditionType, AccountJobs, Limits, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus,
-    SecretRef, StatusCredential,
+    AccountConditionType, AccountJobs, ClaimLease, Limits, OperatorClaim, ScrapeAccount, ScrapeAccountSpec,
+    ScrapeAccountStatus, SecretRef, StatusCredential,
 };

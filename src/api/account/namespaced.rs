@@ -127,6 +127,9 @@ pub struct ScrapeAccountStatus {
     #[schemars(length(max = 64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
+    /// The release of the operator that works with this account, and in its namespace; one account of a namespace bears it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<OperatorClaim>,
     /// Conditions, one of each type.
     #[schemars(schema_with = "schema::conditions")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -150,6 +153,35 @@ pub struct StatusCredential {
     /// The Secret's resourceVersion.
     #[schemars(length(max = 64))]
     pub resource_version: String,
+}
+
+/// A release's claim to be the one that works where an account is. It counts as long as it is seen to change.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OperatorClaim {
+    /// Names the release: its namespace and lease, if it was not told another name with --operator-id.
+    #[schemars(length(max = 320))]
+    pub id: String,
+    /// The Lease that the release holds while it works; left out where it runs without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease: Option<ClaimLease>,
+    /// How often the claim was renewed.
+    pub renewals: i64,
+    /// When it was renewed, by the clock of whoever did; for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renew_time: Option<Time>,
+}
+
+/// Names the Lease of a release.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(default)]
+pub struct ClaimLease {
+    /// Namespace of the Lease.
+    #[schemars(length(max = 253))]
+    pub namespace: String,
+    /// Name of the Lease.
+    #[schemars(length(max = 253))]
+    pub name: String,
 }
 
 /// The conditions of an account.

@@ -1,18 +1,21 @@
 //! The pipeline of one account, of either kind: read its Secret, open it, ask who it is, say how it stands.
 
+mod claims;
 mod kind;
 mod known;
 mod lines;
 mod namespaces;
 mod open;
+mod woken;
 
+pub(super) use claims::stand_back;
 pub use known::{AccountWriters, Known, account_caches};
 pub(super) use known::{Admission, takes_default};
 pub(super) use lines::Lines;
+pub(super) use woken::Woken;
 
-use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, future};
@@ -21,7 +24,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -37,6 +40,7 @@ use crate::api::{
     ScrapeAccountStatus, Stored, find,
 };
 use crate::kubernetes::said_in_decoding;
+use crate::leader::{Scope, Stand};
 use crate::spideriq::budget::UNTRIED;
 use crate::status::{AccountFacts, AccountHealth, WriteError, account_status, patch_account_status};
 use crate::{decide, health};
@@ -59,7 +63,11 @@ const LONGEST_RETRY: Duration = Duration::from_secs(120);
 
 /// Runs until the process stops: every change of an account or its Secret, and every key that arrives on `nudges`, is
 /// looked at.
-pub async fn run(context: Arc<Context>, writers: AccountWriters, mut nudges: mpsc::UnboundedReceiver<News>) {
+pub async fn run(
+    context: Arc<Context>,
+    writers: AccountWriters,
+    (mut nudges, wanted): (mpsc::UnboundedReceiver<News>, mpsc::UnboundedReceiver<Scope>),
+) {
     let AccountWriters { own, cluster, namespaces } = writers;
     let ((to_own, own_keys), (to_cluster, cluster_keys)) =
         (mpsc::unbounded_channel(), mpsc::unbounded_channel());
@@ -94,6 +102,7 @@ pub async fn run(context: Arc<Context>, writers: AccountWriters, mut nudges: mps
         () = both => {}
         () = sorting => {}
         () = labels => {}
+        () = claims::run(Arc::clone(&context), wanted) => {}
     }
 }
 
@@ -138,17 +147,19 @@ fn watched<K: Account>(
     let noted = watched.reflect(writer).inspect_ok(move |event| match event {
         watcher::Event::Delete(account) => {
             let key = key_of(account);
+            claims::went(&context.claims, account);
             forget(&context, &key);
             changed(&context, &key);
         }
-        watcher::Event::Apply(_) | watcher::Event::InitApply(_) => {
+        watcher::Event::Apply(account) | watcher::Event::InitApply(account) => {
+            claims::saw(&context.claims, account);
             if K::KIND == AccountKind::ClusterScrapeAccount {
                 context.known.see_cluster_account();
             }
         }
         watcher::Event::Init | watcher::Event::InitDone => {}
     });
-    noted.touched_objects()
+    noted.touched_objects().predicate_filter(claims::meaning, PredicateConfig::default())
 }
 
 /// Forgets what this process holds for an account that is gone.
@@ -160,49 +171,6 @@ fn forget(context: &Context, key: &AccountKey) {
     context.woken.forget(key);
     if context.jobs_of(key).is_empty() {
         context.accounts.let_go(key);
-    }
-}
-
-/// How each account stood when its jobs were woken last, and how many looks at it failed in a row since.
-#[derive(Debug, Default)]
-pub(super) struct Woken(Mutex<HashMap<AccountKey, (Option<decide::AccountFacts>, u32)>>);
-
-impl Woken {
-    fn with<T>(
-        &self,
-        key: &AccountKey,
-        with: impl FnOnce(&mut (Option<decide::AccountFacts>, u32)) -> T,
-    ) -> T {
-        with(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default())
-    }
-
-    /// Whether the account stands otherwise than then; the caller wakes them.
-    fn differs(&self, key: &AccountKey, facts: decide::AccountFacts) -> bool {
-        self.with(key, |(known, _)| {
-            let other = known.as_ref() != Some(&facts);
-            *known = Some(facts);
-            other
-        })
-    }
-
-    /// A look failed; says how many in a row had before.
-    fn failed(&self, key: &AccountKey) -> u32 {
-        self.with(key, |(_, failures)| {
-            let before = *failures;
-            *failures = failures.saturating_add(1);
-            before
-        })
-    }
-
-    /// A look succeeded; of an account that is gone nothing is remembered.
-    fn succeeded(&self, key: &AccountKey) {
-        if let Some((_, failures)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
-            *failures = 0;
-        }
-    }
-
-    fn forget(&self, key: &AccountKey) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
 
@@ -238,7 +206,12 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
         return Ok(Action::await_change());
     };
     let subject = Subject::of(account);
-    let key = &subject.key;
+    let (key, scope) = (&subject.key, subject.key.scope());
+    if context.claims.is_of_others(&scope) {
+        // It is told when that ends.
+        Lines::forget(&context, key);
+        return Ok(Action::await_change());
+    }
     let works = context.has_work(key);
     let Some(_place) = Lines::enter(&context, key, works) else { return Ok(Action::requeue(MISSED)) };
     context.tallies.looked(key, works);
@@ -274,8 +247,14 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
     let facts = AccountFacts { handled, jobs, ..facts };
     let mut result = "unchanged";
     if let Some(status) = account_status(&facts, &recorded, subject.generation, now) {
+        if let Some(left) = context.tallies.rests(key, begun) {
+            return Ok(Action::requeue(left));
+        }
+        if context.claims.stand(&scope) == Stand::Waits {
+            return Ok(Action::await_change());
+        }
         let api = K::api(&context.client, &key.namespace);
-        let version = account.resource_version().unwrap_or_default();
+        let version = context.claims.version_after(&scope, account.resource_version().unwrap_or_default());
         let schema = Kind::Account(K::KIND);
         let written = match context.prove(schema, (&key.namespace, &key.name), PROVEN).await {
             Ok(()) => patch_account_status(&api, &key.name, &version, &recorded, &status).await,
@@ -290,6 +269,7 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
             }
             return Err(error);
         }
+        context.tallies.wrote(key, context.clock.instant());
         context.publish(&account.object_ref(&()), &transition(&recorded, (&status, &facts))).await;
         result = "written";
     }

@@ -185,6 +185,7 @@ impl Read<'_> {
             tries.map(|at| Duration::try_from(at.duration_since(context.clock.now())).unwrap_or_default());
         let due = left.is_some_and(|left| left.is_zero());
         if self.works && (health.accepted.is_none() || is_unnamed(&session) || due) {
+            context.claims.stand(&key.scope());
             session.ask_who();
         }
         let mut facts = facts(&session);
@@ -233,6 +234,9 @@ impl Read<'_> {
         }
         // What has no work and is rejected is asked about again when its Secret is another one, or it has work.
         let asks = self.works || !matches!(said, Said::Rejected(..) | Said::Redirected(_));
+        if asks {
+            self.context.claims.stand(&key.scope());
+        }
         let again = Some(if asks { proving.ask(self.works) } else { LATER });
         let health = match said {
             Said::Rejected(since, message) => AccountHealth::Rejected { since, message },

@@ -47,7 +47,7 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
         Ok(permit) => permit,
         Err(waiting) => return Outcome::NotYet(waiting),
     };
-    if context.is_stopping() {
+    if !context.may_begin(&session.key) {
         return Outcome::Stopping;
     }
     // It may have begun to go while this waited.
@@ -72,7 +72,7 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
         Ok(None) => {}
     }
     // The list may have taken longer than this process leads; by what it showed nobody else would cancel.
-    if context.is_stopping() {
+    if !context.may_begin(&session.key) {
         return Outcome::Stopping;
     }
     if !sharers.hold_good(context.clock.instant()) {

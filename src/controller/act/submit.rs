@@ -59,7 +59,7 @@ pub(super) async fn submit(
         tracing::info!(job = key(job), %error, "a submit was not begun; looking again");
         return Outcome::Lost.into();
     }
-    if context.is_stopping() {
+    if !context.may_begin(&session.key) {
         return Outcome::Stopping.into();
     }
     // Where the second write was refused the first is not made again for nothing: each would wake us for the next.
@@ -75,7 +75,7 @@ pub(super) async fn submit(
     };
     was_taken(context, job, Part::Object);
     // After the first write: from here the request goes out within `BEGIN_WITHIN`, or not at all.
-    if context.is_stopping() {
+    if !context.may_begin(&session.key) {
         return Outcome::Stopping.into();
     }
     let mut nonces = Vec::new();
@@ -89,7 +89,7 @@ pub(super) async fn submit(
         }
     };
     let recorded = CachedJob::from(stored);
-    if context.stops_within(SUBMIT_TIME) {
+    if context.stops_within(SUBMIT_TIME) || !context.claims.may_send(&session.key.scope()) {
         let before = attempt.before.clone();
         return Acted { outcome: Outcome::Unsent(before), job: Some(recorded) };
     }
@@ -145,7 +145,7 @@ async fn record(
     let mut last = WriteError::Unanswered("the API server was too slow".to_owned());
     for _ in 0..RECORDINGS {
         // The tries before may have taken longer than this process leads.
-        if !context.leads() {
+        if !context.leads() || !context.claims.may_send(&account.scope()) {
             break;
         }
         let recorded = base.status.clone().unwrap_or_default();
@@ -228,7 +228,9 @@ fn submitting(
         again: Again::OnChange,
     };
     let ready_when: ReadyWhen = job.spec.ready_when.unwrap_or_default();
-    compute(&verdict, recorded, ready_when, job.metadata.generation.unwrap_or(0), now).unwrap_or_default()
+    let computed = compute(&verdict, recorded, ready_when, job.metadata.generation.unwrap_or(0), now);
+    let operator = Some(context.claims.release().id.clone());
+    ScrapeJobStatus { operator, ..computed.unwrap_or_default() }
 }
 
 /// What the service said, in decide's words. After a repeat that made a new job although an earlier attempt may have

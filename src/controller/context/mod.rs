@@ -29,7 +29,7 @@ use crate::account::{AccountKey, Accounts, SecretWatches};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, Reason, ScrapeJob, State};
 use crate::clock::Clock;
 use crate::health::Health;
-use crate::leader::Leadership;
+use crate::leader::{Claims, Leadership, Release};
 use crate::spideriq::Endpoint;
 use crate::spideriq::budget::{Lane, Limits};
 use crate::telemetry::{AccountGauges, Metrics, Snapshot};
@@ -46,6 +46,8 @@ pub struct Options {
     pub namespaces: Vec<ObjectName>,
     /// What each client may send, where no account of the cluster says more.
     pub limits: Limits,
+    /// The release that this operator is of.
+    pub release: Release,
     /// Namespace that the operator runs in: the Secrets of cluster accounts are read from it, and from nowhere else.
     pub operator_namespace: ObjectName,
 }
@@ -57,6 +59,8 @@ pub struct Stopping {
     pub told: watch::Receiver<Option<Instant>>,
     /// It may lose the lease.
     pub leadership: Leadership,
+    /// Another release may work.
+    pub claims: Claims,
 }
 
 /// What every reconciliation shares.
@@ -75,6 +79,8 @@ pub struct Context {
     pub stopping: watch::Receiver<Option<Instant>>,
     /// Whether it leads; where it does not, nothing that cannot be repeated begins either.
     leadership: Leadership,
+    /// Where it is this release that works.
+    pub(super) claims: Claims,
     /// Whether the process is stuck, and what keeps it from being ready.
     pub health: Health,
     /// What is counted.
@@ -102,7 +108,7 @@ impl Context {
         (options, stopping, metrics, health): (Options, Stopping, Metrics, Health),
         (jobs, known): (Store<CachedJob>, Known),
     ) -> Self {
-        let Stopping { told: stopping, leadership } = stopping;
+        let Stopping { told: stopping, leadership, claims } = stopping;
         Self {
             client,
             clock,
@@ -111,6 +117,7 @@ impl Context {
             options,
             stopping,
             leadership,
+            claims,
             health,
             metrics,
             jobs,
@@ -198,7 +205,7 @@ impl Context {
         });
     }
 
-    fn wake(&self, concerned: impl Fn(&ScrapeJob) -> bool) {
+    pub(super) fn wake(&self, concerned: impl Fn(&ScrapeJob) -> bool) {
         let jobs = self.jobs.state();
         let jobs = jobs.iter().filter(|job| concerned(job));
         let mut keys: Vec<String> = jobs.map(|job| super::observe::key(job)).collect();

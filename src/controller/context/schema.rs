@@ -124,6 +124,11 @@ impl Schema {
             .collect()
     }
 
+    /// Whether every field of a kind is kept, as far as anybody knows.
+    pub(in crate::controller) fn keeps(&self, kind: Kind) -> bool {
+        self.lock().missing.get(&kind).is_none_or(Vec::is_empty)
+    }
+
     fn all_missing(&self) -> Vec<String> {
         self.lock().missing.values().flatten().cloned().collect()
     }

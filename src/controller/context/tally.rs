@@ -16,6 +16,8 @@ use crate::api::{AccountJobs, ScrapeJobStatus, State};
 const SOON: Duration = Duration::from_secs(1);
 /// How often the counts in a status may change.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
+/// How often the status of an account may change, whatever flaps; what is true then is written.
+const STATUS_EVERY: Duration = Duration::from_secs(5);
 
 /// What is known of the counts in the statuses of accounts.
 #[derive(Debug, Default)]
@@ -34,6 +36,8 @@ struct Tally {
     later: bool,
     /// Whether there was work at the last look at the account.
     works: bool,
+    /// When its status was written last.
+    status_at: Option<Instant>,
 }
 
 impl Tallies {
@@ -53,6 +57,18 @@ impl Tallies {
     /// The account is looked at, and has work or not.
     pub(in crate::controller) fn looked(&self, key: &AccountKey, works: bool) {
         self.lock().entry(key.clone()).or_default().works = works;
+    }
+
+    /// How long the status of an account has to stay as it is; nothing where it may be written.
+    pub(in crate::controller) fn rests(&self, key: &AccountKey, now: Instant) -> Option<Duration> {
+        let written = self.lock().get(key).and_then(|tally| tally.status_at)?;
+        let left = STATUS_EVERY.saturating_sub(now.duration_since(written));
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// The status of an account was written.
+    pub(in crate::controller) fn wrote(&self, key: &AccountKey, now: Instant) {
+        self.with(key, |tally| tally.status_at = Some(now));
     }
 
     /// The counts to put into the status: the counted ones where they may be written now, else the recorded ones.

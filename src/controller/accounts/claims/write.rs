@@ -1,0 +1,108 @@
+//! The one write of a claim, onto an account of either kind or off it.
+
+use std::time::Duration;
+
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, ResourceExt};
+
+use super::super::kind::Account;
+use super::{saw, tell};
+use crate::account::AccountKey;
+use crate::api::{ClusterScrapeAccount, OperatorClaim, Reason, ScrapeAccount, Stored};
+use crate::controller::context::Context;
+use crate::controller::context::schema::{Kind, PROVEN};
+use crate::leader::{Scope, Sight};
+use crate::status::{WriteError, answered, patch_claim};
+
+/// How soon a claim that was not written is tried again, if no change comes before.
+pub(super) const RETRY: Duration = Duration::from_secs(2);
+/// The same where the API server will not have it.
+const REFUSED: Duration = Duration::from_secs(30);
+
+/// Writes a claim onto an account or takes it off, where the account is as it was seen; returns its version after that.
+pub(super) async fn write(
+    context: &Context,
+    scope: &Scope,
+    account: &Sight,
+    claim: Option<&OperatorClaim>,
+) -> Result<String, Duration> {
+    let written = match scope {
+        Scope::Namespace(_) => {
+            write_to::<ScrapeAccount>(context, Some(context.known.own()), scope, account, claim).await
+        }
+        Scope::Cluster(_) => {
+            write_to::<ClusterScrapeAccount>(context, context.known.cluster(), scope, account, claim).await
+        }
+    };
+    let Err(error) = written else { return written.map_err(|_| RETRY) };
+    tracing::debug!(%scope, account = account.name, %error, "a claim was not written");
+    Err(match error {
+        WriteError::Refused(words) => {
+            // Another account may take it.
+            context.claims.refused(scope, &account.age);
+            let note = format!(
+                "the API server refuses that status.operator is written, and without it nothing is done with {scope}: {words}; let the operator's ServiceAccount change the status, and it goes on by itself"
+            );
+            if claim.is_some() && context.claims.is_news(scope, &words) {
+                tell(context, scope, account, (Reason::WriteRefused, note)).await;
+            }
+            REFUSED
+        }
+        WriteError::UnknownFields(_) | WriteError::Dropped(_) => REFUSED,
+        WriteError::Lost(_) | WriteError::Unanswered(_) => RETRY,
+    })
+}
+
+async fn write_to<K: Account>(
+    context: &Context,
+    store: Option<Store<Stored<K>>>,
+    scope: &Scope,
+    account: &Sight,
+    claim: Option<&OperatorClaim>,
+) -> Result<String, WriteError> {
+    let key = AccountKey::in_scope(scope, account.name.clone());
+    let api = K::api(&context.client, &key.namespace);
+    let of = ObjectRef::new(&key.name).within(&key.namespace);
+    let is_it = |found: &Stored<K>| found.resource_version().as_ref() == Some(&account.version);
+    let current = match store.and_then(|store| store.get(&of)).filter(|cached| is_it(cached)) {
+        Some(cached) => (*cached).clone(),
+        // The watch is behind what is known from elsewhere.
+        None => look::<K>(context, &api, account).await?,
+    };
+    let recorded = current.usable().and_then(K::status).cloned().unwrap_or_default();
+    let kind = Kind::Account(K::KIND);
+    match context.prove(kind, (&key.namespace, &key.name), PROVEN).await {
+        // What other kinds would lose is not written here.
+        Err(error) if error.not_kept().is_some() && context.schema.keeps(kind) => {}
+        Err(error) => return Err(error),
+        Ok(()) => {}
+    }
+    let version = context.claims.version_after(scope, current.resource_version().unwrap_or_default());
+    let written = patch_claim(&api, &key.name, &version, (&recorded, claim)).await;
+    match written {
+        Ok(written) => Ok(written.resource_version().unwrap_or_default()),
+        Err(error) => {
+            if matches!(error, WriteError::Lost(_)) {
+                // A watch may be minutes behind, and a claim is not to run out for that.
+                drop(look::<K>(context, &api, account).await);
+            }
+            context.doubt(kind, &error).await;
+            Err(error)
+        }
+    }
+}
+
+/// Reads the account as it is, and has the claims know it.
+async fn look<K: Account>(
+    context: &Context,
+    api: &Api<Stored<K>>,
+    account: &Sight,
+) -> Result<Stored<K>, WriteError> {
+    let live = answered(api.get_opt(&account.name)).await?;
+    let lost = || WriteError::Lost("the account is another one by now".to_owned());
+    let live = live.filter(|live| live.uid().as_ref() == Some(&account.age.uid)).ok_or_else(lost)?;
+    saw(&context.claims, &live);
+    // What is decided on it may be something else.
+    let same = live.resource_version().as_ref() == Some(&account.version);
+    if same { Ok(live) } else { Err(lost()) }
+}
