@@ -9,6 +9,7 @@ mod key;
 mod proving;
 mod registry;
 mod session;
+mod verdict;
 mod watches;
 
 pub use credentials::{SecretError, from_secret, is_labelled, needs_label};

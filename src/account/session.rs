@@ -3,16 +3,17 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::verdict::{Asked, Pauses, verdict};
 use super::{AccountKey, News, Proof};
 use crate::api::{Credential, Reason};
 use crate::clock::Clock;
 use crate::leader::{Claims, Scope};
 use crate::poll::{Followed, Poller};
-use crate::spideriq::budget::{Gate, Lane, Permit, SPEND_CAP_PROBE, Verdict};
-use crate::spideriq::{Answer, Class, Client, Error, JobStatus, Signals, SubmitAnswer};
+use crate::spideriq::budget::{Gate, Lane, Permit};
+use crate::spideriq::{Answer, Client, Error, JobStatus, Signals, SubmitAnswer};
 
 /// One account in use. It lives as long as its endpoint, client and Secret stay the same.
 #[derive(Debug)]
@@ -92,27 +93,6 @@ pub(super) async fn turn(
         if claims.may_send(scope) {
             return permit;
         }
-    }
-}
-
-/// Two pauses that differ by less are one.
-const SAME_PAUSE: SignedDuration = SignedDuration::from_secs(1);
-
-/// What was asked of the service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Asked {
-    /// Whose credentials these are, and the answer.
-    Who(Option<String>),
-    /// Anything about jobs.
-    Work,
-    /// A first submit.
-    First,
-}
-
-impl Asked {
-    /// Whether it is about the credentials alone.
-    const fn is_who(&self) -> bool {
-        matches!(self, Self::Who(_))
     }
 }
 
@@ -286,7 +266,7 @@ impl Session {
 
     /// Takes over what an answer, with whether it charges for a job, says of the budget and of the account as a whole.
     fn learn(&self, result: &Result<bool, Error>, permit: Permit, (signals, asked): (Signals, Asked)) {
-        let before_pauses = self.pauses();
+        let before_pauses = Pauses::of(&self.gate);
         let capped = permit.settle(verdict(result, &asked, self.clock.now()), signals.counted);
         let (now, steady) = (self.clock.now(), self.clock.steady());
         // Held throughout: two answers may come at once, and neither may be lost.
@@ -345,19 +325,13 @@ impl Session {
         }
         let news = state.health != before;
         drop(state);
-        let of_client = capped || self.pauses().differ(&before_pauses);
+        let of_client = capped || Pauses::of(&self.gate).differ(&before_pauses);
         // The receiver goes only when the process stops.
         let _ = match (of_client, news) {
             (true, _) => self.wake.send(News::Client(self.key.clone())),
             (false, true) => self.wake.send(News::Account(self.key.clone())),
             (false, false) => Ok(()),
         };
-    }
-
-    /// What the service asked for, and whether it answers.
-    fn pauses(&self) -> Pauses {
-        let Self { gate, .. } = self;
-        Pauses { asked: [gate.service_pause(), gate.submits_pause()], unavailable: gate.unavailable() }
     }
 
     /// When a submit tries the spend cap again, and the service's words, where that is reached. It is the client's, so
@@ -372,40 +346,5 @@ impl Session {
     pub fn restore_spend_cap(&self, until: Timestamp, message: &str) {
         self.lock().health.spend_cap.get_or_insert_with(|| message.to_owned());
         self.gate.restore_spend_cap(until);
-    }
-}
-
-/// What people are told of a client's budget.
-#[derive(Debug)]
-struct Pauses {
-    asked: [Option<Timestamp>; 2],
-    unavailable: Option<Arc<str>>,
-}
-
-impl Pauses {
-    /// Whether there is something to be told.
-    fn differ(&self, before: &Self) -> bool {
-        let same = |(after, before): (&Option<Timestamp>, &Option<Timestamp>)| match (after, before) {
-            (None, None) => true,
-            (Some(after), Some(before)) => after.duration_since(*before).abs() <= SAME_PAUSE,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        self.unavailable != before.unavailable || !self.asked.iter().zip(&before.asked).all(same)
-    }
-}
-
-/// What an answer means for the budget: a refusal is an answer like any other.
-fn verdict(result: &Result<bool, Error>, asked: &Asked, now: Timestamp) -> Verdict {
-    let words = || result.as_ref().err().map(ToString::to_string).unwrap_or_default().into();
-    match result {
-        Err(Error::SpendCap(_)) => return Verdict::Capped(now + SPEND_CAP_PROBE),
-        Err(error) if *asked == Asked::First && error.is_no_address() => return Verdict::NotServed(words()),
-        Ok(_) | Err(_) => {}
-    }
-    match result.as_ref().map_err(Error::class) {
-        Ok(true) => Verdict::Spent,
-        Ok(false) | Err(Class::Stall | Class::Gone) => Verdict::Answered,
-        Err(Class::WaitUntil(until)) => Verdict::Throttled(until),
-        Err(Class::Retry) => Verdict::Failed(words()),
     }
 }

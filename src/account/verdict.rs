@@ -1,0 +1,69 @@
+//! What an answer means for the budget, and whether people have to be told of it.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::spideriq::budget::{Gate, SPEND_CAP_PROBE, Verdict};
+use crate::spideriq::{Class, Error};
+
+/// Two pauses that differ by less are one.
+const SAME_PAUSE: SignedDuration = SignedDuration::from_secs(1);
+
+/// What was asked of the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Whose credentials these are, and the answer.
+    Who(Option<String>),
+    /// Anything about jobs.
+    Work,
+    /// A first submit.
+    First,
+}
+
+impl Asked {
+    /// Whether it is about the credentials alone.
+    pub(super) const fn is_who(&self) -> bool {
+        matches!(self, Self::Who(_))
+    }
+}
+
+/// What people are told of a client's budget.
+#[derive(Debug)]
+pub(super) struct Pauses {
+    asked: [Option<Timestamp>; 2],
+    unavailable: Option<Arc<str>>,
+}
+
+impl Pauses {
+    pub(super) fn of(gate: &Gate) -> Self {
+        let asked = [gate.service_pause(), gate.submits_pause()];
+        Self { asked, unavailable: gate.unavailable() }
+    }
+
+    /// Whether there is something to be told.
+    pub(super) fn differ(&self, before: &Self) -> bool {
+        let same = |(after, before): (&Option<Timestamp>, &Option<Timestamp>)| match (after, before) {
+            (None, None) => true,
+            (Some(after), Some(before)) => after.duration_since(*before).abs() <= SAME_PAUSE,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        self.unavailable != before.unavailable || !self.asked.iter().zip(&before.asked).all(same)
+    }
+}
+
+/// What an answer means for the budget: a refusal is an answer like any other.
+pub(super) fn verdict(result: &Result<bool, Error>, asked: &Asked, now: Timestamp) -> Verdict {
+    let words = || result.as_ref().err().map(ToString::to_string).unwrap_or_default().into();
+    match result {
+        Err(Error::SpendCap(_)) => return Verdict::Capped(now + SPEND_CAP_PROBE),
+        Err(error) if *asked == Asked::First && error.is_no_address() => return Verdict::NotServed(words()),
+        Ok(_) | Err(_) => {}
+    }
+    match result.as_ref().map_err(Error::class) {
+        Ok(true) => Verdict::Spent,
+        Ok(false) | Err(Class::Stall | Class::Gone) => Verdict::Answered,
+        Err(Class::WaitUntil(until)) => Verdict::Throttled(until),
+        Err(Class::Retry) => Verdict::Failed(words()),
+    }
+}
