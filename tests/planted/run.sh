@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$here/target}/planted
 clone=$target/clone
 testbed=${TESTBED:?the program of the testbed}
-# Optimised, as the simulation is; a tree of its own, so that nobody's build is disturbed.
+# A tree of its own, so that nobody's build is disturbed.
 export CARGO_TARGET_DIR=$target/build
 # A simulation stops at the first seed that fails, and so needs few.
 export SIM_SEEDS=${SEEDS:-500} RUST_BACKTRACE=0
@@ -28,7 +28,15 @@ tests() {
     esac
 }
 
-only() { timeout 1200 cargo test --quiet --profile sim --locked $(tests "$1") --no-fail-fast; }
+# The cheap ones are built anew for each bug and run for seconds; the others are optimised, and run for minutes.
+profile() {
+    case $1 in
+        units | plans) echo dev ;;
+        *) echo sim ;;
+    esac
+}
+
+only() { timeout 1200 cargo test --quiet --profile "$(profile "$1")" --locked $(tests "$1") --no-fail-fast; }
 
 run() {
     case $1 in
@@ -39,7 +47,7 @@ run() {
     esac >"$target/$name.$1.log" 2>&1
 }
 
-compiles() { cargo test --quiet --profile sim --locked $(tests "$1") --no-run 2>"$target/$name.log"; }
+compiles() { cargo test --quiet --profile "$(profile "$1")" --locked $(tests "$1") --no-run 2>"$target/$name.log"; }
 
 # Whether the tests of a tier fail: those are their exit codes, and what hangs counts. A tier that cannot run is no catch.
 catches() {
