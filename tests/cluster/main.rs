@@ -40,6 +40,7 @@ mod strange_accounts;
 mod support;
 mod tampering;
 mod telemetry;
+mod tenants;
 mod trimmed_crd;
 mod trust;
 mod verbs;
