@@ -23,6 +23,7 @@ const RULES: &str =
 /// What is in every name, page and token of the neighbours, but for what the tenants are told.
 const MARK: &str = "quarry";
 const HOSTILE: &str = "hostile";
+const ADMITTED: &str = "spideriq: \"yes\"";
 /// One neighbour with an account of its own, and one with the account of the cluster, which admits the tenants as well.
 const NEIGHBOURS: [&str; 2] = ["quarry-acme", "quarry-hub"];
 const CLIENTS: [&str; 2] = ["cli_acme", "cli_hub"];
@@ -74,24 +75,27 @@ impl Neighbours {
 
     /// What they do next goes as if they were alone.
     async fn go_on(&mut self, world: &mut World) {
-        let (round, name) = (self.round, format!("quarry-next-{}", self.round));
         for victim in &self.victims {
             world.namespace.clone_from(&victim.namespace);
-            let mut more = String::new();
-            if victim.namespace == NEIGHBOURS[0] {
-                // An account that was never used before.
-                world.secret(&name, &token("acme"));
-                world.account_alone(&name, "");
-                more = format!(", accountRef: {{name: {name}}}");
-            }
-            let page = hidden_page(&victim.namespace, round);
-            world.job(&name, &format!("type: spiderSite, payload: {{url: \"{page}\"}}{more}"));
             world.kubectl(&["delete", "scrapejob", &victim.name, "--wait=false"]).unwrap();
         }
+        let nexts = next(self.round);
+        for (namespace, name, page) in &nexts {
+            if !NEIGHBOURS.contains(&namespace.as_str()) {
+                world.enter(namespace, "");
+                world.secret("default", &token("acme"));
+                world.account_alone("default", "");
+            }
+            world.namespace.clone_from(namespace);
+            world.job(name, &format!("type: spiderSite, payload: {{url: \"{page}\"}}"));
+        }
         self.begin(world);
+        for (namespace, name, _) in nexts {
+            world.namespace = namespace;
+            world.until_of("ScrapeJob", &name, "submitted", has_a_job).await;
+        }
         for victim in &self.victims {
             world.namespace.clone_from(&victim.namespace);
-            world.until_of("ScrapeJob", &name, "submitted", has_a_job).await;
             world.until_of("ScrapeJob", &victim.name, "gone", Value::is_null).await;
             self.cancelled.push(victim.id.clone());
         }
@@ -113,9 +117,14 @@ fn known_page(neighbour: &str, round: usize) -> String {
     format!("https://known-{round}-{}.example", neighbour.replace(MARK, "x"))
 }
 
-/// The page of what comes next, which they are not.
-fn hidden_page(neighbour: &str, round: usize) -> String {
-    format!("https://{neighbour}-{round}.example")
+/// What comes next, of which they are told nothing, as namespace, name and page.
+fn next(round: usize) -> [(String, String, String); 2] {
+    // Often of a newcomer, whose account was never used before; a minute has room for 20 of these (`docs/adr/0016`).
+    let newcomer = round.is_multiple_of(3).then(|| format!("quarry-acme-{round}"));
+    [newcomer.unwrap_or_else(|| NEIGHBOURS[0].to_owned()), NEIGHBOURS[1].to_owned()].map(|namespace| {
+        let page = format!("https://{namespace}-next-{round}.example");
+        (namespace, format!("quarry-next-{round}"), page)
+    })
 }
 
 /// The neighbours' jobs at the service. The tenants may use the client of the cluster's account, too, for other pages.
@@ -155,9 +164,7 @@ async fn prepare(own: &Own, world: &mut World) {
         "{{apiVersion: spideriq.ai/v1alpha1, kind: ClusterScrapeAccount, metadata: {{name: default}}, spec: {{secretRef: {{name: hub}}, endpoint: \"{}\", limits: {{requestsPerMinute: 6000, burst: 1000, submitsPerMinute: 1200}}, allowMirror: true, namespaceSelector: {{matchLabels: {{spideriq: \"yes\"}}}}}}}}",
         world.endpoint
     )).unwrap();
-    for (namespace, labels) in
-        [(NEIGHBOURS[0], ""), (NEIGHBOURS[1], "spideriq: \"yes\""), (HOSTILE, "spideriq: \"yes\"")]
-    {
+    for (namespace, labels) in [(NEIGHBOURS[0], ""), (NEIGHBOURS[1], ADMITTED), (HOSTILE, ADMITTED)] {
         world.enter(namespace, labels);
     }
     NEIGHBOURS[0].clone_into(&mut world.namespace);
@@ -229,9 +236,9 @@ async fn whatever_two_tenants_try_their_neighbours_see_nothing_of_it() {
         eprintln!("{act}: {acted:.1?} and {:.1?}", begun.elapsed() - acted);
     }
     for round in 1..neighbours.round {
-        for neighbour in NEIGHBOURS {
-            neighbour.clone_into(&mut world.namespace);
-            world.until(&format!("quarry-next-{round}"), "Completed").await;
+        for (namespace, name, _) in next(round) {
+            world.namespace = namespace;
+            world.until(&name, "Completed").await;
         }
     }
     nothing_shows(&world).await;
@@ -261,12 +268,12 @@ fn judge(world: &World, rounds: usize) {
         }
     }
     assert!(strange.is_empty(), "{strange:#?}");
-    for neighbour in NEIGHBOURS {
-        for round in 1..=rounds {
-            for page in [known_page(neighbour, round), hidden_page(neighbour, round)] {
-                let url = json!(page);
-                assert_eq!(submits.iter().filter(|submit| **submit == url).count(), 1, "submits of {url}");
-            }
+    for round in 1..=rounds {
+        let known = NEIGHBOURS.map(|neighbour| known_page(neighbour, round));
+        let next = next(round).map(|(_, _, page)| page);
+        for page in known.into_iter().chain(next) {
+            let url = json!(page);
+            assert_eq!(submits.iter().filter(|submit| **submit == url).count(), 1, "submits of {url}");
         }
     }
     let log = world.logged();
