@@ -34,6 +34,7 @@ mod refused;
 mod replica;
 mod sharing;
 mod simulated;
+mod soak;
 mod starting;
 mod storm;
 mod strange_accounts;

@@ -12,8 +12,9 @@ use emulator::journal::Event;
 use serde_json::{Value, json};
 use testbed::{Options, Own};
 
-use self::acts::{Place, TABLE, Victim};
+pub use self::acts::{Place, TABLE, Victim};
 use self::tenant::{EVE, MALLORY};
+pub use self::tenant::{attempt, path};
 use super::reach::Silent;
 use super::support::World;
 
@@ -142,7 +143,7 @@ async fn nothing_shows(world: &World) {
     let hidden = |job: &JobView| job.payload["url"].as_str().is_some_and(|page| page.contains(MARK));
     let ids: Vec<String> = theirs(world).filter(hidden).map(|job| job.job_id).collect();
     for resource in ["scrapejobs", "scrapeaccounts", "events"] {
-        let told = tenant::reads(&world.client(), EVE, tenant::path(HOSTILE, resource)).await;
+        let told = tenant::reads(&world.client(), EVE, path(HOSTILE, resource)).await;
         let shown = ids.iter().map(String::as_str).chain([MARK]).find(|shown| told.contains(shown));
         let near = shown.and_then(|shown| told.find(shown)).map(|at| {
             told[..at].chars().rev().take(600).collect::<Vec<_>>().into_iter().rev().collect::<String>()
@@ -151,8 +152,17 @@ async fn nothing_shows(world: &World) {
     }
 }
 
+/// Gives a user a role of the cluster in the world's namespace, and waits until that role lets jobs be made.
+pub async fn bind(world: &World, user: &str, role: &str) {
+    let (role, to) = (format!("--clusterrole={role}"), format!("--user={user}"));
+    world.kubectl(&["create", "rolebinding", user, &role, &to]).unwrap();
+    // The cluster's role takes the chart's up a little later.
+    let asked = ["auth", "can-i", "create", "scrapejobs.spideriq.ai", "--as", user];
+    world.until_true(&format!("{asked:?}"), |world| world.kubectl(&asked).is_ok()).await;
+}
+
 /// The tenants' namespace, their roles, and the account of the cluster that admits it.
-async fn prepare(own: &Own, world: &mut World) {
+async fn prepare(world: &mut World) {
     for client in ["own", "other", "planted"] {
         world.service.add_token(&format!("cli_{client}:sk_{client}:secret_{client}")).unwrap();
     }
@@ -170,21 +180,16 @@ async fn prepare(own: &Own, world: &mut World) {
     NEIGHBOURS[0].clone_into(&mut world.namespace);
     world.secret("default", &token("acme"));
     world.account_alone("default", "");
-    let edit = format!("{}-spideriq-operator-edit", world.home);
-    for (user, role) in [(MALLORY, edit.as_str()), (EVE, "edit")] {
-        let (role, user_) = (format!("--clusterrole={role}"), format!("--user={user}"));
-        own.kubectl(&["create", "rolebinding", user, "--namespace", HOSTILE, &role, &user_]).unwrap();
-    }
+    HOSTILE.clone_into(&mut world.namespace);
+    bind(world, MALLORY, &format!("{}-spideriq-operator-edit", world.home)).await;
+    bind(world, EVE, "edit").await;
     for (user, verb, what, may) in [
-        (EVE, "create", "scrapejobs.spideriq.ai", true),
         (EVE, "list", "scrapeaccounts.spideriq.ai", true),
-        (MALLORY, "create", "scrapejobs.spideriq.ai", true),
         (MALLORY, "create", "secrets", false),
         (MALLORY, "list", "scrapejobs.spideriq.ai", false),
     ] {
-        // The cluster's role takes the chart's up a little later.
-        let asked = ["auth", "can-i", verb, what, "--namespace", HOSTILE, "--as", user];
-        world.until_true(&format!("{asked:?} is {may}"), |_| own.kubectl(&asked).is_ok() == may).await;
+        let asked = world.kubectl(&["auth", "can-i", verb, what, "--as", user]);
+        assert_eq!(asked.is_ok(), may, "{user} {verb} {what}");
     }
 }
 
@@ -196,7 +201,7 @@ async fn whatever_two_tenants_try_their_neighbours_see_nothing_of_it() {
     // It takes over at once where the one before was killed.
     world.arguments =
         vec!["--leader-elect=false".to_owned(), format!("--allowed-endpoint={}", silent.endpoint())];
-    prepare(&own, &mut world).await;
+    prepare(&mut world).await;
     world.start();
     let mut neighbours = Neighbours { round: 0, victims: Vec::new(), cancelled: Vec::new() };
     // The operator begins anew beside all that they have left, and once more when they have deleted it.

@@ -83,9 +83,7 @@ impl Deed {
         };
         let said: String = told.chars().take(400).collect();
         assert!(fits, "{user}, {} {}: {code} is not {:?}: {said}", self.method, self.path, self.answer);
-        // Of what is large or deep nobody asks it.
-        let answered = serde_json::from_str::<Value>(&told).unwrap_or_default();
-        answered["metadata"]["uid"].as_str().unwrap_or(uid).to_owned()
+        uid_of(&told).unwrap_or_else(|| uid.to_owned())
     }
 
     async fn asked(&self, client: &Client, user: &str, uid: &str) -> (u16, String) {
@@ -98,10 +96,15 @@ impl Deed {
             .header("impersonate-user", user)
             .body(Body::from(self.body.replace("{uid}", uid).into_bytes()))
             .unwrap();
-        let answer = client.send(request).await.unwrap();
+        let answer = match client.send(request).await {
+            Ok(answer) => answer,
+            Err(error) => return (0, error.to_string()),
+        };
         let code = answer.status().as_u16();
-        let body = answer.into_body().collect_bytes().await.unwrap();
-        (code, String::from_utf8_lossy(&body).into_owned())
+        match answer.into_body().collect_bytes().await {
+            Ok(body) => (code, String::from_utf8_lossy(&body).into_owned()),
+            Err(error) => (0, error.to_string()),
+        }
     }
 }
 
@@ -111,6 +114,21 @@ pub async fn act(client: &Client, user: &str, deeds: &[Deed]) {
     for deed in deeds {
         uid = deed.done(client, user, &uid).await;
     }
+}
+
+/// The same, whatever comes of it.
+pub async fn attempt(client: &Client, user: &str, deeds: &[Deed]) {
+    let mut uid = String::new();
+    for deed in deeds {
+        let (_, told) = deed.asked(client, user, &uid).await;
+        uid = uid_of(&told).unwrap_or(uid);
+    }
+}
+
+/// The uid of an object; of what is large or deep nobody asks it.
+fn uid_of(told: &str) -> Option<String> {
+    let answered = serde_json::from_str::<Value>(told).ok()?;
+    answered["metadata"]["uid"].as_str().map(str::to_owned)
 }
 
 /// What this user reads there.
