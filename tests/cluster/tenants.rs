@@ -3,6 +3,7 @@
 //! theirs, nothing is paid for twice, and nothing of them is in what the tenants can read.
 
 mod acts;
+mod place;
 mod tenant;
 
 use std::time::Duration;
@@ -12,7 +13,8 @@ use emulator::journal::Event;
 use serde_json::{Value, json};
 use testbed::{Options, Own};
 
-pub use self::acts::{Place, TABLE, Victim};
+pub use self::acts::TABLE;
+pub use self::place::{Place, Victim};
 use self::tenant::{EVE, MALLORY};
 pub use self::tenant::{attempt, path};
 use super::reach::Silent;

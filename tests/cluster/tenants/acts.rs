@@ -1,34 +1,10 @@
 //! What a tenant may try against another one: each act is a row of the table.
 
-use std::net::SocketAddr;
-
 use http::Method;
 use serde_json::{Value, json};
 
+use super::place::{Place, least, most, nested};
 use super::tenant::{Deed, path};
-
-/// A job of somebody else that runs when the act begins.
-pub struct Victim {
-    pub namespace: String,
-    pub name: String,
-    pub uid: String,
-    pub id: String,
-    pub page: String,
-}
-
-/// Where a tenant acts, and what it knows.
-pub struct Place<'a> {
-    pub who: &'a str,
-    pub namespace: &'a str,
-    /// The operator's own namespace.
-    pub home: &'a str,
-    pub service: &'a str,
-    /// An allowed endpoint that takes connections and says nothing.
-    pub silent: SocketAddr,
-    /// One that is not allowed.
-    pub unlisted: SocketAddr,
-    pub victims: &'a [Victim],
-}
 
 /// An act, what the neighbour would see of it where it works, and what is done.
 pub type Row = (&'static str, &'static str, fn(&Place) -> Vec<Deed>);
@@ -52,76 +28,6 @@ pub const TABLE: &[Row] = &[
     ("work in numbers", "its own work waits", numbers),
     ("deletion in numbers", "its own cancels wait", deletion),
 ];
-
-impl Place<'_> {
-    /// A job of this tenant, with more of its metadata.
-    fn job(&self, name: &str, more: &Value, spec: &Value) -> Deed {
-        let mut object = json!({
-            "apiVersion": "spideriq.ai/v1alpha1",
-            "kind": "ScrapeJob",
-            "metadata": {"name": self.named(name)},
-            "spec": spec,
-        });
-        for (field, value) in more.as_object().into_iter().flatten() {
-            object["metadata"][field] = value.clone();
-        }
-        self.create("scrapejobs", object)
-    }
-
-    /// An account of this tenant.
-    fn account(&self, name: &str, secret: &str, endpoint: &str, limits: &Value) -> Deed {
-        let spec = json!({"secretRef": {"name": secret}, "endpoint": endpoint, "limits": limits});
-        let object = json!({
-            "apiVersion": "spideriq.ai/v1alpha1",
-            "kind": "ScrapeAccount",
-            "metadata": {"name": self.named(name)},
-            "spec": spec,
-        });
-        self.create("scrapeaccounts", object)
-    }
-
-    /// A Secret of the namespace: only one of the two may write it, and both may name it.
-    fn secret(&self, name: &str, token: &str) -> Deed {
-        self.secret_of("Opaque", name, json!({ "token": token }), json!({}))
-    }
-
-    fn secret_of(&self, type_: &str, name: &str, data: Value, annotations: Value) -> Deed {
-        let metadata = json!({"name": name, "annotations": annotations});
-        let object = json!({"apiVersion": "v1", "kind": "Secret", "type": type_, "metadata": metadata, "stringData": data});
-        self.create("secrets", object).with_secrets()
-    }
-
-    fn create(&self, resource: &str, object: impl ToString) -> Deed {
-        Deed::create(self.namespace, resource, object)
-    }
-
-    fn edit(&self, name: &str, patch: &Value) -> Deed {
-        Deed::edit(self.namespace, "scrapejobs", &self.named(name), patch)
-    }
-
-    fn named(&self, name: &str) -> String {
-        format!("{}-{name}", self.who)
-    }
-
-    /// What a job of this account asks for.
-    fn site(&self, account: &str, page: &str) -> Value {
-        json!({"type": "spiderSite", "payload": {"url": page}, "accountRef": {"name": self.named(account)}})
-    }
-}
-
-/// The least that an account may be given.
-fn least() -> Value {
-    json!({"requestsPerMinute": 2, "burst": 1, "submitsPerMinute": 0})
-}
-
-/// As much as the emulated service takes.
-fn most() -> Value {
-    json!({"requestsPerMinute": 6000, "burst": 1000, "submitsPerMinute": 1200})
-}
-
-fn nested(depth: usize) -> String {
-    format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth))
-}
 
 fn deep(place: &Place) -> Vec<Deed> {
     let named = |name: &str| place.named(name);
