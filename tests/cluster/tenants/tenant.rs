@@ -1,5 +1,7 @@
 //! A user of the API server who may do something in one namespace, and what such a user asks for.
 
+use std::time::Duration;
+
 use http::{Method, Request};
 use kube::Client;
 use kube::client::Body;
@@ -116,12 +118,13 @@ pub async fn act(client: &Client, user: &str, deeds: &[Deed]) {
     }
 }
 
-/// The same, whatever comes of it.
-pub async fn attempt(client: &Client, user: &str, deeds: &[Deed]) {
+/// The same with a pause after each, whatever comes of it.
+pub async fn attempt(client: &Client, user: &str, deeds: &[Deed], pause: Duration) {
     let mut uid = String::new();
     for deed in deeds {
         let (_, told) = deed.asked(client, user, &uid).await;
         uid = uid_of(&told).unwrap_or(uid);
+        tokio::time::sleep(pause).await;
     }
 }
 
