@@ -159,7 +159,7 @@ async fn soak(name: &str, lasts: Duration, hostile: usize) -> Seen {
             attacks: Arc::clone(&attacks),
         };
         // They begin one after the other, so that there is always one at it.
-        let after = ATTACK * u32::try_from(tenant).unwrap() / u32::try_from(HOSTILE).unwrap();
+        let after = lasts.min(ATTACK).mul_f64(tenant as f64 / HOSTILE as f64);
         hostiles.push(tokio::spawn(attacker.attack(after)));
     }
     let mut created: Vec<Created> = Vec::new();
