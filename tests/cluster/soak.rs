@@ -145,7 +145,8 @@ async fn soak(name: &str, lasts: Duration, hostile: usize) -> Seen {
         let proven = |account: &Value| condition(account, "Authenticated").0 == "True";
         world.until_of("ScrapeAccount", "default", "Authenticated", proven).await;
     }
-    (api.lose(LOST), service.lose(LOST));
+    api.lose(LOST);
+    service.lose(LOST);
 
     let (begun, mut round, mut kills, mut memory) = (Instant::now(), 0, 0, 0);
     for tenant in 0..hostile {
@@ -159,7 +160,7 @@ async fn soak(name: &str, lasts: Duration, hostile: usize) -> Seen {
             attacks: Arc::clone(&attacks),
         };
         // They begin one after the other, so that there is always one at it.
-        let after = lasts.min(ATTACK).mul_f64(tenant as f64 / HOSTILE as f64);
+        let after = lasts.min(ATTACK) / u32::try_from(HOSTILE).unwrap() * u32::try_from(tenant).unwrap();
         hostiles.push(tokio::spawn(attacker.attack(after)));
     }
     let mut created: Vec<Created> = Vec::new();
@@ -184,7 +185,8 @@ async fn soak(name: &str, lasts: Duration, hostile: usize) -> Seen {
     }
     let logged = world.logged().len() as u64 / begun.elapsed().as_secs().max(1);
     hostiles.iter().for_each(tokio::task::JoinHandle::abort);
-    (api.lose(0), service.lose(0));
+    api.lose(0);
+    service.lose(0);
     for tenant in 0..GOOD {
         world.namespace = good(tenant);
         for round in 0..round {
@@ -268,8 +270,8 @@ fn requested(world: &World, created: &[Created]) -> (Vec<Duration>, Vec<Duration
         }
     }
     let waited = |Created { url, at, .. }: &Created| {
-        let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
-        Duration::from_millis(u64::try_from(i128::from(first[url]) - at as i128).unwrap_or(0))
+        let at = i64::try_from(at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap();
+        Duration::from_millis(u64::try_from(first[url] - at).unwrap_or(0))
     };
     let (crashed, between): (Vec<&Created>, Vec<&Created>) =
         created.iter().partition(|created| crashes(created.round));

@@ -138,7 +138,7 @@ mod tests {
 
     /// An API server that has jobs with so many bytes of payload; it tells how many were asked for, and how many bytes
     /// the answer had. The replies with these numbers are lost.
-    fn server(sizes: Vec<usize>, lost: impl Fn(usize) -> bool + Send + Sync + 'static) -> (Client, Asked) {
+    fn server(sizes: Vec<usize>, drops: impl Fn(usize) -> bool + Send + Sync + 'static) -> (Client, Asked) {
         let pages = Asked::default();
         let noted = Arc::clone(&pages);
         let answer = move |request: Request<Body>| {
@@ -163,11 +163,11 @@ mod tests {
             });
             let text = list.to_string();
             let mut noted = noted.lock().unwrap();
-            let is_lost = lost(noted.len());
+            let dropped = drops(noted.len());
             noted.push((limit, text.len()));
             async move {
                 let broken = || Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
-                if is_lost { broken() } else { Ok(Response::new(Body::from(text.into_bytes()))) }
+                if dropped { broken() } else { Ok(Response::new(Body::from(text.into_bytes()))) }
             }
         };
         (Client::new(tower::service_fn(answer), "a"), pages)

@@ -256,7 +256,7 @@ fn foreign_secrets(place: &Place) -> Vec<Deed> {
     ];
     let mut deeds = Vec::new();
     for (name, type_, data, annotations) in of_the_cluster {
-        deeds.push(place.secret_of(type_, name, data, annotations));
+        deeds.push(place.secret_of(type_, name, &data, &annotations));
         deeds.push(place.account(name, name, place.service, &most()));
         deeds.push(place.job(name, &json!({}), &place.site(name, "https://secrets.example")));
     }

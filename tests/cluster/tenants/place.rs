@@ -58,10 +58,10 @@ impl Place<'_> {
 
     /// A Secret of the namespace: only one of the two may write it, and both may name it.
     pub fn secret(&self, name: &str, token: &str) -> Deed {
-        self.secret_of("Opaque", name, json!({ "token": token }), json!({}))
+        self.secret_of("Opaque", name, &json!({ "token": token }), &json!({}))
     }
 
-    pub fn secret_of(&self, type_: &str, name: &str, data: Value, annotations: Value) -> Deed {
+    pub fn secret_of(&self, type_: &str, name: &str, data: &Value, annotations: &Value) -> Deed {
         let metadata = json!({"name": name, "annotations": annotations});
         let object = json!({"apiVersion": "v1", "kind": "Secret", "type": type_, "metadata": metadata, "stringData": data});
         self.create("secrets", object).with_secrets()

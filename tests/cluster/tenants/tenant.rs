@@ -34,6 +34,7 @@ pub struct Deed {
 }
 
 impl Deed {
+    #[expect(clippy::needless_pass_by_value, reason = "a text or a value")]
     pub fn at(method: Method, path: String, body: impl ToString) -> Self {
         Self { method, path, body: body.to_string(), answer: Answer::Taken }
     }
