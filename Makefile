@@ -54,6 +54,11 @@ storm: build ## Kills, lost replies and restarts of the API server, for real, on
 	$(call timed,release build,cargo build --release --locked --bin spideriq-operator)
 	$(call timed,storm,STORM_ROUNDS=$(or $(ROUNDS),4) OPERATOR="$$(realpath $(RELEASE))/spideriq-operator" $(BIN)/testbed run --with helm -- cargo test --locked --test cluster -- --nocapture storm::)
 
+.PHONY: soak
+soak: build ## Twenty tenants, of whom five try everything against the others, beside kills and lost replies: MINUTES=20
+	$(call timed,release build,cargo build --release --locked --bin spideriq-operator)
+	$(call timed,soak,SOAK_MINUTES=$(or $(MINUTES),20) OPERATOR="$$(realpath $(RELEASE))/spideriq-operator" $(BIN)/testbed run --with helm -- cargo test --workspace --locked --test cluster -- --nocapture soak::)
+
 .PHONY: planted
 planted: $(TOOLS)/nextest-$(NEXTEST) build ## Plant each bug of tests/planted into a copy, and say which tests catch it: ONLY=name ALL=1
 	$(call timed,planted bugs,TESTBED="$$(realpath $(BIN))/testbed" bash tests/planted/run.sh)

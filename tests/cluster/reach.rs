@@ -1,9 +1,13 @@
 //! How the API server and the operator's own port are reached, and where the service runs.
 
-use std::sync::OnceLock;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use testbed::Testbed;
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 /// A thread of the service's own: it has to answer while a test waits for kubectl.
@@ -33,4 +37,46 @@ pub async fn admin(bed: &Testbed) -> kube::Client {
     let config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     kube::Client::try_from(config).unwrap()
+}
+
+/// An address that takes connections and never says a word.
+pub struct Silent {
+    pub address: SocketAddr,
+    heard: Arc<AtomicUsize>,
+}
+
+impl Silent {
+    pub async fn start() -> Self {
+        let listen = async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let heard = Arc::new(AtomicUsize::new(0));
+            tokio::spawn(keep_quiet(listener, Arc::clone(&heard)));
+            Self { address, heard }
+        };
+        elsewhere().spawn(listen).await.unwrap()
+    }
+
+    /// As an account names it.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}/api/v1", self.address)
+    }
+
+    /// How many connections were made to it.
+    pub fn heard(&self) -> usize {
+        self.heard.load(Ordering::Relaxed)
+    }
+}
+
+async fn keep_quiet(listener: TcpListener, heard: Arc<AtomicUsize>) {
+    // More than a test needs, and fewer than its process may have open.
+    const KEPT: usize = 200;
+    let mut kept = VecDeque::new();
+    while let Ok((connection, _)) = listener.accept().await {
+        heard.fetch_add(1, Ordering::Relaxed);
+        kept.push_back(connection);
+        if kept.len() > KEPT {
+            kept.pop_front();
+        }
+    }
 }

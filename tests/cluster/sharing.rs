@@ -125,6 +125,9 @@ async fn with_an_account_of_the_cluster_nobody_follows_or_cancels_the_job_of_ano
     let message = left["status"]["message"].as_str().unwrap();
     assert!(message.contains("left running") && !message.contains("team-a"), "{message}");
     assert_eq!(cancelled(&world), Vec::<String>::new());
+    // One that names it all the while, and could never have it, does not keep it running.
+    world.job("waits", &format!("jobID: {id}"));
+    world.until_because("waits", "Held", "JobNotFound").await;
     world.enter("team-a", OPEN);
     deleted(&world, "acme").await;
     assert_eq!(cancelled(&world), [id]);

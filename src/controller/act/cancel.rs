@@ -12,7 +12,7 @@ use super::super::observe::{facts, job_id, key};
 use super::reading::Sharers;
 use super::turn;
 use crate::account::{AccountKey, News, Session, Standing};
-use crate::api::ScrapeJob;
+use crate::api::{AccountKind, ScrapeJob};
 use crate::decide::{CancelOutcome, Outcome, Share, Trouble, equality};
 use crate::health::waiting;
 use crate::kubernetes::said_of;
@@ -191,6 +191,16 @@ fn uses(
 /// this client. One that was not asked yet is waited for a little.
 fn may_get(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &ScrapeJob) -> Uses {
     let account = context.account_of(other);
+    // With an account of the cluster, what a namespace has recorded is never shown to others by its id.
+    let recorded = job.status.as_ref().is_some_and(|status| status.submission.is_some());
+    let elsewhere = other.metadata.namespace != job.metadata.namespace;
+    if account.kind() == AccountKind::ClusterScrapeAccount
+        && other.spec.job_id.is_some()
+        && recorded
+        && elsewhere
+    {
+        return Uses::No;
+    }
     let admitted = match context.known.admission(&account, &other.namespace().unwrap_or_default()) {
         Admission::Refused(_) => return Uses::No,
         Admission::Admitted => true,

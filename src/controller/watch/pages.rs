@@ -20,6 +20,11 @@ const MOST: u32 = 500;
 const AIM: usize = 1024 * 1024;
 /// A page with more bytes is asked for again with fewer objects.
 const PAGE_MAX: usize = 7 * 1024 * 1024 + 512 * 1024;
+/// How often one page may be lost on its way. What was read before it is kept: else the more others store, the more seldom
+/// would a list end where replies are lost.
+const LOST: u32 = 5;
+/// How long the first such page is waited for; each further one so much longer.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the API server may take for one page: it keeps its room from the others until then.
 const PAGE_WITHIN: Duration = Duration::from_secs(30);
@@ -57,13 +62,22 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Measured> Pages<
             return Ok(None);
         }
         let _room = self.replies.room(PAGE_MAX).await;
+        let mut lost = 0;
         let page = loop {
             let read = tokio::time::timeout(PAGE_WITHIN, self.read()).await;
-            match read.map_err(|_| kube::Error::ReadEvents(io::ErrorKind::TimedOut.into()))?? {
-                Some(text) => {
+            match read.map_err(|_| kube::Error::ReadEvents(io::ErrorKind::TimedOut.into())).flatten() {
+                Ok(Some(text)) => {
                     break serde_json::from_slice::<ObjectList<K>>(&text).map_err(kube::Error::SerdeError)?;
                 }
-                None => self.limit = if self.limit > FIRST { FIRST } else { 1 },
+                Ok(None) => self.limit = self.fewer(),
+                Err(error) if self.token.is_none() || lost == LOST || is_an_answer(&error) => {
+                    return Err(error);
+                }
+                Err(_) => {
+                    lost += 1;
+                    self.limit = self.fewer();
+                    tokio::time::sleep(PAUSE * lost).await;
+                }
             }
         };
         let bytes: usize = page.items.iter().map(Measured::bytes).sum();
@@ -76,6 +90,11 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Measured> Pages<
             self.version = Some(page.metadata.resource_version.unwrap_or_default());
         }
         Ok(Some(page.items))
+    }
+
+    /// Objects in a page that is asked for again.
+    fn fewer(&self) -> u32 {
+        if self.limit > FIRST { FIRST } else { 1 }
     }
 
     /// The text of the next page; `None` where it is too long and fewer objects may be asked for.
@@ -97,9 +116,13 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Measured> Pages<
     }
 }
 
+/// Whether the API server has said so itself.
+fn is_an_answer(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(_))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
     use std::sync::{Arc, Mutex};
 
     use http::{Request, Response};
@@ -107,15 +130,15 @@ mod tests {
     use kube::{Api, Client};
     use serde_json::json;
 
-    use super::{FIRST, MOST, PAGE_MAX, Pages};
+    use super::{FIRST, LOST, MOST, PAGE_MAX, Pages};
     use crate::api::StoredJob;
     use crate::controller::context::Replies;
 
     type Asked = Arc<Mutex<Vec<(usize, usize)>>>;
 
     /// An API server that has jobs with so many bytes of payload; it tells how many were asked for, and how many bytes
-    /// the answer had.
-    fn server(sizes: Vec<usize>) -> (Client, Asked) {
+    /// the answer had. The replies with these numbers are lost.
+    fn server(sizes: Vec<usize>, drops: impl Fn(usize) -> bool + Send + Sync + 'static) -> (Client, Asked) {
         let pages = Asked::default();
         let noted = Arc::clone(&pages);
         let answer = move |request: Request<Body>| {
@@ -139,15 +162,20 @@ mod tests {
                 "metadata": {"resourceVersion": "9", "continue": token}, "items": items,
             });
             let text = list.to_string();
-            noted.lock().unwrap().push((limit, text.len()));
-            async move { Ok::<_, Infallible>(Response::new(Body::from(text.into_bytes()))) }
+            let mut noted = noted.lock().unwrap();
+            let dropped = drops(noted.len());
+            noted.push((limit, text.len()));
+            async move {
+                let broken = || Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+                if dropped { broken() } else { Ok(Response::new(Body::from(text.into_bytes()))) }
+            }
         };
         (Client::new(tower::service_fn(answer), "a"), pages)
     }
 
     /// Lists everything: the names, and what was asked of the server.
     async fn listed(sizes: Vec<usize>) -> (Vec<String>, Vec<(usize, usize)>) {
-        let (client, asked) = server(sizes);
+        let (client, asked) = server(sizes, |_| false);
         let mut pages = Pages::<StoredJob>::new(Api::all(client), Replies::default());
         let mut names = Vec::new();
         while let Some(page) = pages.next().await.unwrap() {
@@ -182,6 +210,33 @@ mod tests {
         let read = asked.iter().filter(|(_, bytes)| *bytes <= PAGE_MAX).count();
         // Each time they come into sight, which is half as far away as the time before.
         assert!(asked.len() - read <= 6, "{} of {}", asked.len() - read, asked.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_is_lost_is_asked_for_again_and_what_was_read_is_kept() {
+        let (client, asked) = server(vec![100; 60], |number| number % 3 == 1);
+        let mut pages = Pages::<StoredJob>::new(Api::all(client), Replies::default());
+        let mut names = 0;
+        while let Some(page) = pages.next().await.unwrap() {
+            names += page.len();
+        }
+        assert_eq!(names, 60);
+        let limits: Vec<usize> = asked.lock().unwrap().iter().map(|(limit, _)| *limit).collect();
+        assert_eq!(limits[..3], [5, 10, 5], "{limits:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_whose_replies_are_all_lost_ends() {
+        for first in [0, 1] {
+            let (client, asked) = server(vec![100; 60], move |number| number >= first);
+            let mut pages = Pages::<StoredJob>::new(Api::all(client), Replies::default());
+            let mut told = pages.next().await;
+            if first == 1 {
+                told = pages.next().await;
+            }
+            assert!(told.is_err());
+            assert_eq!(asked.lock().unwrap().len(), if first == 0 { 1 } else { 2 + LOST as usize });
+        }
     }
 
     #[tokio::test]
