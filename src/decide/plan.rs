@@ -268,6 +268,8 @@ pub enum CancelOutcome {
     NotFound,
     /// It was not sent, and never will be, for this reason.
     Left(String),
+    /// It was not sent: who else uses the job is being asked, which is waited for for seconds.
+    Asking(String),
     /// It failed.
     Failed(Trouble),
 }

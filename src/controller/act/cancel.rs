@@ -65,7 +65,7 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
         }
     };
     match sharer(context, job, session, &sharers) {
-        Err(why) => return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why))),
+        Err(whom) => return Outcome::Cancel(CancelOutcome::Asking(whom)),
         Ok(Some(other)) => {
             return Outcome::Cancel(CancelOutcome::Left(format!("{other} uses it, too")));
         }

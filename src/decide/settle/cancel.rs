@@ -11,6 +11,8 @@ use super::super::plan::{Again, CancelOutcome, Event, Standing};
 use super::Settling;
 use crate::api::{CancelReason, Remote};
 
+/// How soon it is asked again whether it is known who else uses the job.
+const ASKS_AGAIN: Duration = Duration::from_secs(2);
 /// After so many looks that do not confirm a cancel, at first about half a minute, it is sent again.
 const CONFIRMS: u32 = 4;
 
@@ -64,6 +66,10 @@ impl Settling<'_> {
             CancelOutcome::Left(why) => {
                 self.memory.left = Some(why.clone());
                 self.leave(Again::After(Duration::ZERO));
+            }
+            CancelOutcome::Asking(whom) => {
+                self.standing = Some(Standing::Cancelling(format!("the job is not cancelled yet: {whom}")));
+                self.leave(Again::After(ASKS_AGAIN));
             }
             CancelOutcome::Failed(trouble) => self.cancel_trouble(trouble),
         }
