@@ -17,7 +17,7 @@ async fn every_tool_reads_every_situation_rightly() {
     judge(&world, "not-looked-at", "InProgress", &[]).await;
     world.kubectl(&["delete", "scrapejob", "not-looked-at"]).unwrap();
     world.start();
-    world.faults("[{match: {route: submit, body: refused.example}, reply: {status: 422}}, {match: {route: submit, body: held.example}, reply: {status: 404}}, {match: {route: submit, body: unknown.example}, drop: before}, {match: {route: cancel}, reply: {status: 503}}]");
+    world.faults("[{match: {route: submit, body: refused.example}, reply: {status: 422}}, {match: {route: submit, body: held.example}, reply: {status: 429, body: {code: MAX_CAMPAIGNS_PER_CLIENT, detail: no more}}}, {match: {route: submit, body: unknown.example}, drop: before}, {match: {route: cancel}, reply: {status: 503}}]");
 
     // name, more of the spec, state, what kstatus says, which waits are met
     let rows: [(&str, &str, &str, &str, &[&str]); 15] = [

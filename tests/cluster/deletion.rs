@@ -101,7 +101,7 @@ async fn a_submit_that_is_under_way_at_a_stop_is_answered_and_recorded_before_th
 #[tokio::test]
 async fn what_nobody_knows_the_outcome_of_is_named_when_its_object_goes() {
     let world = World::new("orphan", "jobs: [{queued: 0.1, end: processing}]").await;
-    world.faults("[{match: {route: submit, type: spiderPR}, drop: after}, {match: {route: submit, body: held.example}, reply: {status: 404}}]");
+    world.faults("[{match: {route: submit, type: spiderPR}, drop: after}, {match: {route: submit, body: held.example}, reply: {status: 429, body: {code: MAX_CAMPAIGNS_PER_CLIENT, detail: no more}}}]");
     world.job("unknown", "type: spiderPR, payload: {title: News, body: Something happened}");
     world.site("held", "");
     world.until_because("unknown", "Held", "SubmissionAmbiguous").await;

@@ -11,7 +11,7 @@ const TRIES: u32 = 300;
 #[tokio::test]
 async fn the_page_of_metrics_tells_what_was_asked_submitted_and_is_held() {
     let world = World::new("metrics", "jobs: [{queued: 0.1, processing: 0.1}]").await;
-    world.faults("[{match: {route: submit, body: held.example}, reply: {status: 404}}]");
+    world.faults("[{match: {route: submit, body: held.example}, reply: {status: 429, body: {code: MAX_CAMPAIGNS_PER_CLIENT, detail: no more}}}]");
     world.site("good", "");
     world.site("held", "");
     world.until("good", "Completed").await;

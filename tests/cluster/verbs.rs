@@ -194,7 +194,7 @@ async fn annotations_have_an_object_looked_at_paused_and_let_go() {
     world.until_of("ScrapeJob", "long", "looked at again", |job| asked(job, "second")).await;
 
     // A held job is taken up again by a look, here after what held it is mended.
-    world.faults("[{match: {route: submit, body: held.example}, reply: {status: 404}, when: {first: 1}}]");
+    world.faults("[{match: {route: submit, body: held.example}, reply: {status: 429, body: {code: MAX_CAMPAIGNS_PER_CLIENT, detail: no more}}, when: {first: 1}}]");
     world.site("held", "");
     world.until_because("held", "Held", "Refused").await;
     annotate("held", "spideriq.ai/reconcile-requested-at=mended");
