@@ -36,7 +36,7 @@ async fn the_page_of_metrics_tells_what_was_asked_submitted_and_is_held() {
     }
     let others = [
         "spideriq_operator_requests_total{route=\"submit\",code=\"201\"} 1".to_owned(),
-        "spideriq_operator_requests_total{route=\"submit\",code=\"404\"} 1".to_owned(),
+        "spideriq_operator_requests_total{route=\"submit\",code=\"429\"} 1".to_owned(),
         "spideriq_operator_requests_total{route=\"results\",code=\"200\"} 1".to_owned(),
         "spideriq_operator_submits_total{outcome=\"accepted\"} 1".to_owned(),
         "spideriq_operator_submits_total{outcome=\"refused\"} 1".to_owned(),
