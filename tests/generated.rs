@@ -86,7 +86,10 @@ fn sentences(text: &str) -> String {
 fn the_values_for_argo_cd_hold_its_script() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/argocd/health.lua");
     let script = fs::read_to_string(path).unwrap();
-    let indented: String = script.lines().map(|line| format!("      {line}\n")).collect();
+    let mut indented = String::new();
+    for line in script.lines() {
+        writeln!(indented, "      {line}").unwrap();
+    }
     let mut values = "# Values for Argo CD's Helm chart: how its objects of spideriq.ai are. Made by `make generate` from health.lua.\nconfigs:\n  cm:\n".to_owned();
     for kind in ["ScrapeJob", "ScrapeAccount", "ClusterScrapeAccount"] {
         write!(values, "    resource.customizations.health.spideriq.ai_{kind}: |\n{indented}").unwrap();
