@@ -9,7 +9,7 @@ use spideriq_operator::app::Operator;
 
 use super::api_server::ApiServer;
 use super::fate::{Fate, Plan};
-use super::run::{ENDPOINT, HOME, NAMESPACE, TOKEN, base64, start_operator};
+use super::run::{ENDPOINT, HOME, NAMESPACE, TOKEN, base64, seconds, simulate, start_operator};
 use super::store::{How, Key};
 
 /// An API server with a default account of the cluster, and a service that knows it.
@@ -80,18 +80,6 @@ fn secret() -> Value {
 
 fn account() -> Value {
     json!({"spec": {"secretRef": {"name": "default"}, "endpoint": ENDPOINT}})
-}
-
-/// Runs this on a runtime of its own, whose time is paused.
-fn simulate<T>(seed: u64, run: impl Future<Output = T>) -> T {
-    fastrand::seed(seed);
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(run)
-}
-
-async fn seconds(seconds: u64) {
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
 /// The kind of the account that a job gets. The namespace gets one of its own together with the job, if it is to,

@@ -49,18 +49,27 @@ fn kind() -> Key {
     Key { kind: "CustomResourceDefinition".to_owned(), namespace: String::new(), name }
 }
 
-/// Runs it on a runtime of its own, whose time is paused.
+/// Runs something on a runtime of its own, whose time is paused.
+pub fn simulate<T>(seed: u64, run: impl Future<Output = T>) -> T {
+    // Before anything draws a number.
+    fastrand::seed(seed);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(run)
+}
+
+pub async fn seconds(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+/// Runs a scenario on paused time.
 pub fn run(scenario: &Scenario, seed: u64, plan: Plan) -> Ended {
     run_interrupted(scenario, seed, plan, None)
 }
 
 /// The same, with something that a user does at the very moment of a step.
 pub fn run_interrupted(scenario: &Scenario, seed: u64, plan: Plan, meanwhile: Option<(u64, Deed)>) -> Ended {
-    // Before anything draws a number.
-    fastrand::seed(seed);
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(live(scenario, Fate::new(seed, plan), meanwhile))
+    simulate(seed, live(scenario, Fate::new(seed, plan), meanwhile))
 }
 
 async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -> Ended {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::api_server::ApiServer;
 use super::fate::{Fate, Plan};
-use super::run::{ENDPOINT, NAMESPACE, TOKEN, base64, start_operator};
+use super::run::{ENDPOINT, NAMESPACE, TOKEN, base64, seconds, simulate, start_operator};
 use super::scenario::site;
 use super::store::Key;
 
@@ -84,17 +84,6 @@ impl World {
     }
 }
 
-fn simulate<T>(run: impl Future<Output = T>) -> T {
-    fastrand::seed(1);
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(run)
-}
-
-async fn seconds(seconds: u64) {
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
-}
-
 /// The second at which a new tenant's first job is submitted, a minute after so many strangers came, of whom some work.
 async fn first_submit(strangers: usize, faults: &str) -> f64 {
     const COMES: u64 = 60;
@@ -127,9 +116,9 @@ async fn first_submit(strangers: usize, faults: &str) -> f64 {
 
 #[test]
 fn hundreds_of_strangers_change_a_new_tenants_first_job_by_less_than_a_second() {
-    let alone = simulate(first_submit(0, "[]"));
+    let alone = simulate(1, first_submit(0, "[]"));
     for faults in ["[]", "[{match: {token: secret_strange}, hang: before}]"] {
-        let beside = simulate(first_submit(300, faults));
+        let beside = simulate(1, first_submit(300, faults));
         println!("first submit at {alone} s alone, at {beside} s beside 300 strangers ({faults})");
         assert!(beside < alone + 1.0, "{beside} instead of {alone}, {faults}");
     }
@@ -138,7 +127,7 @@ fn hundreds_of_strangers_change_a_new_tenants_first_job_by_less_than_a_second() 
 /// An account that names somebody else's client, with the smallest limits that there are.
 #[test]
 fn a_forged_client_takes_nothing_from_the_client_that_it_names() {
-    simulate(async {
+    simulate(1, async {
         let world = World::new("[]");
         let operator = start_operator(&world.api, &world.service, &world.fate.life(), &[]);
         let least = json!({"requestsPerMinute": 2, "burst": 1, "submitsPerMinute": 0});
@@ -170,7 +159,7 @@ fn a_forged_client_takes_nothing_from_the_client_that_it_names() {
 /// An account whose token the service accepts, and whose limits bind it alone, while it is there and afterwards.
 #[test]
 fn the_limits_of_one_account_bind_no_other_of_the_same_client() {
-    simulate(async {
+    simulate(1, async {
         let world = World::new("[]");
         let operator = start_operator(&world.api, &world.service, &world.fate.life(), &[]);
         let least = json!({"requestsPerMinute": 2, "burst": 1, "submitsPerMinute": 0});
@@ -222,7 +211,7 @@ fn nothing_is_submitted_before_the_service_has_accepted_the_token() {
         ),
         ("[{match: {route: whoami}, drop: before}, {match: {route: list}, drop: after}]", false),
     ] {
-        simulate(async {
+        simulate(1, async {
             let world = World::new(faults);
             let operator = start_operator(&world.api, &world.service, &world.fate.life(), &[]);
             world.account(NAMESPACE, "default", TOKEN, &json!({}));

@@ -1,201 +1,16 @@
 //! Two releases of the operator over one namespace: one works, whatever becomes of it, and nothing is done by both.
 
-use std::collections::BTreeMap;
+mod world;
+
 use std::time::Duration;
 
-use emulator::journal::Event;
-use emulator::rules::Rules;
-use emulator::{Config, Emulator, InProcess};
-use jiff::Timestamp;
 use serde_json::{Value, json};
-use spideriq_operator::api::ClaimLease;
-use spideriq_operator::app::Operator;
-use spideriq_operator::leader::Release;
 
-use super::api_server::ApiServer;
-use super::fate::{Fate, Life, Plan};
-use super::run::{ENDPOINT, HOME, NAMESPACE, TOKEN, base64, key, start_release};
-use super::scenario::site;
-use super::store::{How, Key};
+use crate::fate::Plan;
+use crate::run::{key, seconds, simulate};
+use crate::store::{How, Key};
 
-struct World {
-    api: ApiServer,
-    service: InProcess,
-    fate: Fate,
-}
-
-/// A process of a release.
-struct Process {
-    life: Life,
-    operator: Operator,
-}
-
-fn release(id: &str, lease: bool) -> Release {
-    let lease = lease.then(|| ClaimLease { namespace: HOME.to_owned(), name: id.to_owned() });
-    Release { id: id.to_owned(), lease }
-}
-
-fn lease(id: &str) -> Key {
-    Key { kind: "Lease".to_owned(), namespace: HOME.to_owned(), name: id.to_owned() }
-}
-
-impl World {
-    fn new(rules: &str) -> Self {
-        let delays = Duration::from_millis(5);
-        Self::under(rules, 1, Plan { latency: delays, watch_lag: delays, ..Plan::default() })
-    }
-
-    fn under(rules: &str, seed: u64, plan: Plan) -> Self {
-        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let config = Config {
-            tokens: vec![TOKEN.to_owned()],
-            rules: Rules::parse(rules).unwrap(),
-            epoch: Some(start),
-            seed: Some(1),
-            ..Config::default()
-        };
-        let service = Emulator::in_process(config).unwrap();
-        let world = Self { api: ApiServer::new(start), service, fate: Fate::new(seed, plan) };
-        let secret =
-            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "data": {"token": base64(TOKEN)}});
-        world.api.with(|store, now| store.create(&key("Secret", "default"), secret, now)).unwrap();
-        world.account("default");
-        world
-    }
-
-    fn account(&self, name: &str) {
-        let account = json!({
-            "apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeAccount", "metadata": {},
-            "spec": {"secretRef": {"name": "default"}, "endpoint": ENDPOINT},
-        });
-        self.api.with(|store, now| store.create(&key("ScrapeAccount", name), account, now)).unwrap();
-    }
-
-    fn start(&self, release: Release) -> Process {
-        self.start_in(&[NAMESPACE], release)
-    }
-
-    fn start_in(&self, namespaces: &[&str], release: Release) -> Process {
-        let life = self.fate.life();
-        let operator = start_release(&self.api, &self.service, &life, namespaces, release);
-        Process { life, operator }
-    }
-
-    /// An account of the cluster for all namespaces, and none in the namespace.
-    fn shared_account_only(&self) {
-        let of = |kind: &str, namespace: &str, name: &str| Key {
-            kind: kind.to_owned(),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        };
-        let secret =
-            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "data": {"token": base64(TOKEN)}});
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {}});
-        let account = json!({
-            "apiVersion": "spideriq.ai/v1alpha1", "kind": "ClusterScrapeAccount", "metadata": {},
-            "spec": {"secretRef": {"name": "default"}, "endpoint": ENDPOINT},
-        });
-        self.api.with(|store, now| {
-            store.delete(&key("ScrapeAccount", "default"), &Value::Null, now).unwrap();
-            store.create(&of("Namespace", "", NAMESPACE), namespace, now).unwrap();
-            store.create(&of("Secret", HOME, "default"), secret, now).unwrap();
-            store.create(&of("ClusterScrapeAccount", "", "default"), account, now).unwrap();
-        });
-    }
-
-    fn job(&self, name: &str) {
-        let job = json!({
-            "apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {}, "spec": site(name),
-        });
-        self.api.with(|store, now| store.create(&key("ScrapeJob", name), job, now)).unwrap();
-    }
-
-    fn read(&self, kind: &str, name: &str) -> Value {
-        self.api.store().get(&key(kind, name)).unwrap_or_default()
-    }
-
-    /// Waits until a job has this state, at most so many seconds; returns how many it took.
-    async fn until(&self, name: &str, state: &str, most: u64) -> u64 {
-        for second in 0..=most {
-            if self.read("ScrapeJob", name)["status"]["state"] == state {
-                return second;
-            }
-            seconds(1).await;
-        }
-        panic!("{name} is not {state} after {most} s: {}", self.read("ScrapeJob", name));
-    }
-
-    fn holder(&self) -> Value {
-        self.read("ScrapeAccount", "default")["status"]["operator"]["id"].clone()
-    }
-
-    /// How often the status of an account was written so far.
-    fn account_writes(&self) -> usize {
-        let store = self.api.store();
-        let of = |(by, key): &&(String, Key)| by != "user" && key.kind == "ScrapeAccount";
-        store.writes.iter().filter(of).count()
-    }
-
-    /// How often people were told that another release works, and whom that is about.
-    fn told(&self) -> Vec<String> {
-        let events = self.api.store().list("Event", None);
-        let told = events.iter().filter(|event| event["reason"] == "AnotherOperator");
-        told.map(|event| event["note"].as_str().unwrap().to_owned()).collect()
-    }
-
-    fn requests(&self) -> usize {
-        let entries = self.service.journal(0).entries.into_iter();
-        entries.filter(|entry| matches!(entry.event, Event::Request(_))).count()
-    }
-
-    /// Nothing was submitted twice.
-    fn none_twice(&self) {
-        let mut submits: BTreeMap<String, usize> = BTreeMap::new();
-        for entry in self.service.journal(0).entries {
-            if let Event::Request(request) = entry.event
-                && request.route == "submit"
-                && request.status == Some(201)
-            {
-                *submits.entry(request.payload.unwrap()["url"].to_string()).or_default() += 1;
-            }
-        }
-        assert!(submits.values().all(|count| *count == 1), "{submits:?}");
-    }
-
-    /// The Lease of a release, as somebody renews it.
-    fn renew(&self, id: &str, n: u64) {
-        let spec = json!({"holderIdentity": "a pod", "leaseDurationSeconds": 15, "leaseTransitions": n});
-        self.api.with(|store, now| {
-            let new = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {}, "spec": spec});
-            if store.create(&lease(id), new, now).is_err() {
-                store.patch(&lease(id), How::default(), &json!({"spec": spec}), "user").unwrap();
-            }
-        });
-    }
-}
-
-impl Process {
-    /// Ends as a crash would.
-    fn kill(self) {
-        self.life.end();
-        drop(self.operator);
-    }
-
-    async fn stop(self) {
-        assert!(self.operator.until(std::future::ready(())).await.unwrap());
-    }
-}
-
-fn simulate<T>(run: impl Future<Output = T>) -> T {
-    fastrand::seed(1);
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(run)
-}
-
-async fn seconds(seconds: u64) {
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
-}
+use self::world::{World, lease, release};
 
 /// A service that goes on asking to wait, so that the account has something to say all the time.
 const THROTTLED: &str = "jobs: [{queued: 2, end: processing}]
@@ -205,7 +20,7 @@ const LONG: &str = "jobs: [{queued: 2, end: processing}]";
 
 #[test]
 fn of_two_releases_one_works_and_the_other_says_so_once() {
-    simulate(async {
+    simulate(1, async {
         let world = World::new(THROTTLED);
         let (first, second) = (world.start(release("first", false)), world.start(release("second", false)));
         (0..5).for_each(|n| world.job(&format!("job-{n}")));
@@ -233,7 +48,7 @@ fn of_two_releases_one_works_and_the_other_says_so_once() {
 
 #[test]
 fn a_killed_process_is_followed_by_another_of_its_release_at_once_and_by_another_release_in_time() {
-    simulate(async {
+    simulate(1, async {
         let world = World::new(QUICK);
         let first = world.start(release("first", false));
         world.job("one");
@@ -260,7 +75,7 @@ fn a_killed_process_is_followed_by_another_of_its_release_at_once_and_by_another
 #[test]
 fn a_lease_that_is_gone_or_runs_out_ends_a_claim_at_once() {
     for deleted in [true, false] {
-        simulate(async {
+        simulate(1, async {
             let world = World::new(QUICK);
             world.renew("first", 1);
             let first = world.start(release("first", true));
@@ -288,7 +103,7 @@ fn a_lease_that_is_gone_or_runs_out_ends_a_claim_at_once() {
 
 #[test]
 fn a_lease_that_is_renewed_keeps_its_release_working() {
-    simulate(async {
+    simulate(1, async {
         let world = World::new(LONG);
         world.renew("first", 1);
         let first = world.start(release("first", true));
@@ -308,7 +123,7 @@ fn a_lease_that_is_renewed_keeps_its_release_working() {
 
 #[test]
 fn a_graceful_stop_hands_over_at_once() {
-    simulate(async {
+    simulate(1, async {
         let world = World::new(LONG);
         let first = world.start(release("first", false));
         world.job("one");
@@ -330,7 +145,7 @@ fn a_graceful_stop_hands_over_at_once() {
 
 #[test]
 fn a_graceful_stop_takes_off_a_claim_that_rests_but_never_one_of_another_release() {
-    simulate(async {
+    simulate(1, async {
         let world = World::new(QUICK);
         let first = world.start(release("first", false));
         world.job("one");
@@ -361,7 +176,7 @@ fn a_graceful_stop_takes_off_a_claim_that_rests_but_never_one_of_another_release
 
 #[test]
 fn an_account_that_is_deleted_and_made_again_stays_with_its_release() {
-    simulate(async {
+    simulate(1, async {
         let world = World::new(LONG);
         let first = world.start(release("first", false));
         world.job("one");
@@ -399,7 +214,7 @@ fn a_restored_claim_of_a_release_that_is_no_more_is_waited_for_no_longer_than_4_
         let status = json!({"status": {"observedGeneration": 1, "operator": claim, "conditions": []}});
         world.api.with(|store, _| store.patch(&key("ScrapeAccount", name), how, &status, "user")).unwrap();
     };
-    simulate(async {
+    simulate(1, async {
         let world = World::new(QUICK);
         restore(&world, "default");
         let first = world.start(release("first", false));
@@ -425,7 +240,7 @@ fn a_restored_claim_of_a_release_that_is_no_more_is_waited_for_no_longer_than_4_
 /// A process that was frozen, or whose renewals do not get through, sends nothing after 2 minutes.
 #[test]
 fn nothing_is_sent_while_the_claim_cannot_be_renewed() {
-    simulate(async {
+    simulate(1, async {
         let world = World::new(LONG);
         let first = world.start(release("first", false));
         world.job("one");
@@ -444,7 +259,7 @@ fn nothing_is_sent_while_the_claim_cannot_be_renewed() {
 
 #[test]
 fn a_namespace_at_rest_costs_no_renewals_and_its_work_goes_on_at_once() {
-    simulate(async {
+    simulate(1, async {
         let world = World::new(QUICK);
         let first = world.start(release("first", false));
         world.job("one");
@@ -462,7 +277,7 @@ fn a_namespace_at_rest_costs_no_renewals_and_its_work_goes_on_at_once() {
 
 #[test]
 fn a_status_that_flaps_is_written_once_in_5_s_and_ends_as_it_is() {
-    simulate(async {
+    simulate(1, async {
         let world = World::new(LONG);
         let first = world.start(release("first", false));
         world.job("one");
@@ -498,7 +313,7 @@ fn a_status_that_flaps_is_written_once_in_5_s_and_ends_as_it_is() {
 
 #[test]
 fn of_two_releases_that_see_an_account_of_the_cluster_one_works_with_it() {
-    simulate(async {
+    simulate(1, async {
         let world = World::new(QUICK);
         world.shared_account_only();
         let both = ["first", "second"].map(|id| world.start_in(&[], release(id, false)));
@@ -526,7 +341,7 @@ fn of_two_releases_that_see_an_account_of_the_cluster_one_works_with_it() {
 #[test]
 fn a_release_for_some_namespaces_leaves_alone_what_another_one_does_with_an_account_of_the_cluster() {
     for namespaced_first in [true, false] {
-        simulate(async {
+        simulate(1, async {
             let world = World::new(LONG);
             world.shared_account_only();
             let some = || world.start(release("some", false));
@@ -571,7 +386,7 @@ fn a_release_for_some_namespaces_leaves_alone_what_another_one_does_with_an_acco
 #[test]
 fn whatever_is_late_or_lost_one_works_in_the_end_and_nothing_is_done_twice() {
     for seed in 0..12 {
-        simulate(async {
+        simulate(1, async {
             let faults = Plan {
                 latency: Duration::from_millis(100),
                 watch_lag: Duration::from_millis(2000),
@@ -608,7 +423,7 @@ fn whatever_is_late_or_lost_one_works_in_the_end_and_nothing_is_done_twice() {
 /// Watches that are minutes behind cost nobody the claim that is renewed meanwhile.
 #[test]
 fn a_claim_is_renewed_although_the_watch_of_accounts_is_minutes_behind() {
-    simulate(async {
+    simulate(1, async {
         let late = Duration::from_secs(200);
         let world = World::under(LONG, 3, Plan { watch_lag: late, until: u64::MAX, ..Plan::default() });
         let first = world.start(release("first", false));
