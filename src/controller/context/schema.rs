@@ -231,7 +231,7 @@ impl Context {
     /// another one, too, is true of all.
     async fn ask(&self, kind: Kind, object: Name) -> Result<Vec<String>, WriteError> {
         let Some(full) = full_status(kind.as_str()) else { return Ok(Vec::new()) };
-        let Err(first) = self.try_one(kind, &object, full).await else { return Ok(Vec::new()) };
+        let Err(first) = self.try_twice(kind, &object, full).await else { return Ok(Vec::new()) };
         let told = match (first.not_kept(), self.some(kind, Some(&object))) {
             (None, _) if matches!(first, WriteError::Unanswered(_)) => return Err(first),
             // A policy, a webhook, or an object that went: that says nothing about fields.
@@ -246,6 +246,16 @@ impl Context {
             },
         };
         Ok(self.published(kind, full).await.unwrap_or(told))
+    }
+
+    /// One lost answer is asked for again at once: everybody who is about to write waits for it.
+    async fn try_twice(&self, kind: Kind, object: &Name, full: &Value) -> Result<(), WriteError> {
+        let begun = self.clock.instant();
+        let first = self.try_one(kind, object, full).await;
+        // Who answers nothing for that long is not asked twice: it is away, not the answer.
+        let lost = matches!(first, Err(WriteError::Unanswered(_)))
+            && self.clock.instant().duration_since(begun) < UNANSWERED;
+        if lost { self.try_one(kind, object, full).await } else { first }
     }
 
     async fn try_one(&self, kind: Kind, (namespace, name): &Name, full: &Value) -> Result<(), WriteError> {
