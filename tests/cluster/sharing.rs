@@ -152,3 +152,66 @@ async fn without_its_leave_an_account_of_the_cluster_shows_nobody_a_job_by_its_i
         .unwrap();
     world.until("mirror", "Processing").await;
 }
+
+/// What a tenant writes into an object of its own says nothing of the jobs of others.
+#[tokio::test]
+async fn an_intent_written_by_hand_gets_at_no_job_of_a_cluster_account() {
+    let own = Own::start(Options { controller_manager: false }).unwrap();
+    let mut world = hub(&own, ", allowMirror: true").await;
+    world.enter("team-a", OPEN);
+    world.site("acme", "");
+    let theirs = world.until("acme", "Processing").await;
+    let id = id_of(&theirs);
+    let written = theirs["metadata"]["annotations"]["spideriq.ai/submission"].as_str().unwrap().to_owned();
+    let mut named: Value = serde_json::from_str(&written).unwrap();
+    named["jobID"] = Value::from(id.clone());
+
+    world.enter("team-b", OPEN);
+    for (name, intent) in [("copied", written.clone()), ("named", named.to_string())] {
+        let annotation = serde_json::to_string(&intent).unwrap();
+        let object = format!(
+            "{{apiVersion: spideriq.ai/v1alpha1, kind: ScrapeJob, metadata: {{name: {name}, namespace: team-b, annotations: {{spideriq.ai/submission: {annotation}}}}}, spec: {{type: spiderSite, payload: {{url: \"https://acme.example\"}}}}}}"
+        );
+        world.bed.run("kubectl", &["apply", "--filename", "-"], &object).unwrap();
+        let held = world.until_because(name, "Held", "SubmissionAmbiguous").await;
+        assert_eq!(held["status"]["jobID"], Value::Null);
+        assert!(!held["status"].to_string().contains(&id), "{held}");
+    }
+    assert_eq!(world.made().len(), 1);
+    for name in ["copied", "named"] {
+        deleted(&world, name).await;
+        assert!(!world.events(name).await.iter().any(|(_, _, note)| note.contains(&id)));
+    }
+    assert!(world.requests("cancel").is_empty() && cancelled(&world).is_empty());
+}
+
+/// Of the jobs of others as few are named as can be: those that were made while the submit was tried.
+#[tokio::test]
+async fn with_an_account_of_the_cluster_only_jobs_of_the_time_of_a_submit_are_named_for_it() {
+    let own = Own::start(Options { controller_manager: false }).unwrap();
+    let mut world = hub(&own, "").await;
+    let now = jiff::Timestamp::now();
+    let minutes = |minutes: i64| now + jiff::SignedDuration::from_mins(minutes);
+    let mut others = Vec::new();
+    for (kind, payload, made) in [
+        ("spiderPR", "{title: News}", minutes(-10)),
+        ("spiderPR", "{title: News}", minutes(10)),
+        // One that has an address, and one of another type.
+        ("spiderPR", "{url: \"https://theirs.example\"}", minutes(0)),
+        ("spiderMail", "{title: News}", minutes(0)),
+    ] {
+        let job = format!("{{type: {kind}, payload: {payload}, created_at: \"{made}\", state: processing}}");
+        let job = serde_saphyr::from_str(&job).unwrap();
+        others.extend(world.service.create_jobs(job).unwrap());
+    }
+    world.faults("[{match: {route: submit, type: spiderPR}, drop: after}]");
+    world.enter("team-a", OPEN);
+    world.job("unknown", "type: spiderPR, payload: {title: News, body: Something happened}");
+    let held = world.until_because("unknown", "Held", "SubmissionAmbiguous").await;
+    let ours = world.made().into_iter().map(|job| job.job_id).find(|id| !others.contains(id)).unwrap();
+    deleted(&world, "unknown").await;
+    let mut told: Vec<String> = world.events("unknown").await.into_iter().map(|(_, _, note)| note).collect();
+    told.push(held["status"]["message"].to_string());
+    assert!(told.iter().any(|note| note.contains(&ours)), "{told:?}");
+    assert!(!told.iter().any(|note| others.iter().any(|id| note.contains(id))), "{told:?}");
+}

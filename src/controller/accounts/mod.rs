@@ -57,7 +57,7 @@ const MISSED: Duration = Duration::from_secs(60);
 const RETRY_REJECTED: Duration = Duration::from_secs(300);
 
 /// The first pause before an account is looked at again that could not be; each further one in a row is twice as long.
-const RETRY: Duration = Duration::from_secs(2);
+const RETRY: Duration = Duration::from_millis(250);
 /// The longest such pause.
 const LONGEST_RETRY: Duration = Duration::from_secs(120);
 
@@ -367,5 +367,5 @@ fn again(
 
 fn on_error(context: &Context, key: &AccountKey, error: &WriteError) -> Action {
     tracing::info!(account = %key, %error, "an account could not be looked at or written; looking again");
-    Action::requeue(RETRY.saturating_mul(1 << context.woken.failed(key).min(8)).min(LONGEST_RETRY))
+    Action::requeue(RETRY.saturating_mul(1 << context.woken.failed(key).min(9)).min(LONGEST_RETRY))
 }

@@ -14,10 +14,12 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher::Event;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{DefaultBackoff, Event};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -74,8 +76,8 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let changes = |api| {
-        let changes = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
-        changes.modify(slim).boxed()
+        let changes = watcher(api, watcher::Config::default().page_size(PAGE));
+        pausing(changes.modify(slim).boxed())
     };
     join((apis, store), changes, heard)
 }
@@ -87,7 +89,38 @@ pub(super) fn watch_jobs(
     replies: &Replies,
     heard: impl Fn(Heard<'_>) + Send + Sync + 'static,
 ) -> Changes<CachedJob> {
-    join((apis, store), |api| changes::changes(api, replies.clone()).default_backoff().boxed(), heard)
+    join((apis, store), |api| pausing(changes::changes(api, replies.clone()).boxed()), heard)
+}
+
+/// Pauses after an error, longer each time. A watch that told something and breaks off is begun anew at once: until then
+/// no job in the cluster is heard of, and the busier a watch is the more often it breaks.
+fn pausing<K: Send + 'static>(changes: Changes<K>) -> Changes<K> {
+    struct Pausing<K> {
+        changes: Changes<K>,
+        backoff: DefaultBackoff,
+        told: bool,
+        pause: Option<Duration>,
+    }
+    let begun = Pausing { changes, backoff: DefaultBackoff::default(), told: false, pause: None };
+    stream::unfold(begun, |mut this| async move {
+        if let Some(pause) = this.pause.take() {
+            tokio::time::sleep(pause).await;
+        }
+        let event = this.changes.next().await?;
+        match &event {
+            Ok(Event::Apply(_) | Event::Delete(_)) => {
+                this.told = true;
+                this.backoff.reset();
+            }
+            // A list says nothing of whether a watch works.
+            Ok(Event::InitDone) => this.backoff.reset(),
+            Ok(Event::Init | Event::InitApply(_)) => {}
+            Err(watcher::Error::WatchFailed(_)) if mem::take(&mut this.told) => {}
+            Err(_) => this.pause = this.backoff.next(),
+        }
+        Some((event, this))
+    })
+    .boxed()
 }
 
 /// Joins the changes of each part of a kind.

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::leases::Leases;
-use self::write::{RETRY, write};
+use self::write::{Again, write};
 use crate::account::{AccountKey, News};
 use crate::api::{Reason, ScrapeJob, ScrapeJobStatus, State};
 use crate::controller::context::{Context, is_at_rest};
@@ -29,6 +29,8 @@ use crate::leader::{Scope, Sight, Task};
 
 /// How often it is asked whether anything is left to be done where no account is left, or no Lease tells.
 const SELDOM: Duration = Duration::from_secs(60);
+/// How soon it is looked at again whether another release goes, where nothing says when.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// How many claims are taken off at once at a stop, and how long that may take in all.
 const AT_ONCE: usize = 16;
 const OFF_WITHIN: Duration = Duration::from_secs(3);
@@ -54,6 +56,13 @@ pub(super) async fn run(context: Arc<Context>, mut wanted: mpsc::UnboundedReceiv
 async fn keep(context: Arc<Context>, leases: Arc<Leases>, scope: Scope) {
     let claims = &context.claims;
     let news = claims.news(&scope);
+    // When to go on after a write; of those in a row that were lost each is waited for longer.
+    let mut lost = 0_u32;
+    let mut after = |written: Result<(), Again>, well: Duration| {
+        let next = written.err().map_or(well, |again| again.pause(lost));
+        lost = if written.is_ok() { 0 } else { lost.saturating_add(1) };
+        next
+    };
     while !context.is_stopping() {
         let Task { verdict, account, asked, rests_for } = claims.task(&scope);
         let next = match (&verdict, &account, rests_for) {
@@ -74,17 +83,17 @@ async fn keep(context: Arc<Context>, leases: Arc<Leases>, scope: Scope) {
                 None
             }
             (Verdict::Hold(_), Some(account), None) => {
-                Some(claim(&context, &scope, account).await.err().unwrap_or_default())
+                Some(after(claim(&context, &scope, account).await, Duration::ZERO))
             }
             (Verdict::Clear(_) | Verdict::Withdraw(_), Some(account), _) => {
                 if matches!(verdict, Verdict::Withdraw(_)) {
                     stand_down(&context, &scope);
                 }
-                Some(take_off(&context, &scope, account).await.err().unwrap_or(RETRY))
+                Some(after(take_off(&context, &scope, account).await, LOOK_AGAIN))
             }
             (Verdict::Yield(age), Some(account), left) => {
                 let next = give_way(&context, &leases, &scope, (age, account)).await;
-                next.map(|next| next.min(left.unwrap_or(RETRY)))
+                next.map(|next| next.min(left.unwrap_or(LOOK_AGAIN)))
             }
         };
         let Some(pause) = next else {
@@ -124,7 +133,7 @@ fn is_in(context: &Context, scope: &Scope, job: &ScrapeJob) -> bool {
 }
 
 /// Claims a scope, or renews the claim; else says when to try again.
-async fn claim(context: &Context, scope: &Scope, account: &Sight) -> Result<(), Duration> {
+async fn claim(context: &Context, scope: &Scope, account: &Sight) -> Result<(), Again> {
     let claim = context.claims.next(scope, account);
     let sent = context.clock.instant();
     let after = write(context, scope, account, Some(&claim)).await?;
@@ -136,7 +145,7 @@ async fn claim(context: &Context, scope: &Scope, account: &Sight) -> Result<(), 
 }
 
 /// Takes a claim off an account; else says when to try again.
-async fn take_off(context: &Context, scope: &Scope, account: &Sight) -> Result<(), Duration> {
+async fn take_off(context: &Context, scope: &Scope, account: &Sight) -> Result<(), Again> {
     write(context, scope, account, None).await.map(drop)
 }
 
@@ -162,7 +171,7 @@ async fn give_way(
 ) -> Option<Duration> {
     stand_down(context, scope);
     context.claims.forget_asked(scope);
-    let Some(claim) = &account.claim else { return Some(RETRY) };
+    let Some(claim) = &account.claim else { return Some(LOOK_AGAIN) };
     let (id, own) = (&claim.id, &context.claims.release().id);
     if context.claims.is_news(scope, id) {
         let id: String = id.chars().filter(char::is_ascii_graphic).take(320).collect();

@@ -14,10 +14,31 @@ use crate::controller::context::schema::{Kind, PROVEN};
 use crate::leader::{Scope, Sight};
 use crate::status::{WriteError, answered, patch_claim};
 
-/// How soon a claim that was not written is tried again, if no change comes before.
-pub(super) const RETRY: Duration = Duration::from_secs(2);
+/// How soon a claim that was not written is tried again, if no change comes before: all jobs of the scope wait for it.
+const RETRY: Duration = Duration::from_millis(250);
+/// The longest such pause; each further one in a row is twice as long.
+const LONGEST_RETRY: Duration = Duration::from_secs(4);
 /// The same where the API server will not have it.
 const REFUSED: Duration = Duration::from_secs(30);
+
+/// When a claim that was not written is tried again.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Again {
+    /// The write was lost, or what it was decided on was not so any more.
+    Soon,
+    /// Another try would end as this one did.
+    After(Duration),
+}
+
+impl Again {
+    /// The pause after so many lost writes in a row.
+    pub(super) fn pause(self, lost: u32) -> Duration {
+        match self {
+            Self::Soon => RETRY.saturating_mul(1 << lost.min(4)).min(LONGEST_RETRY),
+            Self::After(pause) => pause,
+        }
+    }
+}
 
 /// Writes a claim onto an account or takes it off, where the account is as it was seen; returns its version after that.
 pub(super) async fn write(
@@ -25,7 +46,7 @@ pub(super) async fn write(
     scope: &Scope,
     account: &Sight,
     claim: Option<&OperatorClaim>,
-) -> Result<String, Duration> {
+) -> Result<String, Again> {
     let written = match scope {
         Scope::Namespace(_) => {
             write_to::<ScrapeAccount>(context, Some(context.known.own()), scope, account, claim).await
@@ -34,7 +55,10 @@ pub(super) async fn write(
             write_to::<ClusterScrapeAccount>(context, context.known.cluster(), scope, account, claim).await
         }
     };
-    let Err(error) = written else { return written.map_err(|_| RETRY) };
+    let error = match written {
+        Ok(version) => return Ok(version),
+        Err(error) => error,
+    };
     tracing::debug!(%scope, account = account.name, %error, "a claim was not written");
     Err(match error {
         WriteError::Refused(words) => {
@@ -46,10 +70,10 @@ pub(super) async fn write(
             if claim.is_some() && context.claims.is_news(scope, &words) {
                 tell(context, scope, account, (Reason::WriteRefused, note)).await;
             }
-            REFUSED
+            Again::After(REFUSED)
         }
-        WriteError::UnknownFields(_) | WriteError::Dropped(_) => REFUSED,
-        WriteError::Lost(_) | WriteError::Unanswered(_) => RETRY,
+        WriteError::UnknownFields(_) | WriteError::Dropped(_) => Again::After(REFUSED),
+        WriteError::Lost(_) | WriteError::Unanswered(_) => Again::Soon,
     })
 }
 
