@@ -5,7 +5,11 @@ SHELL := /bin/bash
 
 NEXTEST := 0.9.115
 DENY := 0.20.2
-PROMTOOL := $(shell sed -n 's/.*prometheus\/prometheus v\([0-9.]*\).*/\1/p' tests/alerts/go.mod)
+ABOUT := 0.9.3
+AUDITABLE := 0.7.7
+CYCLONEDX := 0.5.9
+CRANE := $(shell sed -n 's/.*go-containerregistry v\([0-9.]*\).*/\1/p' crates/packaging/go/go.mod 2>/dev/null | head -n1)
+PROMTOOL := $(shell sed -n 's/.*prometheus\/prometheus v\([0-9.]*\).*/\1/p' tests/alerts/go.mod 2>/dev/null)
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spideriq-operator/tools
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
@@ -78,6 +82,22 @@ alerts: $(TOOLS)/promtool-$(PROMTOOL) ## Test that the chart's alerts fire when 
 argocd: ## Ask Argo CD's own engine how it shows every situation of tests/plans; the first build takes about 4 minutes
 	$(call timed,argocd,cd tests/argocd && go run . ../../examples/argocd/health.lua ../../examples/argocd/values.yaml ../plans)
 
+.PHONY: image
+image: image-tools ## Make the operator's image as an OCI archive, and its bill of materials, in IMAGE=target/image: ARCH=amd64
+	$(call timed,image,$(PACKAGING) image --arch $(or $(ARCH),amd64) --out $(IMAGE))
+	$(call timed,what is in it,IMAGE="$$(realpath $(IMAGE))" cargo test --quiet --locked --package packaging --test made)
+
+.PHONY: release
+release: image-tools $(TOOLS)/crane-$(CRANE) build ## Make the image twice, compare, and put all of a release into OUT=target/release-files; push it to REGISTRY=host/path
+	$(call timed,release,OUT="$$(realpath -m $(OUT))" PATH="$$($(BIN)/testbed build helm | xargs dirname):$$PATH" bash crates/packaging/release.sh)
+
+.PHONY: root
+root: image-tools # Lays out what is in the image as a folder, for the Dockerfile: ROOT=folder
+	$(PACKAGING) root --arch $(or $(ARCH),$(shell uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')) --out $(ROOT)
+
+.PHONY: image-tools
+image-tools: $(TOOLS)/about-$(ABOUT) $(TOOLS)/auditable-$(AUDITABLE) $(TOOLS)/cyclonedx-$(CYCLONEDX)
+
 .PHONY: ci
 ci: lint alerts test ## What has to pass before a change lands
 
@@ -86,11 +106,15 @@ clean: ## Remove what was built here; the control plane and the tools stay in th
 	cargo clean
 
 comma := ,
+IMAGE ?= target/image
+OUT ?= target/release-files
+PACKAGING := cargo run --quiet --locked --package packaging --
+
+# One tool of cargo: name, version, minutes.
+install = @echo "== installing cargo-$(1) $(2) through the crate registry, once, about $(3) minutes"; cargo install cargo-$(1) --version $(2) --locked --root $(TOOLS) $(4); touch $(TOOLS)/$(1)-$(2)
 
 $(TOOLS)/nextest-$(NEXTEST):
-	@echo "== installing cargo-nextest $(NEXTEST) through the crate registry, once, about 4 minutes"
-	cargo install cargo-nextest --version $(NEXTEST) --locked --root $(TOOLS)
-	@touch $@
+	$(call install,nextest,$(NEXTEST),4)
 
 $(TOOLS)/promtool-$(PROMTOOL): tests/alerts/go.sum
 	@echo "== building promtool $(PROMTOOL) from its Go module, once, about 5 minutes"
@@ -98,6 +122,18 @@ $(TOOLS)/promtool-$(PROMTOOL): tests/alerts/go.sum
 	@touch $@
 
 $(TOOLS)/deny-$(DENY):
-	@echo "== installing cargo-deny $(DENY) through the crate registry, once, about 4 minutes"
-	cargo install cargo-deny --version $(DENY) --locked --root $(TOOLS)
+	$(call install,deny,$(DENY),4)
+
+$(TOOLS)/about-$(ABOUT):
+	$(call install,about,$(ABOUT),4,--features cli)
+
+$(TOOLS)/auditable-$(AUDITABLE):
+	$(call install,auditable,$(AUDITABLE),1)
+
+$(TOOLS)/cyclonedx-$(CYCLONEDX):
+	$(call install,cyclonedx,$(CYCLONEDX),2)
+
+$(TOOLS)/crane-$(CRANE): crates/packaging/go/go.sum
+	@echo "== building crane and a registry from their Go modules, once, about 2 minutes"
+	cd crates/packaging/go && go build -o $(TOOLS)/bin/ github.com/google/go-containerregistry/cmd/crane github.com/distribution/distribution/v3/cmd/registry
 	@touch $@

@@ -8,6 +8,8 @@ use testbed::Testbed;
 use super::support::World;
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/spideriq-operator");
+/// An image that could be pulled.
+const IMAGE: &str = "image.repository=registry.example/spideriq-operator";
 
 /// A folder of this test alone.
 fn folder(name: &str) -> PathBuf {
@@ -47,7 +49,8 @@ async fn a_version_with_a_build_is_taken_by_the_api_server() {
     let long = format!("0.1.0-rc.1+{}", "5f3a1c2.".repeat(12));
     for version in ["0.1.0+5f3a1c2", "0.1.0-rc.1+build.7", long.trim_end_matches('.')] {
         let chart = packed(&folder("chart-version"), version);
-        let whole = bed.run("helm", &["template", "version", &chart, "--namespace", "default"], "").unwrap();
+        let template = ["template", "version", &chart, "--namespace", "default", "--set", IMAGE];
+        let whole = bed.run("helm", &template, "").unwrap();
         bed.run("kubectl", &apply, &whole).unwrap();
         let tag = whole.lines().find(|line| line.trim_start().starts_with("image:")).unwrap();
         assert!(tag.contains(":0.1.0") && !tag.contains('+'), "{tag}");
@@ -66,8 +69,7 @@ async fn another_chart_takes_it_up_and_leaves_it_out() {
         format!("apiVersion: v2\nname: parent\nversion: 1.0.0\n{dependency}\n"),
     )
     .unwrap();
-    let values =
-        "global: {imageRegistry: x, proxy: {http: y}}\nspideriq-operator: {enabled: true, replicaCount: 1}\n";
+    let values = "global: {imageRegistry: x, proxy: {http: y}}\nspideriq-operator: {enabled: true, replicaCount: 1, image: {repository: x}}\n";
     fs::write(parent.join("values.yaml"), values).unwrap();
     let parent = parent.to_string_lossy().into_owned();
     let helm = |more: &[&str]| bed.run("helm", &[&["template", "p", &parent], more].concat(), "").unwrap();
@@ -81,11 +83,23 @@ async fn another_chart_takes_it_up_and_leaves_it_out() {
 #[tokio::test]
 async fn no_user_is_fixed_and_every_family_of_addresses_is_served() {
     let bed = Testbed::attach().unwrap();
-    let whole = bed.run("helm", &["template", "x", CHART], "").unwrap();
+    let whole = bed.run("helm", &["template", "x", CHART, "--set", IMAGE], "").unwrap();
     assert!(
         whole.contains("runAsNonRoot: true") && !whole.contains("runAsUser") && !whole.contains("runAsGroup")
     );
     assert!(whole.contains("--http-listen=[::]:8080"), "{whole}");
+}
+
+#[tokio::test]
+async fn without_a_repository_of_an_image_it_says_how_to_get_one() {
+    let bed = Testbed::attach().unwrap();
+    let template = |set: &str| bed.run("helm", &["template", "x", CHART, "--set", set], "");
+    let error = template("image.tag=1").unwrap_err().to_string();
+    assert!(error.contains("make one with `make image`, and name the repository"), "{error}");
+    // Everything but the operator itself needs none.
+    assert!(template("replicaCount=0").unwrap().contains("replicas: 0"));
+    let digest = format!("{IMAGE},image.digest=sha256:{}", "0".repeat(64));
+    assert!(template(&digest).unwrap().contains("image: \"registry.example/spideriq-operator@sha256:0000"));
 }
 
 /// Who administers two namespaces, and nothing of the cluster, installs the operator for them.

@@ -73,7 +73,8 @@ async fn the_chart_grants_what_it_says_upgrades_its_crds_and_keeps_them() {
     let own = Own::start(Options { controller_manager: true }).unwrap();
     let chart = format!("{}/charts/spideriq-operator", env!("CARGO_MANIFEST_DIR"));
     let helm = |arguments: &[&str]| own.run("helm", arguments, "");
-    helm(&["lint", "--strict", &chart]).unwrap();
+    let image = ["--set", "image.repository=registry.example/spideriq-operator"];
+    helm(&["lint", "--strict", &chart, image[0], image[1]]).unwrap();
     for (wrong, words) in [
         ("replicaCount=9", "replicaCount"),
         ("allowedEndpoints={}", "allowedEndpoints"),
@@ -87,7 +88,8 @@ async fn the_chart_grants_what_it_says_upgrades_its_crds_and_keeps_them() {
     helm(&[&["install", "spideriq-operator", &chart], &install[..]].concat()).unwrap();
     own.kubectl(&["wait", ESTABLISHED, "--timeout=60s", "crd/scrapejobs.spideriq.ai"]).unwrap();
     // What runs by default is taken by the API server, too, though nothing here runs pods.
-    let whole = helm(&["template", "spideriq-operator", &chart, "--namespace", "spideriq-system"]).unwrap();
+    let template = ["template", "spideriq-operator", &chart, "--namespace", "spideriq-system"];
+    let whole = helm(&[&template[..], &image[..]].concat()).unwrap();
     assert!(whole.contains("replicas: 2") && whole.contains("kind: PodDisruptionBudget"), "{whole}");
     let apply = ["apply", "--dry-run=server", "--server-side", "--force-conflicts", "--filename", "-"];
     own.run("kubectl", &apply, &whole).unwrap();
