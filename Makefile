@@ -85,7 +85,7 @@ argocd: ## Ask Argo CD's own engine how it shows every situation of tests/plans;
 .PHONY: image
 image: image-tools ## Make the operator's image as an OCI archive, and its bill of materials, in IMAGE=target/image: ARCH=amd64
 	$(call timed,image,$(PACKAGING) image --arch $(or $(ARCH),amd64) --out $(IMAGE))
-	$(call timed,what is in it,IMAGE="$$(realpath $(IMAGE))" cargo test --quiet --locked --package packaging --test made)
+	$(call timed,what is in it,IMAGE="$$(realpath $(IMAGE))" cargo test --quiet --locked --package packaging --test made -- --ignored)
 
 .PHONY: release
 release: image-tools $(TOOLS)/crane-$(CRANE) build ## Make the image twice, compare, and put all of a release into OUT=target/release-files; push it to REGISTRY=host/path
