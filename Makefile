@@ -72,7 +72,7 @@ bench: ## Measure what it costs, and write docs/benchmarks.md (about 10 minutes)
 	$(call timed,build,cargo build --workspace --bins --locked && cargo bench --locked --bench costs --no-run)
 	$(call timed,release build,cargo build --release --locked --bin spideriq-operator)
 	@cp $(RELEASE)/spideriq-operator $(RELEASE)/operator-to-measure # cargo bench puts its own build in that place
-	$(call timed,bench,OPERATOR="$$(realpath $(RELEASE))/operator-to-measure" $(BIN)/testbed run --with helm -- cargo bench --quiet --locked --bench costs | tee docs/benchmarks.md.new && mv docs/benchmarks.md.new docs/benchmarks.md)
+	$(call timed,bench,OPERATOR="$$(realpath $(RELEASE))/operator-to-measure" $(BIN)/testbed run --with helm -- cargo bench --quiet --locked --bench costs | tee docs/benchmarks.md.new && sed -n '/^## /$(comma)$$p' docs/benchmarks.md | (echo; cat) >>docs/benchmarks.md.new && mv docs/benchmarks.md.new docs/benchmarks.md)
 
 .PHONY: alerts
 alerts: $(TOOLS)/promtool-$(PROMTOOL) ## Test that the chart's alerts fire when they should
