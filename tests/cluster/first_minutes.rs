@@ -268,7 +268,7 @@ const ROWS: &[Row] = &[
         before: |person| {
             person.apply(
             "{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: prod-spideriq-operator, namespace: default}}",
-        )
+        );
         },
         words: &["installed there already", "Lease default/prod-spideriq-operator"],
     },
@@ -288,7 +288,7 @@ const ROWS: &[Row] = &[
         before: |person| {
             person.apply(
             "{apiVersion: spideriq.ai/v1alpha1, kind: ClusterScrapeAccount, metadata: {name: default}, spec: {secretRef: {name: spideriq}, namespaceSelector: {}}}",
-        )
+        );
         },
         words: &["installed there already", "ClusterScrapeAccount default"],
     },
@@ -435,9 +435,9 @@ fn with_just_the_rights_that_it_names_it_runs_and_leaves_nothing() {
 #[test]
 fn a_signal_at_any_point_leaves_nothing() {
     let person = Person::new("signals", true);
-    // The last one comes while jobs run, whose finalizers hold their namespace.
+    // The last one comes when a job has been sent, whose finalizer holds its namespace.
     for (name, code, words) in
-        [("HUP", 129, "== the chart"), ("INT", 130, "== the operator"), ("TERM", 143, "Processing")]
+        [("HUP", 129, "== the chart"), ("INT", 130, "== the operator"), ("TERM", 143, "Submitting")]
     {
         let demo = person.until_said(words);
         signal(&demo, name);
@@ -453,7 +453,8 @@ fn a_signal_at_any_point_leaves_nothing() {
 #[test]
 fn what_a_killed_run_left_is_removed_later_but_for_the_kinds_that_others_use() {
     let person = Person::new("killed", true);
-    let mut demo = person.until_said("Processing");
+    // From here on a job has the finalizer that nobody will take off.
+    let mut demo = person.until_said("Submitting");
     let id = id_of(&person.said());
     demo.kill().unwrap();
     demo.wait().unwrap();

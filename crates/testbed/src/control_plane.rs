@@ -59,14 +59,14 @@ impl ControlPlane {
     /// # Errors
     /// If something cannot be built or started; the message names the log.
     pub fn start(options: Options) -> anyhow::Result<Self> {
-        Self::with(options, Tools::locate()?, &[])
+        Self::with(options, &Tools::locate()?, &[])
     }
 
     /// The same with these programs, of which more than a control plane needs are offered.
     ///
     /// # Errors
     /// As above.
-    pub fn with(options: Options, tools: Tools, more: &[Tool]) -> anyhow::Result<Self> {
+    pub fn with(options: Options, tools: &Tools, more: &[Tool]) -> anyhow::Result<Self> {
         let manager: &[Tool] = if options.controller_manager { &[Tool::ControllerManager] } else { &[] };
         tools.build(&[&Tool::BASE, manager, more].concat())?;
         sweep();

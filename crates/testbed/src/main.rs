@@ -81,7 +81,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Arguments::Run { controller_manager, with, installed, command } => {
             let tools = Tools::locate()?;
             let tools = if installed { tools.or_installed() } else { tools };
-            around(Options { controller_manager }, tools, &with, &command)
+            around(Options { controller_manager }, &tools, &with, &command)
         }
         Arguments::Up { controller_manager } => up(controller_manager),
         Arguments::Down => down(),
@@ -122,7 +122,12 @@ fn ignore_signals() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(asked)
 }
 
-fn around(options: Options, tools: Tools, with: &[String], command: &[OsString]) -> anyhow::Result<ExitCode> {
+fn around(
+    options: Options,
+    tools: &Tools,
+    with: &[String],
+    command: &[OsString],
+) -> anyhow::Result<ExitCode> {
     let asked = ignore_signals()?;
     let plane = ControlPlane::with(options, tools, &named(with)?)?;
     let path = std::env::var_os("PATH").unwrap_or_default();

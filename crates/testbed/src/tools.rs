@@ -179,10 +179,20 @@ impl Tools {
         );
         let begun = now();
         let mut go = Command::new("go")
-            .args(["build", "-mod=readonly", "-trimpath", "-ldflags", &version, "-o"])
+            // What the linker would strip is not made at all; and no C compiler is asked, as in the published programs.
+            .args([
+                "build",
+                "-mod=readonly",
+                "-trimpath",
+                "-gcflags=all=-dwarf=false",
+                "-ldflags",
+                &version,
+                "-o",
+            ])
             .arg(staged.path())
             .args(missing.iter().map(|tool| tool.package()))
             .current_dir(&self.module)
+            .env("CGO_ENABLED", "0")
             .stdin(Stdio::null())
             .spawn()
             .context("cannot start go")?;
