@@ -23,12 +23,10 @@ name=spideriq-demo-$id
 mark=app.kubernetes.io/instance=$name
 
 work='' wrote='' foreground=--foreground
-# Runs beside the script, and ends with it however that ends.
+# Runs beside the script, and ends with it however that ends. A signal ends a `wait` for it at once.
 beside() { "$bin/testbed" guard $$ -- "$@" & }
 # The same, out of reach of the terminal's Ctrl-C: it is needed until the end.
 apart() { set -m; beside "$@" </dev/null; set +m; }
-# Waits for what may take long; a signal ends the wait at once.
-awhile() { beside "$@"; wait $!; }
 # No command waits for ever.
 kubectl() { timeout $foreground --kill-after=5 "${bound:-30}" kubectl "$@"; }
 helm() { timeout $foreground --kill-after=5 90 helm "$@"; }
@@ -133,7 +131,8 @@ for job in site maps failing mirror; do marked <"examples/$job.yaml"; done
 say "kubectl get scrapejobs -w (a new process sends its first submit after 7.5 s, so that the limit of 10 a minute holds)"
 beside kubectl get scrapejobs --watch
 watching=$!
-awhile kubectl wait --for=condition=Finished scrapejob --all --timeout=100s >"$work/waited" || { cat "$work/waited" "$work/operator"; exit 1; }
+beside kubectl wait --for=condition=Finished scrapejob --all --timeout=100s >"$work/waited"
+wait $! || { cat "$work/waited" "$work/operator"; exit 1; }
 sleep 1
 kill "$watching" || :
 
@@ -156,5 +155,6 @@ say "all four ended as they should"
 if [ -n "${KEEP:-}" ]; then
   say "left running; end it with Ctrl-C. In another terminal:"
   printf 'export KUBECONFIG=%q PATH=%q:$PATH\n' "$KUBECONFIG" "$(dirname "$(type -P kubectl)")"
-  awhile sleep 8h
+  beside sleep 8h
+  wait $!
 fi

@@ -383,6 +383,8 @@ fn with_just_the_rights_that_it_names_it_runs_and_leaves_nothing() {
     let mut person = Person::new("whole", true);
     let token_file = nobody(&person.bed);
     person.kubeconfig = kubeconfig_in_parts(&person, &token_file);
+    let home = person.folder.join("home of $(id)");
+    let written = files(&home);
     let refused = person.run(&[("YES", "1")]);
     person.apply(
         &serde_json::json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "named"}, "rules": rules(&refused.said)})
@@ -403,7 +405,7 @@ fn with_just_the_rights_that_it_names_it_runs_and_leaves_nothing() {
         "{apiVersion: v1, kind: Namespace, metadata: {name: spideriq-system, labels: {pod-security.kubernetes.io/enforce: restricted, app.kubernetes.io/name: spideriq-operator, app.kubernetes.io/instance: spideriq-demo}}}",
     );
     person.apply("{apiVersion: v1, kind: Secret, metadata: {name: spideriq, namespace: spideriq-system}}");
-    let before = (person.settled(), files(&person.folder.join("home of $(id)")));
+    let before = person.settled();
     let (_, from) = person.bed.audit(0).unwrap();
     // What of the person's settings would lead elsewhere.
     let settings =
@@ -412,7 +414,8 @@ fn with_just_the_rights_that_it_names_it_runs_and_leaves_nothing() {
     assert_eq!(ended.code, Some(0), "{}", ended.said);
     assert!(ended.said.contains("all four ended as they should"), "{}", ended.said);
     let own = run_of(&ended.said);
-    assert_eq!(before, (person.settled(), files(&person.folder.join("home of $(id)"))));
+    assert_eq!(before, person.settled());
+    assert_eq!(written, files(&home));
     person.bed.kubectl(&["delete", "namespace", "spideriq-system"]).unwrap();
     person.nothing_is_left(&ended.said);
     assert!(!Path::new(ROOT).join("x").exists());
@@ -446,6 +449,10 @@ fn a_signal_at_any_point_leaves_nothing() {
         signal(&demo, name);
         let ended = person.ended(demo);
         assert_eq!(ended.code, Some(code), "{name}: {}", ended.said);
+        assert!(ended.said.contains("== removing what carries the mark"), "{}", ended.said);
+        // The operator, and not force, ends the job that was sent.
+        assert!(name != "TERM" || ended.said.contains("\"site\" deleted"), "{}", ended.said);
+        assert!(!ended.said.contains("patched"), "{}", ended.said);
         person.nothing_is_left(&ended.said);
     }
 }
