@@ -22,6 +22,8 @@ help: ## Say what there is
 demo: build ## Watch four jobs go through their lives on a real API server; KEEP=1 leaves it running, CLUSTER=current is the cluster of your kubeconfig
 ifeq ($(CLUSTER),current)
 	@exec bash tests/demo.sh current # in place of the shell, so that it gets the signals
+else ifneq ($(CLUSTER),)
+	@echo "demo: CLUSTER is current or left out" >&2; exit 1
 else
 	$(call timed,demo,$(BIN)/testbed run --installed --with helm -- bash tests/demo.sh)
 endif

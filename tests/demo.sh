@@ -111,6 +111,7 @@ if [ "${1:-}" = current ]; then wrote=yes; fi
 kubectl create namespace "$name" --dry-run=client --output yaml | marked
 helm install "$name" charts/spideriq-operator --namespace "$name" \
   --set "replicaCount=0,clusterRoles=false,watchNamespaces={$name}" --set "allowedEndpoints={$endpoint}"
+kubectl wait '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True' --timeout=25s crd --selector "$mark" >"$work/established"
 
 say "the operator, as the chart's ServiceAccount"
 account=$name-spideriq-operator

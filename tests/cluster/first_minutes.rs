@@ -503,6 +503,15 @@ fn what_a_killed_run_left_is_removed_later_but_for_the_kinds_that_others_use() {
     assert_eq!(person.marked().matches("customresourcedefinition").count(), 3, "{}", person.marked());
 
     person.bed.kubectl(&["delete", "scrapejob", "theirs", "--namespace", "default"]).unwrap();
+    // Nor where an operator has just been installed that has no objects yet.
+    person.apply(
+        "{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: prod-spideriq-operator, namespace: default}}",
+    );
+    let ended = person.run(&clean);
+    assert!(ended.said.contains("leases default/prod-spideriq-operator"), "{}", ended.said);
+    assert_eq!(person.marked().matches("customresourcedefinition").count(), 3, "{}", person.marked());
+
+    person.bed.kubectl(&["delete", "lease", "prod-spideriq-operator", "--namespace", "default"]).unwrap();
     let ended = person.run(&clean);
     assert_eq!(ended.code, Some(0), "{}", ended.said);
     person.nothing_is_left(&ended.said);
