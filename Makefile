@@ -23,8 +23,14 @@ help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
 
 .PHONY: demo
-demo: build ## Watch four jobs go through their lives on a real API server; KEEP=1 leaves it running
-	$(call timed,demo,$(BIN)/testbed run --with helm -- bash tests/demo.sh)
+demo: build ## Watch four jobs go through their lives on a real API server; KEEP=1 leaves it running, CLUSTER=current is the cluster of your kubeconfig
+ifeq ($(CLUSTER),current)
+	@exec bash tests/demo.sh current # in place of the shell, so that it gets the signals
+else ifneq ($(CLUSTER),)
+	@echo "demo: CLUSTER is current or left out" >&2; exit 1
+else
+	$(call timed,demo,$(BIN)/testbed run --installed --with helm -- bash tests/demo.sh)
+endif
 
 .PHONY: test
 test: $(TOOLS)/nextest-$(NEXTEST) build ## Run every test, on a real control plane

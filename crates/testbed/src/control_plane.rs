@@ -59,11 +59,16 @@ impl ControlPlane {
     /// # Errors
     /// If something cannot be built or started; the message names the log.
     pub fn start(options: Options) -> anyhow::Result<Self> {
-        let tools = Tools::locate()?;
-        tools.build(&Tool::BASE)?;
-        if options.controller_manager {
-            tools.build(&[Tool::ControllerManager])?;
-        }
+        Self::with(options, &Tools::locate()?, &[])
+    }
+
+    /// The same with these programs, of which more than a control plane needs are offered.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn with(options: Options, tools: &Tools, more: &[Tool]) -> anyhow::Result<Self> {
+        let manager: &[Tool] = if options.controller_manager { &[Tool::ControllerManager] } else { &[] };
+        tools.build(&[&Tool::BASE, manager, more].concat())?;
         sweep();
         let mut tries = 1;
         loop {

@@ -6,6 +6,7 @@
 mod attach;
 mod audit;
 mod control_plane;
+mod installed;
 mod process;
 mod tools;
 

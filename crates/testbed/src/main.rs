@@ -28,6 +28,9 @@ enum Arguments {
         /// Build and offer these programs, too: helm, kstatus, kube-controller-manager.
         #[arg(long, value_delimiter = ',')]
         with: Vec<String>,
+        /// Take kubectl and helm from the PATH, where they are within one minor version of the pinned ones.
+        #[arg(long)]
+        installed: bool,
         /// The command.
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
@@ -75,8 +78,10 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments {
-        Arguments::Run { controller_manager, with, command } => {
-            around(Options { controller_manager }, &with, &command)
+        Arguments::Run { controller_manager, with, installed, command } => {
+            let tools = Tools::locate()?;
+            let tools = if installed { tools.or_installed() } else { tools };
+            around(Options { controller_manager }, &tools, &with, &command)
         }
         Arguments::Up { controller_manager } => up(controller_manager),
         Arguments::Down => down(),
@@ -117,11 +122,14 @@ fn ignore_signals() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(asked)
 }
 
-fn around(options: Options, with: &[String], command: &[OsString]) -> anyhow::Result<ExitCode> {
+fn around(
+    options: Options,
+    tools: &Tools,
+    with: &[String],
+    command: &[OsString],
+) -> anyhow::Result<ExitCode> {
     let asked = ignore_signals()?;
-    let tools = Tools::locate()?;
-    tools.build(&named(with)?)?;
-    let plane = ControlPlane::start(options)?;
+    let plane = ControlPlane::with(options, tools, &named(with)?)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(plane.folder().join("bin")).chain(std::env::split_paths(&path));
     let this = std::env::current_exe()?;

@@ -8,8 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 
+use crate::installed;
+
 /// The version of Kubernetes that `go.mod` pins. The binaries are told it, because clients ask a server for it.
 const KUBERNETES: &str = "1.37.2";
+/// The version of Helm that `go.mod` pins.
+const HELM: &str = "4.3.1";
 /// How often a long build says that it goes on.
 const PROGRESS: Duration = Duration::from_secs(15);
 
@@ -60,6 +64,16 @@ impl Tool {
         }
     }
 
+    /// The name that go gives to its binary.
+    const fn built_as(self) -> &'static str {
+        match self {
+            Self::Etcd => "server",
+            Self::ApiServer | Self::Kubectl | Self::ControllerManager | Self::Helm | Self::Kstatus => {
+                self.name()
+            }
+        }
+    }
+
     /// About how long its first build takes on two cores, in seconds.
     const fn first_build(self) -> u32 {
         match self {
@@ -76,6 +90,7 @@ impl Tool {
 #[derive(Clone, Debug)]
 pub struct Tools {
     assets: Option<PathBuf>,
+    installed: Vec<(Tool, PathBuf)>,
     cache: PathBuf,
     module: PathBuf,
 }
@@ -99,13 +114,31 @@ impl Tools {
             .context("no folder for a cache; set HOME or XDG_CACHE_HOME")?;
         let cache = home.join("spideriq-operator").join("testbed").join(key);
         let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
-        Ok(Self { assets, cache, module })
+        Ok(Self { assets, installed: Vec::new(), cache, module })
+    }
+
+    /// The same with kubectl and helm from the PATH, where they are new enough and would have to be built: not for
+    /// tests, which have to know their versions.
+    #[must_use]
+    pub fn or_installed(mut self) -> Self {
+        let clients = [(Tool::Kubectl, installed::KUBECTL, KUBERNETES), (Tool::Helm, installed::HELM, HELM)];
+        for (tool, question, ours) in clients {
+            if self.path(tool).is_file() {
+                continue;
+            }
+            if let Some((path, version)) = installed::find(tool.name(), question, ours) {
+                eprintln!("testbed: {} {version} is taken from the PATH", tool.name());
+                self.installed.push((tool, path));
+            }
+        }
+        self
     }
 
     /// Where a program is, or will be once it is built.
     pub fn path(&self, tool: Tool) -> PathBuf {
         let given = self.assets.as_ref().map(|assets| assets.join(tool.name())).filter(|path| path.is_file());
-        given.unwrap_or_else(|| self.cache.join(tool.name()))
+        let found = || self.installed.iter().find(|(found, _)| *found == tool).map(|(_, path)| path.clone());
+        given.or_else(found).unwrap_or_else(|| self.cache.join(tool.name()))
     }
 
     /// Builds what is not there yet, and says so while it does.
@@ -131,12 +164,12 @@ impl Tools {
             missing.iter().map(|tool| tool.name()).collect::<Vec<_>>().join(", "),
             estimate.div_ceil(60)
         );
-        missing.into_iter().try_for_each(|tool| self.build_one(tool))
+        self.build_together(&missing)
     }
 
-    fn build_one(&self, tool: Tool) -> anyhow::Result<()> {
+    /// All of them by one call: what they share is compiled once, and one is linked while another is compiled.
+    fn build_together(&self, missing: &[Tool]) -> anyhow::Result<()> {
         let staged = tempfile::Builder::new().prefix("build-").tempdir_in(&self.cache)?;
-        let out = staged.path().join(tool.name());
         let version = format!(
             "-s -w -X k8s.io/component-base/version.gitVersion=v{KUBERNETES} \
              -X k8s.io/component-base/version.gitMajor={} -X k8s.io/component-base/version.gitMinor={} \
@@ -146,10 +179,20 @@ impl Tools {
         );
         let begun = now();
         let mut go = Command::new("go")
-            .args(["build", "-mod=readonly", "-trimpath", "-ldflags", &version, "-o"])
-            .arg(&out)
-            .arg(tool.package())
+            // What the linker would strip is not made at all; and no C compiler is asked, as in the published programs.
+            .args([
+                "build",
+                "-mod=readonly",
+                "-trimpath",
+                "-gcflags=all=-dwarf=false",
+                "-ldflags",
+                &version,
+                "-o",
+            ])
+            .arg(staged.path())
+            .args(missing.iter().map(|tool| tool.package()))
             .current_dir(&self.module)
+            .env("CGO_ENABLED", "0")
             .stdin(Stdio::null())
             .spawn()
             .context("cannot start go")?;
@@ -160,15 +203,17 @@ impl Tools {
             }
             if told.elapsed() >= PROGRESS {
                 told = now();
-                eprintln!("testbed: building {}, {} s so far", tool.name(), begun.elapsed().as_secs());
+                eprintln!("testbed: building, {} s so far", begun.elapsed().as_secs());
             }
             std::thread::sleep(Duration::from_millis(100));
         };
         if !status.success() {
-            bail!("go could not build {}; its own words are above", tool.name());
+            bail!("go could not build them; its own words are above");
         }
-        fs::rename(&out, self.cache.join(tool.name()))?;
-        eprintln!("testbed: built {} in {} s", tool.name(), begun.elapsed().as_secs());
+        for tool in missing {
+            fs::rename(staged.path().join(tool.built_as()), self.cache.join(tool.name()))?;
+        }
+        eprintln!("testbed: built in {} s", begun.elapsed().as_secs());
         Ok(())
     }
 
@@ -207,5 +252,6 @@ mod tests {
     fn the_version_that_binaries_are_told_is_the_one_that_is_built() {
         let module = include_str!("../go/go.mod");
         assert!(module.contains(&format!("k8s.io/kubernetes v{}", super::KUBERNETES)));
+        assert!(module.contains(&format!("helm.sh/helm/v4 v{}", super::HELM)));
     }
 }
