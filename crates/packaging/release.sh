@@ -24,11 +24,14 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n1)
 for file in charts/$name/Chart.yaml Dockerfile; do
   grep -q "ersion[:=] *\"\?$version\"\?$" "$file" || refuse "$file is not of version $version"
 done
-epoch=$(git log -1 --format=%ct)
+commit=$(git rev-parse HEAD)
+epoch=$(git log -1 --format=%ct "$commit")
 
 say "the image, twice"
 for folder in one in/another; do
-  git clone --quiet --no-hardlinks . "$work/$folder"
+  git clone --quiet --no-hardlinks --no-checkout . "$work/$folder"
+  # Somebody may commit meanwhile.
+  git -C "$work/$folder" checkout --quiet --detach "$commit"
   clean make --no-print-directory -C "$work/$folder" image ARCH="$arch" >"$work/said"
   digest=$(grep '^sha256:' "$work/said")
   say "$digest"

@@ -273,9 +273,37 @@ fn requested(world: &World, created: &[Created]) -> (Vec<Duration>, Vec<Duration
         let at = i64::try_from(at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap();
         Duration::from_millis(u64::try_from(first[url] - at).unwrap_or(0))
     };
+    tell_slowest(&world.logged(), created, waited);
     let (crashed, between): (Vec<&Created>, Vec<&Created>) =
         created.iter().partition(|created| crashes(created.round));
     (crashed.into_iter().map(waited).collect(), between.into_iter().map(waited).collect())
+}
+
+/// Prints what the operator said of the slowest jobs of rounds without a crash, and of what all wait for, meanwhile.
+fn tell_slowest(logged: &str, created: &[Created], waited: impl Fn(&Created) -> Duration) {
+    let mut slowest: Vec<&Created> = created.iter().filter(|created| !crashes(created.round)).collect();
+    slowest.sort_by_key(|created| std::cmp::Reverse(waited(created)));
+    let stamp = |at: SystemTime| jiff::Timestamp::try_from(at).unwrap().to_string();
+    for slow in slowest.into_iter().take(4) {
+        let (from, to) = (stamp(slow.at), stamp(slow.at + waited(slow)));
+        println!("slow: {} for {:.1?} since {from}", slow.url, waited(slow));
+        let tenant =
+            slow.url.trim_start_matches("https://").rsplit_once('-').map_or("", |(tenant, _)| tenant);
+        let of_all =
+            ["starting version", "cannot be read; trying", "a claim was not written", "keeps every field"];
+        let concerns = |line: &&str| {
+            let at = line.split(' ').next().unwrap_or_default();
+            let of_it =
+                line.contains(&format!("{tenant}/")) || line.contains(&format!("namespace {tenant} "));
+            (from.as_str()..=to.as_str()).contains(&at)
+                && (of_it || of_all.iter().any(|words| line.contains(words)))
+        };
+        logged
+            .lines()
+            .filter(concerns)
+            .take(12)
+            .for_each(|line| println!("  {}", line.get(..300).unwrap_or(line)));
+    }
 }
 
 /// A tenant who does all that it can in its own namespace, again and again.

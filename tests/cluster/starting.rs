@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use testbed::{Options, Own};
+use testbed::{Options, Own, Testbed};
 
 use super::support::{ESTABLISHED, World};
 
@@ -68,22 +68,28 @@ async fn soon<T>(look: impl Fn() -> Option<T>) -> T {
     panic!("it never came");
 }
 
-#[tokio::test]
-async fn the_chart_grants_what_it_says_upgrades_its_crds_and_keeps_them() {
-    let own = Own::start(Options { controller_manager: true }).unwrap();
-    let chart = format!("{}/charts/spideriq-operator", env!("CARGO_MANIFEST_DIR"));
-    let helm = |arguments: &[&str]| own.run("helm", arguments, "");
-    let image = ["--set", "image.repository=registry.example/spideriq-operator"];
-    helm(&["lint", "--strict", &chart, image[0], image[1]]).unwrap();
+/// Values that the chart's schema does not know, or that mean nothing.
+fn wrong_values_are_refused(bed: &Testbed, chart: &[&str]) {
+    bed.run("helm", &[&["lint", "--strict"], chart].concat(), "").unwrap();
     for (wrong, words) in [
         ("replicaCount=9", "replicaCount"),
         ("allowedEndpoints={}", "allowedEndpoints"),
         ("logFormat=xml", "logFormat"),
         ("unknown=1", "unknown"),
     ] {
-        let error = helm(&["template", "x", &chart, "--set", wrong]).unwrap_err().to_string();
+        let error = bed.run("helm", &[&["template", "x"], chart, &["--set", wrong]].concat(), "");
+        let error = error.unwrap_err().to_string();
         assert!(error.contains(words), "{wrong}: {error}");
     }
+}
+
+#[tokio::test]
+async fn the_chart_grants_what_it_says_upgrades_its_crds_and_keeps_them() {
+    let own = Own::start(Options { controller_manager: true }).unwrap();
+    let chart = format!("{}/charts/spideriq-operator", env!("CARGO_MANIFEST_DIR"));
+    let helm = |arguments: &[&str]| own.run("helm", arguments, "");
+    let image = ["--set", "image.repository=registry.example/spideriq-operator"];
+    wrong_values_are_refused(&own, &[chart.as_str(), image[0], image[1]]);
     let install = ["--namespace", "spideriq-system", "--create-namespace", "--set", "replicaCount=0"];
     helm(&[&["install", "spideriq-operator", &chart], &install[..]].concat()).unwrap();
     own.kubectl(&["wait", ESTABLISHED, "--timeout=60s", "crd/scrapejobs.spideriq.ai"]).unwrap();

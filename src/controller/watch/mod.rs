@@ -274,7 +274,11 @@ mod tests {
     use kube::runtime::reflector::{self, Store};
     use kube::runtime::watcher::Event;
 
-    use super::Joined;
+    use futures::stream::{self, StreamExt};
+    use kube::runtime::watcher::Error;
+    use tokio::time::Instant;
+
+    use super::{Joined, pausing};
     use crate::api::{ScrapeJob, ScrapeJobSpec};
 
     fn job(namespace: &str, name: &str) -> ScrapeJob {
@@ -295,6 +299,35 @@ mod tests {
         job.metadata.uid = Some(uid.to_owned());
         job.metadata.resource_version = Some(version.to_owned());
         job
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "the time of a test, which is paused")]
+    async fn a_watch_that_told_something_begins_anew_at_once_and_another_after_a_pause() {
+        let broken = || Err(Error::WatchFailed(kube::Error::LinesCodecMaxLineLengthExceeded));
+        let told = || Ok(Event::Apply(job("a", "x")));
+        let refused = || Err(Error::WatchStartFailed(kube::Error::LinesCodecMaxLineLengthExceeded));
+        let rows = [
+            (told(), false),
+            (broken(), false),
+            // It told nothing since.
+            (broken(), true),
+            (Ok(Event::Init), false),
+            (Ok(Event::InitApply(job("a", "x"))), false),
+            // A list says nothing of a watch.
+            (broken(), true),
+            (told(), false),
+            (refused(), true),
+            (Ok(Event::Delete(job("a", "x"))), false),
+        ];
+        let pauses: Vec<bool> = rows.iter().map(|(_, pauses)| *pauses).collect();
+        let mut changes = pausing(stream::iter(rows.map(|(event, _)| event)).boxed());
+        assert!(changes.next().await.is_some());
+        for (at, pauses) in pauses.into_iter().enumerate().take(8) {
+            let before = Instant::now();
+            assert!(changes.next().await.is_some());
+            assert_eq!(before.elapsed() > std::time::Duration::from_millis(500), pauses, "after row {at}");
+        }
     }
 
     #[test]
