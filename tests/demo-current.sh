@@ -62,7 +62,7 @@ look_first() {
   if [ -n "${CLEAN:-}" ]; then
     echo "This removes the namespace $name and the CRDs that carry its mark."
   else
-    helm template "$name" charts/spideriq-operator --kube-version "$version" >/dev/null 2>"$work/helm" ||
+    helm template "$name" charts/spideriq-operator --set replicaCount=0 --kube-version "$version" >/dev/null 2>"$work/helm" ||
       die "the chart does not fit this cluster; choose another one with \`kubectl config use-context NAME\`: $(sed -n 's/^Error: //p' "$work/helm")"
     lacking=$(missing 2>/dev/null) || die "the cluster does not say what you may do there; \`kubectl auth can-i --list\` says why"
     [ -z "$lacking" ] || die "you lack rights that the run needs; ask who runs the cluster for them, in all namespaces: $lacking"

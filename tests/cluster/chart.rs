@@ -94,7 +94,7 @@ async fn no_user_is_fixed_and_every_family_of_addresses_is_served() {
 async fn without_a_repository_of_an_image_it_says_how_to_get_one() {
     let bed = Testbed::attach().unwrap();
     let template = |set: &str| bed.run("helm", &["template", "x", CHART, "--set", set], "");
-    let error = template("image.tag=1").unwrap_err().to_string();
+    let error = template("image.tag=x").unwrap_err().to_string();
     assert!(error.contains("make one with `make image`, and name the repository"), "{error}");
     // Everything but the operator itself needs none.
     assert!(template("replicaCount=0").unwrap().contains("replicas: 0"));
@@ -128,9 +128,9 @@ async fn the_namespaced_form_needs_no_rights_of_the_cluster() {
     assert!(bed.kubectl(&[&rights[..], &[&operator]].concat()).is_ok());
     bed.kubectl(&["get", "role", "named-spideriq-operator-edit", "--namespace", &other]).unwrap();
     // What it would take of the cluster is refused, so that the test shows something.
-    let refused = install("wide", &set[..2]).unwrap_err().to_string();
+    let refused = install("wide", &[set[0], set[1], "--set", IMAGE]).unwrap_err().to_string();
     assert!(refused.contains("forbidden"), "{refused}");
-    let error = bed.run("helm", &["template", "x", CHART, "--set", "clusterRoles=false"], "");
+    let error = bed.run("helm", &["template", "x", CHART, "--set", "clusterRoles=false,replicaCount=0"], "");
     assert!(error.unwrap_err().to_string().contains("watchNamespaces"));
 }
 

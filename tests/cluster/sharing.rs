@@ -162,13 +162,17 @@ async fn an_intent_written_by_hand_gets_at_no_job_of_a_cluster_account() {
     world.site("acme", "");
     let theirs = world.until("acme", "Processing").await;
     let id = id_of(&theirs);
-    let written = theirs["metadata"]["annotations"]["spideriq.ai/submission"].as_str().unwrap().to_owned();
-    let mut named: Value = serde_json::from_str(&written).unwrap();
-    named["jobID"] = Value::from(id.clone());
+    let written = theirs["metadata"]["annotations"]["spideriq.ai/submission"].as_str().unwrap();
 
     world.enter("team-b", OPEN);
-    for (name, intent) in [("copied", written.clone()), ("named", named.to_string())] {
-        let annotation = serde_json::to_string(&intent).unwrap();
+    for (name, job_id) in [("copied", Value::Null), ("named", Value::from(id.clone()))] {
+        // As if it were a backup of this very object.
+        let mut intent: Value = serde_json::from_str(written).unwrap();
+        intent["object"] = Value::from(format!("team-b/{name}"));
+        if job_id.is_string() {
+            intent["jobID"] = job_id;
+        }
+        let annotation = serde_json::to_string(&intent.to_string()).unwrap();
         let object = format!(
             "{{apiVersion: spideriq.ai/v1alpha1, kind: ScrapeJob, metadata: {{name: {name}, namespace: team-b, annotations: {{spideriq.ai/submission: {annotation}}}}}, spec: {{type: spiderSite, payload: {{url: \"https://acme.example\"}}}}}}"
         );

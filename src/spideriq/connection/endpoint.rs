@@ -42,7 +42,9 @@ impl Endpoint {
             || url.query().is_some()
             || url.fragment().is_some()
             || url.host_str().is_none_or(str::is_empty)
-            || text.contains(['%', '\\', '\n', '\r', '\t']);
+            || text.contains(['%', '\\', '\n', '\r', '\t'])
+            // What has to be encoded would be refused when it is read again as it is shown.
+            || url.path().contains('%');
         if odd {
             return Err(malformed());
         }
@@ -135,6 +137,9 @@ mod tests {
             "https://spideriq.ai?x=1",
             "https://spideriq.ai#x",
             "https://spideriq.ai/%2e%2e/x",
+            "https://spideriq.ai/api v1",
+            "https://spideriq.ai/\u{fc}",
+            "https:A/\u{202e}",
         ] {
             assert!(matches!(Endpoint::parse(bad), Err(EndpointError::Malformed(_))), "{bad}");
         }
