@@ -29,6 +29,9 @@ use crate::kubernetes::said_of_watch;
 
 type Changes<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
 
+/// How long a first failure of a watch is waited for.
+const SHORTLY: Duration = Duration::from_millis(100);
+
 /// Objects in one page of a list: what a page needs at once stays with the process.
 const PAGE: u32 = 100;
 
@@ -92,16 +95,21 @@ pub(super) fn watch_jobs(
     join((apis, store), |api| pausing(changes::changes(api, replies.clone()).boxed()), heard)
 }
 
-/// Pauses after an error, longer each time. A watch that told something and breaks off is begun anew at once: until then
-/// no job in the cluster is heard of, and the busier a watch is the more often it breaks.
+/// Pauses after an error, longer each time. While a watch is broken no new job in the cluster is heard of, and the busier it
+/// is the more often it breaks: one that told something begins anew at once when it breaks off, and a first failure after
+/// that is waited for only shortly.
 fn pausing<K: Send + 'static>(changes: Changes<K>) -> Changes<K> {
     struct Pausing<K> {
         changes: Changes<K>,
         backoff: DefaultBackoff,
+        /// Whether it told something since it last broke off.
         told: bool,
+        /// Whether it failed since it told something.
+        failed: bool,
         pause: Option<Duration>,
     }
-    let begun = Pausing { changes, backoff: DefaultBackoff::default(), told: false, pause: None };
+    let backoff = DefaultBackoff::default();
+    let begun = Pausing { changes, backoff, told: false, failed: false, pause: None };
     stream::unfold(begun, |mut this| async move {
         if let Some(pause) = this.pause.take() {
             tokio::time::sleep(pause).await;
@@ -109,13 +117,14 @@ fn pausing<K: Send + 'static>(changes: Changes<K>) -> Changes<K> {
         let event = this.changes.next().await?;
         match &event {
             Ok(Event::Apply(_) | Event::Delete(_)) => {
-                this.told = true;
+                (this.told, this.failed) = (true, false);
                 this.backoff.reset();
             }
             // A list says nothing of whether a watch works.
             Ok(Event::InitDone) => this.backoff.reset(),
             Ok(Event::Init | Event::InitApply(_)) => {}
             Err(watcher::Error::WatchFailed(_)) if mem::take(&mut this.told) => {}
+            Err(_) if !mem::replace(&mut this.failed, true) => this.pause = Some(SHORTLY),
             Err(_) => this.pause = this.backoff.next(),
         }
         Some((event, this))
@@ -307,26 +316,33 @@ mod tests {
         let broken = || Err(Error::WatchFailed(kube::Error::LinesCodecMaxLineLengthExceeded));
         let told = || Ok(Event::Apply(job("a", "x")));
         let refused = || Err(Error::WatchStartFailed(kube::Error::LinesCodecMaxLineLengthExceeded));
+        let (at_once, shortly, long) = (0, 1, 2);
         let rows = [
-            (told(), false),
-            (broken(), false),
+            (told(), at_once),
+            (broken(), at_once),
             // It told nothing since.
-            (broken(), true),
-            (Ok(Event::Init), false),
-            (Ok(Event::InitApply(job("a", "x"))), false),
+            (broken(), shortly),
+            (refused(), long),
+            (Ok(Event::Init), at_once),
+            (Ok(Event::InitApply(job("a", "x"))), at_once),
             // A list says nothing of a watch.
-            (broken(), true),
-            (told(), false),
-            (refused(), true),
-            (Ok(Event::Delete(job("a", "x"))), false),
+            (broken(), long),
+            (told(), at_once),
+            (refused(), shortly),
+            (Ok(Event::Delete(job("a", "x"))), at_once),
         ];
-        let pauses: Vec<bool> = rows.iter().map(|(_, pauses)| *pauses).collect();
+        let pauses: Vec<i32> = rows.iter().map(|(_, pause)| *pause).collect();
         let mut changes = pausing(stream::iter(rows.map(|(event, _)| event)).boxed());
         assert!(changes.next().await.is_some());
-        for (at, pauses) in pauses.into_iter().enumerate().take(8) {
+        for (at, pause) in pauses.into_iter().enumerate().take(9) {
             let before = Instant::now();
             assert!(changes.next().await.is_some());
-            assert_eq!(before.elapsed() > std::time::Duration::from_millis(500), pauses, "after row {at}");
+            let passed = match before.elapsed().as_millis() {
+                0 => at_once,
+                1..500 => shortly,
+                _ => long,
+            };
+            assert_eq!(passed, pause, "after row {at}");
         }
     }
 
