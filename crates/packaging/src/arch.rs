@@ -47,12 +47,17 @@ impl Arch {
     }
 
     /// What links for it: the machine's own compiler, or a cross compiler by the name that distributions give it.
-    pub fn linker(self) -> &'static str {
+    pub const fn linker(self) -> &'static str {
+        self.debian().0
+    }
+
+    /// The linker, and the packages of Debian that it and the static C library come from.
+    const fn debian(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Amd64 if cfg!(target_arch = "x86_64") => "cc",
-            Self::Arm64 if cfg!(target_arch = "aarch64") => "cc",
-            Self::Amd64 => "x86_64-linux-gnu-gcc",
-            Self::Arm64 => "aarch64-linux-gnu-gcc",
+            Self::Amd64 if cfg!(target_arch = "x86_64") => ("cc", "gcc", "libc6-dev"),
+            Self::Arm64 if cfg!(target_arch = "aarch64") => ("cc", "gcc", "libc6-dev"),
+            Self::Amd64 => ("x86_64-linux-gnu-gcc", "gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"),
+            Self::Arm64 => ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"),
         }
     }
 
@@ -61,7 +66,8 @@ impl Arch {
     /// # Errors
     /// One sentence that says what to install.
     pub fn libc(self) -> anyhow::Result<PathBuf> {
-        let (arch, target, linker) = (self.as_str(), self.target(), self.linker());
+        let (arch, target) = (self.as_str(), self.target());
+        let (linker, compiler, library) = self.debian();
         let libraries =
             printed(Command::new("rustc").args(["--print", "target-libdir", "--target", target]))?;
         if !Path::new(libraries.trim()).is_dir() {
@@ -69,34 +75,15 @@ impl Arch {
         }
         let found = Command::new(linker).arg("-print-file-name=libc.a").output();
         let Ok(found) = found else {
-            bail!("{linker} is not installed; install a C compiler for {arch} (Debian: {})", self.compiler());
+            bail!("{linker} is not installed; install a C compiler for {arch} (Debian: {compiler})");
         };
         // A compiler that has no such file prints the bare name back.
-        let library = PathBuf::from(String::from_utf8_lossy(&found.stdout).trim());
-        if !library.is_absolute() {
+        let found = PathBuf::from(String::from_utf8_lossy(&found.stdout).trim());
+        if !found.is_absolute() {
             bail!(
-                "the static files of the C library for {arch} are not installed; install glibc's static files (Debian: {}, Fedora: glibc-static)",
-                self.library()
+                "the static files of the C library for {arch} are not installed; install glibc's static files (Debian: {library}, Fedora: glibc-static)"
             );
         }
-        library.canonicalize().with_context(|| format!("cannot read {}", library.display()))
-    }
-
-    const fn compiler(self) -> &'static str {
-        match self {
-            Self::Amd64 if cfg!(target_arch = "x86_64") => "gcc",
-            Self::Arm64 if cfg!(target_arch = "aarch64") => "gcc",
-            Self::Amd64 => "gcc-x86-64-linux-gnu",
-            Self::Arm64 => "gcc-aarch64-linux-gnu",
-        }
-    }
-
-    const fn library(self) -> &'static str {
-        match self {
-            Self::Amd64 if cfg!(target_arch = "x86_64") => "libc6-dev",
-            Self::Arm64 if cfg!(target_arch = "aarch64") => "libc6-dev",
-            Self::Amd64 => "libc6-dev-amd64-cross",
-            Self::Arm64 => "libc6-dev-arm64-cross",
-        }
+        found.canonicalize().with_context(|| format!("cannot read {}", found.display()))
     }
 }
