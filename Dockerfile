@@ -5,13 +5,13 @@
 #     --tag spideriq-operator:0.1.0 .
 FROM docker.io/library/rust:1.95.0-slim-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -rf /var/lib/apt/lists/*
-WORKDIR /work
+WORKDIR /src
 # The tools change seldom: a layer of their own.
 COPY Makefile rust-toolchain.toml ./
 RUN --mount=type=cache,target=/usr/local/cargo/registry make image-tools
 COPY . .
 ARG SOURCE_DATE_EPOCH SOURCE_REVISION
-RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/work/target make root ROOT=/root-of-the-image
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target make root ROOT=/root-of-the-image
 
 FROM scratch
 ARG SOURCE_REVISION

@@ -8,6 +8,7 @@ cd "$(dirname "$0")/../.."
 out=${OUT:?the folder to put it into} arch=${ARCH:-amd64}
 work=$(mktemp -d)
 registry=
+# However it ends; a registry that is gone already is no fault.
 finish() {
   [ -z "$registry" ] || { kill "$registry" && wait "$registry"; } 2>/dev/null || true
   rm -rf "$work"
