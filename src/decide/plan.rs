@@ -5,8 +5,8 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Intent;
-use super::facts::{Memory, RemoteJob, Trouble, Waiting};
+use super::facts::{Details, Memory, RemoteJob, Summary, Trouble, Waiting};
+use super::record::Intent;
 use crate::api::{CancelReason, Reason, ScrapeJobStatus, State, SubmissionRecord};
 
 /// What should happen next. At most one effect, and only `Submit` and `Cancel` cannot be repeated.
@@ -224,34 +224,6 @@ pub struct Candidate {
     pub claimed: bool,
     /// Whether an unknown submit of another object may have made it as well.
     pub contested: bool,
-}
-
-/// What only the status in YAML says (contract section 5.1).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct Details {
-    /// When a worker began.
-    pub started_at: Option<Timestamp>,
-    /// When the job ended.
-    pub completed_at: Option<Timestamp>,
-    /// Seconds, as a decimal.
-    pub processing_time_seconds: Option<String>,
-    /// Pages that were crawled.
-    pub pages_crawled: Option<i64>,
-    /// Priority at the service.
-    pub priority: Option<i32>,
-}
-
-/// The summary of the results.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct Summary {
-    /// Number of records, if the service says one.
-    pub count: Option<i64>,
-    /// Size in bytes; absent where there are no results.
-    pub bytes: Option<i64>,
-    /// The service's words on a failure.
-    pub error_message: Option<String>,
 }
 
 /// What came of a cancel.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::decide::plan::Details;
+use super::remote::Details;
 
 /// What this process remembers of an object. A restart forgets it, and every decision must bear that.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

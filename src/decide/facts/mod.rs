@@ -11,9 +11,9 @@ use serde::Serialize;
 
 pub use account::{AccountFacts, AccountUse, Named, likely_cause};
 pub use memory::Memory;
-pub use remote::{RemoteJob, RemoteState, Stop, Trouble, Waiting, Watched};
+pub use remote::{Details, RemoteJob, RemoteState, Stop, Summary, Trouble, Waiting, Watched};
 
-use super::{Intent, KeptBody};
+use super::record::{IntentFacts, KeptBody};
 use crate::api::{DeletionPolicy, Origin, ScrapeJobSpec, ScrapeJobStatus, TtlPolicy};
 
 /// Everything that is known about one object at one moment.
@@ -179,14 +179,3 @@ const TRIED_FOR: Duration = Duration::from_secs(30);
 
 /// The default of `spec.cancelTimeoutSeconds`.
 const CANCEL_TIMEOUT_SECONDS: i32 = 120;
-
-/// The intent annotation, as found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub enum IntentFacts {
-    /// There is none.
-    None,
-    /// There is one that this release cannot read.
-    Unreadable,
-    /// There is one.
-    Found(Box<Intent>),
-}

@@ -4,12 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::body::{Recorded, is_known_to_all};
+use super::body::is_known_to_all;
 use crate::api::{ScrapeJobStatus, SubmissionRecord, is_job_id};
-use crate::decide::facts::{AccountUse, IntentFacts, JobFacts};
 
-/// Version of the annotation's form. An unknown one is never guessed at: the job is held.
-const VERSION: u32 = 1;
 /// The same form around a body hash that an earlier release would take for one of another payload, and submit anew: what
 /// it cannot read, it holds.
 const NOT_FOR_ALL: u32 = 2;
@@ -57,30 +54,13 @@ pub struct Intent {
 }
 
 impl Intent {
-    /// The intent of submitting this job with this account; `None` for a job that is never submitted.
-    pub fn new(job: &JobFacts, account: &AccountUse, nonce: &str, time: Timestamp) -> Option<Self> {
-        let intent = Self {
-            v: VERSION,
-            object: format!("{}/{}", job.namespace, job.name),
-            uid: job.uid.clone(),
-            type_: job.spec.type_.clone()?,
-            run: job.spec.run().to_owned(),
-            body_hash: String::new(),
-            nonce: nonce.to_owned(),
-            time,
-            account: account.name.clone(),
-            endpoint: account.endpoint.clone(),
-            client_id: account.client_id.clone(),
-            job_id: None,
-            outcome: None,
-        };
-        Some(intent.of_body(&job.body.as_ref()?.hash))
-    }
+    /// Version of the annotation's form. An unknown one is never guessed at: the job is held.
+    pub(in crate::decide) const VERSION: u32 = 1;
 
     /// The same of a body of this hash, in the form that goes with it.
     #[must_use]
     pub fn of_body(self, hash: &str) -> Self {
-        let v = if is_known_to_all(hash) { VERSION } else { NOT_FOR_ALL };
+        let v = if is_known_to_all(hash) { Self::VERSION } else { NOT_FOR_ALL };
         Self { v, body_hash: hash.to_owned(), ..self }
     }
 
@@ -97,7 +77,7 @@ impl Intent {
     }
 
     fn is_of_a_known_form(&self) -> bool {
-        [VERSION, NOT_FOR_ALL].contains(&self.v)
+        [Self::VERSION, NOT_FOR_ALL].contains(&self.v)
             && self.body_hash.len() <= LONGEST_HASH
             && self.nonce.len() <= LONGEST_NONCE
             && self.job_id.as_deref().is_none_or(is_job_id)
@@ -137,39 +117,15 @@ impl Intent {
             resubmitted: None,
         }
     }
-
-    /// Whether this intent is about this very submit: whatever differs was copied, edited or moved here. Without a
-    /// usable account, where only one of the two knows its client, or where another release made the hash, nobody can
-    /// tell.
-    pub fn fit(&self, job: &JobFacts, account: Option<&AccountUse>) -> Fit {
-        let Some(body) = &job.body else { return Fit::Other };
-        let mine = self.object == format!("{}/{}", job.namespace, job.name)
-            && job.spec.type_.as_ref() == Some(&self.type_)
-            && self.run == job.spec.run();
-        let recorded = body.recorded(&self.body_hash);
-        if !mine || recorded == Recorded::Other {
-            return Fit::Other;
-        }
-        let Some(account) = account else { return Fit::Unclear };
-        match (&self.client_id, &account.client_id) {
-            _ if self.endpoint != account.endpoint => Fit::Other,
-            (Some(theirs), Some(ours)) if theirs != ours && Some(theirs) != account.alias.as_ref() => {
-                Fit::Other
-            }
-            _ if recorded == Recorded::Unclear => Fit::Unclear,
-            (Some(_), None) | (None, Some(_)) => Fit::Unclear,
-            (Some(_), Some(_)) | (None, None) => Fit::Same,
-        }
-    }
 }
 
-/// Whether an intent is about a submit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit {
-    /// It is.
-    Same,
-    /// It is not.
-    Other,
-    /// It would be, if the account were of the client that it names, or its hash of this body.
-    Unclear,
+/// The intent annotation, as found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum IntentFacts {
+    /// There is none.
+    None,
+    /// There is one that this release cannot read.
+    Unreadable,
+    /// There is one.
+    Found(Box<Intent>),
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::super::ending::cancel::by_reason;
-use super::super::facts::{RemoteJob, RemoteState, Trouble};
-use super::super::follow;
-use super::super::plan::{Again, CancelOutcome, Event, Standing};
 use super::Settling;
 use crate::api::{CancelReason, Remote};
+use crate::decide::facts::{RemoteJob, RemoteState, Trouble};
+use crate::decide::meaning::end::{by_reason, ended};
+use crate::decide::meaning::remote::is_gone;
+use crate::decide::plan::{Again, CancelOutcome, Event, Standing};
 
 /// How soon it is asked again whether it is known who else uses the job.
 const ASKS_AGAIN: Duration = Duration::from_secs(2);
@@ -26,7 +26,7 @@ impl Settling<'_> {
                 if job.state.is_terminal() && self.leaves_the_run() {
                     self.begin_run();
                 } else if job.state.is_terminal() {
-                    self.standing = Some(follow::ended(self.o, &job.state, &self.record, false));
+                    self.standing = Some(ended(self.o, &job.state, &self.record, false));
                 } else {
                     self.retry();
                     // What was refused, or lost on the service's side, is asked for again.
@@ -99,13 +99,13 @@ impl Settling<'_> {
         self.memory.cancelled = true;
         let remote = self.record.remote.get_or_insert_with(Remote::default);
         remote.state = Some(RemoteState::Cancelled.word().to_owned());
-        self.standing = Some(follow::ended(self.o, &RemoteState::Cancelled, &self.record, false));
+        self.standing = Some(ended(self.o, &RemoteState::Cancelled, &self.record, false));
     }
 
     /// The service does not know the job that should be cancelled. It may not know it yet: it is asked for long enough
     /// until there is nothing left to cancel.
     fn not_found(&mut self) {
-        if !(self.o.memory.missing && follow::is_gone(self.o.memory.missing_for)) {
+        if !(self.o.memory.missing && is_gone(self.o.memory.missing_for)) {
             self.memory.missing = true;
             self.memory.cancel_sent = false;
             self.retry();

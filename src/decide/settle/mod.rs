@@ -8,21 +8,23 @@ mod run;
 mod submit;
 mod waits;
 
-pub(super) use run::{reused, was_used};
-
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::ending::cancel::deadline as cancel_deadline;
-use super::facts::{AccountFacts, Memory, Observed, RemoteJob, Trouble, WAIT_STORED_EVERY};
-use super::follow;
-use super::plan::{Again, Freshness, Outcome, Plan, Standing, Verdict};
-use super::submit::{Intended, hold_key, intended, settles_in, unknown_submission};
 use crate::api::{
     CancelReason, JobAccount, MESSAGE_MAX, Origin, Reason, Remote, ScrapeJobStatus, SubmissionRecord, find,
 };
+use crate::decide::facts::{
+    AccountFacts, Memory, Observed, RemoteJob, RemoteState, Trouble, WAIT_STORED_EVERY,
+};
+use crate::decide::meaning::end::deadline;
+use crate::decide::meaning::hold::hold_key;
+use crate::decide::meaning::remote::{believed, freshness, payload_changed, stale_after};
+use crate::decide::meaning::standing::standing;
+use crate::decide::meaning::submission::{Intended, intended, settles_in, unknown_submission};
+use crate::decide::plan::{Again, Event, Freshness, Outcome, Plan, Standing, Verdict};
 
 /// How often an end or an unknown outcome that is held up is looked at.
 const LOOKS_AGAIN: Duration = Duration::from_secs(8);
@@ -69,7 +71,7 @@ struct Settling<'a> {
     again: Option<Again>,
     /// Whether the service has just told how the job stands.
     fresh: bool,
-    events: Vec<super::Event>,
+    events: Vec<Event>,
 }
 
 impl<'a> Settling<'a> {
@@ -98,7 +100,7 @@ impl<'a> Settling<'a> {
         }
         this.name_client();
         this.keep_begun(o.recorded.submission.as_ref().and_then(|record| record.started_at.as_ref()));
-        if follow::believed(o)
+        if believed(o)
             && let Some(latest) = &o.watched.latest
         {
             this.fold(latest);
@@ -190,7 +192,7 @@ impl<'a> Settling<'a> {
     }
 
     fn freshness(&self) -> Freshness {
-        if follow::payload_changed(self.o, &self.record) {
+        if payload_changed(self.o, &self.record) {
             return Freshness::Stale(Reason::PayloadChangedWithoutRunID, PAYLOAD_CHANGED.to_owned());
         }
         if self.fresh {
@@ -200,7 +202,7 @@ impl<'a> Settling<'a> {
         let followed = self.o.recorded.job_id.is_some() || self.o.job.spec.job_id.is_some();
         // What is over is not looked at any more, whatever becomes of its account.
         if same_run && followed && !self.o.recorded.finished {
-            return follow::freshness(self.o);
+            return freshness(self.o);
         }
         let was_changed = find(&self.o.recorded.conditions, "Synced")
             .is_some_and(|synced| synced.reason == Reason::PayloadChangedWithoutRunID.as_str());
@@ -226,7 +228,7 @@ impl<'a> Settling<'a> {
                     time(&self.record.cancel_time).map(|begun| self.o.end_waits(begun))
                 }
                 Some(_) => None,
-                None => cancel_deadline(self.o, &self.record).map(until),
+                None => deadline(self.o, &self.record).map(until),
             }
             .filter(|left| !left.is_zero()),
         };
@@ -246,13 +248,13 @@ impl<'a> Settling<'a> {
     fn done(&mut self, plan: &Plan) {
         match plan {
             Plan::Rest(Standing::Following(..)) => {
-                self.standing = Some(follow::standing(self.o, &self.record));
+                self.standing = Some(standing(self.o, &self.record));
             }
             // The first look at a mirrored job.
             Plan::Rest(Standing::Waiting(..))
                 if self.o.job.spec.job_id.is_some() && self.record.remote.is_some() =>
             {
-                self.standing = Some(follow::standing(self.o, &self.record));
+                self.standing = Some(standing(self.o, &self.record));
             }
             Plan::Rest(standing) => {
                 // What is over has its details, or went without them.
@@ -282,8 +284,8 @@ impl<'a> Settling<'a> {
     /// Takes over what the service says of the job, but never lets it fall back (R14).
     fn fold(&mut self, job: &RemoteJob) {
         let remote = self.record.remote.get_or_insert_with(Remote::default);
-        let known = remote.state.as_deref().map(super::RemoteState::parse);
-        if known.as_ref().is_some_and(super::RemoteState::is_terminal) && !job.state.is_terminal() {
+        let known = remote.state.as_deref().map(RemoteState::parse);
+        if known.as_ref().is_some_and(RemoteState::is_terminal) && !job.state.is_terminal() {
             return;
         }
         // Two looks may be answered by two copies of the service: the older news is none.
@@ -322,7 +324,7 @@ impl<'a> Settling<'a> {
                 self.leave(Again::After(Duration::ZERO));
             }
         }
-        self.standing = Some(follow::standing(self.o, &self.record));
+        self.standing = Some(standing(self.o, &self.record));
     }
 
     fn retry(&mut self) {
@@ -333,7 +335,7 @@ impl<'a> Settling<'a> {
     /// When to look again where nothing special was said.
     fn usual_pause(&mut self) -> Again {
         match &self.standing {
-            Some(Standing::Following(..)) => Again::After(follow::stale_after(self.o)),
+            Some(Standing::Following(..)) => Again::After(stale_after(self.o)),
             Some(Standing::Waiting(..)) => {
                 self.memory.waits = self.memory.waits.saturating_add(1);
                 Again::After(pause(self.memory.waits))

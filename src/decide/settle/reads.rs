@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::{Settling, past, pause};
 use crate::api::{Remote, Results};
-use crate::decide::facts::{Observed, Trouble};
-use crate::decide::follow;
-use crate::decide::plan::{Again, Details, Summary};
+use crate::decide::facts::{Details, Observed, Summary, Trouble};
+use crate::decide::meaning::end::ended;
+use crate::decide::meaning::remote::{reads_left, terminal_state};
+use crate::decide::meaning::standing::standing;
+use crate::decide::plan::Again;
 
 impl Settling<'_> {
     /// The details are kept in memory until the summary is there, so that the end of a job is one write.
@@ -36,9 +38,9 @@ impl Settling<'_> {
     fn read_failed(&mut self) {
         self.memory.failed_reads += 1;
         let after = Observed { memory: self.memory.clone(), ..self.o.clone() };
-        if follow::reads_left(&after) {
+        if reads_left(&after) {
             self.again = Some(Again::After(pause(self.memory.failed_reads)));
-            self.standing = Some(follow::standing(self.o, &self.record));
+            self.standing = Some(standing(self.o, &self.record));
         } else {
             self.close(true);
         }
@@ -47,9 +49,9 @@ impl Settling<'_> {
     /// The run is over as the service told it.
     fn close(&mut self, reads_failed: bool) {
         self.take_details();
-        self.standing = Some(match follow::terminal_state(self.o) {
-            Some(state) => follow::ended(self.o, &state, &self.record, reads_failed),
-            None => follow::standing(self.o, &self.record),
+        self.standing = Some(match terminal_state(self.o) {
+            Some(state) => ended(self.o, &state, &self.record, reads_failed),
+            None => standing(self.o, &self.record),
         });
     }
 

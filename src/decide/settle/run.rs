@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use sha2::{Digest, Sha256};
 
 use super::Settling;
 use crate::api::{CancelReason, Reason, Run, ScrapeJobStatus, State};
 use crate::decide::facts::{Memory, Observed, RemoteState};
+use crate::decide::meaning::runs::{reused, short_hash, shown, was_used};
 use crate::decide::plan::{Again, Standing};
 use crate::decide::record::Recorded;
 
@@ -123,30 +123,4 @@ fn run_of(status: &ScrapeJobStatus, o: &Observed) -> Run {
         submit_time: status.submit_time.clone(),
         finish_time: Some(status.finish_time.clone().unwrap_or(Time(o.now))),
     }
-}
-
-/// Whether a run of this name was used before. Either list alone says so: the other one may have been lost.
-pub(in crate::decide) fn was_used(status: &ScrapeJobStatus, run: &str) -> bool {
-    let earlier = || status.history.iter().any(|known| known.run_id.as_deref().unwrap_or_default() == run);
-    status.used_run_ids.contains(&short_hash(run)) || earlier()
-}
-
-/// A used runID waits for a person: what is paid for once is not submitted again.
-pub(in crate::decide) fn reused(run: &str) -> Standing {
-    Standing::Held(
-        Reason::RunIDReused,
-        format!(
-            "run {} was used before, with another payload or with an outcome that is no longer known; set spec.runID to one that was never used",
-            shown(run)
-        ),
-    )
-}
-
-fn shown(run: &str) -> String {
-    if run.is_empty() { "without a runID".to_owned() } else { format!("{run:?}") }
-}
-
-/// 48 bits: among a hundred used runIDs a false match is one in a million million, and costs a new runID.
-fn short_hash(run: &str) -> String {
-    hex::encode(Sha256::digest(run)).chars().take(12).collect()
 }

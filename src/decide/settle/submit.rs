@@ -7,12 +7,12 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::Settling;
 use super::cancel::words;
-use super::waits::{capped, rate_limited, unavailable, waits_for_budget};
 use crate::api::{OnCacheHit, Origin, Reason, State, SubmissionRecord};
-use crate::decide::facts::{Observed, RemoteState, Trouble};
+use crate::decide::facts::{Memory, Observed, RemoteState, Trouble};
+use crate::decide::meaning::end::{DEDUPLICATION, orphaned};
+use crate::decide::meaning::standing::{capped, rate_limited, standing, unavailable, waits_for_budget};
+use crate::decide::meaning::submission::{Intended, intended, unknown_submission};
 use crate::decide::plan::{Accepted, Again, Refusal, Standing, SubmitAnswer, SubmitOutcome};
-use crate::decide::submit::{Intended, intended, unknown_submission};
-use crate::decide::{ending::orphaned, follow};
 
 /// How far the two clocks may differ when it is judged whether a job is older than our first attempt.
 const CLOCK_MARGIN: Duration = Duration::from_secs(60);
@@ -48,7 +48,7 @@ impl Settling<'_> {
             credential: account.map(|account| account.credential.clone()),
             ..before
         });
-        self.standing = Some(follow::standing(self.o, &self.record));
+        self.standing = Some(standing(self.o, &self.record));
     }
 
     pub(super) fn submitted(&mut self, outcome: &SubmitOutcome) {
@@ -75,10 +75,10 @@ impl Settling<'_> {
         self.record.submit_time = Some(Time(self.o.now));
         self.fold(&accepted.job);
         self.fresh = true;
-        self.memory = super::Memory::default();
+        self.memory = Memory::default();
         self.standing = Some(match refused_hit(self.o, origin, accepted) {
             Some(standing) if first => standing,
-            Some(_) | None => follow::standing(self.o, &self.record),
+            Some(_) | None => standing(self.o, &self.record),
         });
         if accepted.strays.as_ref().is_none_or(|listed| listed.partly) {
             self.events.push(orphaned("an earlier attempt of this submit may have made a job, too, and the list of jobs could not be read through in time; look for it at the service"));
@@ -181,7 +181,7 @@ fn refused_hit(o: &Observed, origin: Origin, accepted: &Accepted) -> Option<Stan
     let from = accepted
         .job
         .created_at
-        .and_then(|created| created.checked_add(follow::DEDUPLICATION).ok())
+        .and_then(|created| created.checked_add(DEDUPLICATION).ok())
         .map_or_else(|| "24 hours after that job was made".to_owned(), |time| time.to_string());
     let message = format!(
         "the service answered with its earlier job {} of an equal payload, which is {}, and spec.submission.onCacheHit does not take it; it runs an equal payload afresh from {from} on, a changed one at once",

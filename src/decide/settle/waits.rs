@@ -7,8 +7,10 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{LONGEST_PAUSE, Settling};
 use crate::api::Reason;
-use crate::decide::facts::{AccountUse, Observed, Stop, Waiting, likely_cause};
-use crate::decide::follow;
+use crate::decide::facts::{Observed, Stop, Waiting, likely_cause};
+use crate::decide::meaning::standing::{
+    capped, is_recorded, rate_limited, standing, unavailable, waits_for_budget,
+};
 use crate::decide::plan::{Again, Attempt, Plan, Standing};
 
 /// A wait for budget is told only after this long, so that a short one writes nothing (R12).
@@ -28,7 +30,7 @@ impl Settling<'_> {
         {
             return self.waits_for_cap(attempt);
         }
-        let recorded = |reason| follow::is_recorded(self.o, reason);
+        let recorded = |reason| is_recorded(self.o, reason);
         let held = recorded(Reason::SpendCapReached) || recorded(Reason::NotServed);
         let after = if held { TELL_END_OF_HOLD_AFTER } else { TELL_WAIT_AFTER };
         let told_at = waiting.since + after;
@@ -56,7 +58,7 @@ impl Settling<'_> {
             | Plan::Abandon(_)
             | Plan::Begin(_)
             | Plan::Expire
-            | Plan::Release(_) => follow::standing(self.o, &self.record),
+            | Plan::Release(_) => standing(self.o, &self.record),
         });
     }
 
@@ -70,7 +72,7 @@ impl Settling<'_> {
     /// What stops the queue of submits, told once for each outage.
     fn stopped(&mut self, waiting: &Waiting) -> Standing {
         let asked = if let Stop::Asked(until) = &waiting.stop { *until } else { None };
-        let news = asked.is_some() && !follow::is_recorded(self.o, Reason::RateLimited);
+        let news = asked.is_some() && !is_recorded(self.o, Reason::RateLimited);
         if self.o.recorded.retry_after.is_none() || news {
             self.record.retry_after = asked.or(waiting.estimate).map(Time);
         }
@@ -79,12 +81,8 @@ impl Settling<'_> {
             Stop::NotServed { since, words } => self.not_served(*since, words),
             Stop::Asked(_) => rate_limited(),
             // A pause that ends and begins again is told once.
-            Stop::Turn | Stop::Recovering if follow::is_recorded(self.o, Reason::RateLimited) => {
-                rate_limited()
-            }
-            Stop::Recovering if follow::is_recorded(self.o, Reason::ServiceUnavailable) => {
-                unavailable(self.o, "")
-            }
+            Stop::Turn | Stop::Recovering if is_recorded(self.o, Reason::RateLimited) => rate_limited(),
+            Stop::Recovering if is_recorded(self.o, Reason::ServiceUnavailable) => unavailable(self.o, ""),
             Stop::Turn | Stop::Recovering => waits_for_budget(),
         }
     }
@@ -92,7 +90,7 @@ impl Settling<'_> {
     /// The service knows no address for submits of this type, since then: held after a while, and in line all the time,
     /// because one of those in line goes on trying.
     pub(super) fn not_served(&self, since: Timestamp, words: &str) -> Standing {
-        let held = follow::is_recorded(self.o, Reason::NotServed);
+        let held = is_recorded(self.o, Reason::NotServed);
         if !held && self.o.now.duration_since(since) < HELD_AFTER {
             let message = format!("the service is not available: {words}{}", self.likely_cause());
             return Standing::Waiting(Reason::ServiceUnavailable, message);
@@ -181,29 +179,4 @@ fn waits_to_cancel(o: &Observed, waiting: &Waiting) -> String {
         (_, 0) => words.to_owned(),
         (_, others) => format!("{words}; {others} others wait to cancel theirs"),
     })
-}
-
-/// The service lets the account spend nothing more this month.
-pub(super) fn capped(o: &Observed) -> String {
-    let account = o.account.usable().map(AccountUse::title).unwrap_or_default();
-    format!("{account} has reached its monthly spend cap; raise the cap, and the job goes on within the hour")
-}
-
-/// The service cannot be reached, or fails: in the words that are told already, if any are.
-pub(super) fn unavailable(o: &Observed, words: &str) -> Standing {
-    let told = o.recorded.message.clone().filter(|_| follow::is_recorded(o, Reason::ServiceUnavailable));
-    let message = told.unwrap_or_else(|| format!("the service is not available: {words}"));
-    Standing::Waiting(Reason::ServiceUnavailable, message)
-}
-
-/// The service asked the account to wait.
-pub(super) fn rate_limited() -> Standing {
-    let message = "the service asked the account to wait; the job goes on when the pause is over".to_owned();
-    Standing::Waiting(Reason::RateLimited, message)
-}
-
-/// It is others' turn.
-pub(super) fn waits_for_budget() -> Standing {
-    let message = "waiting for its turn in the account's request budget".to_owned();
-    Standing::Waiting(Reason::WaitingForBudget, message)
 }

@@ -3,9 +3,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::Intent;
 use crate::api::{Reason, ScrapeJobSpec, ScrapeJobStatus, State, SubmissionRecord};
-use crate::decide::facts::IntentFacts;
+use crate::decide::record::{Intent, IntentFacts};
 
 /// Stands for the nonce of a submit whose nonce nobody knows any more.
 const LOST: &str = "lost";

@@ -6,8 +6,9 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::submission::was_sent;
 use crate::api::{ScrapeJob, SubmissionRecord};
-use crate::decide::{KeptBody, was_sent};
+use crate::decide::record::KeptBody;
 
 /// What another object has to do with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

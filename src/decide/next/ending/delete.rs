@@ -1,13 +1,14 @@
 //! Decides about an object that is being deleted.
 
-use super::{Ending, Terms, left, orphaned};
+use super::{Ending, Terms, left};
 use crate::decide::facts::Observed;
-use crate::decide::follow::{recorded_end, terminal_state};
+use crate::decide::meaning::end::{orphaned, recorded_end};
+use crate::decide::meaning::remote::terminal_state;
+use crate::decide::meaning::submission::{Intended, adoptable, intended, unknown_submission};
 use crate::decide::plan::{Event, Plan, Standing};
-use crate::decide::submit::{Intended, adoptable, intended};
 
 /// The next step of an object that is being deleted.
-pub(in crate::decide) fn next(o: &Observed) -> Plan {
+pub(in crate::decide::next) fn next(o: &Observed) -> Plan {
     let state = o.recorded.current_state();
     if !o.job.protected && state.is_terminal() && o.recorded.is_written() {
         // Somebody else's finalizer holds it; what is terminal stays so (R8).
@@ -30,7 +31,7 @@ pub(in crate::decide) fn next(o: &Observed) -> Plan {
         && !state.is_terminal()
         && o.recorded.job_id.is_none()
         && o.job.spec.job_id.is_none()
-        && super::unknown_submission(o).is_none()
+        && unknown_submission(o).is_none()
     {
         return Plan::Release(Some(orphaned(&format!(
             "what the object has recorded cannot be read, so nobody knows whether it has a job: {fault}; look for it at the service"
@@ -49,7 +50,7 @@ fn abandoned(o: &Observed) -> Option<Event> {
     match o.recorded.job_id.as_deref().or(o.job.spec.job_id.as_deref()) {
         Some(job_id) if running => Some(orphaned(&format!("job {job_id} may still be running: {why}"))),
         Some(_) => None,
-        None if super::unknown_submission(o).is_some() => Some(orphaned(&format!(
+        None if unknown_submission(o).is_some() => Some(orphaned(&format!(
             "the outcome of its submit is not known, and {why}; look for it at the service"
         ))),
         None => match intended(o) {

@@ -6,17 +6,18 @@
 pub(super) mod cancel;
 pub(super) mod delete;
 pub(super) mod run;
-pub(super) mod sharing;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::Intent;
-use super::facts::{AccountUse, Observed};
-use super::follow::{believed, terminal_state};
-use super::plan::{Event, LookUp, Plan, Standing};
-use super::record::knows_version;
-use super::submit::{Intended, intended, is_seen_for_long, is_settled, unknown_submission};
 use crate::api::{AccountKind, Origin, Reason, SubmissionRecord};
+use crate::decide::facts::{AccountUse, Observed};
+use crate::decide::meaning::end::{origin, orphaned};
+use crate::decide::meaning::remote::{believed, terminal_state};
+use crate::decide::meaning::submission::{
+    Intended, intended, is_seen_for_long, is_settled, unknown_submission,
+};
+use crate::decide::plan::{Event, LookUp, Plan, Standing};
+use crate::decide::record::{Intent, knows_version};
 
 /// What is left to do about a run that is to end.
 enum Ending {
@@ -189,10 +190,6 @@ fn of_others(o: &Observed) -> Option<String> {
     })
 }
 
-fn origin(o: &Observed) -> Option<Origin> {
-    o.recorded.submission.as_ref().and_then(|record| record.origin)
-}
-
 /// How many jobs an event names: more would be cut off.
 const NAMED: usize = 20;
 
@@ -216,9 +213,4 @@ fn unsettled(candidates: &[String], partly: bool) -> String {
         "the outcome of its submit is not known; it may have made one of these jobs, which may still be running: {}{more}",
         candidates.get(..NAMED).unwrap_or(candidates).join(", ")
     )
-}
-
-/// The warning that names what nothing here follows any more.
-pub(super) fn orphaned(note: &str) -> Event {
-    Event { warning: true, reason: Reason::Orphaned, note: note.to_owned() }
 }

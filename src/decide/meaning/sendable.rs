@@ -1,11 +1,11 @@
 //! Whether a submit may be sent with an account now.
 
-use super::facts::{AccountFacts, AccountUse};
-use super::plan::Standing;
 use crate::api::{AccountKind, Reason};
+use crate::decide::facts::{AccountFacts, AccountUse};
+use crate::decide::plan::Standing;
 
 /// The account, if a submit may be sent with it now; else how the job stands.
-pub(super) fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
+pub(in crate::decide) fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
     match account {
         AccountFacts::Missing { kind, name } => {
             let place = match kind {

@@ -1,20 +1,17 @@
 //! Decides about a run that the spec cancels, or whose time is over. The reason is latched in the status before the
 //! service is told, and the first one wins.
 
-use std::time::Duration;
-
-use k8s_openapi::jiff::Timestamp;
-
-use super::{Ending, Terms, origin};
-use crate::api::{CancelReason, Origin, Reason, ScrapeJobStatus, State};
+use super::{Ending, Terms};
+use crate::api::{CancelReason, Origin, Reason, State};
 use crate::decide::facts::Observed;
-use crate::decide::follow::terminal_state;
+use crate::decide::meaning::end::{by_reason, deadline, origin};
+use crate::decide::meaning::remote::terminal_state;
+use crate::decide::meaning::submission::{Intended, intended, unknown_submission};
 use crate::decide::plan::{Plan, Standing};
-use crate::decide::submit::{Intended, intended, unknown_submission};
 
 /// The next step of a run that is to be cancelled; `None` for one that is not, or that is over at the service, which
 /// then says how it ended.
-pub(in crate::decide) fn next(o: &Observed) -> Option<Plan> {
+pub(in crate::decide::next) fn next(o: &Observed) -> Option<Plan> {
     let reason = o.recorded.cancel_reason.or_else(|| asked(o))?;
     if terminal_state(o).is_some() {
         return None;
@@ -46,25 +43,4 @@ fn asked(o: &Observed) -> Option<CancelReason> {
         return Some(CancelReason::CancelledAsRequested);
     }
     deadline(o, &o.recorded).filter(|at| o.now >= *at).map(|_| CancelReason::DeadlineExceeded)
-}
-
-/// When the run's time is over: counted from acceptance, for a mirrored job from the first look.
-pub(in crate::decide) fn deadline(o: &Observed, record: &ScrapeJobStatus) -> Option<Timestamp> {
-    let seconds = o.job.spec.active_deadline_seconds?.max(0).unsigned_abs();
-    let mirrored = record.start_time.as_ref().filter(|_| o.job.spec.job_id.is_some());
-    let accepted = record.submit_time.as_ref().filter(|_| record.job_id.is_some());
-    let from = accepted.or(mirrored)?.0;
-    from.checked_add(Duration::from_secs(seconds)).ok()
-}
-
-/// How a run ended that was cancelled for this reason.
-pub(in crate::decide) fn by_reason(reason: CancelReason, message: &str) -> Standing {
-    match reason {
-        CancelReason::CancelledAsRequested | CancelReason::Superseded => {
-            Standing::Ended(State::Cancelled, Reason::CancelledAsRequested, message.to_owned())
-        }
-        CancelReason::DeadlineExceeded => {
-            Standing::Ended(State::Failed, Reason::DeadlineExceeded, message.to_owned())
-        }
-    }
 }

@@ -3,13 +3,13 @@
 use super::{Ending, Terms, left};
 use crate::api::CancelReason;
 use crate::decide::facts::Observed;
-use crate::decide::follow::terminal_state;
+use crate::decide::meaning::remote::terminal_state;
+use crate::decide::meaning::submission::{repeatable, unknown_submission};
 use crate::decide::plan::Plan;
-use crate::decide::submit::{repeatable, unknown_submission};
 
 /// The next step towards the wanted run; `None` while the status speaks of it. The run before is ended first, exactly
 /// as deletion would end it.
-pub(in crate::decide) fn next(o: &Observed) -> Option<Plan> {
+pub(in crate::decide::next) fn next(o: &Observed) -> Option<Plan> {
     if !o.recorded.is_written() || o.job.spec.job_id.is_some() || o.recorded.run() == o.job.spec.run() {
         return None;
     }

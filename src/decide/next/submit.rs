@@ -3,27 +3,21 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use sha2::{Digest, Sha256};
+use k8s_openapi::jiff::Timestamp;
 
-use super::KeptBody;
-use super::facts::{AccountUse, IntentFacts, Named, Observed};
-use super::plan::{Attempt, LookUp, Plan, Standing};
-use super::record::{Fit, Intent, Recorded, knows_version};
-use super::sendable::sendable;
 use crate::api::{OnAmbiguous, PAYLOAD_MAX, Reason, State, SubmissionRecord};
+use crate::decide::facts::{AccountUse, Observed};
+use crate::decide::meaning::hold::still_held;
+use crate::decide::meaning::runs::{reused, was_used};
+use crate::decide::meaning::sendable::sendable;
+use crate::decide::meaning::submission::{Intended, intended, is_settled, repeatable, unknown_submission};
+use crate::decide::plan::{Attempt, LookUp, Plan, Standing};
+use crate::decide::record::{Intent, IntentFacts, Recorded, knows_version};
 
 /// The most bytes that Kubernetes lets all annotations of an object have.
 const ANNOTATIONS_MAX: usize = 256 * 1024;
 /// The most bytes of it that an intent takes, with every name in it at its longest.
 const LONGEST_INTENT: usize = 2048;
-/// How long this process must have seen a nonce before it takes the outcome as unknown: longer than any request
-/// that another process may still have under way (5 s to begin, 8 s to run, and a margin).
-const SETTLE: Duration = Duration::from_secs(18);
-/// How long after the first attempt a repeat is still a look-up: the service de-duplicates for 24 h.
-const REPEATABLE: SignedDuration = SignedDuration::from_hours(20);
-/// A recorded time may be this far ahead of our clock; more is taken as older than `REPEATABLE`.
-const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(300);
 /// How often a success without a usable id is repeated.
 const UNUSABLE_ANSWERS: u32 = 3;
 /// The longest wait between two repeats.
@@ -63,8 +57,8 @@ pub(super) fn next(o: &Observed) -> Plan {
     if let Some(standing) = still_held(o) {
         return Plan::Rest(standing);
     }
-    if super::settle::was_used(&o.recorded, o.job.spec.run()) {
-        return Plan::Rest(super::settle::reused(o.job.spec.run()));
+    if was_used(&o.recorded, o.job.spec.run()) {
+        return Plan::Rest(reused(o.job.spec.run()));
     }
     if o.job.spec.suspended() {
         return Plan::Rest(Standing::Suspended);
@@ -111,85 +105,6 @@ fn unclear(account: &AccountUse, intent: &Intent) -> Plan {
             ),
         ),
     }
-}
-
-/// A hold lasts until the Secret, the account or `onAmbiguous` changes, or somebody asks for a look.
-pub(super) fn still_held(o: &Observed) -> Option<Standing> {
-    let reason = o.recorded.reason.as_deref().and_then(Reason::parse)?;
-    let same = o.recorded.held_on.as_deref() == Some(hold_key(o).as_str());
-    let clears_by_itself = matches!(reason, Reason::SpendCapReached | Reason::NotServed);
-    (o.recorded.current_state() == State::Held && same && !clears_by_itself)
-        .then(|| Standing::Held(reason, o.recorded.message.clone().unwrap_or_default()))
-}
-
-/// What a held job waits to see changed, as a short hash.
-pub(super) fn hold_key(o: &Observed) -> String {
-    let body = o.job.body.as_ref().map(KeptBody::hold_name).unwrap_or_default();
-    let requested = o.job.marks.requested.as_deref().unwrap_or_default();
-    let undecided = o.intent == IntentFacts::Unreadable
-        || matches!(intended(o), Intended::Unclear(_) | Intended::Unproven(_));
-    let client = o.account.usable().and_then(|account| account.client_id.as_deref()).unwrap_or_default();
-    let all = format!(
-        "{}/{client}/{:?}/{body}/{requested}/{undecided}",
-        o.account.fingerprint(),
-        o.job.spec.on_ambiguous()
-    );
-    hex::encode(Sha256::digest(all)).chars().take(16).collect()
-}
-
-/// What the intent says of a submit that the status knows nothing of: a restored backup, a status that was removed.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Intended<'a> {
-    /// Nothing of this submit.
-    Nothing,
-    /// It was made, or may have been.
-    Ours(&'a Intent),
-    /// The same, if it was by this client.
-    Unclear(&'a Intent),
-    /// The same, if it can be believed: the account is the cluster's.
-    Unproven(&'a Intent),
-}
-
-pub(super) fn intended(o: &Observed) -> Intended<'_> {
-    let IntentFacts::Found(intent) = &o.intent else { return Intended::Nothing };
-    // With our own uid and without a job it was written, and nothing was sent: that needs a status.
-    let never_sent = intent.uid == o.job.uid && intent.job_id.is_none();
-    if never_sent || o.recorded.job_id.is_some() || o.recorded.submission.is_some() {
-        return Intended::Nothing;
-    }
-    let shared = o.account.usable().is_some_and(|account| account.named != Named::Own);
-    match intent.fit(&o.job, o.account.usable()) {
-        Fit::Other => Intended::Nothing,
-        Fit::Same | Fit::Unclear if shared => Intended::Unproven(intent),
-        Fit::Same => Intended::Ours(intent),
-        Fit::Unclear => Intended::Unclear(intent),
-    }
-}
-
-/// The job that an intent names as ours.
-pub(super) fn adoptable(o: &Observed) -> Option<Plan> {
-    match intended(o) {
-        Intended::Ours(intent) => intent.job_id.clone().map(Plan::Adopt),
-        Intended::Nothing | Intended::Unclear(_) | Intended::Unproven(_) => None,
-    }
-}
-
-/// The submission whose outcome is not known, if there is one: a nonce without a job id, or the intent of a
-/// restored object that had another uid when it was written.
-pub(super) fn unknown_submission(o: &Observed) -> Option<SubmissionRecord> {
-    if o.recorded.job_id.is_some() {
-        return None;
-    }
-    if let Some(record) = &o.recorded.submission
-        && record.nonce.is_some()
-    {
-        let never_sent = o.memory.unsent && record.attempt == Some(1);
-        // What nothing was sent with has not used up what it was allowed by.
-        let resubmitted = record.resubmitted.filter(|_| !o.memory.unsent);
-        return (!never_sent).then(|| SubmissionRecord { resubmitted, ..record.clone() });
-    }
-    let Intended::Ours(intent) = intended(o) else { return None };
-    intent.job_id.is_none().then(|| intent.record())
 }
 
 fn first_attempt(o: &Observed, account: &AccountUse) -> Plan {
@@ -260,25 +175,6 @@ fn settle_unknown(o: &Observed, record: &SubmissionRecord) -> Plan {
     }
 }
 
-/// Whether no request of the recorded attempt can still be under way: this process ended it, or has seen it for long
-/// enough. What is held was settled when it was.
-pub(super) fn is_settled(o: &Observed, record: &SubmissionRecord) -> bool {
-    let held = o.recorded.current_state() == State::Held && record.nonce.is_some();
-    held || o.memory.ended_here || o.memory.unsent || is_seen_for_long(o)
-}
-
-/// Whether this process has seen the nonce for longer than any request of another one takes.
-pub(super) fn is_seen_for_long(o: &Observed) -> bool {
-    o.memory.nonce_seen_for >= SETTLE
-}
-
-/// How long until an unknown outcome is settled; `None` where there is none, or it is.
-pub(super) fn settles_in(o: &Observed) -> Option<Duration> {
-    unknown_submission(o)
-        .filter(|record| !is_settled(o, record))
-        .map(|_| SETTLE.saturating_sub(o.memory.nonce_seen_for))
-}
-
 /// Sends the recorded body again, in the bytes that went out, if it is still the recorded body, client and endpoint.
 fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
     let hash = record.body_hash.as_deref().unwrap_or_default();
@@ -339,30 +235,6 @@ fn wait_before_repeat(o: &Observed, record: &SubmissionRecord) -> Option<&'stati
     let wait = Duration::from_secs(5 << doublings).min(LONGEST_WAIT);
     (o.steady < last + wait)
         .then_some("the outcome of a submit is not known; it is looked up again with growing delays")
-}
-
-/// Whether sending the body again is only a look-up: the service de-duplicates the type, and still remembers.
-pub(super) fn repeatable(o: &Observed, record: &SubmissionRecord) -> bool {
-    let recorded = record.started_at.as_ref().map(|time| time.0);
-    let intended = match &o.intent {
-        IntentFacts::Found(intent) if Some(&intent.nonce) == record.nonce.as_ref() => Some(intent.time),
-        IntentFacts::Found(_) | IntentFacts::None | IntentFacts::Unreadable => None,
-    };
-    let fresh = |time: Timestamp| {
-        let ago = o.attempted_ago(time);
-        -ago <= CLOCK_SLACK && ago < REPEATABLE
-    };
-    deduplicates(o) && recorded.is_some_and(fresh) && intended.is_none_or(fresh)
-}
-
-/// The types that the service de-duplicates for sure enough (contract section 3); every other one is taken to
-/// act, and to charge, again.
-fn deduplicates(o: &Observed) -> bool {
-    match o.job.spec.type_.as_deref() {
-        Some("spiderSite" | "spiderVerify" | "spiderPeople" | "spiderCompanyData" | "spiderVideo") => true,
-        Some("spiderMaps") => o.job.body.as_ref().is_some_and(|body| !body.workflow),
-        Some(_) | None => false,
-    }
 }
 
 fn held(reason: Reason, message: &str) -> Plan {

@@ -1,0 +1,12 @@
+//! What a status and an intent say of the submit.
+
+mod intended;
+mod intent;
+mod lost;
+mod unknown;
+
+pub(in crate::decide) use intended::{Intended, adoptable, intended};
+pub use lost::{restored, was_sent};
+pub(in crate::decide) use unknown::{
+    is_seen_for_long, is_settled, repeatable, settles_in, unknown_submission,
+};

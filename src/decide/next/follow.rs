@@ -1,0 +1,104 @@
+//! Decides about a job that has an id: follow it, finish it, or say why it cannot be believed.
+
+use crate::api::{Reason, State};
+use crate::decide::facts::{AccountFacts, Named, Observed, RemoteState, likely_cause, since};
+use crate::decide::meaning::end::ended;
+use crate::decide::meaning::hold::still_held;
+use crate::decide::meaning::remote::{believed, is_gone, reads_left, seen_before, terminal_state};
+use crate::decide::meaning::standing::standing;
+use crate::decide::plan::{Plan, Standing};
+use crate::decide::record::{Intent, IntentFacts};
+
+/// The next step of a job that is accepted, or mirrored.
+pub(super) fn next(o: &Observed) -> Plan {
+    if let Some(plan) = protect(o) {
+        return plan;
+    }
+    if let Some(standing) = still_held(o) {
+        return Plan::Rest(standing);
+    }
+    if let AccountFacts::Unusable { reason: Reason::NamespaceNotAllowed, message, fingerprint: _ } =
+        &o.account
+        && !seen_before(o)
+    {
+        // A mirrored job that was never looked at is not looked at for a namespace that may not use the account.
+        return Plan::Rest(Standing::Waiting(Reason::NamespaceNotAllowed, message.clone()));
+    }
+    if let Some(why) = not_to_be_seen(o) {
+        return Plan::Rest(Standing::Held(Reason::JobNotFound, why));
+    }
+    if let Some(state) = terminal_state(o).filter(|_| !reads_left(o)) {
+        return Plan::Rest(ended(o, &state, &o.recorded, true));
+    }
+    if believed(o) {
+        if let Some((first, last)) = o.watched.missing {
+            if !seen_before(o) && o.job.spec.job_id.is_some() {
+                return Plan::Rest(Standing::Held(Reason::JobNotFound, job_not_found(o)));
+            }
+            if is_gone(since(first, last)) {
+                let message = "the service no longer knows the job; it is not submitted again".to_owned();
+                return Plan::Rest(Standing::Ended(State::Failed, Reason::RemoteJobVanished, message));
+            }
+        }
+        match terminal_state(o) {
+            Some(RemoteState::Completed) if o.memory.details.is_none() => return Plan::Detail,
+            Some(RemoteState::Completed | RemoteState::Failed) => return Plan::Collect,
+            Some(state) => return Plan::Rest(ended(o, &state, &o.recorded, false)),
+            None if o.owed_look().is_some() => return Plan::Look,
+            None => {}
+        }
+    }
+    Plan::Rest(standing(o, &o.recorded))
+}
+
+/// A live job that deletion may have to cancel needs the finalizer; one of ours needs its intent, too, with the name of
+/// its client once that is known.
+fn protect(o: &Observed) -> Option<Plan> {
+    let origin = o.recorded.submission.as_ref().and_then(|record| record.origin);
+    let running = seen_before(o) && terminal_state(o).is_none();
+    let named = o.recorded.submission.as_ref().is_some_and(|record| record.client_id.is_some());
+    let unnamed = matches!(&o.intent, IntentFacts::Found(intent) if intent.client_id.is_none());
+    if (o.job.protected && !(named && unnamed)) || !running {
+        return None;
+    }
+    if o.job.spec.job_id.is_some() {
+        return o.job.cancels_on_delete(origin).then_some(Plan::Protect(None));
+    }
+    let account = o.account.usable()?;
+    let record = o.recorded.submission.as_ref()?;
+    let started = record.started_at.as_ref().map_or(o.now, |time| time.0);
+    let nonce = record.nonce.clone().unwrap_or_default();
+    let intent = Intent::new(&o.job, account, &nonce, started);
+    let intent = intent.map(|intent| match &record.body_hash {
+        Some(hash) => intent.of_body(hash),
+        None => intent,
+    });
+    let intent = intent.map(|intent| Intent {
+        client_id: record.client_id.clone().or(intent.client_id),
+        job_id: o.recorded.job_id.clone(),
+        ..intent
+    });
+    Some(Plan::Protect(intent.map(Box::new)))
+}
+
+/// Why a mirrored job that was never looked at is not looked at: the account is used by others, too. A job that they have
+/// reads as one that nobody knows.
+fn not_to_be_seen(o: &Observed) -> Option<String> {
+    let account = o.account.usable().filter(|_| o.job.spec.job_id.is_some() && !seen_before(o))?;
+    match account.named {
+        Named::Own | Named::Followed => None,
+        Named::OfOthers => Some(job_not_found(o)),
+        Named::NotAllowed => Some(format!(
+            "no ScrapeJob of this namespace has the job, and {} lets nobody follow such a job; have its spec.allowMirror set to true, or create a ScrapeAccount in this namespace",
+            account.title()
+        )),
+    }
+}
+
+fn job_not_found(o: &Observed) -> String {
+    let id = o.job.spec.job_id.as_deref().unwrap_or_default();
+    let cause = o.account.usable().map_or("", |account| likely_cause(&account.endpoint));
+    format!(
+        "the service does not know job {id}, or it belongs to another client; check the id and the account, and create the object again{cause}"
+    )
+}
