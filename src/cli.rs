@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use crate::api::{ClaimLease, DEFAULT_ENDPOINT, ObjectName, ScrapeJob, crds, to_yaml};
 use crate::clock::Clock;
-use crate::controller::{self, Facts, Options};
+use crate::controller::Options;
 use crate::leader::{Election, Release};
 use crate::logging;
+use crate::offline::{self, Facts};
 use crate::spideriq::budget::Limits;
 use crate::spideriq::{Client, Credentials, Endpoint, Format};
 use crate::telemetry::Metrics;
@@ -183,14 +184,14 @@ fn show_plan(plan: &Plan) -> anyhow::Result<()> {
     }
     let job: ScrapeJob = typed(&plan.filename, job)?;
     let facts: Facts = typed(&plan.facts, read(&plan.facts)?)?;
-    let planned = serde_saphyr::to_string(&controller::plan(&job, &facts))?;
+    let planned = serde_saphyr::to_string(&offline::plan(&job, &facts))?;
     writeln!(std::io::stdout().lock(), "{}", planned.trim_end())?;
     Ok(())
 }
 
 fn read(file: &Path) -> anyhow::Result<Value> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    controller::manifest(&text)
+    offline::manifest(&text)
         .map_err(anyhow::Error::msg)
         .with_context(|| format!("{} is not one object in YAML", file.display()))
 }

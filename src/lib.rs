@@ -3,6 +3,7 @@
 pub mod account;
 pub mod api;
 pub mod app;
+pub mod cache;
 pub mod cli;
 pub mod clock;
 pub mod controller;
@@ -11,6 +12,7 @@ pub mod health;
 pub mod kubernetes;
 pub mod leader;
 pub mod logging;
+pub mod offline;
 pub mod poll;
 pub mod serve;
 pub mod spideriq;

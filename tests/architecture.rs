@@ -20,11 +20,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("leader", &["api", "clock", "kubernetes"]),
     ("poll", &["spideriq", "clock"]),
     ("status", &["api", "decide", "health", "kubernetes"]),
+    ("cache", &["api", "decide", "status"]),
+    ("offline", &["api", "cache", "decide", "status"]),
     ("account", &["api", "kubernetes", "spideriq", "leader", "poll", "clock", "telemetry"]),
     (
         "controller",
         &[
             "api",
+            "cache",
             "decide",
             "health",
             "kubernetes",
@@ -53,13 +56,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("cli", &["api", "app", "clock", "controller", "leader", "logging", "spideriq", "telemetry"]),
+    ("cli", &["api", "app", "clock", "controller", "leader", "logging", "offline", "spideriq", "telemetry"]),
 ];
 
 /// Crates that only these rooms may name.
 const GUARDED: &[(&str, &[&str])] = &[
     ("reqwest", &["spideriq"]),
-    ("kube", &["api", "kubernetes", "leader", "status", "account", "controller", "app"]),
+    ("kube", &["api", "kubernetes", "leader", "status", "cache", "offline", "account", "controller", "app"]),
 ];
 
 /// What pure places must not name: a decision that waits, looks at a clock or draws a number cannot be replayed.

@@ -9,7 +9,7 @@ use std::process::Command;
 use serde::Deserialize;
 use serde_json::json;
 use spideriq_operator::api::ScrapeJob;
-use spideriq_operator::controller::{Facts, plan};
+use spideriq_operator::offline::{Facts, plan};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -13,14 +13,15 @@ mod schema;
 mod stored;
 
 pub use account::{
-    AccountConditionType, AccountJobs, ClaimLease, ClusterScrapeAccount, ClusterScrapeAccountSpec, Limits,
-    OperatorClaim, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus, SecretRef, StatusCredential,
+    AccountConditionType, AccountJobs, AccountKind, ClaimLease, ClusterScrapeAccount,
+    ClusterScrapeAccountSpec, Limits, OperatorClaim, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus,
+    SecretRef, StatusCredential,
 };
 pub use condition::{Condition, ConditionStatus, find};
 pub use crd::{INSTALL_CRDS, crds, full_status, is_status_field, to_yaml};
 pub use job::{
-    AccountKind, AccountRef, CancelReason, Credential, DeletionPolicy, JobAccount, OnAmbiguous, OnCacheHit,
-    Origin, Payload, Poll, ReadyWhen, Remote, Results, Run, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, State,
+    AccountRef, CancelReason, Credential, DeletionPolicy, JobAccount, OnAmbiguous, OnCacheHit, Origin,
+    Payload, Poll, ReadyWhen, Remote, Results, Run, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, State,
     Submission, SubmissionRecord, TtlPolicy, Unfit, is_job_id,
 };
 pub use name::{NotAName, ObjectName};

@@ -8,7 +8,7 @@ use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 
-use super::Parts;
+use super::operator::Parts;
 use crate::api::{ClusterScrapeAccount, ScrapeAccount, ScrapeJob};
 use crate::controller::Options;
 use crate::kubernetes::{said_of, said_of_status};

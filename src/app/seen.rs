@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{LOOK_EVERY, Operator};
+use super::operator::Operator;
 use crate::controller;
 use crate::health::{Health, Role};
 use crate::kubernetes::News;
 use crate::leader::Standing;
 use crate::telemetry::Snapshot;
+
+/// How often the caches are asked whether they are synced, until they are.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// For how long nothing may be heard of the API server.
 const NEWS_WITHIN: Duration = Duration::from_secs(6 * 60);

@@ -5,14 +5,13 @@
 mod accounts;
 mod act;
 mod context;
+mod drive;
 mod jobs;
 mod observe;
-mod pause;
-mod record;
 mod watch;
+mod write;
 
 pub use accounts::run as run_accounts;
-pub use accounts::{AccountWriters, Known, account_caches};
-pub use context::{CachedJob, Context, Options, Stopping};
+pub use context::accounts::{AccountWriters, Known, account_caches};
+pub use context::{Context, Options, Stopping};
 pub use jobs::run as run_jobs;
-pub use observe::{Facts, Planned, Then, manifest, plan};

@@ -6,6 +6,7 @@
 //! is not killed for what it could not do.
 
 mod stage;
+mod stages;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use stage::{stage, waiting};
 
-use stage::Stages;
+use stages::Stages;
 
 /// For how many seconds the runtime may not turn.
 const TURNS_WITHIN: u64 = 30;

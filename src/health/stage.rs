@@ -1,30 +1,8 @@
 //! Looks at objects that are under way, and whether each of them waits for somebody else.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::Health;
-
-/// The looks that are under way.
-#[derive(Debug, Default)]
-pub(super) struct Stages {
-    of: Mutex<Table>,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    next: u64,
-    under_way: BTreeMap<u64, Stage>,
-}
-
-#[derive(Debug)]
-struct Stage {
-    what: String,
-    /// Since which second it waits for nobody else.
-    since: u64,
-    /// What it waits for of others.
-    waits: u32,
-}
 
 /// One look, until this is dropped.
 #[derive(Clone, Debug)]
@@ -36,38 +14,6 @@ struct Looked {
 tokio::task_local! {
     /// The look that this task is at.
     static NOW: Arc<Looked>;
-}
-
-impl Stages {
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.of.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The look that has waited for nobody for the longest time, and for how many seconds.
-    pub(super) fn longest(&self, now: u64) -> Option<(String, u64)> {
-        let table = self.lock();
-        let alone = table.under_way.values().filter(|stage| stage.waits == 0);
-        let oldest = alone.min_by_key(|stage| stage.since)?;
-        Some((oldest.what.clone(), now.saturating_sub(oldest.since)))
-    }
-
-    fn begin(&self, what: String, since: u64) -> u64 {
-        let mut table = self.lock();
-        let number = table.next;
-        table.next += 1;
-        table.under_way.insert(number, Stage { what, since, waits: 0 });
-        number
-    }
-
-    fn end(&self, number: u64) {
-        self.lock().under_way.remove(&number);
-    }
-
-    fn change(&self, number: u64, with: impl FnOnce(&mut Stage)) {
-        if let Some(stage) = self.lock().under_way.get_mut(&number) {
-            with(stage);
-        }
-    }
 }
 
 impl Drop for Looked {

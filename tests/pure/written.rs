@@ -1,8 +1,8 @@
 //! Texts that people and other programs write into objects and files: any of them is borne.
 
 use proptest::prelude::*;
-use spideriq_operator::controller::manifest;
 use spideriq_operator::decide::{Intent, IntentFacts};
+use spideriq_operator::offline::manifest;
 
 use super::situation::{fresh, site};
 use super::table::intent;

@@ -5,6 +5,7 @@
     reason = "the derived schema module hides from the lint that these items are exported"
 )]
 mod cluster;
+mod kind;
 #[allow(
     unreachable_pub,
     reason = "the derived schema module hides from the lint that these items are exported"
@@ -12,6 +13,7 @@ mod cluster;
 mod namespaced;
 
 pub use cluster::{ClusterScrapeAccount, ClusterScrapeAccountSpec};
+pub use kind::AccountKind;
 pub use namespaced::{
     AccountConditionType, AccountJobs, ClaimLease, Limits, OperatorClaim, ScrapeAccount, ScrapeAccountSpec,
     ScrapeAccountStatus, SecretRef, StatusCredential,

@@ -10,8 +10,8 @@ mod status;
 
 pub use payload::{Payload, Unfit};
 pub use spec::{
-    AccountKind, AccountRef, DeletionPolicy, OnAmbiguous, OnCacheHit, Poll, ReadyWhen, ScrapeJob,
-    ScrapeJobSpec, Submission, TtlPolicy, is_job_id,
+    AccountRef, DeletionPolicy, OnAmbiguous, OnCacheHit, Poll, ReadyWhen, ScrapeJob, ScrapeJobSpec,
+    Submission, TtlPolicy, is_job_id,
 };
 pub use status::{
     CancelReason, Credential, JobAccount, Origin, Remote, Results, Run, ScrapeJobStatus, State,

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Payload, ScrapeJobStatus};
-use crate::api::schema;
+use crate::api::{AccountKind, schema};
 
 /// What to run. Give either type and payload (submit a job), or jobID (follow an existing one).
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -193,26 +193,6 @@ pub struct AccountRef {
     /// Name of the account.
     #[schemars(schema_with = "schema::object_name")]
     pub name: String,
-}
-
-/// Kind of the account. ScrapeAccount (default): one of the job's own namespace. ClusterScrapeAccount: one that is offered to many namespaces.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
-pub enum AccountKind {
-    /// An account of the job's own namespace.
-    #[default]
-    ScrapeAccount,
-    /// An account that is offered to the namespaces that its selector admits.
-    ClusterScrapeAccount,
-}
-
-impl AccountKind {
-    /// The word as it stands in a manifest.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ScrapeAccount => "ScrapeAccount",
-            Self::ClusterScrapeAccount => "ClusterScrapeAccount",
-        }
-    }
 }
 
 /// What deletion of this object does to a job that is still running. Cancel: it is cancelled, unless another object shares it. Orphan: it is left running. Left out, a job that this object submitted is cancelled and any other is left running.

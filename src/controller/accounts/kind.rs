@@ -10,8 +10,9 @@ use crate::api::{
     AccountKind, ClusterScrapeAccount, NotAName, ObjectName, Readable, ScrapeAccount, ScrapeAccountSpec,
     ScrapeAccountStatus, Stored,
 };
+use crate::cache::requested;
 use crate::controller::context::Context;
-use crate::controller::observe::requested;
+use crate::controller::context::accounts::key_of;
 
 /// A kind of accounts.
 pub(super) trait Account:
@@ -67,11 +68,6 @@ impl Account for ClusterScrapeAccount {
     fn spec(&self) -> &ScrapeAccountSpec {
         &self.spec.account
     }
-}
-
-/// The key of an account; one of the cluster has no namespace.
-pub(super) fn key_of(account: &impl ResourceExt) -> AccountKey {
-    AccountKey { namespace: account.namespace().unwrap_or_default(), name: account.name_any() }
 }
 
 /// An account of either kind, as far as opening it needs it.

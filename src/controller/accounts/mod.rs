@@ -2,17 +2,12 @@
 
 mod claims;
 mod kind;
-mod known;
-mod lines;
 mod namespaces;
 mod open;
-mod woken;
+pub(super) mod tally;
+mod turn;
 
 pub(super) use claims::stand_back;
-pub use known::{AccountWriters, Known, account_caches};
-pub(super) use known::{Admission, takes_default};
-pub(super) use lines::Lines;
-pub(super) use woken::Woken;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,19 +16,21 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, future};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::controller::Action;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use self::kind::{Account, Subject, key_of};
+use self::kind::{Account, Subject};
 use self::open::{Opened, open};
 use super::context::Context;
-use super::context::schema::{Kind, PROVEN};
-use super::context::tally;
-use super::watch;
+use super::context::accounts::{AccountWriters, key_of};
+use super::context::schema::Kind;
+use super::drive::drive;
+use super::watch::{self, Heard};
+use super::write::PROVEN;
 use crate::account::{AccountKey, News};
 use crate::api::{
     AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, NotAName, Reason, ScrapeAccount,
@@ -115,22 +112,7 @@ async fn control<K: Account>(
     let watched = watched(context, reader.clone(), writer);
     let told = UnboundedReceiverStream::new(keys)
         .map(|key| ObjectRef::<Stored<K>>::new(&key.name).within(&key.namespace));
-    let mut stopping = context.stopping.clone();
-    let stopped = async move {
-        // An error means that the sender is gone, which is a stop as well.
-        let _ = stopping.wait_for(Option::is_some).await;
-    };
-    Controller::for_stream(watched, reader)
-        .with_config(Config::default().concurrency(AT_ONCE))
-        .reconcile_on(told)
-        .graceful_shutdown_on(stopped)
-        .run(
-            look::<K>,
-            |account, error, context| on_error(&context, &key_of(&*account), error),
-            Arc::clone(context),
-        )
-        .for_each(|_| async {})
-        .await;
+    drive(context, (watched, reader), (told, AT_ONCE), look::<K>, on_error).await;
 }
 
 fn watched<K: Account>(
@@ -141,7 +123,10 @@ fn watched<K: Account>(
     let known = context.known.clone();
     let watched = watch::watch(K::watched(context), reader, move |heard| {
         watch::warn(K::KIND.as_str(), &heard);
-        known.hear(K::KIND, &heard);
+        match heard {
+            Heard::Listed(namespace) => known.hear(K::KIND, namespace, true),
+            Heard::Failed(namespace, _) => known.hear(K::KIND, namespace, false),
+        }
     });
     let context = Arc::clone(context);
     let noted = watched.reflect(writer).inspect_ok(move |event| match event {
@@ -164,7 +149,7 @@ fn watched<K: Account>(
 
 /// Forgets what this process holds for an account that is gone.
 fn forget(context: &Context, key: &AccountKey) {
-    Lines::forget(context, key);
+    turn::forget(context, key);
     context.accounts.remove(key);
     context.secrets.forget(key);
     context.tallies.forget(key);
@@ -201,7 +186,7 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
     let Some(account) = cached.usable() else {
         let (account, words) = (key_of(&*cached), said_in_decoding(&cached.fault()));
         // A place that was kept for it is others'.
-        Lines::forget(&context, &account);
+        turn::forget(&context, &account);
         tracing::error!(%account, words, "a {kind} cannot be read and is left alone");
         return Ok(Action::await_change());
     };
@@ -209,11 +194,11 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
     let (key, scope) = (&subject.key, subject.key.scope());
     if context.claims.is_of_others(&scope) {
         // It is told when that ends.
-        Lines::forget(&context, key);
+        turn::forget(&context, key);
         return Ok(Action::await_change());
     }
     let works = context.has_work(key);
-    let Some(_place) = Lines::enter(&context, key, works) else { return Ok(Action::requeue(MISSED)) };
+    let Some(_place) = turn::enter(&context, key, works) else { return Ok(Action::requeue(MISSED)) };
     context.tallies.looked(key, works);
     let (namespace, secret) = match subject.secret(&context) {
         Ok(secret) => secret,
@@ -365,7 +350,8 @@ fn again(
     }
 }
 
-fn on_error(context: &Context, key: &AccountKey, error: &WriteError) -> Action {
+fn on_error<K: Account>(context: &Context, account: &Stored<K>, error: &WriteError) -> Action {
+    let key = key_of(account);
     tracing::info!(account = %key, %error, "an account could not be looked at or written; looking again");
-    Action::requeue(RETRY.saturating_mul(1 << context.woken.failed(key).min(9)).min(LONGEST_RETRY))
+    Action::requeue(RETRY.saturating_mul(1 << context.woken.failed(&key).min(9)).min(LONGEST_RETRY))
 }

@@ -7,8 +7,8 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
 
-use super::known::CachedNamespace;
 use crate::controller::context::Context;
+use crate::controller::context::accounts::CachedNamespace;
 use crate::controller::watch;
 
 /// Runs as long as it is polled.

@@ -6,13 +6,15 @@ use std::time::Duration;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, CustomResourceExt, ResourceExt};
 
-use super::super::accounts::Admission;
-use super::super::context::{CachedJob, Context};
-use super::super::observe::{facts, job_id, key};
-use super::reading::Sharers;
-use super::turn;
+use super::effect::turn;
+use super::reading::sharers;
 use crate::account::{AccountKey, News, Session, Standing};
 use crate::api::{AccountKind, ScrapeJob};
+use crate::cache::{CachedJob, job_id, key};
+use crate::controller::context::Context;
+use crate::controller::context::accounts::Admission;
+use crate::controller::context::jobs::Sharers;
+use crate::controller::observe::facts;
 use crate::decide::{CancelOutcome, Outcome, Share, Trouble, equality};
 use crate::health::waiting;
 use crate::kubernetes::said_of;
@@ -57,7 +59,7 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
     {
         return Outcome::Cancel(outcome);
     }
-    let sharers = match context.readings.sharers(context, job).await {
+    let sharers = match sharers(context, job).await {
         Ok(sharers) => sharers,
         Err(error) => {
             let why = format!("the jobs of the cluster could not be listed: {error}");

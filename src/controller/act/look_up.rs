@@ -7,10 +7,11 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::super::context::{CachedJob, Context};
-use super::super::observe::{facts, key};
 use crate::account::Session;
 use crate::api::{AccountKind, INTENT, ScrapeJob};
+use crate::cache::{CachedJob, key};
+use crate::controller::context::Context;
+use crate::controller::observe::facts;
 use crate::decide::{Candidate, Intent, IntentFacts, Listed, Trouble, was_sent};
 use crate::spideriq::budget::{Lane, Permit};
 use crate::spideriq::{ListRow, PAGE};

@@ -1,46 +1,35 @@
 //! Carries out a plan: at most one effect.
 
 mod cancel;
-mod exclusive;
+mod effect;
 mod look_up;
 mod reading;
 mod submit;
 
-pub(super) use exclusive::Exclusive;
-pub(super) use reading::Readings;
+pub(super) use effect::Acted;
 pub(super) use submit::nonce;
 
 use std::sync::Arc;
 
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, ResourceExt};
 use serde_json::{Map, Value, json};
 
+use self::effect::{annotation, fenced, finalizers, not_written, tell, turn, written};
 use self::look_up::{MOST_PAGES, candidates};
-use super::context::memory::Line;
-use super::context::{CachedJob, Context};
-use super::observe::{Seen, facts, job_id, key};
-use super::record::{Part, is_refused_for_good, was_taken};
+use super::context::Context;
+use super::context::jobs::Line;
+use super::observe::{Seen, facts};
+use super::write::Part;
 use crate::account::Session;
-use crate::api::{FINALIZER, INTENT, ScrapeJob};
-use crate::decide::{Event, Intent, LookUp, Observed, Outcome, Plan, Waiting};
-use crate::spideriq::budget::{Lane, Permit, Subject};
-use crate::status::{WriteError, delete, patch_metadata};
+use crate::api::{INTENT, ScrapeJob};
+use crate::cache::{CachedJob, job_id, key};
+use crate::decide::{Event, Intent, LookUp, Observed, Outcome, Plan};
+use crate::spideriq::budget::Lane;
+use crate::status::delete;
 
 /// After so many looks in a row, of three tries each, an object that is over its bound goes although people could not be
 /// told: some seconds where the API server refuses, a minute where it hangs.
 const UNTOLD: u32 = 3;
-
-/// What came of a plan, and the object as our own writes left it.
-pub(in crate::controller) struct Acted {
-    pub(in crate::controller) outcome: Outcome,
-    pub(in crate::controller) job: Option<CachedJob>,
-}
-
-impl From<Outcome> for Acted {
-    fn from(outcome: Outcome) -> Self {
-        Self { outcome, job: None }
-    }
-}
 
 /// Carries out the plan, and keeps the object's place in line where that is not its turn yet.
 pub(in crate::controller) async fn act(
@@ -113,18 +102,6 @@ fn lane_of(why: LookUp) -> Lane {
     }
 }
 
-/// The job's turn in a lane, or its place in the queue; with the type of a submit.
-pub(in crate::controller) fn turn(
-    session: &Session,
-    job: &ScrapeJob,
-    lane: Lane,
-    kind: Option<&str>,
-) -> Result<Permit, Waiting> {
-    let key = key(job);
-    let subject = Subject { name: key.clone(), kind: kind.map(str::to_owned) };
-    facts::permit(session.gate.reserve(&key, lane, &job.namespace().unwrap_or_default(), &subject))
-}
-
 /// Reads the job's status, at its turn in this lane.
 async fn look(job: &ScrapeJob, session: &Arc<Session>, lane: Lane) -> Outcome {
     match turn(session, job, lane, None) {
@@ -168,25 +145,12 @@ async fn collect(job: &ScrapeJob, session: &Arc<Session>, plan: &Plan) -> Outcom
     Outcome::Summary(summary.map_err(|error| facts::trouble(&error)).and_then(facts::summary))
 }
 
-/// The finalizers with or without ours: a merge patch replaces the list, so it is sent whole.
-pub(in crate::controller) fn finalizers(job: &ScrapeJob, with_ours: bool) -> Value {
-    let others = job.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).cloned();
-    let ours = with_ours.then(|| FINALIZER.to_owned());
-    json!(others.chain(ours).collect::<Vec<_>>())
-}
-
 async fn protect(context: &Context, job: &CachedJob, intent: Option<&Intent>) -> Acted {
     let mut metadata = Map::from_iter([("finalizers".to_owned(), finalizers(job, true))]);
     if let Some(intent) = intent {
         metadata.insert("annotations".to_owned(), json!({INTENT: annotation(intent)}));
     }
     written(context, job, fenced(context, job, metadata).await).await
-}
-
-/// Tells people what a run leaves behind at the service, before anything here forgets it: says whether they could be
-/// told, or whether the API server will never have it.
-async fn tell(context: &Context, job: &CachedJob, event: &Event) -> bool {
-    context.publish(&job.object_ref(&()), std::slice::from_ref(event)).await
 }
 
 async fn release(context: &Context, job: &CachedJob, (event, o): (Option<&Event>, &Observed)) -> Acted {
@@ -210,49 +174,4 @@ async fn release(context: &Context, job: &CachedJob, (event, o): (Option<&Event>
         metadata.insert("annotations".to_owned(), json!({INTENT: value}));
     }
     written(context, job, fenced(context, job, metadata).await).await
-}
-
-/// A metadata write preconditioned on exactly this object.
-pub(in crate::controller) async fn fenced(
-    context: &Context,
-    job: &CachedJob,
-    metadata: Map<String, Value>,
-) -> Result<CachedJob, WriteError> {
-    let (uid, version) = (job.uid().unwrap_or_default(), job.resource_version().unwrap_or_default());
-    // While its deletion is decided nothing is left to be kept.
-    let recorded = job.status.as_ref().filter(|_| job.metadata.deletion_timestamp.is_none());
-    let _room = context.replies.room_to_write(job.bytes).await;
-    patch_metadata(
-        &context.jobs_in(&job.namespace().unwrap_or_default()),
-        &job.name_any(),
-        (&uid, &version),
-        (metadata, recorded),
-    )
-    .await
-}
-
-/// Our own types always serialise; an empty annotation would be unreadable, and so hold the job, not lose it.
-pub(in crate::controller) fn annotation(intent: &Intent) -> String {
-    serde_json::to_string(intent).unwrap_or_default()
-}
-
-async fn written(context: &Context, job: &CachedJob, result: Result<CachedJob, WriteError>) -> Acted {
-    match result {
-        Ok(written) => {
-            was_taken(context, job, Part::Object);
-            Acted { outcome: Outcome::Done, job: Some(written) }
-        }
-        Err(error) => {
-            tracing::info!(job = key(job), %error, "a write was not carried out; looking again");
-            not_written(context, job, (Part::Object, &error)).await
-        }
-    }
-}
-
-/// What a write comes to that was not carried out: another look, or, where it is refused for good, words for people.
-async fn not_written(context: &Context, job: &CachedJob, (part, error): (Part, &WriteError)) -> Acted {
-    if is_refused_for_good(context, job, (part, error)).await {
-        return Outcome::WriteRefused(error.to_string()).into();
-    }
-    Outcome::Lost.into()
 }

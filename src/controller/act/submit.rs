@@ -10,14 +10,15 @@ use std::time::Duration;
 use kube::{Api, ResourceExt};
 use serde_json::{Map, json};
 
-use super::super::context::schema::{JUST_PROVEN, Kind};
-use super::super::context::{CachedJob, Context};
-use super::super::observe::{facts, key};
-use super::super::record::{Part, was_taken};
+use super::effect::{Acted, annotation, fenced, finalizers, not_written, turn};
 use super::look_up::candidates;
-use super::{Acted, annotation, fenced, finalizers, not_written, turn};
 use crate::account::{AccountKey, Session};
 use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, StoredJob, SubmissionRecord};
+use crate::cache::{CachedJob, key};
+use crate::controller::context::Context;
+use crate::controller::context::schema::Kind;
+use crate::controller::observe::facts;
+use crate::controller::write::{JUST_PROVEN, Part, was_taken};
 use crate::decide::{
     Accepted, Again, Attempt, Body, Freshness, Intent, IntentFacts, Listed, Memory, Outcome, Standing,
     SubmitAnswer, SubmitOutcome, Verdict,

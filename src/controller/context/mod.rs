@@ -1,12 +1,8 @@
 //! What every reconciliation shares.
 
-mod cached;
-mod events;
-pub(super) mod memory;
-mod places;
-mod replies;
+pub(super) mod accounts;
+pub(super) mod jobs;
 pub(super) mod schema;
-pub(super) mod tally;
 
 use std::sync::Arc;
 
@@ -15,18 +11,13 @@ use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-pub use cached::CachedJob;
-use memory::Memories;
-use places::Places;
-pub(super) use replies::Replies;
-use schema::Schema;
-use tally::Tallies;
-
-use super::accounts::{Known, Lines, Woken, takes_default};
-use super::act::{Exclusive, Readings};
-use super::record::Unrecorded;
+use self::accounts::{Known, Lines, Tallies, Woken, takes_default};
+use self::jobs::{Exclusive, Memories, Places, Readings, Unrecorded};
+use self::schema::Schema;
+use super::watch::Replies;
 use crate::account::{AccountKey, Accounts, SecretWatches};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, Reason, ScrapeJob, State};
+use crate::cache::{CachedJob, is_at_rest, key, misnamed};
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::leader::{Claims, Leadership, Release};
@@ -176,11 +167,6 @@ impl Context {
             .collect()
     }
 
-    /// How an account stands, in decide's words.
-    pub(super) fn account_facts(&self, account: &AccountKey) -> crate::decide::AccountFacts {
-        super::observe::facts::account(account, self.accounts.standing(account), self.known.has(account))
-    }
-
     /// The account that a job uses.
     pub(super) fn account_of(&self, job: &ScrapeJob) -> AccountKey {
         self.known.account_of(job)
@@ -208,7 +194,7 @@ impl Context {
     pub(super) fn wake(&self, concerned: impl Fn(&ScrapeJob) -> bool) {
         let jobs = self.jobs.state();
         let jobs = jobs.iter().filter(|job| concerned(job));
-        let mut keys: Vec<String> = jobs.map(|job| super::observe::key(job)).collect();
+        let mut keys: Vec<String> = jobs.map(|job| key(job)).collect();
         // The cache has no order; a simulation that is to be repeated needs one.
         keys.sort();
         for key in keys {
@@ -272,7 +258,7 @@ impl Context {
             if !job.faults.is_none() {
                 *snapshot.undecodable.entry(namespace.clone()).or_default() += 1;
             }
-            if super::jobs::misnamed(&job).is_some() {
+            if misnamed(&job).is_some() {
                 *snapshot.misnamed.entry((namespace.clone(), "ScrapeJob")).or_default() += 1;
             }
             let status = job.status.as_ref();
@@ -287,12 +273,6 @@ impl Context {
         }
         snapshot
     }
-}
-
-/// Whether a job is over, and nobody wants anything more of it that its account is needed for.
-pub(super) fn is_at_rest(job: &ScrapeJob) -> bool {
-    let over = |status: &crate::api::ScrapeJobStatus| status.finished && status.run() == job.spec.run();
-    job.metadata.deletion_timestamp.is_none() && job.status.as_ref().is_some_and(over)
 }
 
 /// Whether a job is in another namespace than an account that has one: most are, which costs nothing to see.

@@ -8,9 +8,9 @@ use kube::{Api, ResourceExt};
 use super::facts;
 use crate::account::{AccountKey, News, Session, Standing};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeAccount, ScrapeJob, Stored, SubmissionRecord};
-use crate::controller::accounts::{Admission, takes_default};
 use crate::controller::context::Context;
-use crate::controller::context::memory::Remembered;
+use crate::controller::context::accounts::{Admission, takes_default};
+use crate::controller::context::jobs::Remembered;
 use crate::decide::{AccountFacts, AccountUse, Named};
 use crate::health::waiting;
 use crate::status::{WriteError, answered};
@@ -63,6 +63,13 @@ pub(super) fn is_opening(context: &Context, Used { key, ahead }: &Used) -> bool 
         context.accounts.nudge(News::Account(key.clone()));
     }
     opening
+}
+
+impl Context {
+    /// How an account stands, in decide's words.
+    pub(in crate::controller) fn account_facts(&self, account: &AccountKey) -> AccountFacts {
+        facts::account(account, self.accounts.standing(account), self.known.has(account))
+    }
 }
 
 /// How the account stands for this job, and the session to act with.

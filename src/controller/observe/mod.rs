@@ -2,24 +2,18 @@
 
 mod account;
 pub(super) mod facts;
-mod manifest;
-mod marks;
-mod offline;
-
-pub use manifest::manifest;
-pub use offline::{Facts, Planned, Then, plan};
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::context::memory::{Ending, Remembered};
-use super::context::{CachedJob, Context, is_at_rest};
+use super::context::Context;
+use super::context::jobs::{Ending, Remembered};
 use crate::account::Session;
-use crate::api::{FINALIZER, FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob, ScrapeJobStatus};
-use crate::decide::{Intent, IntentFacts, JobFacts, Marks, Observed, RemoteState, Watched, restored, since};
+use crate::api::{ScrapeJob, ScrapeJobStatus};
+use crate::cache::{CachedJob, intent_of, is_at_rest, job_facts, job_id, key, recorded};
+use crate::decide::{IntentFacts, JobFacts, Marks, Observed, RemoteState, Watched, since};
 use crate::status::WriteError;
 
 /// One look that an annotation asks for is taken up in so long.
@@ -31,17 +25,6 @@ pub(super) struct Seen {
     pub(super) session: Option<Arc<Session>>,
     /// After how long a look that is asked for is taken up, where it is not yet.
     pub(super) wish_in: Option<Duration>,
-}
-
-/// The key of an object in the queues and for the poller.
-pub(super) fn key(job: &ScrapeJob) -> String {
-    format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any())
-}
-
-/// The id of the job at the service; empty where there is none.
-pub(super) fn job_id(job: &ScrapeJob) -> &str {
-    let recorded = job.status.as_ref().and_then(|status| status.job_id.as_deref());
-    recorded.or(job.spec.job_id.as_deref()).unwrap_or_default()
 }
 
 /// Everything that a decision about this object may look at; nothing while its account is about to be opened.
@@ -83,58 +66,6 @@ pub(super) async fn observe(
     Ok(Some(Seen { observed, session, wish_in }))
 }
 
-fn intent_of(job: &ScrapeJob) -> IntentFacts {
-    Intent::read(job.annotations().get(INTENT).map(String::as_str))
-}
-
-/// The status to decide on: an unknown outcome where it has lost the record of a submit. Where there is none at all nothing
-/// was looked at yet.
-fn recorded(job: &ScrapeJob, intent: &IntentFacts) -> ScrapeJobStatus {
-    let uid = job.uid().unwrap_or_default();
-    job.status.clone().map(|status| restored(status, intent, (&uid, &job.spec))).unwrap_or_default()
-}
-
-fn job_facts(job: &CachedJob) -> JobFacts {
-    let deleted_at: Option<Timestamp> = job.metadata.deletion_timestamp.as_ref().map(|time| time.0);
-    JobFacts {
-        namespace: job.namespace().unwrap_or_default(),
-        name: job.name_any(),
-        uid: job.uid().unwrap_or_default(),
-        generation: job.metadata.generation.unwrap_or(0),
-        deleted_at,
-        protected: job.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
-        body: job.kept().cloned(),
-        unfit: job.body.as_ref().and_then(|body| body.as_ref().err()).cloned(),
-        faults: job.faults.clone(),
-        marks: job.marks.clone(),
-        spec: job.spec.clone(),
-    }
-}
-
-/// What the annotations and labels of an object say.
-pub(super) fn marks(job: &ScrapeJob) -> Marks {
-    Marks {
-        requested: requested(job),
-        paused: says_true(job, PAUSED),
-        force_orphan: says_true(job, FORCE_ORPHAN),
-        applied_by: marks::applied_by(job),
-        annotation_bytes: annotation_bytes(job),
-    }
-}
-
-/// The look that an annotation asks for, as far as the status can echo it.
-pub(super) fn requested(object: &impl ResourceExt) -> Option<String> {
-    let asked = RECONCILE.iter().find_map(|annotation| object.annotations().get(*annotation))?;
-    let echoed: String = asked.chars().filter(char::is_ascii_graphic).take(64).collect();
-    Some(echoed).filter(|echoed| !echoed.is_empty())
-}
-
-/// The size of all annotations but the intent.
-fn annotation_bytes(job: &ScrapeJob) -> usize {
-    let others = job.annotations().iter().filter(|(name, _)| *name != INTENT);
-    others.map(|(name, value)| name.len() + value.len()).fold(0, usize::saturating_add)
-}
-
 /// The look that is asked for, one in a while however often the annotation changes; else the one before, and how long this
 /// one still waits.
 fn wish(context: &Context, job: &CachedJob, remembered: &Remembered) -> (Option<String>, Option<Duration>) {
@@ -154,10 +85,6 @@ fn wish(context: &Context, job: &CachedJob, remembered: &Remembered) -> (Option<
         context.memories.set(&job.uid().unwrap_or_default(), |remembered| remembered.wish = wish);
     }
     (asked, None)
-}
-
-fn says_true(job: &ScrapeJob, annotation: &str) -> bool {
-    job.annotations().get(annotation).is_some_and(|value| value == "true")
 }
 
 /// Keeps by the monotonic clock how long the recorded nonce has been seen without a job id, that the run should end, and

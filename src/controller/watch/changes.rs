@@ -10,7 +10,8 @@ use kube::runtime::watcher::{Error, Event};
 use kube::{Api, ResourceExt};
 
 use super::pages::Pages;
-use crate::controller::context::{CachedJob, Replies};
+use super::replies::Replies;
+use crate::cache::CachedJob;
 
 /// How long the API server keeps a watch open, in seconds.
 const WATCHED_FOR: u32 = 290;

@@ -7,8 +7,10 @@
 
 mod changes;
 mod pages;
+mod replies;
 
-pub(super) use pages::{Measured, Pages};
+pub(super) use pages::Pages;
+pub(super) use replies::Replies;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
@@ -24,7 +26,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::context::{CachedJob, Replies};
+use crate::cache::CachedJob;
 use crate::kubernetes::said_of_watch;
 
 type Changes<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;

@@ -10,7 +10,7 @@ use kube::core::{ObjectList, Request};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
-use crate::controller::context::Replies;
+use super::replies::{Measured, Replies};
 
 /// Objects in the first page: as many of the largest as there is room for.
 const FIRST: u32 = 5;
@@ -28,12 +28,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the API server may take for one page: it keeps its room from the others until then.
 const PAGE_WITHIN: Duration = Duration::from_secs(30);
-
-/// Something whose text had a size.
-pub(in crate::controller) trait Measured {
-    /// That size, in bytes.
-    fn bytes(&self) -> usize;
-}
 
 /// A list under way.
 pub(in crate::controller) struct Pages<K> {
@@ -130,9 +124,9 @@ mod tests {
     use kube::{Api, Client};
     use serde_json::json;
 
+    use super::super::replies::Replies;
     use super::{FIRST, LOST, MOST, PAGE_MAX, Pages};
     use crate::api::StoredJob;
-    use crate::controller::context::Replies;
 
     type Asked = Arc<Mutex<Vec<(usize, usize)>>>;
 

@@ -6,7 +6,8 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 
 use crate::api::{AccountKind, Reason, ScrapeJob, ScrapeJobStatus};
-use crate::controller::context::{CachedJob, Context, is_at_rest};
+use crate::cache::{CachedJob, is_at_rest};
+use crate::controller::context::Context;
 use crate::decide;
 use crate::health::waiting;
 use crate::leader::Stand;

@@ -13,17 +13,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::Resource;
-use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::leases::Leases;
-use self::write::{Again, write};
+use self::write::{Again, tell, write};
 use crate::account::{AccountKey, News};
 use crate::api::{Reason, ScrapeJob, ScrapeJobStatus, State};
-use crate::controller::context::{Context, is_at_rest};
-use crate::decide;
+use crate::cache::is_at_rest;
+use crate::controller::context::Context;
 use crate::leader::claim::{Age, Verdict};
 use crate::leader::{Scope, Sight, Task};
 
@@ -190,25 +188,6 @@ async fn give_way(
         return Some(Duration::ZERO);
     }
     Some(next)
-}
-
-/// Warns people by an event on an account.
-async fn tell(context: &Context, scope: &Scope, account: &Sight, (reason, note): (Reason, String)) {
-    tracing::warn!(%scope, "{note}");
-    let event = decide::Event { warning: true, reason, note };
-    let about = match scope {
-        Scope::Namespace(namespace) => {
-            let of = ObjectRef::new(&account.name).within(namespace);
-            context.known.own().get(&of).map(|account| account.object_ref(&()))
-        }
-        Scope::Cluster(_) => {
-            let cached = context.known.cluster().and_then(|store| store.get(&ObjectRef::new(&account.name)));
-            cached.map(|account| account.object_ref(&()))
-        }
-    };
-    if let Some(about) = about {
-        context.publish(&about, &[event]).await;
-    }
 }
 
 impl Context {

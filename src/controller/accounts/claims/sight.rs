@@ -4,8 +4,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use kube::{Resource, ResourceExt};
 
-use super::super::kind::{Account, key_of};
+use super::super::kind::Account;
 use crate::api::{ObjectName, Stored};
+use crate::controller::context::accounts::key_of;
 use crate::leader::claim::Age;
 use crate::leader::{Claims, Sight};
 

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 
 use super::super::kind::Account;
-use super::{saw, tell};
+use super::sight::saw;
 use crate::account::AccountKey;
 use crate::api::{ClusterScrapeAccount, OperatorClaim, Reason, ScrapeAccount, Stored};
 use crate::controller::context::Context;
-use crate::controller::context::schema::{Kind, PROVEN};
+use crate::controller::context::schema::Kind;
+use crate::controller::write::PROVEN;
+use crate::decide;
 use crate::leader::{Scope, Sight};
 use crate::status::{WriteError, answered, patch_claim};
 
@@ -129,4 +131,28 @@ async fn look<K: Account>(
     // What is decided on it may be something else.
     let same = live.resource_version().as_ref() == Some(&account.version);
     if same { Ok(live) } else { Err(lost()) }
+}
+
+/// Warns people by an event on an account.
+pub(super) async fn tell(
+    context: &Context,
+    scope: &Scope,
+    account: &Sight,
+    (reason, note): (Reason, String),
+) {
+    tracing::warn!(%scope, "{note}");
+    let event = decide::Event { warning: true, reason, note };
+    let about = match scope {
+        Scope::Namespace(namespace) => {
+            let of = ObjectRef::new(&account.name).within(namespace);
+            context.known.own().get(&of).map(|account| account.object_ref(&()))
+        }
+        Scope::Cluster(_) => {
+            let cached = context.known.cluster().and_then(|store| store.get(&ObjectRef::new(&account.name)));
+            cached.map(|account| account.object_ref(&()))
+        }
+    };
+    if let Some(about) = about {
+        context.publish(&about, &[event]).await;
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::context::Context;
-use super::observe::Seen;
+use crate::controller::context::Context;
+use crate::controller::observe::Seen;
 use crate::decide::{Again, CancelOutcome, Outcome, Plan};
 
 /// The first pause before a write that was lost is decided on anew; each further one in a row is twice as long.

@@ -1,10 +1,9 @@
-//! Whose account is looked at next: fair between namespaces, those with work first, and nobody holds a place while waiting.
+//! Who waits to be looked at, of the accounts of each namespace: those with work first.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::account::{AccountKey, News};
-use crate::controller::context::Context;
+use crate::account::AccountKey;
 
 /// How many accounts of one namespace are looked at at once, so that many of them leave room for those of others.
 const OF_A_NAMESPACE: usize = 2;
@@ -13,10 +12,16 @@ const OF_A_NAMESPACE: usize = 2;
 #[derive(Debug, Default)]
 pub(in crate::controller) struct Lines(Mutex<BTreeMap<String, Line>>);
 
+impl Lines {
+    pub(in crate::controller) fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Line>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[derive(Debug, Default)]
-struct Line {
+pub(in crate::controller) struct Line {
     /// Those who are looked at.
-    under_way: usize,
+    pub(in crate::controller) under_way: usize,
     /// Those who wait, in their order; those without work behind all others.
     order: BTreeMap<(bool, u64), AccountKey>,
     places: HashMap<AccountKey, (bool, u64)>,
@@ -25,62 +30,8 @@ struct Line {
     called: HashSet<AccountKey>,
 }
 
-/// A place among those who are looked at; given up when it is dropped, and then the next is told.
-pub(super) struct Place<'a> {
-    context: &'a Context,
-    key: &'a AccountKey,
-}
-
-impl Lines {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Line>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A place, or `None` where it is others' turn: the account is told when its own comes.
-    pub(super) fn enter<'a>(context: &'a Context, key: &'a AccountKey, works: bool) -> Option<Place<'a>> {
-        let mut lines = context.lines.lock();
-        let line = lines.entry(key.namespace.clone()).or_default();
-        // Not made before it is one: to give it up locks the lines.
-        let enters = line.enter(key, works);
-        enters.then(|| Place { context, key })
-    }
-
-    /// Gives up the place of an account that is gone.
-    pub(super) fn forget(context: &Context, key: &AccountKey) {
-        let mut lines = context.lines.lock();
-        let Some(line) = lines.get_mut(&key.namespace) else { return };
-        line.forget(key);
-        let next = line.call();
-        if line.is_empty() {
-            lines.remove(&key.namespace);
-        }
-        drop(lines);
-        tell(context, next);
-    }
-}
-
-fn tell(context: &Context, called: Vec<AccountKey>) {
-    for key in called {
-        context.accounts.nudge(News::Account(key));
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut lines = self.context.lines.lock();
-        let Some(line) = lines.get_mut(&self.key.namespace) else { return };
-        line.under_way = line.under_way.saturating_sub(1);
-        let called = line.call();
-        if line.is_empty() {
-            lines.remove(&self.key.namespace);
-        }
-        drop(lines);
-        tell(self.context, called);
-    }
-}
-
 impl Line {
-    fn enter(&mut self, key: &AccountKey, works: bool) -> bool {
+    pub(in crate::controller) fn enter(&mut self, key: &AccountKey, works: bool) -> bool {
         let free = OF_A_NAMESPACE.saturating_sub(self.under_way + self.called.len());
         if self.called.remove(key) || free > 0 {
             self.forget(key);
@@ -98,7 +49,7 @@ impl Line {
     }
 
     /// Those whose turn has come.
-    fn call(&mut self) -> Vec<AccountKey> {
+    pub(in crate::controller) fn call(&mut self) -> Vec<AccountKey> {
         let mut called = Vec::new();
         while self.under_way + self.called.len() < OF_A_NAMESPACE
             && let Some((_, key)) = self.order.pop_first()
@@ -110,14 +61,14 @@ impl Line {
         called
     }
 
-    fn forget(&mut self, key: &AccountKey) {
+    pub(in crate::controller) fn forget(&mut self, key: &AccountKey) {
         self.called.remove(key);
         if let Some(place) = self.places.remove(key) {
             self.order.remove(&place);
         }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(in crate::controller) fn is_empty(&self) -> bool {
         self.under_way == 0 && self.called.is_empty() && self.order.is_empty()
     }
 }

@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
-use super::Context;
 use crate::api::{MESSAGE_MAX, Reason};
+use crate::controller::context::Context;
 use crate::health::waiting;
 use crate::kubernetes::{said_of, said_of_status};
 

@@ -1,17 +1,17 @@
 //! Records what came of a look: writes the status, and an accepted job until it is seen, because its id exists nowhere
 //! else. What the API server refuses for good leaves its place for work and is kept in a table.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
-use super::context::schema::{JUST_PROVEN, Kind, PROVEN};
-use super::context::{CachedJob, Context};
-use super::observe::key;
+use super::proof::{JUST_PROVEN, PROVEN};
 use crate::api::{Reason, ScrapeJob, ScrapeJobStatus};
+use crate::cache::{CachedJob, key};
+use crate::controller::context::Context;
+use crate::controller::context::jobs::Accepted;
+use crate::controller::context::schema::Kind;
 use crate::decide::{self, Outcome, SubmitAnswer, Verdict};
 use crate::health;
 use crate::status::{WriteError, answered, compute, patch_status, same_meaning};
@@ -21,52 +21,9 @@ const FOR_GOOD: u32 = 3;
 /// The longest pause between two tries to record an accepted job.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// Accepted jobs whose ids the API server does not take, by the uid of their objects. Nothing else is done for these.
-#[derive(Debug, Default)]
-pub(super) struct Unrecorded(Mutex<HashMap<String, Accepted>>);
-
-/// An accepted job that is not recorded.
-#[derive(Clone, Debug)]
-struct Accepted {
-    /// The object as it was submitted for.
-    job: CachedJob,
-    verdict: Verdict,
-    job_id: String,
-    tries: u32,
-    /// Whether people know its id.
-    told: bool,
-}
-
-impl Unrecorded {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Accepted>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn get(&self, uid: &str) -> Option<Accepted> {
-        self.lock().get(uid).cloned()
-    }
-
-    fn put(&self, uid: &str, accepted: Accepted) {
-        self.lock().insert(uid.to_owned(), accepted);
-    }
-
-    fn take(&self, uid: &str) -> Option<Accepted> {
-        self.lock().remove(uid)
-    }
-
-    fn jobs(&self) -> Vec<(String, CachedJob)> {
-        self.lock().iter().map(|(uid, accepted)| (uid.clone(), accepted.job.clone())).collect()
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.lock().len()
-    }
-}
-
 /// Which of an object's writes is refused: each may be without the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(in crate::controller) enum Part {
     /// Its metadata, or the object as a whole.
     Object,
     /// Its status.
@@ -74,12 +31,12 @@ pub(super) enum Part {
 }
 
 /// Whether the API server said that it will not have a write, whatever may have changed meanwhile.
-pub(super) fn is_refusal(error: &WriteError) -> bool {
+pub(in crate::controller) fn is_refusal(error: &WriteError) -> bool {
     matches!(error, WriteError::Refused(_)) || error.not_kept().is_some()
 }
 
 /// Notes that a part was written.
-pub(super) fn was_taken(context: &Context, job: &CachedJob, part: Part) {
+pub(in crate::controller) fn was_taken(context: &Context, job: &CachedJob, part: Part) {
     context.memories.set(&job.uid().unwrap_or_default(), |remembered| match part {
         Part::Object => remembered.refusals = 0,
         Part::Status => remembered.status_refusals = 0,
@@ -87,7 +44,7 @@ pub(super) fn was_taken(context: &Context, job: &CachedJob, part: Part) {
 }
 
 /// Notes that a part was not written, and tells people when that is refused for good. Says whether it is.
-pub(super) async fn is_refused_for_good(
+pub(in crate::controller) async fn is_refused_for_good(
     context: &Context,
     job: &CachedJob,
     (part, error): (Part, &WriteError),
@@ -117,7 +74,7 @@ pub(super) async fn is_refused_for_good(
 
 /// Writes the status where its meaning changed. An accepted job is written until it is seen: its id exists nowhere
 /// else. A refusal is written again, too: were it lost, nobody could tell it from an unknown outcome.
-pub(super) async fn write(
+pub(in crate::controller) async fn write(
     context: &Context,
     job: &CachedJob,
     verdict: &Verdict,
@@ -221,7 +178,7 @@ async fn tell(context: &Context, unrecorded: &mut Accepted, error: &WriteError) 
 
 /// Tries again to record an accepted job; nothing else is done for its object meanwhile. `None` where there is none, or
 /// the object goes: then what is known of it ends its job, recorded or not.
-pub(super) async fn again(context: &Context, job: &mut CachedJob) -> Option<Action> {
+pub(in crate::controller) async fn again(context: &Context, job: &mut CachedJob) -> Option<Action> {
     let uid = job.uid().unwrap_or_default();
     let mut unrecorded = context.unrecorded.get(&uid)?;
     let has = job.status.as_ref().and_then(|status| status.job_id.as_deref());
@@ -299,7 +256,7 @@ impl Context {
 }
 
 /// An object is gone: whoever looks for the job that was accepted for it has to be told.
-pub(super) fn gone(context: &std::sync::Arc<Context>, uid: &str) {
+pub(in crate::controller) fn gone(context: &std::sync::Arc<Context>, uid: &str) {
     if let Some(unrecorded) = context.unrecorded.take(uid) {
         let context = std::sync::Arc::clone(context);
         tokio::spawn(async move {
@@ -338,7 +295,7 @@ async fn orphaned(context: &Context, job: &CachedJob, job_id: &str) -> Result<Ca
 }
 
 /// The status to be written, if its meaning differs from what is recorded.
-pub(super) fn status_of(
+pub(in crate::controller) fn status_of(
     context: &Context,
     job: &ScrapeJob,
     recorded: &ScrapeJobStatus,

@@ -8,8 +8,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use serde::{Deserialize, Deserializer};
 
+use super::marks::marks;
 use crate::api::{INTENT, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, StoredJob};
-use crate::controller::observe::marks;
 use crate::decide::{Faults, KeptBody, Marks, Party};
 
 /// The most of the intent that is kept, in bytes; ours have under 1 KiB.
@@ -22,15 +22,15 @@ pub struct CachedJob {
     /// Boxed, since every future of a look holds some.
     job: Box<ScrapeJob>,
     /// What is kept of its payload, or why that can never be sent; `None` where the spec has none.
-    pub(in crate::controller) body: Option<Result<KeptBody, String>>,
+    pub body: Option<Result<KeptBody, String>>,
     /// What its annotations and labels say.
-    pub(in crate::controller) marks: Marks,
+    pub marks: Marks,
     /// What of it cannot be read.
-    pub(in crate::controller) faults: Faults,
+    pub faults: Faults,
     /// When it was made, or its spec last changed.
     touched: Option<Timestamp>,
     /// Length of its text in bytes.
-    pub(in crate::controller) bytes: usize,
+    pub bytes: usize,
 }
 
 impl From<StoredJob> for CachedJob {
@@ -134,30 +134,18 @@ impl crate::status::Reply for CachedJob {
 
 impl CachedJob {
     /// What is kept of its payload, if that can be sent.
-    pub(in crate::controller) fn kept(&self) -> Option<&KeptBody> {
+    pub fn kept(&self) -> Option<&KeptBody> {
         self.body.as_ref().and_then(|body| body.as_ref().ok())
     }
 
     /// It as one of two that may share a job.
-    pub(in crate::controller) fn party(&self) -> Party<'_> {
+    pub fn party(&self) -> Party<'_> {
         Party { job: self, body: self.kept(), touched: self.touched }
     }
 
     /// Puts this in place of its status: what is true, and could not be written.
-    pub(in crate::controller) fn set_status(&mut self, status: ScrapeJobStatus) {
+    pub fn set_status(&mut self, status: ScrapeJobStatus) {
         self.job.status = Some(status);
-    }
-}
-
-impl crate::controller::watch::Measured for CachedJob {
-    fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
-impl crate::controller::watch::Measured for StoredJob {
-    fn bytes(&self) -> usize {
-        self.bytes
     }
 }
 

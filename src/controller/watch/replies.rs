@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::api::StoredJob;
+use crate::cache::CachedJob;
 use crate::health::waiting;
 
 /// Replies in hand at once, in bytes.
@@ -52,6 +54,24 @@ impl Replies {
 async fn taken(of: &Arc<Semaphore>, units: u32) -> Option<OwnedSemaphorePermit> {
     // It is never closed. Whoever has it waits for the API server.
     waiting(Arc::clone(of).acquire_many_owned(units)).await.ok()
+}
+
+/// Something whose text had a size.
+pub(in crate::controller) trait Measured {
+    /// That size, in bytes.
+    fn bytes(&self) -> usize;
+}
+
+impl Measured for CachedJob {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Measured for StoredJob {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 #[cfg(test)]

@@ -10,18 +10,16 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use tokio::sync::{Notify, watch};
 
-use super::kind::key_of;
 use crate::account::AccountKey;
 use crate::api::{
     AccountConditionType, AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, ObjectName,
     ScrapeAccount, ScrapeAccountSpec, ScrapeJob, Stored, find,
 };
-use crate::controller::watch::Heard;
 
 /// An account as the cache has it: one that cannot be read stops nobody else.
-pub(super) type Cached<K> = Stored<K>;
+pub(in crate::controller) type Cached<K> = Stored<K>;
 /// A namespace as the cache has it.
-pub(super) type CachedNamespace = Stored<PartialObjectMeta<Namespace>>;
+pub(in crate::controller) type CachedNamespace = Stored<PartialObjectMeta<Namespace>>;
 
 /// The reading ends of the caches. Cheap to clone.
 #[derive(Clone)]
@@ -55,9 +53,9 @@ impl Listed {
 
 /// The writing ends.
 pub struct AccountWriters {
-    pub(super) own: Writer<Cached<ScrapeAccount>>,
-    pub(super) cluster: Option<Writer<Cached<ClusterScrapeAccount>>>,
-    pub(super) namespaces: Writer<CachedNamespace>,
+    pub(in crate::controller) own: Writer<Cached<ScrapeAccount>>,
+    pub(in crate::controller) cluster: Option<Writer<Cached<ClusterScrapeAccount>>>,
+    pub(in crate::controller) namespaces: Writer<CachedNamespace>,
 }
 
 /// Whether a namespace may submit with an account.
@@ -108,14 +106,12 @@ impl Known {
         known.is_ok_and(|listed| listed.own_in(namespace) == Some(true))
     }
 
-    /// How the list of a kind came out, in one namespace or in all. What was listed once stays known.
-    pub(super) fn hear(&self, kind: AccountKind, heard: &Heard<'_>) {
-        let (namespace, whole) = match heard {
-            Heard::Listed(namespace) => (namespace, true),
-            Heard::Failed(namespace, _) if self.several => (namespace, false),
+    /// The list of a kind came out whole, or failed, in one namespace or in all. What was listed once stays known.
+    pub(in crate::controller) fn hear(&self, kind: AccountKind, namespace: Option<&str>, whole: bool) {
+        if !whole && !self.several {
             // Where there is no other, there is nothing to go on with.
-            Heard::Failed(..) => return,
-        };
+            return;
+        }
         self.listed.send_modify(|listed| match kind {
             AccountKind::ScrapeAccount => {
                 *listed.own.entry(namespace.map(str::to_owned)).or_default() |= whole;
@@ -124,11 +120,11 @@ impl Known {
         });
     }
 
-    pub(super) fn own(&self) -> Store<Cached<ScrapeAccount>> {
+    pub(in crate::controller) fn own(&self) -> Store<Cached<ScrapeAccount>> {
         self.own.clone()
     }
 
-    pub(super) fn cluster(&self) -> Option<Store<Cached<ClusterScrapeAccount>>> {
+    pub(in crate::controller) fn cluster(&self) -> Option<Store<Cached<ClusterScrapeAccount>>> {
         self.cluster.clone()
     }
 
@@ -145,17 +141,17 @@ impl Known {
         }
     }
 
-    pub(super) fn namespaces(&self) -> Store<CachedNamespace> {
+    pub(in crate::controller) fn namespaces(&self) -> Store<CachedNamespace> {
         self.namespaces.clone()
     }
 
     /// Tells that there is a cluster account.
-    pub(super) fn see_cluster_account(&self) {
+    pub(in crate::controller) fn see_cluster_account(&self) {
         self.seen.notify_one();
     }
 
     /// Waits until there is a cluster account.
-    pub(super) async fn cluster_account_seen(&self) {
+    pub(in crate::controller) async fn cluster_account_seen(&self) {
         self.seen.notified().await;
     }
 
@@ -274,14 +270,16 @@ fn resolve(job: &ScrapeJob, exists: impl Fn(&AccountKey) -> bool) -> AccountKey 
     }
 }
 
+/// The key of an account; one of the cluster has no namespace.
+pub(in crate::controller) fn key_of(account: &impl ResourceExt) -> AccountKey {
+    AccountKey { namespace: account.namespace().unwrap_or_default(), name: account.name_any() }
+}
+
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
-    use kube::runtime::watcher::Error;
-
     use super::{Known, account_caches, resolve};
     use crate::api::{AccountKind, JobAccount, ObjectName, ScrapeJob, ScrapeJobStatus};
-    use crate::controller::watch::Heard;
+    use futures::FutureExt;
 
     fn known_in(namespaces: &[&str]) -> Known {
         let names: Vec<ObjectName> = namespaces.iter().map(|name| name.parse().unwrap()).collect();
@@ -292,16 +290,16 @@ mod tests {
     fn a_namespace_whose_accounts_cannot_be_listed_keeps_nobody_waiting_where_there_are_others() {
         let known = known_in(&["a", "b"]);
         let in_ = |namespace: &str| known.synced_in(namespace).now_or_never();
-        let hear = |heard: Heard<'_>| known.hear(AccountKind::ScrapeAccount, &heard);
+        let hear = |namespace, whole| known.hear(AccountKind::ScrapeAccount, Some(namespace), whole);
         assert_eq!((in_("a"), in_("b")), (None, None), "nobody can say yet");
-        hear(Heard::Failed(Some("b"), &Error::NoResourceVersion));
+        hear("b", false);
         assert_eq!((in_("a"), in_("b")), (None, Some(false)));
         assert_eq!(known.synced().now_or_never(), None);
-        hear(Heard::Listed(Some("a")));
+        hear("a", true);
         assert_eq!((in_("a"), in_("b")), (Some(true), Some(false)));
         assert_eq!(known.synced().now_or_never(), Some(()), "one is enough to be ready");
-        hear(Heard::Listed(Some("b")));
-        hear(Heard::Failed(Some("b"), &Error::NoResourceVersion));
+        hear("b", true);
+        hear("b", false);
         assert_eq!(in_("b"), Some(true), "what was listed stays known");
     }
 
@@ -309,10 +307,10 @@ mod tests {
     fn where_there_is_no_other_namespace_the_list_is_waited_for() {
         for (namespaces, of) in [(&["a"][..], Some("a")), (&[], None)] {
             let known = known_in(namespaces);
-            known.hear(AccountKind::ScrapeAccount, &Heard::Failed(of, &Error::NoResourceVersion));
+            known.hear(AccountKind::ScrapeAccount, of, false);
             assert_eq!(known.synced_in("a").now_or_never(), None);
-            known.hear(AccountKind::ScrapeAccount, &Heard::Listed(of));
-            known.hear(AccountKind::ClusterScrapeAccount, &Heard::Listed(None));
+            known.hear(AccountKind::ScrapeAccount, of, true);
+            known.hear(AccountKind::ClusterScrapeAccount, None, true);
             assert_eq!(known.synced_in("a").now_or_never(), Some(true));
         }
     }

@@ -1,9 +1,12 @@
-//! Who applies an object again and again, by the marks that each leaves on what it applies: it would create a deleted
+//! What the annotations and labels of an object say.
+//!
+//! Who applies an object again and again is told by the marks that each leaves on what it applies: it would create a deleted
 //! object anew, and have its job paid for again.
 
 use kube::ResourceExt;
 
-use crate::api::ScrapeJob;
+use crate::api::{FORCE_ORPHAN, INTENT, PAUSED, RECONCILE, ScrapeJob};
+use crate::decide::Marks;
 
 /// Where a mark stands.
 #[derive(Clone, Copy)]
@@ -41,8 +44,36 @@ const VALUES: [(Place, &str, &str, &str); 2] = [
     (Label, "app.kubernetes.io/managed-by", "Helm", "Helm"),
 ];
 
+/// What the annotations and labels of an object say.
+pub(super) fn marks(job: &ScrapeJob) -> Marks {
+    Marks {
+        requested: requested(job),
+        paused: says_true(job, PAUSED),
+        force_orphan: says_true(job, FORCE_ORPHAN),
+        applied_by: applied_by(job),
+        annotation_bytes: annotation_bytes(job),
+    }
+}
+
+/// The look that an annotation asks for, as far as the status can echo it.
+pub fn requested(object: &impl ResourceExt) -> Option<String> {
+    let asked = RECONCILE.iter().find_map(|annotation| object.annotations().get(*annotation))?;
+    let echoed: String = asked.chars().filter(char::is_ascii_graphic).take(64).collect();
+    Some(echoed).filter(|echoed| !echoed.is_empty())
+}
+
+/// The size of all annotations but the intent.
+fn annotation_bytes(job: &ScrapeJob) -> usize {
+    let others = job.annotations().iter().filter(|(name, _)| *name != INTENT);
+    others.map(|(name, value)| name.len() + value.len()).fold(0, usize::saturating_add)
+}
+
+fn says_true(job: &ScrapeJob, annotation: &str) -> bool {
+    job.annotations().get(annotation).is_some_and(|value| value == "true")
+}
+
 /// The program that applies the object, if one does.
-pub(super) fn applied_by(job: &ScrapeJob) -> Option<&'static str> {
+fn applied_by(job: &ScrapeJob) -> Option<&'static str> {
     let value = |place: Place, key: &str| match place {
         Label => job.labels().get(key),
         Annotation => job.annotations().get(key),

@@ -20,7 +20,7 @@ impl Woken {
     }
 
     /// Whether the account stands otherwise than then; the caller wakes them.
-    pub(super) fn differs(&self, key: &AccountKey, facts: decide::AccountFacts) -> bool {
+    pub(in crate::controller) fn differs(&self, key: &AccountKey, facts: decide::AccountFacts) -> bool {
         self.with(key, |(known, _)| {
             let other = known.as_ref() != Some(&facts);
             *known = Some(facts);
@@ -29,7 +29,7 @@ impl Woken {
     }
 
     /// A look failed; says how many in a row had before.
-    pub(super) fn failed(&self, key: &AccountKey) -> u32 {
+    pub(in crate::controller) fn failed(&self, key: &AccountKey) -> u32 {
         self.with(key, |(_, failures)| {
             let before = *failures;
             *failures = failures.saturating_add(1);
@@ -38,13 +38,13 @@ impl Woken {
     }
 
     /// A look succeeded; of an account that is gone nothing is remembered.
-    pub(super) fn succeeded(&self, key: &AccountKey) {
+    pub(in crate::controller) fn succeeded(&self, key: &AccountKey) {
         if let Some((_, failures)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
             *failures = 0;
         }
     }
 
-    pub(super) fn forget(&self, key: &AccountKey) {
+    pub(in crate::controller) fn forget(&self, key: &AccountKey) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }

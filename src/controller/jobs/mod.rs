@@ -1,10 +1,12 @@
 //! The pipeline of one job, and the controller that runs it.
 
+mod pause;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -12,17 +14,17 @@ use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::accounts::stand_back;
-use super::act::nonce;
-use super::act::{Acted, act};
-use super::context::schema::{Kind, PROVEN};
-use super::context::tally;
-use super::context::{CachedJob, Context, is_at_rest};
-use super::observe::{Seen, key, observe};
-use super::pause::{hope, rest_after, rests, retry};
-use super::record::{self, Part, is_refusal, is_refused_for_good, status_of, write};
+use self::pause::{hope, rest_after, rests, retry};
+use super::accounts::{stand_back, tally};
+use super::act::{Acted, act, nonce};
+use super::context::Context;
+use super::context::schema::Kind;
+use super::drive::drive;
+use super::observe::{Seen, observe};
 use super::watch;
-use crate::api::{NotAName, ObjectName, Reason, ScrapeJob, State};
+use super::write::{self, PROVEN, Part, is_refusal, is_refused_for_good, status_of, write};
+use crate::api::{NotAName, Reason, ScrapeJob, State};
+use crate::cache::{CachedJob, is_at_rest, key, misnamed};
 use crate::decide::{self, Again, LookUp, Observed, Outcome, Plan, Verdict};
 use crate::health;
 use crate::poll::Followed;
@@ -43,18 +45,8 @@ pub async fn run(context: Arc<Context>, writer: Writer<CachedJob>, keys: mpsc::U
         let (namespace, name) = key.split_once('/')?;
         Some(ObjectRef::<CachedJob>::new(name).within(namespace))
     });
-    let mut stopping = context.stopping.clone();
-    let stopped = async move {
-        // An error means that the sender is gone, which is a stop as well.
-        let _ = stopping.wait_for(Option::is_some).await;
-    };
-    let controller = Controller::for_stream(watched, context.jobs.clone())
-        // Each waits for its place by itself, so that they go round by namespace.
-        .with_config(Config::default().concurrency(0))
-        .reconcile_on(told)
-        .graceful_shutdown_on(stopped)
-        .run(reconcile, |job, error, context| on_error(&context, &job, error), Arc::clone(&context))
-        .for_each(|_| async {});
+    // Each waits for its place by itself, so that they go round by namespace.
+    let controller = drive(&context, (watched, context.jobs.clone()), (told, 0), reconcile, on_error);
     tokio::select! {
         // In this order, so that a simulation can be repeated.
         biased;
@@ -89,7 +81,7 @@ fn forget(context: &Arc<Context>, job: &CachedJob) {
     if let Some(line) = context.memories.forget(&uid).line {
         line.gate.forget(&key);
     }
-    record::gone(context, &uid);
+    write::gone(context, &uid);
     for session in context.accounts.sessions() {
         session.polling(|poller| poller.unfollow(&key));
     }
@@ -134,7 +126,7 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     if let Some(error) = misnamed(&job) {
         return Ok(leave(context, &job, &uid, &error).await);
     }
-    if let Some(action) = record::again(context, &mut job).await {
+    if let Some(action) = write::again(context, &mut job).await {
         return Ok(action);
     }
     if !is_at_rest(&job)
@@ -223,13 +215,6 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
         (Again::OnChange, Some(wish_in)) => Action::requeue(wish_in),
         (Again::OnChange, None) => Action::await_change(),
     })
-}
-
-/// Why nothing can be done for a job that names an account which cannot exist. It never was submitted, so that its deletion
-/// is the only thing that still has to go its way.
-pub(super) fn misnamed(job: &ScrapeJob) -> Option<NotAName> {
-    let named = job.spec.account_ref.as_ref().filter(|_| job.metadata.deletion_timestamp.is_none())?;
-    ObjectName::parse(&named.name).err()
 }
 
 /// Leaves such a job alone: the schema refuses every write of it, so that an event and a metric say it.
@@ -388,29 +373,4 @@ fn on_error(context: &Context, job: &CachedJob, error: &WriteError) -> Action {
     tracing::warn!(job = job.name_any(), %error, "looking again");
     let uid = job.uid().unwrap_or_default();
     Action::requeue(retry(context, &uid, context.memories.get(&uid).failures))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::misnamed;
-    use crate::api::{AccountRef, ScrapeJob};
-
-    #[test]
-    fn a_job_whose_account_cannot_exist_is_left_alone_until_it_is_deleted() {
-        let named = |name: Option<&str>| {
-            let mut job: ScrapeJob = serde_json::from_value(json!({
-                "apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {"name": "acme"}, "spec": {},
-            }))
-            .unwrap();
-            job.spec.account_ref = name.map(|name| AccountRef { kind: None, name: name.to_owned() });
-            job
-        };
-        assert!(misnamed(&named(Some("team"))).is_none() && misnamed(&named(None)).is_none());
-        let mut odd = named(Some("?limit=500"));
-        assert!(misnamed(&odd).is_some());
-        odd.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
-        assert!(misnamed(&odd).is_none());
-    }
 }

@@ -1,14 +1,17 @@
 //! Decides about a situation that is written down, without a cluster and without the service.
 
+mod manifest;
+
+pub use manifest::manifest;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{intent_of, job_facts, recorded};
 use crate::api::ScrapeJob;
-use crate::controller::context::CachedJob;
+use crate::cache::{CachedJob, intent_of, job_facts, recorded};
 use crate::decide::{
     self, AccountFacts, AccountUse, Again, Event, LookUp, Memory, Observed, Outcome, Plan, Standing, Verdict,
     Watched,

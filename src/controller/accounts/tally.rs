@@ -1,0 +1,61 @@
+//! When the jobs of an account are counted: soon after a change, and for the status at most once a minute, or when
+//! none is left.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::account::{AccountKey, News};
+use crate::api::{AccountJobs, ScrapeJobStatus, State};
+use crate::controller::context::Context;
+
+/// How long after a change they are counted, so that many changes are one count.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The jobs of an account as the cache has them.
+pub(in crate::controller) fn count(context: &Context, key: &AccountKey) -> AccountJobs {
+    let mut counts = AccountJobs::default();
+    for job in context.jobs_of(key) {
+        let unwritten = ScrapeJobStatus::default();
+        let status = job.status.as_ref().unwrap_or(&unwritten);
+        match (status.finished, status.job_id.is_some(), status.current_state()) {
+            (true, _, _) | (_, _, State::Suspended | State::Held) => {}
+            (false, true, _) => counts.active += 1,
+            (false, false, _) => counts.waiting += 1,
+        }
+    }
+    counts
+}
+
+/// A job of this account changed: the account is looked at as soon as its counts may be written, if they differ.
+pub(in crate::controller) fn changed(context: &Arc<Context>, key: AccountKey) {
+    // An account that was never looked at counts by itself when it is.
+    if context.tallies.with(&key, |tally| mem::replace(&mut tally.soon, true)) != Some(false) {
+        return;
+    }
+    let context = Arc::clone(context);
+    tokio::spawn(async move {
+        tokio::time::sleep(SOON).await;
+        context.tallies.with(&key, |tally| tally.soon = false);
+        let Some(left) = compare(&context, &key) else { return };
+        if context.tallies.with(&key, |tally| mem::replace(&mut tally.later, true)) != Some(false) {
+            return;
+        }
+        tokio::time::sleep(left).await;
+        context.tallies.with(&key, |tally| tally.later = false);
+        compare(&context, &key);
+    });
+}
+
+/// Has the account looked at if its jobs are other ones than were written; says how long that has to wait.
+fn compare(context: &Context, key: &AccountKey) -> Option<Duration> {
+    let (counted, now) = (count(context, key), context.clock.instant());
+    let (wait, other, works) = context
+        .tallies
+        .with(key, |tally| (tally.wait(counted, now), tally.written != Some(counted), tally.works))?;
+    // One without work rests, and one with work does not.
+    if (wait.is_none() && other) || context.has_work(key) != works {
+        context.accounts.nudge(News::Account(key.clone()));
+    }
+    wait
+}

@@ -1,0 +1,13 @@
+//! What the process knows of jobs.
+
+mod exclusive;
+mod memory;
+mod places;
+mod readings;
+mod unrecorded;
+
+pub(in crate::controller) use exclusive::Exclusive;
+pub(in crate::controller) use memory::{Ending, Line, Memories, Remembered};
+pub(in crate::controller) use places::Places;
+pub(in crate::controller) use readings::{Asked, Readings, Sharers, compare};
+pub(in crate::controller) use unrecorded::{Accepted, Unrecorded};

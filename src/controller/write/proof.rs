@@ -1,0 +1,300 @@
+//! Whether the API server keeps every field that this release writes (`docs/adr/0012`). An older CRD drops what it does not
+//! know, from what is written and from what is read, and any write makes the loss final: while a field would be dropped
+//! nothing is submitted, and no object is written.
+
+use std::time::Duration;
+
+use kube::{Resource, ResourceExt};
+use serde_json::Value;
+
+use crate::account::{AccountKey, News};
+use crate::api::{AccountKind, GROUP, Reason, ScrapeJob, full_status};
+use crate::cache::is_at_rest;
+use crate::controller::context::Context;
+use crate::controller::context::schema::{Asked, Kind};
+use crate::decide;
+use crate::status::{WriteError, answered, try_status};
+
+/// How old the proof may be when something is written; it is made anew as often by itself.
+pub(in crate::controller) const PROVEN: Duration = Duration::from_secs(60);
+/// The same right before the first write of a submit.
+pub(in crate::controller) const JUST_PROVEN: Duration = Duration::from_secs(5);
+/// How often it is tried while fields would be dropped.
+const TRIED_AGAIN: Duration = Duration::from_secs(10);
+/// Whoever waited while there was no answer is told so, too.
+const UNANSWERED: Duration = Duration::from_secs(1);
+/// Where the API server publishes the schemas of the group, to everybody who may log in.
+const PUBLISHED: &str = "/openapi/v3/apis/spideriq.ai/v1alpha1";
+
+/// An object by namespace and name.
+type Name = (String, String);
+
+impl Context {
+    /// Proves that no field would be dropped, unless that was asked at most so long ago.
+    ///
+    /// # Errors
+    /// `UnknownFields` where something would be, of whatever kind; `Unanswered` where the API server says nothing.
+    pub(in crate::controller) async fn prove(
+        &self,
+        kind: Kind,
+        (namespace, name): (&str, &str),
+        within: Duration,
+    ) -> Result<(), WriteError> {
+        let mut asked = self.schema.asked(kind).lock().await;
+        let now = self.clock.instant();
+        let within = if self.schema.all_missing().is_empty() { within } else { within.min(TRIED_AGAIN / 2) };
+        if let Some((at, error)) = asked.unanswered.take_if(|(at, _)| now.duration_since(*at) < UNANSWERED) {
+            asked.unanswered = Some((at, error.clone()));
+            return Err(error);
+        }
+        if asked.at.is_none_or(|at| now.duration_since(at) > within) {
+            match self.ask(kind, (namespace.to_owned(), name.to_owned())).await {
+                Ok(missing) => {
+                    *asked = Asked { at: Some(now), unanswered: None };
+                    self.learn(kind, &missing);
+                }
+                Err(error) => {
+                    asked.unanswered = Some((self.clock.instant(), error.clone()));
+                    return Err(error);
+                }
+            }
+        }
+        match self.schema.all_missing() {
+            missing if missing.is_empty() => Ok(()),
+            missing => Err(WriteError::UnknownFields(missing)),
+        }
+    }
+
+    /// A write was answered as if fields were not kept: that is asked anew before the next one.
+    pub(in crate::controller) async fn doubt(&self, kind: Kind, error: &WriteError) {
+        if error.not_kept().is_some() {
+            self.schema.asked(kind).lock().await.at = None;
+        }
+    }
+
+    /// Proves it at a steady pace while there is work, and while something is missing more often, so that it is told when
+    /// that is mended. Where all jobs are at rest nothing is asked: what writes next asks first.
+    pub(in crate::controller) async fn keep_proving(&self) {
+        loop {
+            let mended = self.schema.all_missing().is_empty();
+            let pause = if mended { PROVEN } else { TRIED_AGAIN };
+            tokio::time::sleep(pause).await;
+            if mended && self.jobs.state().iter().all(|job| is_at_rest(job)) {
+                continue;
+            }
+            for kind in Kind::ALL {
+                if self.is_stopping() {
+                    break;
+                }
+                if let Some((namespace, name)) = self.some(kind, None) {
+                    // What is not answered or not kept is known by then.
+                    drop(self.prove(kind, (&namespace, &name), pause / 2).await);
+                } else {
+                    // Nothing is left that could lose anything.
+                    *self.schema.asked(kind).lock().await = Asked::default();
+                    self.learn(kind, &[]);
+                }
+            }
+        }
+    }
+
+    /// The first object of a kind but this one, by name: a simulation has to find the same again.
+    fn some(&self, kind: Kind, but: Option<&Name>) -> Option<Name> {
+        let names: Vec<Name> = match kind {
+            Kind::Job => self
+                .jobs
+                .state()
+                .iter()
+                .map(|job| (job.namespace().unwrap_or_default(), job.name_any()))
+                .collect(),
+            Kind::Account(kind) => {
+                self.known.of_kind(kind).into_iter().map(|key| (key.namespace, key.name)).collect()
+            }
+        };
+        names.into_iter().filter(|name| Some(name) != but).min()
+    }
+
+    /// The fields that would be dropped. One object whose status is refused may be an odd one: only what is refused of
+    /// another one, too, is true of all.
+    async fn ask(&self, kind: Kind, object: Name) -> Result<Vec<String>, WriteError> {
+        let Some(full) = full_status(kind.as_str()) else { return Ok(Vec::new()) };
+        let Err(first) = self.try_twice(kind, &object, full).await else { return Ok(Vec::new()) };
+        let told = match (first.not_kept(), self.some(kind, Some(&object))) {
+            (None, _) if matches!(first, WriteError::Unanswered(_)) => return Err(first),
+            // A policy, a webhook, or an object that went: that says nothing about fields.
+            (None, _) => Vec::new(),
+            (Some(fields), None) => return Ok(fields.to_vec()),
+            (Some(fields), Some(other)) => match self.try_one(kind, &other, full).await {
+                Ok(()) => return Ok(Vec::new()),
+                Err(second) => match second.not_kept() {
+                    Some(fields) => return Ok(fields.to_vec()),
+                    None => fields.to_vec(),
+                },
+            },
+        };
+        Ok(self.published(kind, full).await.unwrap_or(told))
+    }
+
+    /// One lost answer is asked for again at once: everybody who is about to write waits for it.
+    async fn try_twice(&self, kind: Kind, object: &Name, full: &Value) -> Result<(), WriteError> {
+        let begun = self.clock.instant();
+        let first = self.try_one(kind, object, full).await;
+        // Who answers nothing for that long is not asked twice: it is away, not the answer.
+        let lost = matches!(first, Err(WriteError::Unanswered(_)))
+            && self.clock.instant().duration_since(begun) < UNANSWERED;
+        if lost { self.try_one(kind, object, full).await } else { first }
+    }
+
+    async fn try_one(&self, kind: Kind, (namespace, name): &Name, full: &Value) -> Result<(), WriteError> {
+        try_status(&self.client, &kind.url(namespace), name, full).await
+    }
+
+    /// Whether the API server would take a status of this very job.
+    ///
+    /// # Errors
+    /// What a write of it would be answered.
+    pub(in crate::controller) async fn try_status_of(&self, job: &ScrapeJob) -> Result<(), WriteError> {
+        let object = (job.namespace().unwrap_or_default(), job.name_any());
+        match full_status(Kind::Job.as_str()) {
+            Some(full) => self.try_one(Kind::Job, &object, full).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The fields that the published schema does not have; nothing where it cannot be read.
+    async fn published(&self, kind: Kind, full: &Value) -> Option<Vec<String>> {
+        let request = http::Request::get(PUBLISHED).body(Vec::new()).ok()?;
+        let text = answered(self.client.request_text(request)).await.ok()?;
+        let page: Value = serde_json::from_str(&text).ok()?;
+        absent(&page, kind.as_str(), full)
+    }
+
+    /// Takes over what was found out, and tells when it begins and ends.
+    fn learn(&self, kind: Kind, missing: &[String]) {
+        let (before, now) = {
+            let mut state = self.schema.lock();
+            let before = if missing.is_empty() {
+                state.missing.remove(&kind)
+            } else {
+                state.missing.insert(kind, missing.to_vec())
+            };
+            if state.missing.is_empty() {
+                state.told.clear();
+            }
+            (before.unwrap_or_default(), state.missing.is_empty())
+        };
+        if missing != before
+            && let Some(complaint) = self.schema.complaint()
+        {
+            tracing::error!("{complaint}");
+        }
+        if now && !before.is_empty() {
+            tracing::info!("the CRDs keep every field again; all goes on");
+            self.go_on();
+        }
+    }
+
+    /// Has everything looked at again. What is cached may have been read without the fields that were dropped, and an
+    /// object that nobody changed since keeps its version: so it is read live.
+    fn go_on(&self) {
+        for job in self.jobs.state() {
+            let version = job.resource_version();
+            self.memories.set(&job.uid().unwrap_or_default(), |remembered| remembered.doubted = version);
+        }
+        // Those that could not be read without the fields, too.
+        let jobs = self.jobs.state();
+        let mut keys: Vec<String> = jobs
+            .iter()
+            .map(|job| format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any()))
+            .collect();
+        keys.sort();
+        for key in keys {
+            self.accounts.tell(key);
+        }
+        for kind in [AccountKind::ScrapeAccount, AccountKind::ClusterScrapeAccount] {
+            let mut keys: Vec<AccountKey> = self.known.of_kind(kind);
+            keys.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+            for key in keys {
+                self.accounts.nudge(News::Account(key));
+            }
+        }
+    }
+
+    /// Tells one object of each namespace why nothing is done.
+    pub(in crate::controller) async fn tell_of_schema(&self, job: &ScrapeJob) {
+        let Some(note) = self.schema.complaint() else { return };
+        if self.schema.lock().told.insert(job.namespace().unwrap_or_default()) {
+            let event = decide::Event { warning: true, reason: Reason::CRDOutdated, note };
+            self.publish(&job.object_ref(&()), &[event]).await;
+        }
+    }
+}
+
+/// The paths of a full status that the schema of this kind does not have; nothing where the page has no such schema.
+fn absent(page: &Value, kind: &str, full: &Value) -> Option<Vec<String>> {
+    let schemas = page.pointer("/components/schemas")?.as_object()?;
+    let is = |name: &Value, field: &str, word: &str| name.get(field).and_then(Value::as_str) == Some(word);
+    let ours = |schema: &&Value| {
+        let named = schema.get("x-kubernetes-group-version-kind").and_then(Value::as_array);
+        named.into_iter().flatten().any(|name| is(name, "kind", kind) && is(name, "group", GROUP))
+    };
+    let schema = schemas.values().find(ours)?;
+    Some(absent_below(schema.pointer("/properties/status").unwrap_or(&Value::Null), full, "status"))
+}
+
+fn absent_below(schema: &Value, full: &Value, at: &str) -> Vec<String> {
+    if schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) {
+        return Vec::new();
+    }
+    match full {
+        Value::Object(fields) => {
+            let known = schema.get("properties");
+            let below = |(name, value): (&String, &Value)| {
+                let path = format!("{at}.{name}");
+                match known.and_then(|known| known.get(name)) {
+                    Some(field) => absent_below(field, value, &path),
+                    None => vec![path],
+                }
+            };
+            fields.iter().flat_map(below).collect()
+        }
+        Value::Array(items) => {
+            let schema = schema.get("items").unwrap_or(&Value::Null);
+            let below = |(n, item): (usize, &Value)| absent_below(schema, item, &format!("{at}[{n}]"));
+            items.iter().enumerate().flat_map(below).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::absent;
+    use crate::api::{crds, full_status};
+
+    #[test]
+    fn the_published_schema_names_what_it_lacks() {
+        let crd = serde_json::to_value(&crds().unwrap()[0]).unwrap();
+        let mut schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+        schema["x-kubernetes-group-version-kind"] = json!([{"group": "spideriq.ai", "kind": "ScrapeJob"}]);
+        let page = |schema: &serde_json::Value| {
+            let other = json!({"x-kubernetes-group-version-kind": [{"group": "", "kind": "ScrapeJob"}]});
+            json!({"components": {"schemas": {"a": other, "b": schema}}})
+        };
+        let full = full_status("ScrapeJob").unwrap();
+        assert_eq!(absent(&page(&schema), "ScrapeJob", full), Some(Vec::new()));
+        for (pointer, path) in [
+            ("/properties/status/properties/submission/properties/nonce", "status.submission.nonce"),
+            ("/properties/status/properties/history/items/properties/runID", "status.history[0].runID"),
+            ("/properties/status/properties/usedRunIDs", "status.usedRunIDs"),
+        ] {
+            let mut less = schema.clone();
+            let (parent, name) = pointer.rsplit_once('/').unwrap();
+            less.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name).unwrap();
+            assert_eq!(absent(&page(&less), "ScrapeJob", full), Some(vec![path.to_owned()]));
+        }
+        assert_eq!(absent(&page(&schema), "ScrapeAccount", full), None);
+    }
+}
