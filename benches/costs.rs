@@ -73,7 +73,7 @@ fn standing() -> spideriq_operator::decide::Standing {
     spideriq_operator::decide::Standing::Following(
         State::Processing,
         Reason::Processing,
-        "in progress".to_owned(),
+        "in progress".into(),
     )
 }
 

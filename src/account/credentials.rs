@@ -8,17 +8,19 @@ use crate::spideriq::{Credentials, CredentialsError};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// Keys are missing.
-    #[error("Secret {0} has neither the key token nor the keys clientID, apiKey and apiSecret")]
+    #[error(
+        "Secret {0} has neither the key token nor the keys clientID, apiKey and apiSecret. Add the key token."
+    )]
     Keys(String),
     /// A value is not text.
-    #[error("key {1} of Secret {0} is not text")]
+    #[error("Key {1} of Secret {0} is not text. Store the token as it was given to you.")]
     Text(String, &'static str),
     /// The token cannot be one.
-    #[error("Secret {0}: {1}")]
+    #[error("Secret {0} holds no token: {1}. Store the token as it was given to you.")]
     Token(String, CredentialsError),
     /// It is one of the cluster's own.
     #[error(
-        "Secret {0} has the type {1}, which belongs to the cluster, and is never sent; use one of the type Opaque"
+        "Secret {0} has the type {1}, which belongs to the cluster, so it is never sent. Use one of the type Opaque."
     )]
     Type(String, String),
 }
@@ -35,7 +37,7 @@ pub fn is_labelled(secret: &Secret) -> bool {
 /// What to do about a token that does not look like one of the service's.
 pub fn needs_label(name: &str) -> String {
     format!(
-        "the token of Secret {name} is neither a triple cli_…:sk_…:secret_… nor a spideriq_pat_…, so that it may be another service's; if it is SpiderIQ's, label the Secret {LABEL}: \"true\""
+        "The token of Secret {name} is neither a triple cli_…:sk_…:secret_… nor a spideriq_pat_…, so it may be another service's. If it is SpiderIQ's, label the Secret {LABEL}: \"true\"."
     )
 }
 

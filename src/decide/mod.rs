@@ -9,6 +9,7 @@
 
 mod facts;
 mod meaning;
+pub mod message;
 mod next;
 mod plan;
 mod record;
@@ -21,6 +22,7 @@ pub use facts::{
 pub use meaning::remote::poll_interval;
 pub use meaning::sharing::{Party, Share, share};
 pub use meaning::submission::{restored, was_sent};
+pub use message::Message;
 pub use next::next;
 pub use plan::{
     Accepted, Again, Attempt, CancelOutcome, Candidate, Event, Freshness, Listed, LookUp, Outcome, Plan,

@@ -6,6 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Details, Memory, RemoteJob, Summary, Trouble, Waiting};
+use super::message::Message;
 use super::record::Intent;
 use crate::api::{CancelReason, Reason, ScrapeJobStatus, State, SubmissionRecord};
 
@@ -250,23 +251,23 @@ pub enum CancelOutcome {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Standing {
     /// Not accepted; time or somebody else will help.
-    Waiting(Reason, String),
+    Waiting(Reason, Message),
     /// Not accepted; the credentials have been rejected since then.
-    Rejected(Timestamp, String),
+    Rejected(Timestamp, Message),
     /// Held back by the spec.
     Suspended,
     /// A submit is under way.
     Submitting,
     /// The outcome of a submit is being settled.
-    Unknown(String),
+    Unknown(Message),
     /// A person has to decide.
-    Held(Reason, String),
+    Held(Reason, Message),
     /// Accepted and not over; the state is one of Queued and Processing.
-    Following(State, Reason, String),
+    Following(State, Reason, Message),
     /// A cancel is under way.
-    Cancelling(String),
+    Cancelling(Message),
     /// Over; the state is one of the terminal three.
-    Ended(State, Reason, String),
+    Ended(State, Reason, Message),
 }
 
 /// Whether the mirror is fresh.
@@ -275,7 +276,7 @@ pub enum Freshness {
     /// The newest look was good.
     Fresh,
     /// There was no good look for too long.
-    Stale(Reason, String),
+    Stale(Reason, Message),
     /// There is nothing to say, or nothing new.
     Unchanged,
 }
@@ -316,5 +317,5 @@ pub struct Event {
     /// One word of the closed list.
     pub reason: Reason,
     /// Words for people.
-    pub note: String,
+    pub note: Message,
 }

@@ -177,7 +177,7 @@ fn rests(standing: &Standing) -> String {
         | Standing::Held(_, message)
         | Standing::Following(_, _, message)
         | Standing::Cancelling(message)
-        | Standing::Ended(_, _, message) => message.clone(),
+        | Standing::Ended(_, _, message) => message.to_string(),
         Standing::Suspended => "spec.suspend holds back the submit".to_owned(),
         Standing::Submitting => "the submit is being sent".to_owned(),
     }

@@ -18,7 +18,7 @@ pub enum Error {
     #[error("the connection to the service broke: {0}")]
     Interrupted(String),
     /// 401.
-    #[error("the service rejected the token: {message}")]
+    #[error("SpiderIQ rejected the token: {message}")]
     Unauthorized {
         /// Whether it says that the token has expired.
         expired: bool,
@@ -26,7 +26,7 @@ pub enum Error {
         message: String,
     },
     /// 403.
-    #[error("the service refuses this client: {0}")]
+    #[error("SpiderIQ refuses this client: {0}")]
     Forbidden(String),
     /// 402: the monthly spend cap.
     #[error("the account's spend cap is reached: {0}")]
@@ -64,7 +64,7 @@ pub enum Error {
         message: String,
     },
     /// 3xx: redirects are never followed, because the token would go along.
-    #[error("the service redirects (HTTP {0}), which is not followed; the account's endpoint may be wrong")]
+    #[error("SpiderIQ redirects (HTTP {0}), which is not followed. Correct spec.endpoint of the account.")]
     Redirected(u16),
     /// An answer that cannot be read.
     #[error("the service's answer cannot be read: {0}")]

@@ -6,6 +6,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp, Unit};
 use super::conditions::{Health, List};
 use crate::api::{AccountJobs, ConditionStatus, Reason, ScrapeAccountStatus, StatusCredential};
 use crate::decide::REJECTED_GRACE;
+use crate::decide::message::{Account, Remark, Wait};
 
 /// What is known of an account.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,9 +32,9 @@ pub struct AccountFacts {
     /// Whether its own limits allow no submit.
     pub no_submits: bool,
     /// What else people should know while it can be used.
-    pub remarks: Vec<String>,
+    pub remarks: Vec<Remark>,
     /// What they have to do before it cannot be used any more.
-    pub warning: Option<String>,
+    pub warning: Option<Remark>,
 }
 
 /// How an account stands.
@@ -97,11 +98,16 @@ pub fn account_status(
                 "Authenticated",
                 ConditionStatus::True,
                 Reason::Authenticated,
-                "the service accepts the credentials",
+                "SpiderIQ accepts the credentials.",
             );
         }
         AccountHealth::Rejected { message, .. } => {
-            list.put("Authenticated", ConditionStatus::False, Reason::CredentialsRejected, message);
+            list.put(
+                "Authenticated",
+                ConditionStatus::False,
+                Reason::CredentialsRejected,
+                &rejected(message),
+            );
         }
         AccountHealth::Usable { authenticated: false, .. }
         | AccountHealth::SpendCap { authenticated: false, .. }
@@ -110,7 +116,7 @@ pub fn account_status(
                 "Authenticated",
                 ConditionStatus::Unknown,
                 reason,
-                "the service has not been asked with these credentials, or gave no clear answer",
+                "SpiderIQ was not asked with these credentials yet, or gave no clear answer.",
             );
         }
     }
@@ -141,15 +147,15 @@ fn throttled(facts: &AccountFacts) -> (ConditionStatus, Reason, &'static str) {
         (Some(_), _) => (
             ConditionStatus::True,
             Reason::RateLimited,
-            "the service asked the account to wait; see status.retryAfter",
+            "SpiderIQ asked the account to wait until status.retryAfter.",
         ),
         (None, Some(_)) => (
             ConditionStatus::True,
             Reason::RateLimited,
-            "the service asked the account to submit nothing; see status.submitsRetryAfter",
+            "SpiderIQ asked the account to submit nothing until status.submitsRetryAfter.",
         ),
         (None, None) => {
-            (ConditionStatus::False, Reason::NotThrottled, "the service does not ask the account to wait")
+            (ConditionStatus::False, Reason::NotThrottled, "SpiderIQ does not ask the account to wait.")
         }
     }
 }
@@ -162,7 +168,7 @@ fn overall(facts: &AccountFacts, now: Timestamp) -> (Health, Reason, String) {
         }
         AccountHealth::Rejected { since, message } => {
             let health = if now < *since + REJECTED_GRACE { Health::Reconciling } else { Health::Stalled };
-            (health, Reason::CredentialsRejected, message.clone())
+            (health, Reason::CredentialsRejected, rejected(message))
         }
         AccountHealth::SpendCap { message, .. } => {
             (Health::Stalled, Reason::SpendCapReached, message.clone())
@@ -172,26 +178,25 @@ fn overall(facts: &AccountFacts, now: Timestamp) -> (Health, Reason, String) {
             (
                 Health::Reconciling,
                 Reason::ServiceUnavailable,
-                format!("the service is not available: {words}; it is tried again and again"),
+                Account::Unavailable(words.to_owned()).to_string(),
             )
         }
-        AccountHealth::Usable { suspended: true, .. } => (
-            Health::Ready(Reason::Suspended),
-            Reason::Suspended,
-            "spec.suspend holds back every submit".to_owned(),
-        ),
-        AccountHealth::Usable { suspended: false, .. } if facts.no_submits => (
-            Health::Ready(Reason::Suspended),
-            Reason::Suspended,
-            "spec.limits.submitsPerMinute is 0, which holds back every submit".to_owned(),
-        ),
+        AccountHealth::Usable { suspended: true, .. } => {
+            (Health::Ready(Reason::Suspended), Reason::Suspended, Account::Suspended.to_string())
+        }
+        AccountHealth::Usable { suspended: false, .. } if facts.no_submits => {
+            (Health::Ready(Reason::Suspended), Reason::Suspended, Account::NoSubmits.to_string())
+        }
         AccountHealth::Usable { suspended: false, .. } => {
-            let more = facts.warning.iter().chain(&facts.remarks).map(String::as_str);
-            let message =
-                std::iter::once("the account can be used").chain(more).collect::<Vec<_>>().join("; ");
+            let remarks = facts.warning.iter().chain(&facts.remarks).cloned().collect();
+            let message = Account::Available(remarks).to_string();
             (Health::Ready(Reason::Available), Reason::Available, message)
         }
     }
+}
+
+fn rejected(words: &str) -> String {
+    Wait::Rejected(words.to_owned()).to_string()
 }
 
 /// What differs by less than a minute is the same: a clock that is set moves it.

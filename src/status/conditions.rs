@@ -159,7 +159,7 @@ impl<'a> List<'a> {
                     matches!(standing, Standing::Cancelling(_)) && old.status == ConditionStatus::True;
                 let status = if still_there { ConditionStatus::True } else { ConditionStatus::False };
                 let message =
-                    if still_there { old.message.clone() } else { "the job has left this state".to_owned() };
+                    if still_there { old.message.clone() } else { "The job has left this state.".to_owned() };
                 self.put_at(type_, status, (reason.as_str(), &message), left);
             }
         }
@@ -172,7 +172,7 @@ impl<'a> List<'a> {
                     "Synced",
                     ConditionStatus::True,
                     Reason::Synced,
-                    "the newest look at the job was good",
+                    "The newest look at the job succeeded.",
                 );
             }
             Freshness::Stale(reason, message) => {
@@ -184,7 +184,7 @@ impl<'a> List<'a> {
                 let told = find(self.before, "Synced").filter(|old| {
                     outage && old.status == ConditionStatus::False && old.reason == reason.as_str()
                 });
-                let message = told.map_or(message, |old| &old.message).clone();
+                let message = told.map_or_else(|| message.to_string(), |old| old.message.clone());
                 self.put("Synced", ConditionStatus::False, *reason, &message);
             }
             Freshness::Unchanged => {

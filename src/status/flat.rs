@@ -15,20 +15,22 @@ pub(super) struct Flat {
 /// The words for this standing.
 pub(super) fn flat(standing: &Standing) -> Flat {
     let (state, reason, message) = match standing {
-        Standing::Waiting(reason, message) => (State::Pending, *reason, message.as_str()),
-        Standing::Rejected(_, message) => (State::Pending, Reason::CredentialsRejected, message.as_str()),
+        Standing::Waiting(reason, message) => (State::Pending, *reason, message.to_string()),
+        Standing::Rejected(_, message) => (State::Pending, Reason::CredentialsRejected, message.to_string()),
         Standing::Suspended => (
             State::Suspended,
             Reason::Suspended,
-            "spec.suspend holds back the submit; set it to false to go on",
+            "spec.suspend holds back the submit. Set it to false to go on.".to_owned(),
         ),
-        Standing::Submitting => (State::Submitting, Reason::Submitting, "the submit is being sent"),
-        Standing::Unknown(message) => (State::Submitting, Reason::SubmissionAmbiguous, message.as_str()),
-        Standing::Held(reason, message) => (State::Held, *reason, message.as_str()),
-        Standing::Following(state, reason, message) | Standing::Ended(state, reason, message) => {
-            (*state, *reason, message.as_str())
+        Standing::Submitting => {
+            (State::Submitting, Reason::Submitting, "The operator is submitting the job.".to_owned())
         }
-        Standing::Cancelling(message) => (State::Cancelling, Reason::Cancelling, message.as_str()),
+        Standing::Unknown(message) => (State::Submitting, Reason::SubmissionAmbiguous, message.to_string()),
+        Standing::Held(reason, message) => (State::Held, *reason, message.to_string()),
+        Standing::Following(state, reason, message) | Standing::Ended(state, reason, message) => {
+            (*state, *reason, message.to_string())
+        }
+        Standing::Cancelling(message) => (State::Cancelling, Reason::Cancelling, message.to_string()),
     };
-    Flat { state, reason, message: bounds::cut(message, MESSAGE_MAX) }
+    Flat { state, reason, message: bounds::cut(&message, MESSAGE_MAX) }
 }

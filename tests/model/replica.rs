@@ -1,9 +1,10 @@
 //! One look of a replica at one object: the real `next`, the effect, the real `settle`, the real `compute`, the write.
 
 use spideriq_operator::api::{ReadyWhen, ScrapeJobStatus};
+use spideriq_operator::decide::message::Note;
 use spideriq_operator::decide::{
-    Event, Freshness, Intent, IntentFacts, Memory, Outcome, Plan, Standing, SubmitAnswer, Verdict, next,
-    settle,
+    Event, Freshness, Intent, IntentFacts, Memory, Message, Outcome, Plan, Standing, SubmitAnswer, Verdict,
+    next, settle,
 };
 use spideriq_operator::status::{compute, same_meaning};
 
@@ -272,7 +273,7 @@ pub fn submitting(decision: &Decision, base: &Snap, nonce: &str, clock: u8) -> S
     data.held_on = None;
     let verdict = Verdict {
         record: data,
-        standing: Some(known.map_or(Standing::Submitting, Standing::Unknown)),
+        standing: Some(known.map_or(Standing::Submitting, |known| Standing::Unknown(known.into()))),
         freshness: Freshness::Unchanged,
         memory: Memory::default(),
         events: Vec::new(),
@@ -287,11 +288,11 @@ pub fn tell(world: &mut World, object: usize, base: &Snap, event: &Event) {
     if !event.warning && event.reason != spideriq_operator::api::Reason::LeftRunning {
         return;
     }
-    let named = (0..world.jobs.len()).filter(|job| event.note.contains(&job_name(*job)));
+    let named = (0..world.jobs.len()).filter(|job| event.note.to_string().contains(&job_name(*job)));
     let named: Vec<Told> = named.map(Told::Job).collect();
     world.told.extend(named);
     let ends = event.reason == spideriq_operator::api::Reason::Orphaned;
-    if ends && event.note.contains("the outcome of its submit is not known") {
+    if ends && matches!(event.note, Message::Note(Note::SubmitLost(_))) {
         let run = base.object.status.run().trim_start_matches('r').parse().unwrap_or(0);
         world.told.insert(Told::Unknown(object, run));
     }

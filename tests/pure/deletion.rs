@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use spideriq_operator::api::{CancelReason, DeletionPolicy, Origin, Reason, ScrapeJobStatus, State};
+use spideriq_operator::decide::message::{Cancel, CancelWaits, Gone, Lost, Note};
 use spideriq_operator::decide::{
     Again, CancelOutcome, Candidate, Listed, Observed, Outcome, Plan, Standing, Stop, Trouble, Waiting, next,
     settle,
@@ -129,7 +130,7 @@ fn deletion_cancels_what_is_ours() {
                 "over, and held by somebody else's finalizer",
                 |o| {
                     o.job.protected = false;
-                    let ended = Standing::Ended(State::Completed, Reason::Completed, String::new());
+                    let ended = Standing::Ended(State::Completed, Reason::Completed, "".into());
                     o.recorded = shown(ended, o);
                 },
                 "rest Completed",
@@ -211,8 +212,13 @@ fn the_likeliest_of_many_jobs_that_a_lost_submit_may_have_made_are_named() {
     let listed = Listed { jobs: (0..60).map(job).collect(), partly: false };
     o.memory = settle(&o, &next(&o), &Outcome::Candidates(Ok(listed))).memory;
     let Plan::Release(Some(event)) = next(&o) else { panic!("it was looked for") };
-    assert!(event.note.contains(&job(59).job_id) && !event.note.contains(&job(0).job_id), "{}", event.note);
-    assert!(event.note.contains("more than are named") && event.note.len() <= 1024, "{}", event.note.len());
+    let (note, fewer) =
+        (event.note.to_string(), Lost::Listed { jobs: vec!["job".to_owned()], partly: false });
+    assert!(note.contains(&job(59).job_id) && !note.contains(&job(0).job_id), "{note}");
+    assert!(
+        note.len() <= 1024 && note.matches('.').count() > fewer.to_string().matches('.').count(),
+        "{note}"
+    );
 }
 
 /// Only a deletion is over with the answer; whoever may still be told otherwise has it confirmed.
@@ -279,7 +285,8 @@ fn a_job_that_the_service_does_not_know_is_asked_for_until_it_is_gone_for_a_minu
         if deleted {
             late(&mut o, 120, 120);
             let Plan::Release(Some(event)) = next(&o) else { panic!("its bound is over") };
-            assert!(event.note.contains("job-1") && event.note.contains("not known"), "{}", event.note);
+            let gone = Note::Orphaned { job_id: "job-1".to_owned(), why: Gone::NotKnown };
+            assert_eq!(event.note, gone.into());
         }
     }
 }
@@ -295,7 +302,8 @@ fn a_deletion_that_waits_for_its_turn_says_so_once_and_stores_what_it_waited() {
         settle(o, &Plan::Cancel, &Outcome::NotYet(waiting))
     };
     let told = status_of(&wait(&o, 153), &o);
-    assert!(told.message.as_deref().unwrap().contains("153 others"), "{told:?}");
+    let waits = Cancel::Waits(CancelWaits::Turn(153));
+    assert_eq!(told.message, Some(waits.to_string()));
     assert_eq!(told.cancel_wait_seconds, Some(7));
     o.recorded = told.clone();
     for (seen, same) in [(8, true), (19, true), (20, false), (100, false)] {

@@ -9,9 +9,9 @@ use spideriq_operator::api::{
     StoredJob, SubmissionRecord,
 };
 use spideriq_operator::decide::{
-    AccountFacts, AccountUse, Faults, Freshness, IntentFacts, JobFacts, KeptBody, Marks, Memory, Named,
-    Observed, Outcome, Party, Plan, RemoteJob, RemoteState, Share, Standing, Verdict, Watched, next, settle,
-    share,
+    AccountFacts, AccountUse, Faults, Freshness, IntentFacts, JobFacts, KeptBody, Marks, Memory, Message,
+    Named, Observed, Outcome, Party, Plan, RemoteJob, RemoteState, Share, Standing, Verdict, Watched, next,
+    settle, share,
 };
 use spideriq_operator::status::{compute, same_meaning};
 
@@ -165,7 +165,7 @@ pub fn conditions(status: &ScrapeJobStatus) -> BTreeMap<String, String> {
 
 /// Every way in which a run can stand, in short.
 pub fn standings() -> Vec<Standing> {
-    let words = || "words".to_owned();
+    let words = || Message::from("words");
     vec![
         Standing::Waiting(Reason::AccountNotFound, words()),
         Standing::Waiting(Reason::CredentialsMissing, words()),

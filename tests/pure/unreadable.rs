@@ -2,8 +2,9 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
-use spideriq_operator::api::{Payload, ScrapeJob, State};
-use spideriq_operator::decide::{Faults, KeptBody, Observed, Plan, Share, next};
+use spideriq_operator::api::{Payload, Reason, ScrapeJob, State, Unfit};
+use spideriq_operator::decide::message::{End, Note, Wait};
+use spideriq_operator::decide::{Faults, KeptBody, Message, Observed, Plan, Share, Standing, next};
 
 use super::situation::{accepted, ago, attempted, fresh, now, shares, site, word};
 
@@ -58,8 +59,11 @@ fn a_payload_that_is_too_deep_fails_with_words_that_help_and_is_never_sent() {
     suspended.job.spec.suspend = Some(true);
     for o in [fresh(site()), suspended] {
         let Plan::Rest(standing) = next(&deep(o)) else { panic!("it does not rest") };
-        let words = format!("{standing:?}");
-        assert!(words.contains("Failed, InvalidPayload") && words.contains("nested 123 deep"), "{words}");
+        let Standing::Ended(State::Failed, Reason::InvalidPayload, Message::End(End::Unfit(why))) = standing
+        else {
+            panic!("{standing:?}")
+        };
+        assert_eq!(why, Unfit::TooDeep(123).to_string());
     }
     assert_eq!(word(&next(&deep(unknown()))), "look up ToHold", "it cannot be repeated");
 }
@@ -85,8 +89,10 @@ fn nothing_begins_by_half_a_spec_or_over_half_a_status() {
         assert_eq!(next(&odd_status(o)), Plan::Leave);
     }
     let Plan::Rest(standing) = next(&odd_spec(fresh(site()))) else { panic!("it does not rest") };
-    let words = format!("{standing:?}");
-    assert!(words.contains("Unreadable") && words.contains("spec.ttlPolicy"), "{words}");
+    let Standing::Waiting(Reason::Unreadable, Message::Wait(Wait::Unreadable(fault))) = standing else {
+        panic!("{standing:?}")
+    };
+    assert!(fault.contains("spec.ttlPolicy"), "{fault}");
 }
 
 #[test]
@@ -99,7 +105,8 @@ fn an_object_of_which_half_can_be_read_goes_and_what_it_may_have_left_is_told() 
     let Plan::Release(Some(told)) = next(&odd_status(deleted(fresh(site())))) else {
         panic!("nobody is told")
     };
-    assert!(told.warning && told.note.contains("status.history"), "{}", told.note);
+    let Message::Note(Note::RecordUnread(fault)) = &told.note else { panic!("{}", told.note) };
+    assert!(told.warning && fault.contains("status.history"), "{fault}");
 }
 
 #[test]

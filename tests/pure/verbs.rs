@@ -7,8 +7,9 @@ use spideriq_operator::api::{
     CancelReason, DeletionPolicy, Origin, Payload, ScrapeJobStatus, Submission, SubmissionRecord, TtlPolicy,
     find,
 };
+use spideriq_operator::decide::message::{Left, Note};
 use spideriq_operator::decide::{
-    Accepted, Again, CancelOutcome, Candidate, KeptBody, Listed, Observed, Outcome, SubmitAnswer,
+    Accepted, Again, CancelOutcome, Candidate, KeptBody, Listed, Message, Observed, Outcome, SubmitAnswer,
     SubmitOutcome, Verdict, next, settle,
 };
 
@@ -256,7 +257,8 @@ fn a_cancel_is_latched_before_the_service_is_told_and_ends_the_run() {
     step(&mut o, "cancel", &Outcome::Cancel(CancelOutcome::Left("shared".to_owned())));
     step(&mut o, "abandon LeftRunning", &Outcome::Done);
     assert_eq!(told(&o.recorded), "\"\" Cancelled CancelledAsRequested");
-    assert!(o.recorded.message.as_deref().unwrap().contains("left running"));
+    let left = Note::LeftRunning { job_id: "job-1".to_owned(), why: Left::Said("shared".to_owned()) };
+    assert_eq!(o.recorded.message, Some(left.to_string()));
 }
 
 #[test]
@@ -326,15 +328,18 @@ fn r16_what_finished_long_enough_ago_is_deleted_unless_gitops_owns_it() {
     // It says so, once, whatever it said before, and no longer than it holds.
     o.recorded = status_of(&rest(&o), &o);
     let said = o.recorded.message.clone().unwrap();
-    assert!(said.contains("kept in spite of") && said.contains("Flux applies it"), "{said}");
+    let kept = |said: &str| Message::from(said).kept_for(Some("Flux")).to_string();
+    let without = said.split(" It is kept").next().unwrap();
+    assert_eq!(said, kept(without));
+    assert!(said.contains("Flux") && said.contains("spec.ttlPolicy"), "{said}");
     assert!(!writes(&o));
     o.recorded.message = Some("\u{e9}".repeat(512));
     o.recorded = status_of(&rest(&o), &o);
-    assert!(o.recorded.message.as_ref().is_some_and(|said| said.len() <= 1024 && said.ends_with("deleted")));
+    assert!(o.recorded.message.as_ref().is_some_and(|said| said.len() <= 1024 && *said == kept(said)));
     assert!(!writes(&o));
     let mut unmarked = o.clone();
     unmarked.job.spec.ttl_seconds_after_finished = None;
-    assert!(!status_of(&rest(&unmarked), &unmarked).message.unwrap().contains("kept"));
+    assert!(!status_of(&rest(&unmarked), &unmarked).message.unwrap().contains("Flux"));
     o.job.spec.ttl_policy = Some(TtlPolicy::Force);
     assert_eq!(word(&next(&o)), "expire");
     o.job.protected = true;

@@ -7,6 +7,7 @@ use emulator::JobView;
 use emulator::journal::Event;
 use serde::Serialize;
 use serde_json::Value;
+use spideriq_operator::decide::message::{IntentLost, Lost, NOT_CANCELLED, Named, Note, RunWord};
 
 use super::fate::Plan;
 use super::run::Ended;
@@ -100,9 +101,10 @@ fn went_back_to_an_unknown_run(object: &Value) -> bool {
 
 /// Whether the wanted run was left before it was over: what goes wrong may have made it that late.
 fn went_back_to_a_run_that_was_left(object: &Value) -> bool {
-    object["status"]["message"]
-        .as_str()
-        .is_some_and(|message| message.contains("because another run was wanted"))
+    object["status"]["message"].as_str().is_some_and(|message| {
+        let run = object["status"]["runID"].as_str().unwrap_or_default().to_owned();
+        message == RunWord::Recalled { run: Named(run), superseded: true }.to_string()
+    })
 }
 
 /// Whether nobody knows what came of a submit that must not be repeated.
@@ -193,11 +195,14 @@ pub fn judge(scenario: &Scenario, expected: &Outcome, ended: &Ended) -> Option<S
     let unlucky = ended.fate.hits() >= 5
         && (ended.fate.plan().clock_ahead > 0
             || scenario.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Clock(1..))));
-    let honest = |note: &str| down || unlucky || !note.contains("could not be cancelled within");
+    let honest = |note: &str| down || unlucky || !note.contains(NOT_CANCELLED);
     let unread = [
-        "the list of jobs could not be read in time",
-        "not known, and the annotation spideriq.ai/force-orphan",
-    ];
+        Note::SubmitLost(Lost::ListUnread),
+        Note::SubmitLost(Lost::Forced),
+        Note::IntentLost { job_id: None, why: IntentLost::Forced },
+        Note::StraysUnread,
+    ]
+    .map(|note| note.to_string());
     let unreadable = |note: &str| down && unread.iter().any(|words| note.contains(words));
     // What others made is theirs to know.
     for job in ended.service.jobs().into_iter().filter(|job| !is_theirs(scenario, &job.job_id)) {

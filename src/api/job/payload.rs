@@ -25,16 +25,16 @@ pub struct Payload(Arc<str>);
 pub enum Unfit {
     /// It is nested too deep.
     #[error(
-        "the payload is nested {0} deep and may be {DEPTH_MAX}; create another ScrapeJob with a flatter one"
+        "The payload is nested {0} deep, and {DEPTH_MAX} levels are allowed. Create another ScrapeJob with a flatter one."
     )]
     TooDeep(usize),
     /// It is too long to be looked at.
     #[error(
-        "the payload has {0} bytes and may have {PAYLOAD_MAX} (256 KiB); create another ScrapeJob with less"
+        "The payload has {0} bytes, and {PAYLOAD_MAX} (256 KiB) are allowed. Create another ScrapeJob with a smaller one."
     )]
     TooLong(usize),
     /// It is no JSON object of this world.
-    #[error("the payload cannot be read: {0}; create another ScrapeJob with a corrected one")]
+    #[error("The payload cannot be read: {0}. Create another ScrapeJob with a corrected one.")]
     Unreadable(String),
 }
 

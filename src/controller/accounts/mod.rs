@@ -36,11 +36,13 @@ use crate::api::{
     AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, NotAName, Reason, ScrapeAccount,
     ScrapeAccountStatus, Stored, find,
 };
+use crate::decide::message::Object;
+use crate::decide::{self, Message};
+use crate::health;
 use crate::kubernetes::said_in_decoding;
 use crate::leader::{Scope, Stand};
 use crate::spideriq::budget::UNTRIED;
 use crate::status::{AccountFacts, AccountHealth, WriteError, account_status, patch_account_status};
-use crate::{decide, health};
 
 /// How many accounts are worked on at once.
 const AT_ONCE: u16 = 8;
@@ -121,7 +123,7 @@ fn watched<K: Account>(
     writer: Writer<Stored<K>>,
 ) -> impl futures::Stream<Item = Result<Stored<K>, watcher::Error>> + Send + use<K> {
     let known = context.known.clone();
-    let watched = watch::watch(K::watched(context), reader, move |heard| {
+    let watched = watch::watch(K::watched(context), reader, &context.replies, move |heard| {
         watch::warn(K::KIND.as_str(), &heard);
         match heard {
             Heard::Listed(namespace) => known.hear(K::KIND, namespace, true),
@@ -280,10 +282,10 @@ async fn leave<K: Account>(
     subject: &Subject<'_>,
     error: &NotAName,
 ) -> Action {
-    let (key, note) = (&subject.key, format!("spec.secretRef.name: {error}"));
+    let (key, note) = (&subject.key, Message::from(Object::SecretName(error.to_string())));
     context.secrets.forget(key);
     context.accounts.give_up(key);
-    let why = (Reason::CredentialsMissing, note.clone());
+    let why = (Reason::CredentialsMissing, note.to_string());
     context.accounts.close(key, why, None, subject.identity.clone());
     if context.woken.differs(key, context.account_facts(key)) {
         changed(context, key);
@@ -302,18 +304,19 @@ fn transition(
     let said = |status: &ScrapeAccountStatus, words: &str| {
         find(&status.conditions, "Ready").is_some_and(|ready| ready.message.contains(words))
     };
-    let warned = facts.warning.iter().filter(|words| !said(before, words) && said(after, words));
+    let warning = facts.warning.iter().map(ToString::to_string);
+    let warned = warning.filter(|words| !said(before, words) && said(after, words));
     let warned = warned.map(|words| decide::Event {
         warning: true,
         reason: Reason::CredentialsMissing,
-        note: words.clone(),
+        note: words.into(),
     });
     let ready = |status: &ScrapeAccountStatus| find(&status.conditions, "Ready").cloned();
     let Some(now) = ready(after) else { return Vec::new() };
     let same = ready(before).is_some_and(|then| then.status == now.status && then.reason == now.reason);
     let reason = Reason::parse(&now.reason).filter(|_| !same);
     let warning = now.status != ConditionStatus::True;
-    let news = reason.map(|reason| decide::Event { warning, reason, note: now.message });
+    let news = reason.map(|reason| decide::Event { warning, reason, note: now.message.into() });
     news.into_iter().chain(warned).collect()
 }
 

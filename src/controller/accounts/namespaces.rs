@@ -16,9 +16,10 @@ pub(super) async fn run(context: Arc<Context>, writer: Writer<CachedNamespace>) 
     context.known.cluster_account_seen().await;
     tracing::info!("there is a ClusterScrapeAccount: watching the labels of namespaces");
     let all: Api<CachedNamespace> = Api::all(context.client.clone());
-    let mut changes =
-        watch::watch(vec![all], context.known.namespaces(), |heard| watch::warn("Namespace", &heard))
-            .reflect(writer);
+    let mut changes = watch::watch(vec![all], context.known.namespaces(), &context.replies, |heard| {
+        watch::warn("Namespace", &heard);
+    })
+    .reflect(writer);
     while let Some(change) = changes.next().await {
         match change {
             Ok(watcher::Event::Apply(namespace)) => context.wake_barred(Some(&namespace.name_any())),

@@ -19,6 +19,7 @@ use crate::api::{
 };
 use crate::controller::context::Context;
 use crate::decide::likely_cause;
+use crate::decide::message::{Account, Remark};
 use crate::health::waiting;
 use crate::kubernetes::{said_of, said_of_status};
 use crate::spideriq::budget::Limits;
@@ -85,23 +86,21 @@ pub(super) async fn open(
     let secret = match waiting(read).await {
         Ok(Ok(Some(Stored { read: Ok(secret), .. }))) => secret,
         Ok(Ok(Some(_))) => {
-            let message = format!("Secret {name} cannot be read; create it anew with the key token");
-            return close(Reason::CredentialsMissing, message, false, identity);
+            let message = Account::SecretUnreadable(name.to_string());
+            return close(Reason::CredentialsMissing, message.to_string(), false, identity);
         }
         Ok(Ok(None)) => {
-            let place = match key.kind() {
-                AccountKind::ScrapeAccount => "this namespace".to_owned(),
-                AccountKind::ClusterScrapeAccount => format!("namespace {namespace}, the operator's own"),
+            let operator_namespace = match key.kind() {
+                AccountKind::ScrapeAccount => None,
+                AccountKind::ClusterScrapeAccount => Some(namespace.to_string()),
             };
-            let message = format!("Secret {name} does not exist in {place}; create it with the key token");
-            return close(Reason::CredentialsMissing, message, false, identity);
+            let message = Account::NoSecret { name: name.to_string(), operator_namespace };
+            return close(Reason::CredentialsMissing, message.to_string(), false, identity);
         }
         Ok(Err(kube::Error::Api(refusal))) if refusal.code == 403 => {
-            let message = format!(
-                "Secret {name} may not be read by the operator; name it spideriq, or add its name to rbac.secretNames of the operator's chart: {}",
-                said_of_status(&refusal)
-            );
-            return close(Reason::CredentialsMissing, message, false, identity);
+            let message =
+                Account::SecretForbidden { name: name.to_string(), words: said_of_status(&refusal) };
+            return close(Reason::CredentialsMissing, message.to_string(), false, identity);
         }
         Ok(Err(error)) => return Err(WriteError::Unanswered(said_of(&error))),
         Err(_) => return Err(WriteError::Unanswered("the API server did not answer in time".to_owned())),
@@ -127,8 +126,7 @@ pub(super) async fn open(
     }
     let mut opened = read.open();
     if let Some(facts) = opened.facts.as_mut().filter(|_| unlabelled) {
-        facts.warning =
-            Some(format!("once the Secret changes it needs a label: {}", needs_label(name.as_str())));
+        facts.warning = Some(Remark::NeedsLabel(needs_label(name.as_str())));
     }
     Ok(opened)
 }
@@ -157,8 +155,8 @@ impl Read<'_> {
         }
         let no_submits = limits.is_some_and(|limits| limits.submits_per_minute == 0);
         let barred = no_submits.then(|| {
-            let why = format!("spec.limits.submitsPerMinute of {} {} is 0", key.kind().as_str(), key.name);
-            (Reason::AccountNotReady, format!("{why}; raise it to go on"))
+            let account = format!("{} {}", key.kind().as_str(), key.name);
+            (Reason::AccountNotReady, Account::NoSubmitsOf(account).to_string())
         });
         let settings = Settings {
             suspended: self.account.spec.suspend == Some(true),
@@ -192,10 +190,7 @@ impl Read<'_> {
         facts.no_submits = no_submits;
         let given = session.gate.limits().requests_per_minute;
         if limits.is_some_and(|limits| limits.requests_per_minute > given) {
-            facts.remarks.push(
-                "spec.limits.requestsPerMinute is more than the client is known to have, and is not reached"
-                    .to_owned(),
-            );
+            facts.remarks.push(Remark::BeyondClient);
         }
         // Nothing else tells when a read is to try a long pause; whether one is there that waits for it or not.
         let again = left.filter(|_| self.works).map(|left| left.max(READ_AGAIN));
@@ -242,8 +237,8 @@ impl Read<'_> {
             Said::Rejected(since, message) => AccountHealth::Rejected { since, message },
             Said::Redirected(message) => unusable(Reason::EndpointNotAllowed, message, true),
             Said::Unclear { words, no_address } => {
-                let cause = if no_address { likely_cause(&opening.endpoint.to_string()) } else { "" };
-                let message = format!("the service has not accepted the credentials yet: {words}{cause}");
+                let odd_address = no_address && !likely_cause(&opening.endpoint.to_string()).is_empty();
+                let message = Account::NotAccepted { words, odd_address }.to_string();
                 unusable(Reason::ServiceUnavailable, message, false)
             }
             Said::Nothing | Said::Accepted(_) => {
@@ -253,7 +248,7 @@ impl Read<'_> {
                     let again = if self.works { left } else { LATER };
                     return Ok(Err(Opened { facts: None, again: Some(again) }));
                 }
-                let message = "waiting for its turn to ask the service whose the credentials are".to_owned();
+                let message = Account::WaitsToAsk.to_string();
                 unusable(Reason::AccountNotReady, message, false)
             }
         };

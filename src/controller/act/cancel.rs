@@ -59,20 +59,10 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
     {
         return Outcome::Cancel(outcome);
     }
-    let sharers = match sharers(context, job).await {
+    let sharers = match nobody_shares(context, job, session).await {
         Ok(sharers) => sharers,
-        Err(error) => {
-            let why = format!("the jobs of the cluster could not be listed: {error}");
-            return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why)));
-        }
+        Err(outcome) => return Outcome::Cancel(outcome),
     };
-    match sharer(context, job, session, &sharers) {
-        Err(whom) => return Outcome::Cancel(CancelOutcome::Asking(whom)),
-        Ok(Some(other)) => {
-            return Outcome::Cancel(CancelOutcome::Left(format!("{other} uses it, too")));
-        }
-        Ok(None) => {}
-    }
     // The list may have taken longer than this process leads; by what it showed nobody else would cancel.
     if !context.may_begin(&session.key) {
         return Outcome::Stopping;
@@ -92,6 +82,23 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
         Err(Error::NotFound(_)) => CancelOutcome::NotFound,
         Err(error) => CancelOutcome::Failed(facts::trouble(&error)),
     })
+}
+
+/// Looks live whether another object uses the job: what was read, if none does.
+async fn nobody_shares(
+    context: &Context,
+    job: &CachedJob,
+    session: &Arc<Session>,
+) -> Result<Sharers, CancelOutcome> {
+    let sharers = sharers(context, job).await.map_err(|error| {
+        let why = format!("the jobs of the cluster could not be listed: {error}");
+        CancelOutcome::Failed(Trouble::Unavailable(why))
+    })?;
+    match sharer(context, job, session, &sharers) {
+        Err(whom) => Err(CancelOutcome::Asking(whom)),
+        Ok(Some(other)) => Err(CancelOutcome::Left(format!("{other} uses it, too"))),
+        Ok(None) => Ok(sharers),
+    }
 }
 
 /// Asks whether the service takes the credentials again, with a read: nobody lists the cluster's jobs for a cancel that is

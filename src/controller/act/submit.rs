@@ -70,24 +70,9 @@ pub(super) async fn submit(
         }
         was_taken(context, job, Part::Status);
     }
-    let intended = match intend(context, job, attempt).await {
-        Ok(intended) => intended,
-        Err(error) => return not_begun(context, job, (Part::Object, &error)).await,
-    };
-    was_taken(context, job, Part::Object);
-    // After the first write: from here the request goes out within `BEGIN_WITHIN`, or not at all.
-    if !context.may_begin(&session.key) {
-        return Outcome::Stopping.into();
-    }
-    let mut nonces = Vec::new();
-    let written = record(context, &intended, attempt, (&session.key, &mut nonces)).await;
-    let written = written.and_then(|(stored, record)| Ok((body(&stored, &record)?, stored, record)));
-    let (body, stored, record) = match written {
+    let (body, stored, record) = match write_ahead(context, job, attempt, session).await {
         Ok(written) => written,
-        Err(error) => {
-            context.memories.never_sent(&job.uid().unwrap_or_default(), nonces);
-            return not_begun(context, job, (Part::Status, &error)).await;
-        }
+        Err(acted) => return acted,
     };
     let recorded = CachedJob::from(stored);
     if context.stops_within(SUBMIT_TIME) || !context.claims.may_send(&session.key.scope()) {
@@ -102,6 +87,34 @@ pub(super) async fn submit(
         tracing::info!(job = key(job), job_id = accepted.job_id, "accepted");
     }
     Acted { outcome: Outcome::Submit(Box::new(SubmitOutcome { record, answer })), job: Some(recorded) }
+}
+
+/// The two writes before the request, intent and status; and the body to send.
+async fn write_ahead(
+    context: &Context,
+    job: &CachedJob,
+    attempt: &Attempt,
+    session: &Session,
+) -> Result<(String, StoredJob, SubmissionRecord), Acted> {
+    let intended = match intend(context, job, attempt).await {
+        Ok(intended) => intended,
+        Err(error) => return Err(not_begun(context, job, (Part::Object, &error)).await),
+    };
+    was_taken(context, job, Part::Object);
+    // After the first write: from here the request goes out within `BEGIN_WITHIN`, or not at all.
+    if !context.may_begin(&session.key) {
+        return Err(Outcome::Stopping.into());
+    }
+    let mut nonces = Vec::new();
+    let written = record(context, &intended, attempt, (&session.key, &mut nonces)).await;
+    let written = written.and_then(|(stored, record)| Ok((body(&stored, &record)?, stored, record)));
+    match written {
+        Ok(written) => Ok(written),
+        Err(error) => {
+            context.memories.never_sent(&job.uid().unwrap_or_default(), nonces);
+            Err(not_begun(context, job, (Part::Status, &error)).await)
+        }
+    }
 }
 
 /// The body to send: made of the payload as it stands in the very version that records the attempt, and none but the one
@@ -219,7 +232,7 @@ fn submitting(
     data.held_on = None;
     // A repeat is a look-up of what is unknown already, so that only the attempt itself is news.
     let known = recorded.message.clone().filter(|_| record.attempt > Some(1));
-    let standing = known.map_or(Standing::Submitting, Standing::Unknown);
+    let standing = known.map_or(Standing::Submitting, |known| Standing::Unknown(known.into()));
     let verdict = Verdict {
         record: data,
         standing: Some(standing),

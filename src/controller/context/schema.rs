@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kube::Resource;
 use tokio::time::Instant;
 
-use crate::api::{AccountKind, ClusterScrapeAccount, INSTALL_CRDS, ScrapeAccount, ScrapeJob};
+use crate::api::{AccountKind, ClusterScrapeAccount, ScrapeAccount, ScrapeJob};
+use crate::decide::message::Object;
 use crate::status::WriteError;
 
 /// A kind whose status is written.
@@ -84,12 +85,7 @@ impl Schema {
     pub(in crate::controller) fn complaint(&self) -> Option<String> {
         let missing = &self.lock().missing;
         let kinds: Vec<String> = missing.iter().map(|(kind, fields)| said(*kind, fields)).collect();
-        (!kinds.is_empty()).then(|| {
-            format!(
-                "the CRDs of this cluster are not those of this release and would lose {}; nothing is submitted or written until they are: {INSTALL_CRDS}",
-                kinds.join(" and ")
-            )
-        })
+        (!kinds.is_empty()).then(|| Object::CrdsOutdated(kinds.join(" and ")).to_string())
     }
 
     /// How many fields would be dropped, by kind.

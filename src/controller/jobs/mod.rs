@@ -1,7 +1,9 @@
 //! The pipeline of one job, and the controller that runs it.
 
+mod conclude;
 mod pause;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +16,8 @@ use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use self::pause::{hope, rest_after, rests, retry};
+use self::conclude::{Came, conclude};
+use self::pause::{rests, retry};
 use super::accounts::{stand_back, tally};
 use super::act::{Acted, act, nonce};
 use super::context::Context;
@@ -22,12 +25,12 @@ use super::context::schema::Kind;
 use super::drive::drive;
 use super::observe::{Seen, observe};
 use super::watch;
-use super::write::{self, PROVEN, Part, is_refusal, is_refused_for_good, status_of, write};
-use crate::api::{NotAName, Reason, ScrapeJob, State};
+use super::write::{self, PROVEN, status_of};
+use crate::api::{NotAName, Reason, ScrapeJob};
 use crate::cache::{CachedJob, is_at_rest, key, misnamed};
-use crate::decide::{self, Again, LookUp, Observed, Outcome, Plan, Verdict};
+use crate::decide::message::Object;
+use crate::decide::{self, LookUp, Observed, Outcome, Plan};
 use crate::health;
-use crate::poll::Followed;
 use crate::status::{WriteError, answered};
 
 /// How long until a job is looked at again whose account is about to be opened; it is told when it is.
@@ -60,7 +63,7 @@ fn watched(
     context: &Arc<Context>,
     writer: Writer<CachedJob>,
 ) -> impl futures::Stream<Item = Result<CachedJob, watcher::Error>> + Send + use<> {
-    let watched = watch::watch_jobs(context.apis(), context.jobs.clone(), &context.replies, |heard| {
+    let watched = watch::watch(context.apis(), context.jobs.clone(), &context.replies, |heard| {
         watch::warn("ScrapeJob", &heard);
     });
     let context = Arc::clone(context);
@@ -122,29 +125,11 @@ async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Acti
 async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, WriteError> {
     let begun = context.clock.instant();
     let Some(mut job) = fresh(context, cached).await? else { return Ok(Action::await_change()) };
-    let uid = job.uid().unwrap_or_default();
-    if let Some(error) = misnamed(&job) {
-        return Ok(leave(context, &job, &uid, &error).await);
-    }
-    if let Some(action) = write::again(context, &mut job).await {
-        return Ok(action);
-    }
-    if !is_at_rest(&job)
-        && let Some(action) = stand_back(context, &job).await?
-    {
-        return Ok(action);
-    }
-    // Whether anything may be written at all.
-    let writable = match prove(context, &job).await {
-        Err(error) if error.not_kept().is_none() => return Err(error),
-        // Of an object that goes nothing is left to be lost.
-        Err(_) if job.metadata.deletion_timestamp.is_none() => {
-            context.tell_of_schema(&job).await;
-            return Ok(Action::requeue(STANDS_STILL));
-        }
-        proven => proven.is_ok(),
+    let writable = match admit(context, &mut job).await? {
+        ControlFlow::Continue(writable) => writable,
+        ControlFlow::Break(action) => return Ok(action),
     };
-    tell_faults(context, &job);
+    let uid = job.uid().unwrap_or_default();
     // IO, reads only
     let Some(seen) = observe(context, &job, &context.memories.get(&uid), nonce()).await? else {
         return Ok(Action::requeue(OPENS_WITHIN));
@@ -172,56 +157,42 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     // pure
     let verdict = decide::settle(&seen.observed, &plan, &outcome);
     // IO, only where something changed
-    let current = left.as_ref().unwrap_or(&job);
-    // What names a job that nothing else does is told before anything is written that forgets it.
-    let (strays, news): (Vec<_>, Vec<_>) =
-        verdict.events.iter().cloned().partition(|event| event.reason == Reason::Orphaned);
-    let told = context.publish(&job.object_ref(&()), &strays).await;
-    let written = save(context, current, (&verdict, &outcome), writable).await;
-    remember(context, &uid, &verdict, &outcome, written.as_ref().ok().or(left.as_ref()));
-    let again = match &written {
-        Ok(_) => verdict.again,
-        // What is known stays so while nothing can be written.
-        Err(_) if !writable => verdict.again,
-        Err(error) => {
-            tracing::info!(job = key(&job), %error, "a status was not written; looking again");
-            Again::Live
-        }
-    };
-    if written.is_ok() {
-        follow(&seen, &job, &verdict);
-        let again = if told { [].as_slice() } else { strays.as_slice() };
-        context.publish(&job.object_ref(&()), &[again, &news].concat()).await;
+    let came = Came { outcome, verdict, writable, begun };
+    Ok(conclude(context, (&job, left.as_ref()), &seen, &came).await)
+}
+
+/// Whether anything is done with an object now; and then whether anything may be written.
+async fn admit(context: &Context, job: &mut CachedJob) -> Result<ControlFlow<Action, bool>, WriteError> {
+    if let Some(error) = misnamed(job) {
+        let uid = job.uid().unwrap_or_default();
+        return Ok(ControlFlow::Break(leave(context, job, &uid, &error).await));
     }
-    let failures = context.memories.set(&uid, |remembered| {
-        remembered.rest =
-            rest_after(&outcome, again).map(|rest| (hope(&seen), context.clock.instant() + rest));
-        remembered.live = again == Again::Live;
-        let well = written.is_ok() && outcome != Outcome::Lost;
-        remembered.failures = if well { 0 } else { remembered.failures.saturating_add(1) };
-        remembered.failures
-    });
-    let result = match &written {
-        Ok(after) if after.resource_version() != current.resource_version() => "written",
-        Ok(_) => "unchanged",
-        Err(_) => "retried",
-    };
-    context.metrics.reconciled("ScrapeJob", result, begun.elapsed());
-    Ok(match (again, seen.wish_in) {
-        (Again::Live, _) => Action::requeue(retry(context, &uid, failures)),
-        (Again::After(pause), wish_in) => {
-            Action::requeue(wish_in.map_or(pause, |wish_in| pause.min(wish_in)))
+    if let Some(action) = write::again(context, job).await {
+        return Ok(ControlFlow::Break(action));
+    }
+    if !is_at_rest(job)
+        && let Some(action) = stand_back(context, job).await?
+    {
+        return Ok(ControlFlow::Break(action));
+    }
+    let writable = match prove(context, job).await {
+        Err(error) if error.not_kept().is_none() => return Err(error),
+        // Of an object that goes nothing is left to be lost.
+        Err(_) if job.metadata.deletion_timestamp.is_none() => {
+            context.tell_of_schema(job).await;
+            return Ok(ControlFlow::Break(Action::requeue(STANDS_STILL)));
         }
-        (Again::OnChange, Some(wish_in)) => Action::requeue(wish_in),
-        (Again::OnChange, None) => Action::await_change(),
-    })
+        proven => proven.is_ok(),
+    };
+    tell_faults(context, job);
+    Ok(ControlFlow::Continue(writable))
 }
 
 /// Leaves such a job alone: the schema refuses every write of it, so that an event and a metric say it.
 async fn leave(context: &Context, job: &ScrapeJob, uid: &str, error: &NotAName) -> Action {
     if !context.memories.set(uid, |remembered| std::mem::replace(&mut remembered.misnamed, true)) {
-        let note = format!("spec.accountRef.name: {error}; create another ScrapeJob");
-        let event = decide::Event { warning: true, reason: Reason::AccountNotFound, note };
+        let note = Object::AccountName(error.to_string());
+        let event = decide::Event { warning: true, reason: Reason::AccountNotFound, note: note.into() };
         context.publish(&job.object_ref(&()), &[event]).await;
     }
     Action::await_change()
@@ -268,35 +239,6 @@ fn goes_on(plan: &Plan, o: &Observed) -> bool {
     }
 }
 
-/// Writes what is true now. Of an object that goes it is remembered where it cannot be written, or a cancel that was
-/// confirmed would be asked for again and again.
-async fn save(
-    context: &Context,
-    job: &CachedJob,
-    (verdict, outcome): (&Verdict, &Outcome),
-    writable: bool,
-) -> Result<CachedJob, WriteError> {
-    let error = if writable {
-        match write(context, job, verdict, outcome).await {
-            Err(error) => error,
-            written => return written,
-        }
-    } else {
-        WriteError::UnknownFields(Vec::new())
-    };
-    if writable {
-        is_refused_for_good(context, job, (Part::Status, &error)).await;
-    }
-    if job.metadata.deletion_timestamp.is_some() && is_refusal(&error) {
-        let recorded = job.status.clone().unwrap_or_default();
-        let unsaved = status_of(context, job, &recorded, verdict).map(Box::new);
-        context.memories.set(&job.uid().unwrap_or_default(), |remembered| {
-            remembered.unsaved = unsaved.or(remembered.unsaved.take());
-        });
-    }
-    Err(error)
-}
-
 /// The object to decide on: from the cache, or live where the cache is known to be behind our own last write.
 async fn fresh(context: &Context, cached: &CachedJob) -> Result<Option<CachedJob>, WriteError> {
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
@@ -337,36 +279,6 @@ fn tell_faults(context: &Context, job: &CachedJob) {
         }
         context.memories.set(&uid, |remembered| remembered.faults = words);
     }
-}
-
-fn remember(context: &Context, uid: &str, verdict: &Verdict, outcome: &Outcome, written: Option<&CachedJob>) {
-    context.memories.set(uid, |remembered| {
-        remembered.memory = verdict.memory.clone();
-        if let Outcome::Submit(submit) = outcome {
-            remembered.ended.clone_from(&submit.record.nonce);
-        }
-        let version =
-            written.and_then(ResourceExt::resource_version).and_then(|version| version.parse().ok());
-        remembered.written = remembered.written.max(version);
-    });
-}
-
-/// Follows the job while it runs, and stops when it is over or held.
-fn follow(seen: &Seen, job: &ScrapeJob, verdict: &Verdict) {
-    let Some(session) = &seen.session else { return };
-    let key = key(job);
-    // A mirrored job that was not seen yet waits for its first look.
-    let running =
-        matches!(verdict.standing, Some(decide::Standing::Following(..) | decide::Standing::Waiting(..)))
-            || (verdict.standing.is_none() && seen.observed.recorded.current_state() < State::Held);
-    let id = verdict.record.job_id.clone().filter(|_| running && job.metadata.deletion_timestamp.is_none());
-    session.polling(|poller| match id {
-        Some(job_id) => {
-            let group = job.namespace().unwrap_or_default();
-            poller.follow(Followed { key, group, job_id, interval: decide::poll_interval(&seen.observed) });
-        }
-        None => poller.unfollow(&key),
-    });
 }
 
 fn on_error(context: &Context, job: &CachedJob, error: &WriteError) -> Action {

@@ -11,12 +11,10 @@ use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeAccount, ScrapeJob,
 use crate::controller::context::Context;
 use crate::controller::context::accounts::{Admission, takes_default};
 use crate::controller::context::jobs::Remembered;
+use crate::decide::message::Account;
 use crate::decide::{AccountFacts, AccountUse, Named};
 use crate::health::waiting;
 use crate::status::{WriteError, answered};
-
-/// What a job is told whose account is one of the cluster, where those are off.
-const OFF: &str = "cluster accounts are off, because the operator runs with --watch-namespace; create a ScrapeAccount in this namespace and a ScrapeJob that uses it";
 
 /// An account, and whether the API server knows it although the cache does not yet.
 pub(super) struct Used {
@@ -86,7 +84,7 @@ pub(super) fn facts(
     let begun = status.is_some_and(|status| status.account.is_some());
     let accepted = begun && status.is_some_and(|status| status.job_id.is_some());
     if key.kind() == AccountKind::ClusterScrapeAccount && !context.known.cluster_accounts() {
-        let (message, fingerprint) = (OFF.to_owned(), "off".to_owned());
+        let (message, fingerprint) = (Account::ClusterAccountsOff.to_string(), "off".to_owned());
         return Ok((AccountFacts::Unusable { reason: Reason::AccountNotReady, message, fingerprint }, None));
     }
     let namespace = job.namespace().unwrap_or_default();
@@ -94,7 +92,7 @@ pub(super) fn facts(
         Admission::Admitted => None,
         Admission::Refused(why) => Some((Reason::NamespaceNotAllowed, why)),
         Admission::Unknown => {
-            let why = format!("the labels of namespace {namespace} are not known yet");
+            let why = Account::LabelsUnknown(namespace.clone()).to_string();
             if !accepted && !deleting {
                 return Err(WriteError::Unanswered(why));
             }

@@ -1,40 +1,52 @@
-//! The changes of jobs, as kube's watcher tells those of any kind; but what it lists at once is bounded in bytes, and an
-//! object that cannot be read does not begin the list anew.
+//! The changes of a kind, as kube's watcher tells them; but what is listed at once is bounded in bytes, and neither an
+//! object that cannot be read nor a page that is lost begins the list anew.
 
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use kube::api::{WatchEvent, WatchParams};
 use kube::runtime::watcher::{Error, Event};
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 
 use super::pages::Pages;
-use super::replies::Replies;
-use crate::cache::CachedJob;
+use super::replies::{Measured, Replies};
 
 /// How long the API server keeps a watch open, in seconds.
 const WATCHED_FOR: u32 = 290;
 /// A watch that says nothing for longer is broken: the API server would have ended it.
 const SILENT_FOR: Duration = Duration::from_secs(WATCHED_FOR as u64 + 5);
 
-type Told = Result<Event<CachedJob>, Error>;
-type Watched = BoxStream<'static, kube::Result<WatchEvent<CachedJob>>>;
+type Told<K> = Result<Event<K>, Error>;
+type Watched<K> = BoxStream<'static, kube::Result<WatchEvent<K>>>;
+
+/// What can be watched.
+pub(in crate::controller) trait Kept:
+    Resource<DynamicType = ()> + Measured + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+}
+
+impl<K> Kept for K where
+    K: Resource<DynamicType = ()> + Measured + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+}
 
 /// How far it is.
-enum State {
+enum State<K> {
     /// Nothing is known.
     Begin,
     /// Listing; what the last page had left.
-    List(Box<Pages<CachedJob>>, VecDeque<CachedJob>),
+    List(Box<Pages<K>>, VecDeque<K>),
     /// Everything is known up to this version.
     Known(String),
     /// Watching since that version.
-    Watch(String, Watched),
+    Watch(String, Watched<K>),
 }
 
 /// The changes, for as long as it is polled. An error is to be followed by a pause.
-pub(super) fn changes(api: Api<CachedJob>, replies: Replies) -> impl Stream<Item = Told> + Send {
+pub(super) fn changes<K: Kept>(api: Api<K>, replies: Replies) -> impl Stream<Item = Told<K>> + Send {
     stream::unfold((State::Begin, api, replies), |(mut state, api, replies)| async move {
         loop {
             let (told, next) = step(state, &api, &replies).await;
@@ -46,7 +58,7 @@ pub(super) fn changes(api: Api<CachedJob>, replies: Replies) -> impl Stream<Item
     })
 }
 
-async fn step(state: State, api: &Api<CachedJob>, replies: &Replies) -> (Option<Told>, State) {
+async fn step<K: Kept>(state: State<K>, api: &Api<K>, replies: &Replies) -> (Option<Told<K>>, State<K>) {
     match state {
         State::Begin => {
             let pages = Pages::new(api.clone(), replies.clone());
@@ -74,9 +86,8 @@ async fn step(state: State, api: &Api<CachedJob>, replies: &Replies) -> (Option<
             }
         }
         State::Watch(version, mut changes) => {
-            let newer = |job: &CachedJob, version| {
-                job.resource_version().filter(|own| !own.is_empty()).unwrap_or(version)
-            };
+            let newer =
+                |job: &K, version| job.resource_version().filter(|own| !own.is_empty()).unwrap_or(version);
             match tokio::time::timeout(SILENT_FOR, changes.next()).await {
                 Ok(Some(Ok(WatchEvent::Added(job) | WatchEvent::Modified(job)))) => {
                     let version = newer(&job, version);

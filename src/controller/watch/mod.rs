@@ -13,29 +13,26 @@ pub(super) use pages::Pages;
 pub(super) use replies::Replies;
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Debug;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::{DefaultBackoff, Event};
+use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 
-use crate::cache::CachedJob;
+use self::changes::{Kept, changes};
 use crate::kubernetes::said_of_watch;
 
 type Changes<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;
 
-/// How long a first failure of a watch is waited for.
-const SHORTLY: Duration = Duration::from_millis(100);
-
-/// Objects in one page of a list: what a page needs at once stays with the process.
-const PAGE: u32 = 100;
+/// How long a first failure is waited for, and the longest such pause.
+const FIRST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(30);
+/// As how many failures in a row one counts that comes after a list: 0.8 s.
+const LISTED: u32 = 3;
 
 /// The annotation in which `kubectl apply` keeps a copy of the object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -70,64 +67,44 @@ pub(super) fn warn(kind: &str, heard: &Heard<'_>) {
     }
 }
 
-/// One stream of changes for a store of small objects. `store` is the reading end of that store; `heard` is told how each
-/// namespace does.
-pub(super) fn watch<K>(
+/// One stream of changes. `store` is the reading end of the store that they are for; `heard` is told how each namespace
+/// does.
+pub(super) fn watch<K: Kept>(
     apis: Vec<Api<K>>,
     store: Store<K>,
-    heard: impl Fn(Heard<'_>) + Send + Sync + 'static,
-) -> Changes<K>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-{
-    let changes = |api| {
-        let changes = watcher(api, watcher::Config::default().page_size(PAGE));
-        pausing(changes.modify(slim).boxed())
-    };
-    join((apis, store), changes, heard)
-}
-
-/// The same of jobs, which may be as large as the API server lets them be.
-pub(super) fn watch_jobs(
-    apis: Vec<Api<CachedJob>>,
-    store: Store<CachedJob>,
     replies: &Replies,
     heard: impl Fn(Heard<'_>) + Send + Sync + 'static,
-) -> Changes<CachedJob> {
-    join((apis, store), |api| pausing(changes::changes(api, replies.clone()).boxed()), heard)
+) -> Changes<K> {
+    join((apis, store), |api| pausing(changes(api, replies.clone()).modify(slim).boxed()), heard)
 }
 
-/// Pauses after an error, longer each time. While a watch is broken no new job in the cluster is heard of, and the busier it
-/// is the more often it breaks: one that told something begins anew at once when it breaks off, and a first failure after
-/// that is waited for only shortly.
+/// Pauses after an error, twice as long each time. While a kind cannot be heard of, nobody's new object is seen, and the
+/// busier the cluster is the more often a watch breaks: one that told something begins anew at once when it breaks off.
 fn pausing<K: Send + 'static>(changes: Changes<K>) -> Changes<K> {
     struct Pausing<K> {
         changes: Changes<K>,
-        backoff: DefaultBackoff,
         /// Whether it told something since it last broke off.
         told: bool,
-        /// Whether it failed since it told something.
-        failed: bool,
+        /// How often it failed since it told something.
+        failures: u32,
         pause: Option<Duration>,
     }
-    let backoff = DefaultBackoff::default();
-    let begun = Pausing { changes, backoff, told: false, failed: false, pause: None };
+    let begun = Pausing { changes, told: false, failures: 0, pause: None };
     stream::unfold(begun, |mut this| async move {
         if let Some(pause) = this.pause.take() {
             tokio::time::sleep(pause).await;
         }
         let event = this.changes.next().await?;
         match &event {
-            Ok(Event::Apply(_) | Event::Delete(_)) => {
-                (this.told, this.failed) = (true, false);
-                this.backoff.reset();
-            }
-            // A list says nothing of whether a watch works.
-            Ok(Event::InitDone) => this.backoff.reset(),
-            Ok(Event::Init | Event::InitApply(_)) => {}
+            Ok(Event::Apply(_) | Event::Delete(_)) => (this.told, this.failures) = (true, 0),
+            // A list says nothing of whether a watch works, and costs more than one.
+            Ok(Event::InitDone) if this.failures > 0 => this.failures = LISTED,
+            Ok(Event::Init | Event::InitApply(_) | Event::InitDone) => {}
             Err(watcher::Error::WatchFailed(_)) if mem::take(&mut this.told) => {}
-            Err(_) if !mem::replace(&mut this.failed, true) => this.pause = Some(SHORTLY),
-            Err(_) => this.pause = this.backoff.next(),
+            Err(_) => {
+                this.pause = Some(FIRST.saturating_mul(1 << this.failures.min(9)).min(LONGEST));
+                this.failures = this.failures.saturating_add(1);
+            }
         }
         Some((event, this))
     })
@@ -318,34 +295,43 @@ mod tests {
         let broken = || Err(Error::WatchFailed(kube::Error::LinesCodecMaxLineLengthExceeded));
         let told = || Ok(Event::Apply(job("a", "x")));
         let refused = || Err(Error::WatchStartFailed(kube::Error::LinesCodecMaxLineLengthExceeded));
-        let (at_once, shortly, long) = (0, 1, 2);
+        // What comes, and how many milliseconds pass before the next is asked for.
         let rows = [
-            (told(), at_once),
-            (broken(), at_once),
-            // It told nothing since.
-            (broken(), shortly),
-            (refused(), long),
-            (Ok(Event::Init), at_once),
-            (Ok(Event::InitApply(job("a", "x"))), at_once),
-            // A list says nothing of a watch.
-            (broken(), long),
-            (told(), at_once),
-            (refused(), shortly),
-            (Ok(Event::Delete(job("a", "x"))), at_once),
+            (told(), 0),
+            (broken(), 0),
+            (broken(), 100),
+            (refused(), 200),
+            (Ok(Event::Init), 0),
+            (Ok(Event::InitApply(job("a", "x"))), 0),
+            (refused(), 400),
+            (Ok(Event::InitDone), 0),
+            (broken(), 800),
+            (told(), 0),
+            (refused(), 100),
+            (Ok(Event::InitDone), 0),
+            (refused(), 800),
+            (refused(), 1600),
+            (told(), 0),
+            (Ok(Event::InitDone), 0),
+            (refused(), 100),
+            (Ok(Event::Delete(job("a", "x"))), 0),
         ];
-        let pauses: Vec<i32> = rows.iter().map(|(_, pause)| *pause).collect();
+        let pauses = rows.iter().map(|(_, pause)| *pause).collect::<Vec<u128>>();
+        let last = pauses.len() - 1;
         let mut changes = pausing(stream::iter(rows.map(|(event, _)| event)).boxed());
         assert!(changes.next().await.is_some());
-        for (at, pause) in pauses.into_iter().enumerate().take(9) {
+        for (at, pause) in pauses.into_iter().enumerate().take(last) {
             let before = Instant::now();
             assert!(changes.next().await.is_some());
-            let passed = match before.elapsed().as_millis() {
-                0 => at_once,
-                1..500 => shortly,
-                _ => long,
-            };
-            assert_eq!(passed, pause, "after row {at}");
+            assert_eq!(before.elapsed().as_millis(), pause, "after row {at}");
         }
+        let mut endless = pausing(stream::repeat_with(refused).boxed());
+        for _ in 0..20 {
+            assert!(endless.next().await.is_some());
+        }
+        let before = Instant::now();
+        assert!(endless.next().await.is_some());
+        assert_eq!(before.elapsed(), super::LONGEST);
     }
 
     #[test]

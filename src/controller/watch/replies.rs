@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::api::StoredJob;
+use crate::api::Stored;
 use crate::cache::CachedJob;
 use crate::health::waiting;
 
@@ -68,7 +68,7 @@ impl Measured for CachedJob {
     }
 }
 
-impl Measured for StoredJob {
+impl<K> Measured for Stored<K> {
     fn bytes(&self) -> usize {
         self.bytes
     }

@@ -23,7 +23,7 @@ impl Context {
             if !costs && job.is_some_and(|uid| !self.memories.may_tell(uid, self.clock.instant())) {
                 continue;
             }
-            let note: String = cut(&event.note);
+            let note: String = cut(&event.note.to_string());
             let published = Event {
                 type_: if event.warning { EventType::Warning } else { EventType::Normal },
                 reason: event.reason.as_str().to_owned(),

@@ -224,7 +224,7 @@ impl Context {
     pub(in crate::controller) async fn tell_of_schema(&self, job: &ScrapeJob) {
         let Some(note) = self.schema.complaint() else { return };
         if self.schema.lock().told.insert(job.namespace().unwrap_or_default()) {
-            let event = decide::Event { warning: true, reason: Reason::CRDOutdated, note };
+            let event = decide::Event { warning: true, reason: Reason::CRDOutdated, note: note.into() };
             self.publish(&job.object_ref(&()), &[event]).await;
         }
     }

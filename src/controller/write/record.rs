@@ -12,6 +12,7 @@ use crate::cache::{CachedJob, key};
 use crate::controller::context::Context;
 use crate::controller::context::jobs::Accepted;
 use crate::controller::context::schema::Kind;
+use crate::decide::message::Object;
 use crate::decide::{self, Outcome, SubmitAnswer, Verdict};
 use crate::health;
 use crate::status::{WriteError, answered, compute, patch_status, same_meaning};
@@ -63,10 +64,9 @@ pub(in crate::controller) async fn is_refused_for_good(
         *count
     });
     if count == FOR_GOOD {
-        let note =
-            format!("{error}; let the operator's ServiceAccount change the object, and it goes on by itself");
+        let note = Object::WriteRefused(error.to_string());
         tracing::warn!(job = key(job), %error, "a write is refused again and again");
-        let event = decide::Event { warning: true, reason: Reason::WriteRefused, note };
+        let event = decide::Event { warning: true, reason: Reason::WriteRefused, note: note.into() };
         context.publish(&job.object_ref(&()), &[event]).await;
     }
     count >= FOR_GOOD
@@ -80,78 +80,107 @@ pub(in crate::controller) async fn write(
     verdict: &Verdict,
     outcome: &Outcome,
 ) -> Result<CachedJob, WriteError> {
-    let submit = if let Outcome::Submit(submit) = outcome { Some(submit) } else { None };
-    let sent = submit.and_then(|submit| submit.record.nonce.as_deref());
-    let (accepted, refused) = match submit.map(|submit| (&submit.answer, &submit.record)) {
-        Some((SubmitAnswer::Accepted(accepted), _)) => (Some(accepted.job_id.as_str()), None),
-        Some((SubmitAnswer::Refused(_), record)) => (None, record.nonce.as_deref()),
-        Some((SubmitAnswer::Unknown { .. }, _)) | None => (None, None),
-    };
+    let sent = Sent::of(outcome);
     let mut base = job.clone();
     let mut pause = Duration::from_millis(200);
     let mut refusals = 0;
     loop {
-        let recorded = base.status.clone().unwrap_or_default();
-        let Some(status) = status_of(context, &base, &recorded, verdict) else { return Ok(base) };
-        let version = base.resource_version().unwrap_or_default();
-        let jobs: Api<CachedJob> = context.jobs_in(&base.namespace().unwrap_or_default());
-        let name = base.name_any();
-        let room = context.replies.room_to_write(base.bytes).await;
-        let patched = patch_status(&jobs, &name, &version, &recorded, &status).await;
-        drop(room);
-        let error = match patched {
-            Ok(written) => {
-                was_taken(context, &base, Part::Status);
-                return Ok(written);
-            }
+        let error = match write_once(context, &base, verdict).await {
+            Ok(written) => return Ok(written),
             Err(error) => error,
         };
         refusals = if is_refusal(&error) { refusals + 1 } else { 0 };
-        if let Some(job_id) = accepted
+        if let Some(job_id) = sent.accepted
             && (refusals >= FOR_GOOD || error.not_kept().is_some())
         {
             keep(context, &base, (verdict, job_id), &error).await;
             return Err(error);
         }
-        let lasts = refused.is_some() && pause < Duration::from_secs(10);
-        if accepted.is_none() && !lasts {
+        let lasts = sent.refused.is_some() && pause < Duration::from_secs(10);
+        if sent.accepted.is_none() && !lasts {
             return Err(error);
         }
-        tracing::warn!(job = key(&base), job_id = accepted, %error, "what came of a submit is not recorded yet; trying until it is");
+        tracing::warn!(job = key(&base), job_id = sent.accepted, %error, "what came of a submit is not recorded yet; trying until it is");
         health::waiting(tokio::time::sleep(pause)).await;
         pause = (pause * 2).min(Duration::from_secs(10));
-        let room = context.replies.room(base.bytes).await;
-        let live = answered(jobs.get_opt(&name)).await;
-        drop(room);
-        let live = match live {
-            Ok(live) => live.filter(|live| live.uid() == base.uid()),
-            Err(_) => continue,
-        };
-        let has = live.as_ref().and_then(|live| live.status.as_ref()?.job_id.as_deref());
-        match (live.as_ref(), accepted) {
-            (Some(live), Some(job_id)) if has == Some(job_id) => return Ok(live.clone()),
-            // Who leads now has sent a request of its own: what comes of that shows whether it is the same job.
-            (Some(live), Some(_))
-                if has.is_none() && !context.leads() && is_another(nonce_of(live), sent) => {}
-            (Some(live), Some(_)) if has.is_none() && takes(&base, live) => base = live.clone(),
-            (_, Some(job_id)) => {
-                // What is read while fields are dropped does not say what the object takes.
-                let namespace = base.namespace().unwrap_or_default();
-                let proven = context.prove(Kind::Job, (&namespace, &name), JUST_PROVEN).await;
-                if live.is_some()
-                    && let Err(error) = proven
-                {
-                    keep(context, &base, (verdict, job_id), &error).await;
-                    return Err(error);
-                }
-                return orphaned(context, &base, job_id).await;
-            }
-            (Some(live), None) if has.is_none() && takes(&base, live) && nonce_of(live) == refused => {
-                base = live.clone();
-            }
-            (_, None) => return Err(error),
+        if let Some(recorded) = look_again(context, &mut base, (verdict, &sent), error).await? {
+            return Ok(recorded);
         }
     }
+}
+
+/// What a status is about to record of a request that went out.
+struct Sent<'a> {
+    nonce: Option<&'a str>,
+    /// The job that it made, or was answered with.
+    accepted: Option<&'a str>,
+    /// The nonce, where the service refused it.
+    refused: Option<&'a str>,
+}
+
+impl<'a> Sent<'a> {
+    fn of(outcome: &'a Outcome) -> Self {
+        let submit = if let Outcome::Submit(submit) = outcome { Some(submit) } else { None };
+        let nonce = submit.and_then(|submit| submit.record.nonce.as_deref());
+        let (accepted, refused) = match submit.map(|submit| &submit.answer) {
+            Some(SubmitAnswer::Accepted(accepted)) => (Some(accepted.job_id.as_str()), None),
+            Some(SubmitAnswer::Refused(_)) => (None, nonce),
+            Some(SubmitAnswer::Unknown { .. }) | None => (None, None),
+        };
+        Self { nonce, accepted, refused }
+    }
+}
+
+async fn write_once(context: &Context, base: &CachedJob, verdict: &Verdict) -> Result<CachedJob, WriteError> {
+    let recorded = base.status.clone().unwrap_or_default();
+    let Some(status) = status_of(context, base, &recorded, verdict) else { return Ok(base.clone()) };
+    let version = base.resource_version().unwrap_or_default();
+    let jobs: Api<CachedJob> = context.jobs_in(&base.namespace().unwrap_or_default());
+    let _room = context.replies.room_to_write(base.bytes).await;
+    let written = patch_status(&jobs, &base.name_any(), &version, &recorded, &status).await?;
+    was_taken(context, base, Part::Status);
+    Ok(written)
+}
+
+/// Reads the object that could not be written: it may be recorded already, is written over as it is now, or no longer
+/// takes what was sent for it.
+async fn look_again(
+    context: &Context,
+    base: &mut CachedJob,
+    (verdict, sent): (&Verdict, &Sent<'_>),
+    error: WriteError,
+) -> Result<Option<CachedJob>, WriteError> {
+    let (namespace, name) = (base.namespace().unwrap_or_default(), base.name_any());
+    let jobs: Api<CachedJob> = context.jobs_in(&namespace);
+    let room = context.replies.room(base.bytes).await;
+    let live = answered(jobs.get_opt(&name)).await;
+    drop(room);
+    let Ok(live) = live else { return Ok(None) };
+    let live = live.filter(|live| live.uid() == base.uid());
+    let has = live.as_ref().and_then(|live| live.status.as_ref()?.job_id.as_deref());
+    match (live.as_ref(), sent.accepted) {
+        (Some(live), Some(job_id)) if has == Some(job_id) => return Ok(Some(live.clone())),
+        // Who leads now has sent a request of its own: what comes of that shows whether it is the same job.
+        (Some(live), Some(_))
+            if has.is_none() && !context.leads() && is_another(nonce_of(live), sent.nonce) => {}
+        (Some(live), Some(_)) if has.is_none() && takes(base, live) => *base = live.clone(),
+        (_, Some(job_id)) => {
+            // What is read while fields are dropped does not say what the object takes.
+            let proven = context.prove(Kind::Job, (&namespace, &name), JUST_PROVEN).await;
+            if live.is_some()
+                && let Err(error) = proven
+            {
+                keep(context, base, (verdict, job_id), &error).await;
+                return Err(error);
+            }
+            return orphaned(context, base, job_id).await.map(Some);
+        }
+        (Some(live), None) if has.is_none() && takes(base, live) && nonce_of(live) == sent.refused => {
+            *base = live.clone();
+        }
+        (_, None) => return Err(error),
+    }
+    Ok(None)
 }
 
 /// Puts an accepted job into the table of those that are not recorded.
@@ -168,10 +197,8 @@ async fn tell(context: &Context, unrecorded: &mut Accepted, error: &WriteError) 
     let Accepted { job, job_id, .. } = &*unrecorded;
     tracing::error!(job = key(job), job_id, %error, "an accepted job is not recorded");
     if !unrecorded.told {
-        let note = format!(
-            "job {job_id} was accepted for this object, and that cannot be recorded: {error}; the operator goes on trying, and knows the job only as long as it runs"
-        );
-        let event = decide::Event { warning: true, reason: Reason::WriteRefused, note };
+        let note = Object::NotRecorded { job_id: job_id.clone(), words: error.to_string() };
+        let event = decide::Event { warning: true, reason: Reason::WriteRefused, note: note.into() };
         unrecorded.told = context.publish(&job.object_ref(&()), &[event]).await;
     }
 }
@@ -284,11 +311,9 @@ fn takes(submitted: &ScrapeJob, live: &ScrapeJob) -> bool {
 
 /// The object went, or has another job or run: somebody has to be told about ours.
 async fn orphaned(context: &Context, job: &CachedJob, job_id: &str) -> Result<CachedJob, WriteError> {
-    let note = format!(
-        "job {job_id} was accepted for this object, which no longer takes it; cancel it at the service if it is not wanted"
-    );
+    let note = Object::NotTaken(job_id.to_owned());
     tracing::warn!(job = key(job), job_id, "orphaned");
-    let event = decide::Event { warning: true, reason: Reason::Orphaned, note };
+    let event = decide::Event { warning: true, reason: Reason::Orphaned, note: note.into() };
     // The id stands nowhere else.
     while !context.publish(&job.object_ref(&()), std::slice::from_ref(&event)).await {}
     Err(WriteError::Lost("the object no longer takes the job".to_owned()))

@@ -130,6 +130,11 @@ impl AccountUse {
         format!("{} {}", self.kind.as_str(), self.name)
     }
 
+    /// Whether its endpoint is likely to be wrong, where it knows no address that it should.
+    pub fn has_odd_address(&self) -> bool {
+        !likely_cause(&self.endpoint).is_empty()
+    }
+
     /// Whether these credentials are proven to be of the client that made this submission:
     /// the same client at the same endpoint, or, where one of the two is not known, the very Secret that was used then.
     pub fn proves(&self, submission: &SubmissionRecord) -> bool {

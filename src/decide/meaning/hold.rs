@@ -14,7 +14,7 @@ pub(in crate::decide) fn still_held(o: &Observed) -> Option<Standing> {
     let same = o.recorded.held_on.as_deref() == Some(hold_key(o).as_str());
     let clears_by_itself = matches!(reason, Reason::SpendCapReached | Reason::NotServed);
     (o.recorded.current_state() == State::Held && same && !clears_by_itself)
-        .then(|| Standing::Held(reason, o.recorded.message.clone().unwrap_or_default()))
+        .then(|| Standing::Held(reason, o.recorded.message.clone().unwrap_or_default().into()))
 }
 
 /// What a held job waits to see changed, as a short hash.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::submission::Submission;
 use crate::api::{Origin, Reason, ScrapeJobStatus};
 use crate::decide::facts::{AccountFacts, Observed, RemoteState, Trouble};
+use crate::decide::message::{Follow, Wait};
 use crate::decide::plan::Freshness;
 use crate::decide::record::Recorded;
 
@@ -50,7 +52,7 @@ pub(in crate::decide) fn reads_left(o: &Observed) -> bool {
 /// Whether the account is proven to be of the client that the job belongs to; what another client's credentials
 /// are told about the job means nothing. A mirrored job belongs to whoever the account is, until one was seen.
 pub(in crate::decide) fn believed(o: &Observed) -> bool {
-    match (&o.account, &o.recorded.submission) {
+    match (&o.account, Submission::of(&o.recorded).record()) {
         (AccountFacts::Usable(account), Some(record)) => {
             account.proves(record) || (record.client_id.is_none() && record.credential.is_none())
         }
@@ -65,10 +67,7 @@ pub(in crate::decide) fn believed(o: &Observed) -> bool {
 pub(in crate::decide) fn seen_before(o: &Observed) -> bool {
     let recorded = o.recorded.remote.as_ref().is_some_and(|remote| remote.state.is_some());
     recorded
-        || o.recorded
-            .submission
-            .as_ref()
-            .is_some_and(|record| matches!(record.origin, Some(Origin::Submitted | Origin::Cached)))
+        || matches!(Submission::of(&o.recorded), Submission::Accepted(Origin::Submitted | Origin::Cached, _))
 }
 
 /// Whether the mirror is fresh. A slow queue for the budget alone makes nothing stale: only an error does, and
@@ -76,31 +75,33 @@ pub(in crate::decide) fn seen_before(o: &Observed) -> bool {
 pub(in crate::decide) fn freshness(o: &Observed) -> Freshness {
     let account = match &o.account {
         AccountFacts::Missing { kind, name } => {
-            let message = format!("{} {name} does not exist", kind.as_str());
-            return Freshness::Stale(Reason::AccountNotFound, message);
+            let wait = Wait::NoAccount { kind: *kind, name: name.clone() };
+            return Freshness::Stale(Reason::AccountNotFound, wait.into());
         }
         AccountFacts::Unusable { reason, message, fingerprint: _ } => {
-            return Freshness::Stale(*reason, message.clone());
+            return Freshness::Stale(*reason, message.clone().into());
         }
         AccountFacts::Rejected { message, .. } => {
-            return Freshness::Stale(Reason::CredentialsRejected, message.clone());
+            return Freshness::Stale(Reason::CredentialsRejected, Wait::Rejected(message.clone()).into());
         }
         AccountFacts::Usable(account) => account,
     };
     if !believed(o) {
-        let message =
-            format!("the credentials of {} are not of the client that the job belongs to", account.title());
-        return Freshness::Stale(Reason::TenantChanged, message);
+        return Freshness::Stale(Reason::TenantChanged, Follow::TenantChanged(account.title()).into());
     }
     let old = o.watched.read_at.is_none_or(|at| o.steady > at + stale_after(o));
     match &o.watched.trouble {
         None if o.watched.read_at.is_some() => Freshness::Fresh,
         None | Some(Trouble::NoBudget(_)) => Freshness::Unchanged,
         Some(_) if !old => Freshness::Unchanged,
-        Some(Trouble::Rejected(words)) => Freshness::Stale(Reason::CredentialsRejected, words.clone()),
-        Some(Trouble::Throttled(_, words)) => Freshness::Stale(Reason::RateLimited, words.clone()),
+        Some(Trouble::Rejected(words)) => {
+            Freshness::Stale(Reason::CredentialsRejected, Wait::Rejected(words.clone()).into())
+        }
+        Some(Trouble::Throttled(_, words)) => {
+            Freshness::Stale(Reason::RateLimited, Wait::service(words).into())
+        }
         Some(Trouble::SpendCap(words) | Trouble::NotFound(words) | Trouble::Unavailable(words)) => {
-            Freshness::Stale(Reason::ServiceUnavailable, words.clone())
+            Freshness::Stale(Reason::ServiceUnavailable, Wait::service(words).into())
         }
     }
 }

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::api::{Reason, ScrapeJobStatus};
+use crate::decide::message::{Named, RunWord};
 use crate::decide::plan::Standing;
 
 /// Whether a run of this name was used before. Either list alone says so: the other one may have been lost.
@@ -13,17 +14,7 @@ pub(in crate::decide) fn was_used(status: &ScrapeJobStatus, run: &str) -> bool {
 
 /// A used runID waits for a person: what is paid for once is not submitted again.
 pub(in crate::decide) fn reused(run: &str) -> Standing {
-    Standing::Held(
-        Reason::RunIDReused,
-        format!(
-            "run {} was used before, with another payload or with an outcome that is no longer known; set spec.runID to one that was never used",
-            shown(run)
-        ),
-    )
-}
-
-pub(in crate::decide) fn shown(run: &str) -> String {
-    if run.is_empty() { "without a runID".to_owned() } else { format!("{run:?}") }
+    Standing::Held(Reason::RunIDReused, RunWord::Reused(Named(run.to_owned())).into())
 }
 
 /// 48 bits: among a hundred used runIDs a false match is one in a million million, and costs a new runID.

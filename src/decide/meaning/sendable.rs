@@ -1,19 +1,16 @@
 //! Whether a submit may be sent with an account now.
 
-use crate::api::{AccountKind, Reason};
+use crate::api::Reason;
 use crate::decide::facts::{AccountFacts, AccountUse};
+use crate::decide::message::Wait;
 use crate::decide::plan::Standing;
 
 /// The account, if a submit may be sent with it now; else how the job stands.
 pub(in crate::decide) fn sendable(account: &AccountFacts) -> Result<&AccountUse, Standing> {
     match account {
         AccountFacts::Missing { kind, name } => {
-            let place = match kind {
-                AccountKind::ScrapeAccount => " in this namespace",
-                AccountKind::ClusterScrapeAccount => "",
-            };
-            let message = format!("{} {name} does not exist{place}; create it", kind.as_str());
-            Err(Standing::Waiting(Reason::AccountNotFound, message))
+            let wait = Wait::NoAccount { kind: *kind, name: name.clone() };
+            Err(Standing::Waiting(Reason::AccountNotFound, wait.into()))
         }
         AccountFacts::Unusable { reason, message, fingerprint: _ } => {
             let own = matches!(
@@ -21,23 +18,21 @@ pub(in crate::decide) fn sendable(account: &AccountFacts) -> Result<&AccountUse,
                 Reason::CredentialsMissing | Reason::NamespaceNotAllowed | Reason::ServiceUnavailable
             );
             let reason = if own { *reason } else { Reason::AccountNotReady };
-            Err(Standing::Waiting(reason, message.clone()))
+            Err(Standing::Waiting(reason, message.clone().into()))
         }
         AccountFacts::Rejected { since, message, fingerprint: _ } => {
-            Err(Standing::Rejected(*since, message.clone()))
+            Err(Standing::Rejected(*since, Wait::Rejected(message.clone()).into()))
         }
         AccountFacts::Usable(account) => {
             if let Some((reason, words)) = &account.barred {
-                return Err(Standing::Waiting(*reason, words.clone()));
+                return Err(Standing::Waiting(*reason, words.clone().into()));
             }
             if let Some((since, words)) = &account.rejected {
-                return Err(Standing::Rejected(*since, words.clone()));
+                return Err(Standing::Rejected(*since, Wait::Rejected(words.clone()).into()));
             }
             if account.suspended {
-                return Err(Standing::Waiting(
-                    Reason::AccountNotReady,
-                    format!("{} is suspended; set its spec.suspend to false to go on", account.title()),
-                ));
+                let wait = Wait::AccountSuspended(account.title());
+                return Err(Standing::Waiting(Reason::AccountNotReady, wait.into()));
             }
             Ok(account)
         }

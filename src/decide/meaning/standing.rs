@@ -3,6 +3,7 @@
 use super::remote::freshness;
 use crate::api::{Reason, ScrapeJobStatus, State};
 use crate::decide::facts::{AccountUse, Observed, RemoteState};
+use crate::decide::message::{Follow, Hold, Message, Wait};
 use crate::decide::plan::{Freshness, Standing};
 
 /// How an accepted job stands, from what is recorded and what was seen.
@@ -15,25 +16,19 @@ pub(in crate::decide) fn standing(o: &Observed, record: &ScrapeJobStatus) -> Sta
     let reached =
         if o.recorded.current_state() == State::Processing { State::Processing } else { State::Queued };
     match state {
-        Some(RemoteState::Queued) | None if reached == State::Queued => Standing::Following(
-            State::Queued,
-            Reason::Queued,
-            "waiting for a worker of the service".to_owned(),
-        ),
-        Some(state) if state.is_terminal() => Standing::Following(
-            State::Processing,
-            Reason::CollectingResults,
-            "the job is over at the service; its details and results are being read".to_owned(),
-        ),
-        Some(RemoteState::Other(_)) => Standing::Following(
-            State::Processing,
-            Reason::Processing,
-            "the service names a state that this release does not know; see status.remote.state".to_owned(),
-        ),
+        Some(RemoteState::Queued) | None if reached == State::Queued => {
+            Standing::Following(State::Queued, Reason::Queued, Follow::Queued.into())
+        }
+        Some(state) if state.is_terminal() => {
+            Standing::Following(State::Processing, Reason::CollectingResults, Follow::Collecting.into())
+        }
+        Some(RemoteState::Other(_)) => {
+            Standing::Following(State::Processing, Reason::Processing, Follow::StateUnknown.into())
+        }
         Some(_) | None => Standing::Following(
             State::Processing,
             Reason::Processing,
-            worker.map_or_else(|| "in progress".to_owned(), |worker| format!("picked up by {worker}")),
+            Follow::Processing(worker.map(str::to_owned)).into(),
         ),
     }
 }
@@ -42,9 +37,7 @@ pub(in crate::decide) fn standing(o: &Observed, record: &ScrapeJobStatus) -> Sta
 fn unseen(o: &Observed) -> Standing {
     let (reason, message) = match freshness(o) {
         Freshness::Stale(reason, message) => (reason, message),
-        Freshness::Fresh | Freshness::Unchanged => {
-            (Reason::WaitingForController, "waiting for the first look at the job".to_owned())
-        }
+        Freshness::Fresh | Freshness::Unchanged => (Reason::WaitingForController, Wait::FirstLook.into()),
     };
     Standing::Waiting(reason, message)
 }
@@ -55,26 +48,25 @@ pub(in crate::decide) fn is_recorded(o: &Observed, reason: Reason) -> bool {
 }
 
 /// The service lets the account spend nothing more this month.
-pub(in crate::decide) fn capped(o: &Observed) -> String {
-    let account = o.account.usable().map(AccountUse::title).unwrap_or_default();
-    format!("{account} has reached its monthly spend cap; raise the cap, and the job goes on within the hour")
+pub(in crate::decide) fn capped(o: &Observed) -> Message {
+    Hold::SpendCap(o.account.usable().map(AccountUse::title).unwrap_or_default()).into()
 }
 
 /// The service cannot be reached, or fails: in the words that are told already, if any are.
 pub(in crate::decide) fn unavailable(o: &Observed, words: &str) -> Standing {
     let told = o.recorded.message.clone().filter(|_| is_recorded(o, Reason::ServiceUnavailable));
-    let message = told.unwrap_or_else(|| format!("the service is not available: {words}"));
-    Standing::Waiting(Reason::ServiceUnavailable, message)
+    Standing::Waiting(
+        Reason::ServiceUnavailable,
+        told.map_or_else(|| Wait::service(words).into(), Message::Said),
+    )
 }
 
 /// The service asked the account to wait.
 pub(in crate::decide) fn rate_limited() -> Standing {
-    let message = "the service asked the account to wait; the job goes on when the pause is over".to_owned();
-    Standing::Waiting(Reason::RateLimited, message)
+    Standing::Waiting(Reason::RateLimited, Wait::Pause.into())
 }
 
 /// It is others' turn.
 pub(in crate::decide) fn waits_for_budget() -> Standing {
-    let message = "waiting for its turn in the account's request budget".to_owned();
-    Standing::Waiting(Reason::WaitingForBudget, message)
+    Standing::Waiting(Reason::WaitingForBudget, Wait::Turn.into())
 }

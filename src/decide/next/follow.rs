@@ -1,11 +1,13 @@
 //! Decides about a job that has an id: follow it, finish it, or say why it cannot be believed.
 
 use crate::api::{Reason, State};
-use crate::decide::facts::{AccountFacts, Named, Observed, RemoteState, likely_cause, since};
+use crate::decide::facts::{AccountFacts, AccountUse, Named, Observed, RemoteState, since};
 use crate::decide::meaning::end::ended;
 use crate::decide::meaning::hold::still_held;
 use crate::decide::meaning::remote::{believed, is_gone, reads_left, seen_before, terminal_state};
 use crate::decide::meaning::standing::standing;
+use crate::decide::meaning::submission::Submission;
+use crate::decide::message::{End, Hold, Message};
 use crate::decide::plan::{Plan, Standing};
 use crate::decide::record::{Intent, IntentFacts};
 
@@ -22,7 +24,7 @@ pub(super) fn next(o: &Observed) -> Plan {
         && !seen_before(o)
     {
         // A mirrored job that was never looked at is not looked at for a namespace that may not use the account.
-        return Plan::Rest(Standing::Waiting(Reason::NamespaceNotAllowed, message.clone()));
+        return Plan::Rest(Standing::Waiting(Reason::NamespaceNotAllowed, message.clone().into()));
     }
     if let Some(why) = not_to_be_seen(o) {
         return Plan::Rest(Standing::Held(Reason::JobNotFound, why));
@@ -36,8 +38,8 @@ pub(super) fn next(o: &Observed) -> Plan {
                 return Plan::Rest(Standing::Held(Reason::JobNotFound, job_not_found(o)));
             }
             if is_gone(since(first, last)) {
-                let message = "the service no longer knows the job; it is not submitted again".to_owned();
-                return Plan::Rest(Standing::Ended(State::Failed, Reason::RemoteJobVanished, message));
+                let end = Standing::Ended(State::Failed, Reason::RemoteJobVanished, End::Vanished.into());
+                return Plan::Rest(end);
             }
         }
         match terminal_state(o) {
@@ -54,18 +56,18 @@ pub(super) fn next(o: &Observed) -> Plan {
 /// A live job that deletion may have to cancel needs the finalizer; one of ours needs its intent, too, with the name of
 /// its client once that is known.
 fn protect(o: &Observed) -> Option<Plan> {
-    let origin = o.recorded.submission.as_ref().and_then(|record| record.origin);
+    let submission = Submission::of(&o.recorded);
     let running = seen_before(o) && terminal_state(o).is_none();
-    let named = o.recorded.submission.as_ref().is_some_and(|record| record.client_id.is_some());
+    let named = submission.record().is_some_and(|record| record.client_id.is_some());
     let unnamed = matches!(&o.intent, IntentFacts::Found(intent) if intent.client_id.is_none());
     if (o.job.protected && !(named && unnamed)) || !running {
         return None;
     }
     if o.job.spec.job_id.is_some() {
-        return o.job.cancels_on_delete(origin).then_some(Plan::Protect(None));
+        return o.job.cancels_on_delete(submission.origin()).then_some(Plan::Protect(None));
     }
     let account = o.account.usable()?;
-    let record = o.recorded.submission.as_ref()?;
+    let record = submission.record()?;
     let started = record.started_at.as_ref().map_or(o.now, |time| time.0);
     let nonce = record.nonce.clone().unwrap_or_default();
     let intent = Intent::new(&o.job, account, &nonce, started);
@@ -83,22 +85,17 @@ fn protect(o: &Observed) -> Option<Plan> {
 
 /// Why a mirrored job that was never looked at is not looked at: the account is used by others, too. A job that they have
 /// reads as one that nobody knows.
-fn not_to_be_seen(o: &Observed) -> Option<String> {
+fn not_to_be_seen(o: &Observed) -> Option<Message> {
     let account = o.account.usable().filter(|_| o.job.spec.job_id.is_some() && !seen_before(o))?;
     match account.named {
         Named::Own | Named::Followed => None,
         Named::OfOthers => Some(job_not_found(o)),
-        Named::NotAllowed => Some(format!(
-            "no ScrapeJob of this namespace has the job, and {} lets nobody follow such a job; have its spec.allowMirror set to true, or create a ScrapeAccount in this namespace",
-            account.title()
-        )),
+        Named::NotAllowed => Some(Hold::MirrorNotAllowed(account.title()).into()),
     }
 }
 
-fn job_not_found(o: &Observed) -> String {
-    let id = o.job.spec.job_id.as_deref().unwrap_or_default();
-    let cause = o.account.usable().map_or("", |account| likely_cause(&account.endpoint));
-    format!(
-        "the service does not know job {id}, or it belongs to another client; check the id and the account, and create the object again{cause}"
-    )
+fn job_not_found(o: &Observed) -> Message {
+    let id = o.job.spec.job_id.clone().unwrap_or_default();
+    let odd_address = o.account.usable().is_some_and(AccountUse::has_odd_address);
+    Hold::JobUnknown { id, odd_address }.into()
 }

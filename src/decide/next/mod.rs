@@ -8,6 +8,7 @@ use crate::api::{Reason, State};
 use crate::decide::facts::Observed;
 use crate::decide::meaning::end::recorded_end;
 use crate::decide::meaning::submission::{adoptable, unknown_submission};
+use crate::decide::message::{Unknown, Wait};
 use crate::decide::plan::{Plan, Standing};
 
 /// What should happen next.
@@ -57,10 +58,10 @@ fn by_half_a_spec(o: &Observed, fault: &str) -> Plan {
     if o.recorded.job_id.is_some() {
         return follow::next(o);
     }
-    let message = format!("this release of the operator cannot read the spec: {fault}");
+    let unreadable = Wait::Unreadable(fault.to_owned());
     Plan::Rest(match unknown_submission(o) {
-        Some(_) => Standing::Unknown(format!("the outcome of a submit is not known, and {message}")),
-        None => Standing::Waiting(Reason::Unreadable, message),
+        Some(_) => Standing::Unknown(Unknown::blocked(&unreadable).into()),
+        None => Standing::Waiting(Reason::Unreadable, unreadable.into()),
     })
 }
 

@@ -11,6 +11,7 @@ use crate::decide::meaning::hold::still_held;
 use crate::decide::meaning::runs::{reused, was_used};
 use crate::decide::meaning::sendable::sendable;
 use crate::decide::meaning::submission::{Intended, intended, is_settled, repeatable, unknown_submission};
+use crate::decide::message::{End, Hold, Message, Unknown, Unsettled, Wait};
 use crate::decide::plan::{Attempt, LookUp, Plan, Standing};
 use crate::decide::record::{Intent, IntentFacts, Recorded, knows_version};
 
@@ -29,30 +30,19 @@ pub(super) fn next(o: &Observed) -> Plan {
         return settle_unknown(o, &record);
     }
     if o.intent == IntentFacts::Unreadable {
-        return held(
-            Reason::SubmissionAmbiguous,
-            "the annotation spideriq.ai/submission cannot be read, so an earlier submit cannot be ruled out; remove the annotation to submit",
-        );
+        return held(Reason::SubmissionAmbiguous, Hold::IntentUnreadable);
     }
     if let Some(why) = &o.job.unfit {
-        return Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, why.clone()));
+        return invalid(End::Unfit(why.clone()));
     }
     let Some(body) = &o.job.body else {
-        return held(Reason::InvalidPayload, "spec has no payload to submit; add spec.payload");
+        return held(Reason::InvalidPayload, Hold::NoPayload);
     };
     if body.payload_bytes() > PAYLOAD_MAX {
-        let message = format!(
-            "the payload has {} bytes and may have {PAYLOAD_MAX} (256 KiB); create another ScrapeJob with less",
-            body.payload_bytes()
-        );
-        return Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, message));
+        return invalid(End::PayloadTooLarge(body.payload_bytes()));
     }
     if o.job.marks.annotation_bytes.saturating_add(LONGEST_INTENT) > ANNOTATIONS_MAX {
-        let message = format!(
-            "the annotations have {} bytes, which leaves no room for the operator's own among the {ANNOTATIONS_MAX} (256 KiB) that Kubernetes allows; kubectl apply keeps a copy of the payload in one: create another ScrapeJob with less, or with kubectl apply --server-side",
-            o.job.marks.annotation_bytes
-        );
-        return Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, message));
+        return invalid(End::AnnotationsTooLarge(o.job.marks.annotation_bytes, ANNOTATIONS_MAX));
     }
     if let Some(standing) = still_held(o) {
         return Plan::Rest(standing);
@@ -68,42 +58,24 @@ pub(super) fn next(o: &Observed) -> Plan {
         Ok(account) => match intended(o) {
             // What is ours has been adopted, or is settled, by now.
             Intended::Ours(intent) | Intended::Unclear(intent) => unclear(account, intent),
-            Intended::Unproven(_) => held(Reason::SubmissionAmbiguous, UNPROVEN),
+            Intended::Unproven(_) => held(Reason::SubmissionAmbiguous, Hold::IntentUnproven),
             Intended::Nothing => first_attempt(o, account),
         },
     }
 }
 
-/// An intent proves nothing with an account that other namespaces use, too: whoever may edit an object writes one.
-const UNPROVEN: &str = "the annotation spideriq.ai/submission names a submit that the status does not, and with a ClusterScrapeAccount it is no proof; restore the status with it, or remove the annotation to submit";
-
 /// An intent speaks of this very submit, and may be of another client. A client that the service has still to name is
 /// waited for; one that was not known then never will be.
 fn unclear(account: &AccountUse, intent: &Intent) -> Plan {
-    let out = "remove the annotation spideriq.ai/submission to submit";
     if !knows_version(&intent.body_hash) {
-        return held(
-            Reason::SubmissionAmbiguous,
-            &format!(
-                "the annotation spideriq.ai/submission names a submit of another release, whose body hash this one cannot make; run that release, or {out}"
-            ),
-        );
+        return held(Reason::SubmissionAmbiguous, Hold::IntentOfAnotherRelease);
     }
     match &intent.client_id {
-        Some(client_id) => Plan::Rest(Standing::Waiting(
-            Reason::AccountNotReady,
-            format!(
-                "the annotation spideriq.ai/submission names a submit of client {client_id}, and the service has not said yet whose credentials those of {} are; {out}",
-                account.title()
-            ),
-        )),
-        None => held(
-            Reason::SubmissionAmbiguous,
-            &format!(
-                "the annotation spideriq.ai/submission names a submit, and the client that made it was not known, so it cannot be compared with that of {}; {out}",
-                account.title()
-            ),
-        ),
+        Some(client) => {
+            let wait = Wait::ClientUnknown { client: client.clone(), account: account.title() };
+            Plan::Rest(Standing::Waiting(Reason::AccountNotReady, wait.into()))
+        }
+        None => held(Reason::SubmissionAmbiguous, Hold::IntentOfNobody(account.title())),
     }
 }
 
@@ -124,7 +96,7 @@ fn attempt(
     let (Some(intent), Some(type_), Some(body)) =
         (Intent::new(&o.job, account, &o.nonce, started_at), o.job.spec.type_.clone(), &o.job.body)
     else {
-        return held(Reason::InvalidPayload, "spec has no type and payload to submit");
+        return held(Reason::InvalidPayload, Hold::NoPayload);
     };
     let intent = intent.of_body(&body_hash);
     let record = SubmissionRecord {
@@ -159,10 +131,7 @@ fn settle_unknown(o: &Observed, record: &SubmissionRecord) -> Plan {
         return Plan::Rest(standing);
     }
     if !is_settled(o, record) {
-        return waiting(
-            o,
-            "the outcome of a submit is not known; waiting until no request can still be under way",
-        );
+        return waiting(o, Unknown::Settling);
     }
     match o.job.spec.on_ambiguous() {
         OnAmbiguous::Hold => Plan::LookUp(LookUp::ToHold),
@@ -179,26 +148,20 @@ fn settle_unknown(o: &Observed, record: &SubmissionRecord) -> Plan {
 fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
     let hash = record.body_hash.as_deref().unwrap_or_default();
     if !knows_version(hash) {
-        return held(
-            Reason::SubmissionAmbiguous,
-            "the recorded submit was made by another release whose body hash this one cannot make; set spec.submission.onAmbiguous or run that release",
-        );
+        return held(Reason::SubmissionAmbiguous, Unsettled::RepeatOfAnotherRelease);
     }
     if o.job.unfit.is_some() {
         return Plan::LookUp(LookUp::ToHold);
     }
     if o.job.body.as_ref().map(|body| body.recorded(hash)) != Some(Recorded::Same) {
-        return held(
-            Reason::PayloadChangedWithoutRunID,
-            "payload or priority differ from what was submitted, and the outcome of that submit is not known; put them back",
-        );
+        return held(Reason::PayloadChangedWithoutRunID, Unsettled::PayloadChanged);
     }
     if o.memory.unusable_answers >= UNUSABLE_ANSWERS {
         return Plan::LookUp(LookUp::ToHold);
     }
     with_account(o, record, |account| {
-        if let Some(wait) = wait_before_repeat(o, record) {
-            return waiting(o, wait);
+        if pauses_before_repeat(o, record) {
+            return waiting(o, Unknown::Paused);
         }
         let resubmits = (!repeatable(o, record)).then_some(true);
         attempt(o, account, hash.to_owned(), record, resubmits.or(record.resubmitted))
@@ -208,45 +171,42 @@ fn repeat(o: &Observed, record: &SubmissionRecord) -> Plan {
 /// Runs `then` with an account that is proven to be of the recorded client and may submit now.
 fn with_account(o: &Observed, record: &SubmissionRecord, then: impl FnOnce(&AccountUse) -> Plan) -> Plan {
     if o.job.spec.suspended() {
-        return unknown(
-            "the outcome of a submit is not known, and spec.suspend holds back the request that would settle it",
-        );
+        return unknown(Unknown::Suspended);
     }
     match sendable(&o.account) {
         Err(Standing::Held(_, message) | Standing::Waiting(_, message) | Standing::Rejected(_, message)) => {
-            unknown(&format!("the outcome of a submit is not known and cannot be settled yet: {message}"))
+            unknown(Unknown::blocked(&message))
         }
-        Err(_) => unknown("the outcome of a submit is not known"),
+        Err(_) => unknown(Unknown::Settling),
         Ok(account) if account.proves(record) => then(account),
-        Ok(account) => held(
-            Reason::TenantChanged,
-            &format!(
-                "the outcome of a submit is not known, and the credentials of {} are not proven to be of the client that made it; put back credentials of that client",
-                account.title()
-            ),
-        ),
+        Ok(account) => held(Reason::TenantChanged, Unsettled::TenantChanged(account.title())),
     }
 }
 
 /// Delays between repeats grow: 5 s, 10 s, 20 s, … from the end of the last one.
-fn wait_before_repeat(o: &Observed, record: &SubmissionRecord) -> Option<&'static str> {
-    let last = o.memory.attempted_at.filter(|_| o.owed_look().is_none())?;
+fn pauses_before_repeat(o: &Observed, record: &SubmissionRecord) -> bool {
+    let Some(last) = o.memory.attempted_at.filter(|_| o.owed_look().is_none()) else { return false };
     let doublings = record.attempt.unwrap_or(1).clamp(1, 12).unsigned_abs() - 1;
     let wait = Duration::from_secs(5 << doublings).min(LONGEST_WAIT);
-    (o.steady < last + wait)
-        .then_some("the outcome of a submit is not known; it is looked up again with growing delays")
+    o.steady < last + wait
 }
 
-fn held(reason: Reason, message: &str) -> Plan {
-    Plan::Rest(Standing::Held(reason, message.to_owned()))
+fn held(reason: Reason, why: impl Into<Message>) -> Plan {
+    Plan::Rest(Standing::Held(reason, why.into()))
+}
+
+/// What the run ends with that can never be submitted.
+fn invalid(end: End) -> Plan {
+    Plan::Rest(Standing::Ended(State::Failed, Reason::InvalidPayload, end.into()))
 }
 
 /// An unknown outcome that nothing is done about yet: what was told of it stays, so that a wait writes nothing.
-fn waiting(o: &Observed, message: &str) -> Plan {
+fn waiting(o: &Observed, why: Unknown) -> Plan {
     let ambiguous = o.recorded.reason.as_deref() == Some(Reason::SubmissionAmbiguous.as_str());
-    unknown(o.recorded.message.as_deref().filter(|_| ambiguous).unwrap_or(message))
+    let told = o.recorded.message.clone().filter(|_| ambiguous);
+    unknown(told.map_or_else(|| why.into(), Message::Said))
 }
 
-fn unknown(message: &str) -> Plan {
-    Plan::Rest(Standing::Unknown(message.to_owned()))
+fn unknown(why: impl Into<Message>) -> Plan {
+    Plan::Rest(Standing::Unknown(why.into()))
 }

@@ -9,6 +9,7 @@ use crate::api::{CancelReason, Remote};
 use crate::decide::facts::{RemoteJob, RemoteState, Trouble};
 use crate::decide::meaning::end::{by_reason, ended};
 use crate::decide::meaning::remote::is_gone;
+use crate::decide::message::{Cancel, End};
 use crate::decide::plan::{Again, CancelOutcome, Event, Standing};
 
 /// How soon it is asked again whether it is known who else uses the job.
@@ -31,9 +32,7 @@ impl Settling<'_> {
                     self.retry();
                     // What was refused, or lost on the service's side, is asked for again.
                     self.memory.cancel_sent = !self.memory.tries.is_multiple_of(CONFIRMS);
-                    self.standing = Some(Standing::Cancelling(
-                        "the service took the cancel and has not confirmed it yet".to_owned(),
-                    ));
+                    self.standing = Some(Standing::Cancelling(Cancel::Sent.into()));
                 }
             }
             Err(Trouble::NotFound(_)) => self.not_found(),
@@ -52,9 +51,7 @@ impl Settling<'_> {
                 if !self.memory.tries.is_multiple_of(CONFIRMS) {
                     self.memory.tries = 0;
                 }
-                self.standing = Some(Standing::Cancelling(
-                    "the service took the cancel and has not confirmed it yet".to_owned(),
-                ));
+                self.standing = Some(Standing::Cancelling(Cancel::Sent.into()));
                 self.leave(Again::After(Duration::ZERO));
             }
             // One such answer may be a fault of the service: the look that confirms a cancel has to say the same.
@@ -68,7 +65,7 @@ impl Settling<'_> {
                 self.leave(Again::After(Duration::ZERO));
             }
             CancelOutcome::Asking(whom) => {
-                self.standing = Some(Standing::Cancelling(format!("the job is not cancelled yet: {whom}")));
+                self.standing = Some(Standing::Cancelling(Cancel::Asking(whom.clone()).into()));
                 self.leave(Again::After(ASKS_AGAIN));
             }
             CancelOutcome::Failed(trouble) => self.cancel_trouble(trouble),
@@ -79,19 +76,14 @@ impl Settling<'_> {
     pub(super) fn latch(&mut self, reason: CancelReason) {
         self.record.cancel_reason = Some(reason);
         self.record.cancel_time = Some(Time(self.o.now));
-        let why = match reason {
-            CancelReason::CancelledAsRequested => "spec.cancel asks for it",
-            CancelReason::DeadlineExceeded => "spec.activeDeadlineSeconds are over",
-            CancelReason::Superseded => "spec.runID names another run",
-        };
-        self.standing = Some(Standing::Cancelling(format!("the job is being cancelled: {why}")));
+        self.standing = Some(Standing::Cancelling(Cancel::Begins(reason).into()));
         self.leave(Again::After(Duration::ZERO));
     }
 
     /// Ends the run although something may still be running at the service, which people are told of.
     pub(super) fn abandon(&mut self, event: &Event) {
         let reason = self.record.cancel_reason.unwrap_or(CancelReason::CancelledAsRequested);
-        self.standing = Some(by_reason(reason, &event.note));
+        self.standing = Some(by_reason(reason, event.note.clone()));
     }
 
     /// The service says of this very job that it is cancelled: the deletion is over, whatever becomes of the write.
@@ -109,16 +101,14 @@ impl Settling<'_> {
             self.memory.missing = true;
             self.memory.cancel_sent = false;
             self.retry();
-            let message = "the service does not know the job, or not yet; the cancel is tried again";
-            self.standing = Some(Standing::Cancelling(message.to_owned()));
+            self.standing = Some(Standing::Cancelling(Cancel::JobUnknown.into()));
             return;
         }
         if self.leaves_the_run() {
             return self.begin_run();
         }
         let reason = self.record.cancel_reason.unwrap_or(CancelReason::CancelledAsRequested);
-        let message = "the service no longer knows the job, so there is nothing left to cancel";
-        self.standing = Some(by_reason(reason, message));
+        self.standing = Some(by_reason(reason, End::GoneBeforeCancel.into()));
     }
 
     /// Whether another run is wanted: the end of this one is history then, and never shown as the wanted one's.
@@ -128,8 +118,8 @@ impl Settling<'_> {
 
     fn cancel_trouble(&mut self, trouble: &Trouble) {
         self.retry();
-        let message = format!("the job could not be cancelled yet ({}); it is tried again", words(trouble));
-        self.standing = Some(Standing::Cancelling(message));
+        let failed = Cancel::Failed(words(trouble).to_owned());
+        self.standing = Some(Standing::Cancelling(failed.into()));
     }
 }
 

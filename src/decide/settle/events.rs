@@ -1,7 +1,9 @@
 //! What people are told: one event for each transition, none for standing still.
 
-use crate::api::{Reason, ScrapeJobStatus, State};
+use crate::api::{Origin, Reason, ScrapeJobStatus, State};
 use crate::decide::facts::Observed;
+use crate::decide::meaning::submission::Submission;
+use crate::decide::message::Note;
 use crate::decide::plan::{Event, Standing};
 
 /// The events of going from what is recorded to this standing.
@@ -11,18 +13,14 @@ pub(super) fn of(o: &Observed, standing: Option<&Standing>, record: &ScrapeJobSt
         && o.job.spec.job_id.is_none()
         && let Some(job_id) = &record.job_id
     {
-        let origin = record.submission.as_ref().and_then(|submission| submission.origin);
+        let origin = Submission::of(record).origin();
+        let job_id = job_id.clone();
         let (reason, note) = match origin {
-            Some(crate::api::Origin::Cached) => (
-                Reason::Adopted,
-                format!("the service answered with its earlier job {job_id} of an equal payload"),
-            ),
-            Some(crate::api::Origin::Adopted) => (Reason::Adopted, format!("took over job {job_id}")),
-            Some(crate::api::Origin::Submitted | crate::api::Origin::Mirrored) | None => {
-                (Reason::Submitted, format!("the service accepted job {job_id}"))
-            }
+            Some(Origin::Cached) => (Reason::Adopted, Note::FromCache(job_id)),
+            Some(Origin::Adopted) => (Reason::Adopted, Note::TakenOver(job_id)),
+            Some(Origin::Submitted | Origin::Mirrored) | None => (Reason::Submitted, Note::Accepted(job_id)),
         };
-        events.push(Event { warning: false, reason, note });
+        events.push(Event { warning: false, reason, note: note.into() });
     }
     let before = o.recorded.current_state();
     match standing {

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use super::Settling;
-use crate::api::{OnAmbiguous, Reason};
+use crate::api::Reason;
 use crate::decide::facts::Trouble;
+use crate::decide::message::{Ambiguous, Cancel, Unknown, Unsettled};
 use crate::decide::plan::{Again, Candidate, Listed, LookUp, Plan, Standing};
+
+/// How many candidates a hold names.
+const NAMED: usize = 5;
 
 impl Settling<'_> {
     pub(super) fn candidates(&mut self, plan: &Plan, found: &Result<Listed, Trouble>) {
@@ -22,11 +26,9 @@ impl Settling<'_> {
         let wanted = if let Plan::LookUp(wanted) = plan { *wanted } else { LookUp::ToHold };
         if found.is_err() && (self.memory.tries < 3 || wanted == LookUp::ToRelease) {
             self.retry();
-            let message =
-                "the outcome of a submit is not known, and the list of jobs cannot be read yet".to_owned();
             self.standing = Some(match wanted {
-                LookUp::ToRelease => Standing::Cancelling(message),
-                LookUp::ToHold | LookUp::ToAdopt => Standing::Unknown(message),
+                LookUp::ToRelease => Standing::Cancelling(Cancel::ListUnread.into()),
+                LookUp::ToHold | LookUp::ToAdopt => Standing::Unknown(Unknown::ListUnread.into()),
             });
             return;
         }
@@ -43,28 +45,11 @@ impl Settling<'_> {
     }
 
     fn hold_ambiguous(&mut self, candidates: &[String], unread: bool) {
-        let named = if candidates.is_empty() && unread {
-            "the list of jobs could not be read through".to_owned()
-        } else if candidates.is_empty() {
-            "the list of jobs names none that it could have made".to_owned()
-        } else {
-            let more = if candidates.len() > 5 || unread { ", …" } else { "" };
-            format!(
-                "it may have made {}{more}",
-                candidates.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
-            )
-        };
-        let adopt = "set spec.submission.onAmbiguous to Adopt to take the only such job";
-        let resubmit = "to Resubmit to submit again and perhaps pay twice";
-        let exit = match self.o.job.spec.on_ambiguous() {
-            OnAmbiguous::Auto | OnAmbiguous::Hold => format!("{adopt}, or {resubmit}"),
-            OnAmbiguous::Resubmit => adopt.to_owned(),
-            OnAmbiguous::Adopt => format!("set spec.submission.onAmbiguous {resubmit}"),
-        };
-        let again = "annotate with spideriq.ai/reconcile-requested-at to read the list again";
-        self.standing = Some(Standing::Held(
-            Reason::SubmissionAmbiguous,
-            format!("a submit was sent and its outcome is not known; {named}; {exit}, or {again}"),
-        ));
+        let why = Unsettled::Ambiguous(Ambiguous {
+            named: candidates.iter().take(NAMED).cloned().collect(),
+            more: unread || candidates.len() > NAMED,
+            on_ambiguous: self.o.job.spec.on_ambiguous(),
+        });
+        self.standing = Some(Standing::Held(Reason::SubmissionAmbiguous, why.into()));
     }
 }

@@ -13,9 +13,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::{
-    CancelReason, JobAccount, MESSAGE_MAX, Origin, Reason, Remote, ScrapeJobStatus, SubmissionRecord, find,
-};
+use crate::api::{CancelReason, JobAccount, Origin, Reason, Remote, ScrapeJobStatus, SubmissionRecord, find};
 use crate::decide::facts::{
     AccountFacts, Memory, Observed, RemoteJob, RemoteState, Trouble, WAIT_STORED_EVERY,
 };
@@ -24,6 +22,7 @@ use crate::decide::meaning::hold::hold_key;
 use crate::decide::meaning::remote::{believed, freshness, payload_changed, stale_after};
 use crate::decide::meaning::standing::standing;
 use crate::decide::meaning::submission::{Intended, intended, settles_in, unknown_submission};
+use crate::decide::message::Follow;
 use crate::decide::plan::{Again, Event, Freshness, Outcome, Plan, Standing, Verdict};
 
 /// How often an end or an unknown outcome that is held up is looked at.
@@ -32,10 +31,6 @@ const LOOKS_AGAIN: Duration = Duration::from_secs(8);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// The longest that a timer runs: a deadline may be years away.
 const LONGEST_TIMER: Duration = Duration::from_secs(24 * 3600);
-/// What is said where the spec does not describe the job any more.
-const PAYLOAD_CHANGED: &str = "spec.payload or spec.priority is not what was submitted, and spec.runID is still the same; put it back, or set a new runID to start (and be charged for) a new run";
-/// What stands before the reason for which a time to live is held back.
-const KEPT: &str = "; kept in spite of spec.ttlSecondsAfterFinished:";
 /// How long rejected credentials are only waited for, before the job is stalled (R3).
 pub const REJECTED_GRACE: Duration = Duration::from_secs(300);
 
@@ -140,7 +135,7 @@ impl<'a> Settling<'a> {
         }
         if let Some(Standing::Ended(_, _, message)) = &mut self.standing {
             self.record.finish_time.get_or_insert(Time(self.o.now));
-            *message = with_ttl(message, self.o.job.kept_for());
+            *message = message.kept_for(self.o.job.kept_for());
         }
         if !matches!(
             self.standing,
@@ -151,14 +146,7 @@ impl<'a> Settling<'a> {
         // What only an intent knew is recorded, so that no later change of the object hides it.
         let this_run = !self.o.recorded.is_written() || self.record.run() == self.o.recorded.run();
         if self.standing.is_some() && this_run && self.record.submission.is_none() {
-            let used_up = match (intended(self.o), &self.standing) {
-                // Whoever's it was.
-                (Intended::Unclear(intent) | Intended::Unproven(intent), Some(Standing::Ended(..))) => {
-                    Some(intent.record())
-                }
-                _ => None,
-            };
-            self.record.submission = unknown_submission(self.o).or(used_up);
+            self.record.submission = self.told_by_the_intent();
         }
         // What waits may still be given another account.
         if (self.record.job_id.is_some() || self.record.submission.is_some())
@@ -191,9 +179,21 @@ impl<'a> Settling<'a> {
         }
     }
 
+    /// The submit that only the intent tells of.
+    fn told_by_the_intent(&self) -> Option<SubmissionRecord> {
+        let used_up = match (intended(self.o), &self.standing) {
+            // Whoever's it was.
+            (Intended::Unclear(intent) | Intended::Unproven(intent), Some(Standing::Ended(..))) => {
+                Some(intent.record())
+            }
+            _ => None,
+        };
+        unknown_submission(self.o).or(used_up)
+    }
+
     fn freshness(&self) -> Freshness {
         if payload_changed(self.o, &self.record) {
-            return Freshness::Stale(Reason::PayloadChangedWithoutRunID, PAYLOAD_CHANGED.to_owned());
+            return Freshness::Stale(Reason::PayloadChangedWithoutRunID, Follow::PayloadChanged.into());
         }
         if self.fresh {
             return Freshness::Fresh;
@@ -353,22 +353,6 @@ impl<'a> Settling<'a> {
             | None => Again::OnChange,
         }
     }
-}
-
-/// The words of an end, with why the object is kept longer than its time to live; they may have said it before.
-fn with_ttl(message: &str, kept_for: Option<&str>) -> String {
-    let before = message.split(KEPT).next().unwrap_or_default();
-    kept_for.map_or_else(
-        || before.to_owned(),
-        |program| {
-            let why = format!(
-                "{KEPT} {program} applies it and would create it, and have it paid for, again; set spec.ttlPolicy to Force to have it deleted"
-            );
-            let room = MESSAGE_MAX.saturating_sub(why.len());
-            let end = (0..=room).rev().find(|end| before.is_char_boundary(*end)).unwrap_or(0);
-            before.get(..end).unwrap_or(before).to_owned() + &why
-        },
-    )
 }
 
 /// 2 s, 4 s, 8 s, … up to ten minutes.

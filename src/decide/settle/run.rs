@@ -7,7 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::Settling;
 use crate::api::{CancelReason, Reason, Run, ScrapeJobStatus, State};
 use crate::decide::facts::{Memory, Observed, RemoteState};
-use crate::decide::meaning::runs::{reused, short_hash, shown, was_used};
+use crate::decide::meaning::runs::{reused, short_hash, was_used};
+use crate::decide::meaning::submission::Submission;
+use crate::decide::message::{Named, RunWord};
 use crate::decide::plan::{Again, Standing};
 use crate::decide::record::Recorded;
 
@@ -49,8 +51,8 @@ impl Settling<'_> {
         self.memory = Memory::default();
         let run = self.o.job.spec.run();
         if !was_used(&self.record, run) {
-            let message = format!("run {} begins", shown(run));
-            self.standing = Some(Standing::Waiting(Reason::WaitingForController, message));
+            let begins = RunWord::Begins(Named(run.to_owned()));
+            self.standing = Some(Standing::Waiting(Reason::WaitingForController, begins.into()));
             return self.leave(Again::After(Duration::ZERO));
         }
         let known = self.record.history.iter().find(|known| known.run_id == wanted).cloned();
@@ -58,13 +60,9 @@ impl Settling<'_> {
         let recorded = hash.zip(self.o.job.body.as_ref()).map(|(hash, body)| body.recorded(hash));
         self.standing = Some(match (recorded, known) {
             (Some(Recorded::Same), Some(known)) => self.recall(known).unwrap_or_else(|| reused(run)),
-            (Some(Recorded::Unclear), _) => Standing::Held(
-                Reason::RunIDReused,
-                format!(
-                    "run {} was used before, and another release made the hash of its body, which this one cannot compare; run that release, or set spec.runID to one that was never used",
-                    shown(run)
-                ),
-            ),
+            (Some(Recorded::Unclear), _) => {
+                Standing::Held(Reason::RunIDReused, RunWord::OfAnotherRelease(Named(run.to_owned())).into())
+            }
             (Some(Recorded::Same | Recorded::Other) | None, _) => reused(run),
         });
     }
@@ -80,13 +78,9 @@ impl Settling<'_> {
             Some(_) | None => return None,
         };
         let reason = known.reason.as_deref().and_then(Reason::parse).unwrap_or(usual);
-        let run = shown(known.run_id.as_deref().unwrap_or_default());
-        let message = match (state, outcome) {
-            (State::Cancelled, SUPERSEDED) => {
-                format!("run {run} ended earlier, because another run was wanted; a runID is paid for once")
-            }
-            _ => format!("run {run} ended earlier; a runID is paid for once"),
-        };
+        let run = Named(known.run_id.clone().unwrap_or_default());
+        let superseded = state == State::Cancelled && outcome == SUPERSEDED;
+        let message = RunWord::Recalled { run, superseded }.into();
         self.record.job_id = known.job_id;
         self.record.submit_time = known.submit_time;
         self.record.submission = known.body_hash.map(|hash| crate::api::SubmissionRecord {
@@ -99,7 +93,7 @@ impl Settling<'_> {
 
 /// Whether anything was sent for a run: only then is its runID used up. What the service refused has left its hash.
 fn is_known(status: &ScrapeJobStatus) -> bool {
-    status.submission.is_some() || status.job_id.is_some()
+    Submission::of(status) != Submission::Nothing
 }
 
 /// The run that a status speaks of, as the history keeps it.

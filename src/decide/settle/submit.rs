@@ -9,9 +9,10 @@ use super::Settling;
 use super::cancel::words;
 use crate::api::{OnCacheHit, Origin, Reason, State, SubmissionRecord};
 use crate::decide::facts::{Memory, Observed, RemoteState, Trouble};
-use crate::decide::meaning::end::{DEDUPLICATION, orphaned};
+use crate::decide::meaning::end::{fresh_from, orphaned};
 use crate::decide::meaning::standing::{capped, rate_limited, standing, unavailable, waits_for_budget};
 use crate::decide::meaning::submission::{Intended, intended, unknown_submission};
+use crate::decide::message::{End, Hold, Note, Unknown, Unsettled, Wait};
 use crate::decide::plan::{Accepted, Again, Refusal, Standing, SubmitAnswer, SubmitOutcome};
 
 /// How far the two clocks may differ when it is judged whether a job is older than our first attempt.
@@ -21,10 +22,9 @@ impl Settling<'_> {
     /// The nonce goes again: nothing was sent with it.
     pub(super) fn unsent(&mut self, before: Option<&SubmissionRecord>) {
         self.record.submission = before.cloned();
-        let message = "the operator stops; the submit goes out after the next start".to_owned();
         self.standing = Some(match before {
-            Some(_) => Standing::Unknown(message),
-            None => Standing::Waiting(Reason::WaitingForController, message),
+            Some(_) => Standing::Unknown(Unknown::Stops.into()),
+            None => Standing::Waiting(Reason::WaitingForController, Wait::Stops.into()),
         });
     }
 
@@ -81,14 +81,11 @@ impl Settling<'_> {
             Some(_) | None => standing(self.o, &self.record),
         });
         if accepted.strays.as_ref().is_none_or(|listed| listed.partly) {
-            self.events.push(orphaned("an earlier attempt of this submit may have made a job, too, and the list of jobs could not be read through in time; look for it at the service"));
+            self.events.push(orphaned(Note::StraysUnread));
         }
         let strays = accepted.strays.iter().flat_map(|listed| &listed.jobs);
         for stray in strays.filter(|stray| !stray.claimed) {
-            self.events.push(orphaned(&format!(
-                "an earlier attempt of this submit may have made job {}, which nothing here follows; cancel it at the service if it is not wanted",
-                stray.job_id
-            )));
+            self.events.push(orphaned(Note::Stray(stray.job_id.clone())));
         }
     }
 
@@ -102,14 +99,9 @@ impl Settling<'_> {
             Refusal::Payload(words) => Standing::Ended(
                 State::Failed,
                 Reason::InvalidPayload,
-                format!("the service refused the payload: {words}"),
+                End::PayloadRefused(words.clone()).into(),
             ),
-            Refusal::Pointless(words) => Standing::Held(
-                Reason::Refused,
-                format!(
-                    "the service refused the submit, and waiting does not help: {words}; mend that and annotate with spideriq.ai/reconcile-requested-at, or create another ScrapeJob"
-                ),
-            ),
+            Refusal::Pointless(words) => Standing::Held(Reason::Refused, Hold::Refused(words.clone()).into()),
             Refusal::NotServed { since, words } => {
                 // Back to its place in the line.
                 self.again = Some(Again::After(super::pause(1)));
@@ -121,7 +113,7 @@ impl Settling<'_> {
 
     fn waits_for(&mut self, trouble: &Trouble) -> Standing {
         match trouble {
-            Trouble::Rejected(words) => Standing::Rejected(self.o.now, words.clone()),
+            Trouble::Rejected(words) => Standing::Rejected(self.o.now, Wait::Rejected(words.clone()).into()),
             Trouble::SpendCap(_) => {
                 // Back to its place in the line.
                 self.again = Some(Again::After(super::pause(1)));
@@ -147,19 +139,15 @@ impl Settling<'_> {
             }
             Refusal::Payload(words) | Refusal::Pointless(words) | Refusal::NotServed { words, .. } => {
                 self.record.submission = Some(record.clone());
-                self.standing = Some(Standing::Held(
-                    Reason::SubmissionAmbiguous,
-                    format!(
-                        "a submit was sent and its outcome is not known; the repeat that would tell was refused: {words}; set spec.submission.onAmbiguous"
-                    ),
-                ));
+                let why = Unsettled::RepeatRefused(words.clone());
+                self.standing = Some(Standing::Held(Reason::SubmissionAmbiguous, why.into()));
             }
         }
     }
 
     fn still_unknown(&mut self, record: &SubmissionRecord, why: &str) {
         self.record.submission = Some(record.clone());
-        self.standing = Some(Standing::Unknown(format!("the outcome of a submit is not known: {why}")));
+        self.standing = Some(Standing::Unknown(Unknown::Failed(why.to_owned()).into()));
         self.again = Some(Again::After(super::pause(2)));
     }
 }
@@ -178,17 +166,12 @@ fn refused_hit(o: &Observed, origin: Origin, accepted: &Accepted) -> Option<Stan
     if origin != Origin::Cached || takes {
         return None;
     }
-    let from = accepted
-        .job
-        .created_at
-        .and_then(|created| created.checked_add(DEDUPLICATION).ok())
-        .map_or_else(|| "24 hours after that job was made".to_owned(), |time| time.to_string());
-    let message = format!(
-        "the service answered with its earlier job {} of an equal payload, which is {}, and spec.submission.onCacheHit does not take it; it runs an equal payload afresh from {from} on, a changed one at once",
-        accepted.job_id,
-        accepted.job.state.word()
-    );
-    Some(Standing::Ended(State::Failed, Reason::CachedFailure, message))
+    let end = End::EarlierNotAccepted {
+        job_id: accepted.job_id.clone(),
+        state: accepted.job.state.word().to_owned(),
+        fresh_from: fresh_from(accepted.job.created_at),
+    };
+    Some(Standing::Ended(State::Failed, Reason::CachedFailure, end.into()))
 }
 
 /// After a repeat, a job made at or after the first attempt is ours; an earlier one, or one of unknown time, is not.

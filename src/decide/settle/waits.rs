@@ -7,10 +7,11 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{LONGEST_PAUSE, Settling};
 use crate::api::Reason;
-use crate::decide::facts::{Observed, Stop, Waiting, likely_cause};
+use crate::decide::facts::{AccountUse, Observed, Stop, Waiting};
 use crate::decide::meaning::standing::{
     capped, is_recorded, rate_limited, standing, unavailable, waits_for_budget,
 };
+use crate::decide::message::{Cancel, CancelWaits, Hold, Message, Unknown, Wait};
 use crate::decide::plan::{Again, Attempt, Plan, Standing};
 
 /// A wait for budget is told only after this long, so that a short one writes nothing (R12).
@@ -92,38 +93,34 @@ impl Settling<'_> {
     pub(super) fn not_served(&self, since: Timestamp, words: &str) -> Standing {
         let held = is_recorded(self.o, Reason::NotServed);
         if !held && self.o.now.duration_since(since) < HELD_AFTER {
-            let message = format!("the service is not available: {words}{}", self.likely_cause());
-            return Standing::Waiting(Reason::ServiceUnavailable, message);
+            let wait = Wait::Service { words: words.to_owned(), odd_address: self.has_odd_address() };
+            return Standing::Waiting(Reason::ServiceUnavailable, wait.into());
         }
-        let type_ = self.o.job.spec.type_.as_deref().unwrap_or_default();
-        let message = format!(
-            "the service knows no address that jobs of type {type_} are submitted to: {words}{}; the job goes on by itself when it does",
-            self.likely_cause()
-        );
-        Standing::Held(Reason::NotServed, message)
+        let hold = Hold::NotServed {
+            type_: self.o.job.spec.type_.clone().unwrap_or_default(),
+            words: words.to_owned(),
+            odd_address: self.has_odd_address(),
+        };
+        Standing::Held(Reason::NotServed, hold.into())
     }
 
-    fn likely_cause(&self) -> &'static str {
-        self.o.account.usable().map_or("", |account| likely_cause(&account.endpoint))
+    fn has_odd_address(&self) -> bool {
+        self.o.account.usable().is_some_and(AccountUse::has_odd_address)
     }
 
     /// The API server does not let the operator write the object: said in the status, where that can still be written.
     pub(super) fn write_refused(&mut self, plan: &Plan, words: &str) {
-        let message = format!(
-            "the API server refuses what the operator writes to this object: {words}; let the operator's ServiceAccount change it, and it goes on by itself"
-        );
+        let refused = || Wait::WriteRefused(words.to_owned());
         self.standing = match plan {
             Plan::Submit(attempt) if attempt.number() == 1 => {
-                Some(Standing::Waiting(Reason::WriteRefused, message))
+                Some(Standing::Waiting(Reason::WriteRefused, refused().into()))
             }
-            Plan::Submit(_) => Some(Standing::Unknown(format!(
-                "the outcome of a submit is not known and cannot be settled yet: {message}"
-            ))),
+            Plan::Submit(_) => Some(Standing::Unknown(Unknown::blocked(&refused()).into())),
             // What is over stays so (R8).
             Plan::Release(_)
                 if self.o.job.deleted_at.is_some() && !self.o.recorded.current_state().is_terminal() =>
             {
-                Some(Standing::Cancelling(message))
+                Some(Standing::Cancelling(Cancel::WriteRefused(refused()).into()))
             }
             Plan::Release(_)
             | Plan::LookUp(_)
@@ -150,9 +147,7 @@ impl Settling<'_> {
         self.standing = Some(if attempt.number() == 1 {
             Standing::Held(Reason::SpendCapReached, message)
         } else {
-            Standing::Unknown(format!(
-                "the outcome of a submit is not known and cannot be settled yet: {message}"
-            ))
+            Standing::Unknown(Unknown::blocked(&message).into())
         });
         self.note_tried(attempt);
         // Its turn is told; should it miss that, it takes its place again.
@@ -161,22 +156,12 @@ impl Settling<'_> {
 }
 
 /// What stops the cancel; told once for each outage, and how many wait once: a number that falls is a metric.
-fn waits_to_cancel(o: &Observed, waiting: &Waiting) -> String {
-    let words = match &waiting.stop {
-        Stop::Failing(_) | Stop::NotServed { .. } => {
-            "the service is not available, and the job is cancelled when it answers"
-        }
-        Stop::Asked(_) => {
-            "the service asked the account to wait, and the job is cancelled when the pause is over"
-        }
-        Stop::Turn | Stop::Recovering => {
-            "waiting for its turn in the account's request budget to cancel the job"
-        }
+fn waits_to_cancel(o: &Observed, waiting: &Waiting) -> Message {
+    let waits = match &waiting.stop {
+        Stop::Failing(words) | Stop::NotServed { words, .. } => CancelWaits::Service(words.clone()),
+        Stop::Asked(_) => CancelWaits::Pause(waiting.others),
+        Stop::Turn | Stop::Recovering => CancelWaits::Turn(waiting.others),
     };
-    let told = o.recorded.message.clone().filter(|told| told.starts_with(words));
-    told.unwrap_or_else(|| match (&waiting.stop, waiting.others) {
-        (Stop::Failing(why), _) => format!("{words}: {why}"),
-        (_, 0) => words.to_owned(),
-        (_, others) => format!("{words}; {others} others wait to cancel theirs"),
-    })
+    let told = o.recorded.message.clone().filter(|told| told.starts_with(waits.opening()));
+    told.map_or_else(|| Cancel::Waits(waits).into(), Message::Said)
 }

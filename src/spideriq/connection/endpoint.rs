@@ -16,15 +16,17 @@ pub struct Endpoint {
 pub enum EndpointError {
     /// It is no address, or has parts that an endpoint may not have.
     #[error(
-        "{0:?} is not a base address; write one like https://spideriq.ai/api/v1, without user, query or fragment"
+        "The endpoint {0:?} is not a base address. Write one like https://spideriq.ai/api/v1, without user, query or fragment."
     )]
     Malformed(String),
     /// It is plain http to another machine.
-    #[error("{0} is plain http to another machine, which would show the token to the network; use https")]
+    #[error(
+        "The endpoint {0} is plain http to another machine, which would show the token to the network. Use https."
+    )]
     Plain(String),
     /// The list does not allow it.
     #[error(
-        "{0} is not on the list of allowed endpoints; ask the operator's administrator to add --allowed-endpoint {0}"
+        "The endpoint {0} is not on the list. Ask the operator's administrator to add --allowed-endpoint {0}."
     )]
     NotAllowed(String),
 }

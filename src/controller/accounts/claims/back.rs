@@ -9,6 +9,7 @@ use crate::api::{AccountKind, Reason, ScrapeJob, ScrapeJobStatus};
 use crate::cache::{CachedJob, is_at_rest};
 use crate::controller::context::Context;
 use crate::decide;
+use crate::decide::message::Account;
 use crate::health::waiting;
 use crate::leader::Stand;
 use crate::status::WriteError;
@@ -65,7 +66,7 @@ async fn tell_of_cluster_account(context: &Context, job: &CachedJob) {
     if seen || context.memories.set(&uid, |remembered| std::mem::replace(&mut remembered.misnamed, true)) {
         return;
     }
-    let note = "cluster accounts are off, because the operator runs with --watch-namespace; create a ScrapeAccount in this namespace and a ScrapeJob that uses it, or run a release that watches all namespaces";
-    let event = decide::Event { warning: true, reason: Reason::AccountNotReady, note: note.to_owned() };
+    let note = Account::ClusterAccountsOff.into();
+    let event = decide::Event { warning: true, reason: Reason::AccountNotReady, note };
     context.publish(&job.object_ref(&()), &[event]).await;
 }

@@ -22,6 +22,7 @@ use crate::account::{AccountKey, News};
 use crate::api::{Reason, ScrapeJob, ScrapeJobStatus, State};
 use crate::cache::is_at_rest;
 use crate::controller::context::Context;
+use crate::decide::message::Account;
 use crate::leader::claim::{Age, Verdict};
 use crate::leader::{Scope, Sight, Task};
 
@@ -173,10 +174,8 @@ async fn give_way(
     let (id, own) = (&claim.id, &context.claims.release().id);
     if context.claims.is_news(scope, id) {
         let id: String = id.chars().filter(char::is_ascii_graphic).take(320).collect();
-        let note = format!(
-            "the release {id} of the operator works with {scope}, and {own} does nothing there; uninstall one of them, or give each its own namespaces with watchNamespaces"
-        );
-        tell(context, scope, account, (Reason::AnotherOperator, note)).await;
+        let note = Account::AnotherOperator { other: id, own: own.clone(), scope: scope.to_string() };
+        tell(context, scope, account, (Reason::AnotherOperator, note.into())).await;
     }
     if !is_under_way(context, scope) {
         return None;

@@ -12,7 +12,8 @@ use crate::api::{ClusterScrapeAccount, OperatorClaim, Reason, ScrapeAccount, Sto
 use crate::controller::context::Context;
 use crate::controller::context::schema::Kind;
 use crate::controller::write::PROVEN;
-use crate::decide;
+use crate::decide::message::Account as Said;
+use crate::decide::{self, Message};
 use crate::leader::{Scope, Sight};
 use crate::status::{WriteError, answered, patch_claim};
 
@@ -66,11 +67,9 @@ pub(super) async fn write(
         WriteError::Refused(words) => {
             // Another account may take it.
             context.claims.refused(scope, &account.age);
-            let note = format!(
-                "the API server refuses that status.operator is written, and without it nothing is done with {scope}: {words}; let the operator's ServiceAccount change the status, and it goes on by itself"
-            );
+            let note = Said::ClaimRefused { scope: scope.to_string(), words: words.clone() };
             if claim.is_some() && context.claims.is_news(scope, &words) {
-                tell(context, scope, account, (Reason::WriteRefused, note)).await;
+                tell(context, scope, account, (Reason::WriteRefused, note.into())).await;
             }
             Again::After(REFUSED)
         }
@@ -138,7 +137,7 @@ pub(super) async fn tell(
     context: &Context,
     scope: &Scope,
     account: &Sight,
-    (reason, note): (Reason, String),
+    (reason, note): (Reason, Message),
 ) {
     tracing::warn!(%scope, "{note}");
     let event = decide::Event { warning: true, reason, note };

@@ -15,6 +15,7 @@ use crate::api::{
     AccountConditionType, AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, ObjectName,
     ScrapeAccount, ScrapeAccountSpec, ScrapeJob, Stored, find,
 };
+use crate::decide::message::Account;
 
 /// An account as the cache has it: one that cannot be read stops nobody else.
 pub(in crate::controller) type Cached<K> = Stored<K>;
@@ -231,7 +232,7 @@ impl Known {
         }
         let Some(found) = self.cluster_account(&account.name) else { return Admission::Admitted };
         let Some(found) = found.usable() else {
-            return Admission::Refused(format!("{account} cannot be read by this release of the operator"));
+            return Admission::Refused(Account::Unreadable(account.to_string()).to_string());
         };
         let Some(selector) = found.spec.selects() else { return Admission::Admitted };
         let Some(labels) = self.namespaces.get(&ObjectRef::new(namespace)) else { return Admission::Unknown };
@@ -239,10 +240,12 @@ impl Known {
             return Admission::Admitted;
         }
         let words = Selector::try_from(selector.clone()).map(|selector| selector.to_string());
-        Admission::Refused(format!(
-            "{account} does not admit namespace {namespace}: its spec.namespaceSelector asks for the labels {}; label the namespace, or create a ScrapeAccount in it",
-            words.unwrap_or_else(|_| "of a selector that cannot be read".to_owned())
-        ))
+        let refused = Account::NotAdmitted {
+            account: account.to_string(),
+            namespace: namespace.to_owned(),
+            labels: words.ok(),
+        };
+        Admission::Refused(refused.to_string())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the intent says of a submit that the status knows nothing of: a restored backup, a status that was removed.
 
 use super::intent::Fit;
+use super::record::Submission;
 use crate::decide::facts::{Named, Observed};
 use crate::decide::plan::Plan;
 use crate::decide::record::{Intent, IntentFacts};
@@ -22,7 +23,7 @@ pub(in crate::decide) fn intended(o: &Observed) -> Intended<'_> {
     let IntentFacts::Found(intent) = &o.intent else { return Intended::Nothing };
     // With our own uid and without a job it was written, and nothing was sent: that needs a status.
     let never_sent = intent.uid == o.job.uid && intent.job_id.is_none();
-    if never_sent || o.recorded.job_id.is_some() || o.recorded.submission.is_some() {
+    if never_sent || Submission::of(&o.recorded) != Submission::Nothing {
         return Intended::Nothing;
     }
     let shared = o.account.usable().is_some_and(|account| account.named != Named::Own);

@@ -3,6 +3,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::record::Submission;
 use crate::api::{Reason, ScrapeJobSpec, ScrapeJobStatus, State, SubmissionRecord};
 use crate::decide::record::{Intent, IntentFacts};
 
@@ -44,7 +45,7 @@ pub fn restored(
 
 /// Whether a status without a job tells that a submit was sent, whether it has a record of it or not.
 pub fn was_sent(status: &ScrapeJobStatus) -> bool {
-    let recorded = status.submission.as_ref().is_some_and(|record| record.nonce.is_some());
+    let recorded = matches!(Submission::of(status), Submission::Attempted(_));
     status.job_id.is_none() && (recorded || speaks_of_submit(status, None))
 }
 

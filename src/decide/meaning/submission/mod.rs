@@ -3,10 +3,12 @@
 mod intended;
 mod intent;
 mod lost;
+mod record;
 mod unknown;
 
 pub(in crate::decide) use intended::{Intended, adoptable, intended};
 pub use lost::{restored, was_sent};
+pub(in crate::decide) use record::Submission;
 pub(in crate::decide) use unknown::{
     is_seen_for_long, is_settled, repeatable, settles_in, unknown_submission,
 };

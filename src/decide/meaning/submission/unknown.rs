@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::intended::{Intended, intended};
+use super::record::Submission;
 use crate::api::{State, SubmissionRecord};
 use crate::decide::facts::Observed;
 use crate::decide::record::IntentFacts;
@@ -23,19 +24,22 @@ const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(300);
 /// The submission whose outcome is not known, if there is one: a nonce without a job id, or the intent of a
 /// restored object that had another uid when it was written.
 pub(in crate::decide) fn unknown_submission(o: &Observed) -> Option<SubmissionRecord> {
-    if o.recorded.job_id.is_some() {
-        return None;
+    match Submission::of(&o.recorded) {
+        Submission::Attempted(record) => {
+            let never_sent = o.memory.unsent && record.attempt == Some(1);
+            // What nothing was sent with has not used up what it was allowed by.
+            let resubmitted = record.resubmitted.filter(|_| !o.memory.unsent);
+            (!never_sent).then(|| SubmissionRecord { resubmitted, ..record.clone() })
+        }
+        Submission::Nothing => match intended(o) {
+            Intended::Ours(intent) if intent.job_id.is_none() => Some(intent.record()),
+            Intended::Ours(_) | Intended::Nothing | Intended::Unclear(_) | Intended::Unproven(_) => None,
+        },
+        Submission::Refused(_)
+        | Submission::Mirrored(_)
+        | Submission::Accepted(..)
+        | Submission::Unexplained(_) => None,
     }
-    if let Some(record) = &o.recorded.submission
-        && record.nonce.is_some()
-    {
-        let never_sent = o.memory.unsent && record.attempt == Some(1);
-        // What nothing was sent with has not used up what it was allowed by.
-        let resubmitted = record.resubmitted.filter(|_| !o.memory.unsent);
-        return (!never_sent).then(|| SubmissionRecord { resubmitted, ..record.clone() });
-    }
-    let Intended::Ours(intent) = intended(o) else { return None };
-    intent.job_id.is_none().then(|| intent.record())
 }
 
 /// Whether no request of the recorded attempt can still be under way: this process ended it, or has seen it for long

@@ -7,6 +7,7 @@ use crate::decide::facts::Observed;
 use crate::decide::meaning::end::{by_reason, deadline, origin};
 use crate::decide::meaning::remote::terminal_state;
 use crate::decide::meaning::submission::{Intended, intended, unknown_submission};
+use crate::decide::message::End;
 use crate::decide::plan::{Plan, Standing};
 
 /// The next step of a run that is to be cancelled; `None` for one that is not, or that is over at the service, which
@@ -19,20 +20,18 @@ pub(in crate::decide::next) fn next(o: &Observed) -> Option<Plan> {
     let has_job = o.recorded.job_id.is_some() || o.job.spec.job_id.is_some();
     let told = matches!(intended(o), Intended::Unclear(_) | Intended::Unproven(_));
     if !has_job && unknown_submission(o).is_none() && !told {
-        let message = "cancelled before anything was submitted".to_owned();
+        let message = End::NothingSubmitted.into();
         return Some(Plan::Rest(Standing::Ended(State::Cancelled, Reason::CancelledAsRequested, message)));
     }
     if reason == CancelReason::DeadlineExceeded && origin(o) != Some(Origin::Submitted) {
-        let message =
-            "spec.activeDeadlineSeconds are over; the job goes on, because this object did not submit it";
-        return Some(Plan::Rest(by_reason(reason, message)));
+        return Some(Plan::Rest(by_reason(reason, End::DeadlineOfOthers.into())));
     }
     if o.recorded.cancel_reason.is_none() {
         return Some(Plan::Latch(reason));
     }
     Some(match super::next(o, &Terms { left: super::of_others(o), begun: None }) {
         Ending::Over(Some(event)) => Plan::Abandon(event),
-        Ending::Over(None) => Plan::Rest(by_reason(reason, "over at the service")),
+        Ending::Over(None) => Plan::Rest(by_reason(reason, End::OverBeforeCancel.into())),
         Ending::First(plan) => plan,
     })
 }

@@ -5,6 +5,7 @@ use crate::decide::facts::Observed;
 use crate::decide::meaning::end::{orphaned, recorded_end};
 use crate::decide::meaning::remote::terminal_state;
 use crate::decide::meaning::submission::{Intended, adoptable, intended, unknown_submission};
+use crate::decide::message::{Cancel, Gone, IntentLost, Lost, Note};
 use crate::decide::plan::{Event, Plan, Standing};
 
 /// The next step of an object that is being deleted.
@@ -15,9 +16,7 @@ pub(in crate::decide::next) fn next(o: &Observed) -> Plan {
         return Plan::Rest(recorded_end(o, state));
     }
     if !o.job.protected {
-        return Plan::Rest(Standing::Cancelling(
-            "the object is being deleted; nothing at the service holds it back".to_owned(),
-        ));
+        return Plan::Rest(Standing::Cancelling(Cancel::NothingLeft.into()));
     }
     if o.job.marks.force_orphan {
         return Plan::Release(abandoned(o));
@@ -33,9 +32,7 @@ pub(in crate::decide::next) fn next(o: &Observed) -> Plan {
         && o.job.spec.job_id.is_none()
         && unknown_submission(o).is_none()
     {
-        return Plan::Release(Some(orphaned(&format!(
-            "what the object has recorded cannot be read, so nobody knows whether it has a job: {fault}; look for it at the service"
-        ))));
+        return Plan::Release(Some(orphaned(Note::RecordUnread(fault.clone()))));
     }
     match super::next(o, &Terms { left: left(o), begun: o.job.deleted_at }) {
         Ending::Over(event) => Plan::Release(event),
@@ -46,17 +43,17 @@ pub(in crate::decide::next) fn next(o: &Observed) -> Plan {
 /// What to tell when the object goes without a look at the service.
 fn abandoned(o: &Observed) -> Option<Event> {
     let running = !o.recorded.current_state().is_terminal() && terminal_state(o).is_none();
-    let why = "the annotation spideriq.ai/force-orphan had the object go at once";
-    match o.recorded.job_id.as_deref().or(o.job.spec.job_id.as_deref()) {
-        Some(job_id) if running => Some(orphaned(&format!("job {job_id} may still be running: {why}"))),
+    match o.recorded.job_id.as_ref().or(o.job.spec.job_id.as_ref()) {
+        Some(job_id) if running => {
+            Some(orphaned(Note::Orphaned { job_id: job_id.clone(), why: Gone::Forced }))
+        }
         Some(_) => None,
-        None if unknown_submission(o).is_some() => Some(orphaned(&format!(
-            "the outcome of its submit is not known, and {why}; look for it at the service"
-        ))),
+        None if unknown_submission(o).is_some() => Some(orphaned(Note::SubmitLost(Lost::Forced))),
         None => match intended(o) {
             Intended::Nothing => None,
             Intended::Ours(intent) | Intended::Unclear(intent) | Intended::Unproven(intent) => {
-                Some(orphaned(&format!("{}, and {why}; look for it at the service", super::told_of(intent))))
+                let (job_id, why) = (intent.job_id.clone(), IntentLost::Forced);
+                Some(orphaned(Note::IntentLost { job_id, why }))
             }
         },
     }

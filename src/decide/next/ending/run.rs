@@ -4,7 +4,8 @@ use super::{Ending, Terms, left};
 use crate::api::CancelReason;
 use crate::decide::facts::Observed;
 use crate::decide::meaning::remote::terminal_state;
-use crate::decide::meaning::submission::{repeatable, unknown_submission};
+use crate::decide::meaning::submission::{Submission, repeatable, unknown_submission};
+use crate::decide::message::Left;
 use crate::decide::plan::Plan;
 
 /// The next step towards the wanted run; `None` while the status speaks of it. The run before is ended first, exactly
@@ -30,16 +31,14 @@ pub(in crate::decide::next) fn next(o: &Observed) -> Option<Plan> {
 
 /// Whether the service would answer the wanted run's submit with this very job: then cancelling it would spoil both. A
 /// payload that nobody can compare any more counts as equal.
-fn taken_over(o: &Observed) -> Option<String> {
-    let record = o.recorded.submission.as_ref()?;
+fn taken_over(o: &Observed) -> Option<Left> {
+    let record = Submission::of(&o.recorded).record()?;
     let equal = o.job.body.as_ref()?.has_payload_of(record.body_hash.as_deref()?);
     let begins = !o.job.spec.suspended() && o.job.spec.cancel != Some(true);
-    let words = match equal {
-        Some(true) => "the next run has an equal payload, for which the service answers with this job",
+    let left = match equal {
+        Some(true) => Left::NextRun,
         Some(false) => return None,
-        None => {
-            "the next run may have an equal payload, for which the service answers with this job: another release made its hash"
-        }
+        None => Left::PerhapsNextRun,
     };
-    (begins && unknown_submission(o).is_none() && repeatable(o, record)).then(|| words.to_owned())
+    (begins && unknown_submission(o).is_none() && repeatable(o, record)).then_some(left)
 }

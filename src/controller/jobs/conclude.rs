@@ -1,0 +1,136 @@
+//! The end of a look: writes what is true now, tells people, and says when to look again.
+
+use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
+use tokio::time::Instant;
+
+use super::pause::{hope, rest_after, retry};
+use crate::api::{Reason, ScrapeJob, State};
+use crate::cache::{CachedJob, key};
+use crate::controller::context::Context;
+use crate::controller::observe::Seen;
+use crate::controller::write::{Part, is_refusal, is_refused_for_good, status_of, write};
+use crate::decide::{self, Again, Outcome, Verdict};
+use crate::poll::Followed;
+use crate::status::WriteError;
+
+/// What came of a plan, and what is true now.
+pub(super) struct Came {
+    pub(super) outcome: Outcome,
+    pub(super) verdict: Verdict,
+    /// Whether anything may be written.
+    pub(super) writable: bool,
+    pub(super) begun: Instant,
+}
+
+/// Writes what is true now, tells people, and says when to look again. `left` is the object as our own writes left it.
+pub(super) async fn conclude(
+    context: &Context,
+    (job, left): (&CachedJob, Option<&CachedJob>),
+    seen: &Seen,
+    came: &Came,
+) -> Action {
+    let Came { outcome, verdict, writable, begun } = came;
+    let uid = job.uid().unwrap_or_default();
+    let current = left.unwrap_or(job);
+    // What names a job that nothing else does is told before anything is written that forgets it.
+    let (strays, news): (Vec<_>, Vec<_>) =
+        verdict.events.iter().cloned().partition(|event| event.reason == Reason::Orphaned);
+    let told = context.publish(&job.object_ref(&()), &strays).await;
+    let written = save(context, current, (verdict, outcome), *writable).await;
+    remember(context, &uid, verdict, outcome, written.as_ref().ok().or(left));
+    let again = match &written {
+        Ok(_) => verdict.again,
+        // What is known stays so while nothing can be written.
+        Err(_) if !writable => verdict.again,
+        Err(error) => {
+            tracing::info!(job = key(job), %error, "a status was not written; looking again");
+            Again::Live
+        }
+    };
+    if written.is_ok() {
+        follow(seen, job, verdict);
+        let again = if told { [].as_slice() } else { strays.as_slice() };
+        context.publish(&job.object_ref(&()), &[again, &news].concat()).await;
+    }
+    let failures = context.memories.set(&uid, |remembered| {
+        remembered.rest = rest_after(outcome, again).map(|rest| (hope(seen), context.clock.instant() + rest));
+        remembered.live = again == Again::Live;
+        let well = written.is_ok() && *outcome != Outcome::Lost;
+        remembered.failures = if well { 0 } else { remembered.failures.saturating_add(1) };
+        remembered.failures
+    });
+    let result = match &written {
+        Ok(after) if after.resource_version() != current.resource_version() => "written",
+        Ok(_) => "unchanged",
+        Err(_) => "retried",
+    };
+    context.metrics.reconciled("ScrapeJob", result, begun.elapsed());
+    match (again, seen.wish_in) {
+        (Again::Live, _) => Action::requeue(retry(context, &uid, failures)),
+        (Again::After(pause), wish_in) => {
+            Action::requeue(wish_in.map_or(pause, |wish_in| pause.min(wish_in)))
+        }
+        (Again::OnChange, Some(wish_in)) => Action::requeue(wish_in),
+        (Again::OnChange, None) => Action::await_change(),
+    }
+}
+
+/// Writes what is true now. Of an object that goes it is remembered where it cannot be written, or a cancel that was
+/// confirmed would be asked for again and again.
+async fn save(
+    context: &Context,
+    job: &CachedJob,
+    (verdict, outcome): (&Verdict, &Outcome),
+    writable: bool,
+) -> Result<CachedJob, WriteError> {
+    let error = if writable {
+        match write(context, job, verdict, outcome).await {
+            Err(error) => error,
+            written => return written,
+        }
+    } else {
+        WriteError::UnknownFields(Vec::new())
+    };
+    if writable {
+        is_refused_for_good(context, job, (Part::Status, &error)).await;
+    }
+    if job.metadata.deletion_timestamp.is_some() && is_refusal(&error) {
+        let recorded = job.status.clone().unwrap_or_default();
+        let unsaved = status_of(context, job, &recorded, verdict).map(Box::new);
+        context.memories.set(&job.uid().unwrap_or_default(), |remembered| {
+            remembered.unsaved = unsaved.or(remembered.unsaved.take());
+        });
+    }
+    Err(error)
+}
+
+fn remember(context: &Context, uid: &str, verdict: &Verdict, outcome: &Outcome, written: Option<&CachedJob>) {
+    context.memories.set(uid, |remembered| {
+        remembered.memory = verdict.memory.clone();
+        if let Outcome::Submit(submit) = outcome {
+            remembered.ended.clone_from(&submit.record.nonce);
+        }
+        let version =
+            written.and_then(ResourceExt::resource_version).and_then(|version| version.parse().ok());
+        remembered.written = remembered.written.max(version);
+    });
+}
+
+/// Follows the job while it runs, and stops when it is over or held.
+fn follow(seen: &Seen, job: &ScrapeJob, verdict: &Verdict) {
+    let Some(session) = &seen.session else { return };
+    let key = key(job);
+    // A mirrored job that was not seen yet waits for its first look.
+    let running =
+        matches!(verdict.standing, Some(decide::Standing::Following(..) | decide::Standing::Waiting(..)))
+            || (verdict.standing.is_none() && seen.observed.recorded.current_state() < State::Held);
+    let id = verdict.record.job_id.clone().filter(|_| running && job.metadata.deletion_timestamp.is_none());
+    session.polling(|poller| match id {
+        Some(job_id) => {
+            let group = job.namespace().unwrap_or_default();
+            poller.follow(Followed { key, group, job_id, interval: decide::poll_interval(&seen.observed) });
+        }
+        None => poller.unfollow(&key),
+    });
+}

@@ -1,0 +1,179 @@
+//! What people read of an account, in its status, in an event, and in the status of its jobs.
+
+use std::fmt;
+
+use super::phrase::{ODD_ADDRESS, quoted};
+
+/// How an account stands, and what to do about it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Account {
+    /// It can be used; what is odd about it.
+    Available(Vec<Remark>),
+    /// Its `spec.suspend` is set.
+    Suspended,
+    /// Its `spec.limits.submitsPerMinute` is 0.
+    NoSubmits,
+    /// The same, told to its jobs; kind and name.
+    NoSubmitsOf(String),
+    /// The service is not available; its words.
+    Unavailable(String),
+    /// The service has not accepted the credentials yet.
+    NotAccepted {
+        /// The service's words.
+        words: String,
+        /// Whether the address of the account is a likely cause.
+        odd_address: bool,
+    },
+    /// The service is still to be asked.
+    WaitsToAsk,
+    /// The Secret cannot be decoded; its name.
+    SecretUnreadable(String),
+    /// There is no such Secret.
+    NoSecret {
+        /// The name.
+        name: String,
+        /// The namespace, where it is not that of the account.
+        operator_namespace: Option<String>,
+    },
+    /// The operator may not read the Secret.
+    SecretForbidden {
+        /// The name.
+        name: String,
+        /// What the API server said.
+        words: String,
+    },
+    /// The account admits other namespaces only.
+    NotAdmitted {
+        /// Kind and name of the account.
+        account: String,
+        /// The namespace.
+        namespace: String,
+        /// The labels that the account asks for; nothing where its selector cannot be read.
+        labels: Option<String>,
+    },
+    /// This release cannot read the account; its kind and name.
+    Unreadable(String),
+    /// Accounts of the cluster are off.
+    ClusterAccountsOff,
+    /// The labels of the namespace are not known yet.
+    LabelsUnknown(String),
+    /// Another release works where this one would.
+    AnotherOperator {
+        /// The other release.
+        other: String,
+        /// This one.
+        own: String,
+        /// Where: a namespace, or an account of the cluster.
+        scope: String,
+    },
+    /// The API server refuses the claim.
+    ClaimRefused {
+        /// Where: a namespace, or an account of the cluster.
+        scope: String,
+        /// What the API server said.
+        words: String,
+    },
+}
+
+/// What is odd about an account that can be used.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Remark {
+    /// A new Secret will need a label; what is said of that.
+    NeedsLabel(String),
+    /// It asks for more than the client may send.
+    BeyondClient,
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Available(remarks) => {
+                f.write_str("The account can be used.")?;
+                remarks.iter().try_for_each(|remark| write!(f, " {remark}"))
+            }
+            Self::Suspended => {
+                f.write_str("spec.suspend holds back every submit. Set it to false to go on.")
+            }
+            Self::NoSubmits => {
+                f.write_str("spec.limits.submitsPerMinute is 0, which holds back every submit. Raise it to go on.")
+            }
+            Self::NoSubmitsOf(account) => {
+                write!(f, "spec.limits.submitsPerMinute of {account} is 0. Raise it to go on.")
+            }
+            Self::Unavailable(words) => {
+                write!(f, "SpiderIQ is not available: {}. The operator tries again by itself.", quoted(words))
+            }
+            Self::NotAccepted { words, odd_address } => {
+                write!(f, "SpiderIQ has not accepted the credentials yet: {}.", quoted(words))?;
+                if *odd_address { f.write_str(ODD_ADDRESS) } else { Ok(()) }
+            }
+            Self::WaitsToAsk => {
+                f.write_str("The account waits for its turn to ask SpiderIQ whose the credentials are.")
+            }
+            Self::SecretUnreadable(_) | Self::NoSecret { .. } | Self::SecretForbidden { .. } => self.secret(f),
+            Self::NotAdmitted { account, namespace, labels } => {
+                write!(f, "{account} does not admit namespace {namespace}. ")?;
+                match labels {
+                    Some(labels) => write!(f, "Its spec.namespaceSelector asks for the labels {labels}. ")?,
+                    None => f.write_str("Its spec.namespaceSelector cannot be read. ")?,
+                }
+                f.write_str("Label the namespace, or create a ScrapeAccount in it.")
+            }
+            Self::Unreadable(account) => write!(
+                f,
+                "This release of the operator cannot read {account}. Run a newer release, or correct the account."
+            ),
+            Self::ClusterAccountsOff => f.write_str(
+                "Cluster accounts are off, because the operator runs with --watch-namespace. Create a ScrapeAccount in this namespace and a ScrapeJob that uses it, or run the operator for all namespaces.",
+            ),
+            Self::LabelsUnknown(namespace) => {
+                write!(f, "The labels of namespace {namespace} are not known yet.")
+            }
+            Self::AnotherOperator { other, own, scope } => write!(
+                f,
+                "The release {other} of the operator works with {scope}, so {own} does nothing there. Uninstall one of them, or give each its own namespaces with watchNamespaces."
+            ),
+            Self::ClaimRefused { scope, words } => write!(
+                f,
+                "The API server refuses the write of status.operator, without which nothing is done with {scope}: {}. Let the operator's ServiceAccount change the status, and it goes on by itself.",
+                quoted(words)
+            ),
+        }
+    }
+}
+
+impl Account {
+    /// What is wrong with its Secret.
+    fn secret(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::SecretUnreadable(name) = self {
+            write!(f, "Secret {name} cannot be read. Create it anew with the key token.")?;
+        }
+        if let Self::NoSecret { name, operator_namespace } = self {
+            write!(f, "Secret {name} does not exist in ")?;
+            match operator_namespace {
+                Some(namespace) => write!(f, "namespace {namespace}, where the operator runs. ")?,
+                None => f.write_str("this namespace. ")?,
+            }
+            f.write_str("Create it with the key token.")?;
+        }
+        if let Self::SecretForbidden { name, words } = self {
+            write!(
+                f,
+                "The operator may not read Secret {name}: {}. Name it spideriq, or add its name to rbac.secretNames of the operator's chart.",
+                quoted(words)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeedsLabel(words) => write!(f, "Once the Secret changes, it needs a label. {words}"),
+            Self::BeyondClient => f.write_str(
+                "spec.limits.requestsPerMinute is more than the client is known to have, and is not reached.",
+            ),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What people read of a job, in a status or an event: every sentence that this room says, and nowhere else.
+//!
+//! A decision names the message, and the words are made here. So a test asks which message it is and not how it reads, and
+//! a message can be worded anew without a decision being touched.
+//!
+//! The form is: what is so; why; what to do. A sentence has at most 25 words, and what others said (the service, the API
+//! server) stands in it behind a colon.
+
+mod account;
+mod cancel;
+mod end;
+mod hold;
+mod note;
+mod object;
+mod phrase;
+mod wait;
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::api::MESSAGE_MAX;
+
+pub use account::{Account, Remark};
+pub use cancel::{Cancel, CancelWaits};
+pub use end::{End, Named, RunWord, Told};
+pub use hold::{Ambiguous, Hold, Unknown, Unsettled};
+pub use note::{Gone, IntentLost, Left, Lost, NOT_CANCELLED, Note};
+pub use object::Object;
+pub use wait::{Follow, Wait};
+
+/// One message for people.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// The job is not accepted, and time or somebody else will help.
+    Wait(Wait),
+    /// A person has to do something.
+    Hold(Hold),
+    /// The outcome of a submit is not known.
+    Unknown(Unknown),
+    /// The job is accepted and not over.
+    Follow(Follow),
+    /// The job is being cancelled.
+    Cancel(Cancel),
+    /// The run is over.
+    End(End),
+    /// What one run has to do with another.
+    Run(RunWord),
+    /// What an event says.
+    Note(Note),
+    /// What keeps an object from being written.
+    Object(Object),
+    /// How an account stands.
+    Account(Account),
+    /// As it is recorded already, or as another room says it.
+    Said(String),
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wait(message) => message.fmt(f),
+            Self::Hold(message) => message.fmt(f),
+            Self::Unknown(message) => message.fmt(f),
+            Self::Follow(message) => message.fmt(f),
+            Self::Cancel(message) => message.fmt(f),
+            Self::End(message) => message.fmt(f),
+            Self::Run(message) => message.fmt(f),
+            Self::Note(message) => message.fmt(f),
+            Self::Object(message) => message.fmt(f),
+            Self::Account(message) => message.fmt(f),
+            Self::Said(words) => f.write_str(words),
+        }
+    }
+}
+
+impl Serialize for Message {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl From<String> for Message {
+    fn from(words: String) -> Self {
+        Self::Said(words)
+    }
+}
+
+impl From<&str> for Message {
+    fn from(words: &str) -> Self {
+        Self::Said(words.to_owned())
+    }
+}
+
+macro_rules! from {
+    ($($kind:ident: $of:ty),*) => {$(
+        impl From<$of> for Message {
+            fn from(message: $of) -> Self {
+                Self::$kind(message)
+            }
+        }
+    )*};
+}
+from!(Wait: Wait, Hold: Hold, Unknown: Unknown, Follow: Follow, Cancel: Cancel, End: End, Run: RunWord, Note: Note, Object: Object,
+    Account: Account);
+
+const KEPT_NOW: &str = " It is kept in spite of spec.ttlSecondsAfterFinished:";
+impl From<Unsettled> for Message {
+    fn from(why: Unsettled) -> Self {
+        Self::Hold(why.into())
+    }
+}
+
+/// What stands before the reason for which a time to live is held back; the second as an earlier release said it.
+const KEPT: [&str; 2] = [KEPT_NOW, "; kept in spite of spec.ttlSecondsAfterFinished:"];
+
+impl Message {
+    /// The words of an end, with why the object is kept longer than its time to live: for the sake of this program. They
+    /// may have said it before.
+    #[must_use]
+    pub fn kept_for(&self, program: Option<&str>) -> Self {
+        let said = self.to_string();
+        let before = KEPT.iter().find_map(|kept| said.split_once(kept)).map(|(before, _)| before);
+        let Some(program) = program else {
+            return before.map_or_else(|| self.clone(), Self::from);
+        };
+        let why = format!(
+            "{} {program} applies it, and would create it and pay for it again. Set spec.ttlPolicy to Force to have it deleted.",
+            KEPT_NOW
+        );
+        let before = before.unwrap_or(&said);
+        let room = MESSAGE_MAX.saturating_sub(why.len() + 1);
+        let end = (0..=room).rev().find(|end| before.is_char_boundary(*end)).unwrap_or(0);
+        let before = before.get(..end).unwrap_or(before);
+        Self::Said(format!("{}.{why}", before.trim_end_matches('.')))
+    }
+}

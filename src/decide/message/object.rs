@@ -1,0 +1,59 @@
+//! What the API server, and what stands in it, keeps the operator from.
+
+use std::fmt;
+
+use super::phrase::quoted;
+use crate::api::INSTALL_CRDS;
+
+/// What keeps an object from being written, or a job from being recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Object {
+    /// The API server refuses the writes of this object; what it said.
+    WriteRefused(String),
+    /// This job was accepted, and that cannot be written.
+    NotRecorded {
+        /// The id.
+        job_id: String,
+        /// What the API server said.
+        words: String,
+    },
+    /// This job was accepted for an object that no longer takes it.
+    NotTaken(String),
+    /// The account that the spec names has a name that is none; what is wrong with it.
+    AccountName(String),
+    /// The Secret that the spec names has a name that is none; what is wrong with it.
+    SecretName(String),
+    /// The CRDs are of another release; the fields that they would lose.
+    CrdsOutdated(String),
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WriteRefused(words) => write!(
+                f,
+                "The API server refuses what the operator writes to this object: {}. Let the operator's ServiceAccount change the object, and it goes on by itself.",
+                quoted(words)
+            ),
+            Self::NotRecorded { job_id, words } => write!(
+                f,
+                "SpiderIQ accepted job {job_id} for this object, and that cannot be recorded: {}. The operator goes on trying, and knows the job only as long as it runs.",
+                quoted(words)
+            ),
+            Self::NotTaken(job_id) => write!(
+                f,
+                "SpiderIQ accepted job {job_id} for this object, which no longer takes it. Cancel it at SpiderIQ if it is not wanted."
+            ),
+            Self::AccountName(error) => {
+                write!(f, "spec.accountRef.name: {}. Create another ScrapeJob.", quoted(error))
+            }
+            Self::SecretName(error) => {
+                write!(f, "spec.secretRef.name: {}. Create the account anew.", quoted(error))
+            }
+            Self::CrdsOutdated(fields) => write!(
+                f,
+                "The CRDs of this cluster are not those of this release and would lose {fields}. Nothing is submitted or written until they are. Run: {INSTALL_CRDS}"
+            ),
+        }
+    }
+}

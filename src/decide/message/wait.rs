@@ -1,0 +1,146 @@
+//! The job is not accepted and waits, or is accepted and not over: nobody has to do anything, or only about its account.
+
+use std::fmt;
+
+use super::phrase::{ODD_ADDRESS, quoted};
+use crate::api::AccountKind;
+
+/// What a job waits for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wait {
+    /// For its first look.
+    Begins,
+    /// For the first look at a job that it names.
+    FirstLook,
+    /// For its turn in the budget.
+    Turn,
+    /// For the end of a pause that the service asked for.
+    Pause,
+    /// For the service, which failed with these words.
+    Service {
+        /// The words.
+        words: String,
+        /// Whether the address of the account is a likely cause.
+        odd_address: bool,
+    },
+    /// For an account.
+    NoAccount {
+        /// The kind.
+        kind: AccountKind,
+        /// The name.
+        name: String,
+    },
+    /// For an account that is suspended; its kind and name.
+    AccountSuspended(String),
+    /// For the service to say whose account it is: an intent names this client.
+    ClientUnknown {
+        /// The client that the intent names.
+        client: String,
+        /// Kind and name of the account.
+        account: String,
+    },
+    /// For a token that the service accepts; its words on this one.
+    Rejected(String),
+    /// For the next start of the operator.
+    Stops,
+    /// For the right to write the object; what the API server said.
+    WriteRefused(String),
+    /// For a release that can read the spec; what cannot be read.
+    Unreadable(String),
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Begins => f.write_str("The operator has not looked at the job yet."),
+            Self::FirstLook => f.write_str("The operator has not looked at the job at SpiderIQ yet."),
+            Self::Turn => f.write_str("The job waits for its turn in the account's request budget."),
+            Self::Pause => {
+                f.write_str("SpiderIQ asked the account to wait. The job goes on when the pause is over.")
+            }
+            Self::Service { words, odd_address } => {
+                write!(
+                    f,
+                    "SpiderIQ is not available: {}. The operator tries again by itself.",
+                    quoted(words)
+                )?;
+                if *odd_address { f.write_str(ODD_ADDRESS) } else { Ok(()) }
+            }
+            Self::NoAccount { kind, name } => {
+                let place = match kind {
+                    AccountKind::ScrapeAccount => " in this namespace",
+                    AccountKind::ClusterScrapeAccount => "",
+                };
+                write!(f, "{} {name} does not exist{place}. Create it.", kind.as_str())
+            }
+            Self::AccountSuspended(account) => {
+                write!(f, "{account} is suspended. Set its spec.suspend to false to go on.")
+            }
+            Self::ClientUnknown { client, account } => write!(
+                f,
+                "The annotation spideriq.ai/submission tells of a submit by client {client}. SpiderIQ has not said yet whose credentials those of {account} are. Wait, or remove the annotation to submit."
+            ),
+            Self::Rejected(words) => {
+                write!(f, "{}. Put a valid token into the Secret of the account.", quoted(words))
+            }
+            Self::Stops => f.write_str("The operator stops. The submit goes out after its next start."),
+            Self::WriteRefused(words) => write!(
+                f,
+                "The API server refuses what the operator writes to this object: {}. Let the operator's ServiceAccount change it, and the job goes on by itself.",
+                quoted(words)
+            ),
+            Self::Unreadable(fault) => write!(
+                f,
+                "This release of the operator cannot read the spec: {}. Run a newer release, or create another ScrapeJob.",
+                quoted(fault)
+            ),
+        }
+    }
+}
+
+impl Wait {
+    /// The service failed with these words.
+    pub fn service(words: &str) -> Self {
+        Self::Service { words: words.to_owned(), odd_address: false }
+    }
+}
+
+/// What the job does, and why what is shown of it may be old.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Follow {
+    /// It waits for a worker.
+    Queued,
+    /// A worker has it; which one, if the service names it.
+    Processing(Option<String>),
+    /// It is in a state that this release does not know.
+    StateUnknown,
+    /// It is over, and the reads at its end are under way.
+    Collecting,
+    /// The account is of another client; its kind and name.
+    TenantChanged(String),
+    /// The spec is not what was submitted.
+    PayloadChanged,
+}
+
+impl fmt::Display for Follow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Queued => f.write_str("The job waits for a worker of SpiderIQ."),
+            Self::Processing(None) => f.write_str("A worker of SpiderIQ runs the job."),
+            Self::Processing(Some(worker)) => write!(f, "Worker {worker} runs the job."),
+            Self::StateUnknown => f.write_str(
+                "SpiderIQ names a state that this release of the operator does not know. See status.remote.state.",
+            ),
+            Self::Collecting => {
+                f.write_str("The job is over at SpiderIQ. The operator reads its details and results.")
+            }
+            Self::TenantChanged(account) => write!(
+                f,
+                "The credentials of {account} are not of the client that the job belongs to. Put back credentials of that client."
+            ),
+            Self::PayloadChanged => f.write_str(
+                "spec.payload or spec.priority differ from what was submitted, and spec.runID is the same. Put them back, or set a new spec.runID to start and pay for a new run.",
+            ),
+        }
+    }
+}
