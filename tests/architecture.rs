@@ -1,10 +1,15 @@
 //! The table of arrows between rooms, held against the sources. `ARCHITECTURE.md` shows the same table.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "architecture/imports.rs"]
+mod imports;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use syn::spanned::Spanned;
 use syn::visit::Visit;
 
 /// Who may use whom. A room that is not here does not exist.
@@ -88,6 +93,7 @@ const IMPURE: &[&str] =
 const FORBIDDEN: &[&str] = &["utils", "util", "helpers", "common", "manager", "handler", "types", "misc"];
 const LONGEST_FILE: usize = 400;
 const LONGEST_FOLDER: usize = 9;
+const LONGEST_FUNCTION: usize = 60;
 
 #[test]
 fn every_arrow_is_in_the_table() {
@@ -128,12 +134,38 @@ fn the_table_has_no_cycle_and_no_dead_arrow() {
     }
 }
 
+/// Cell by cell: a room, its layer, and what it may use.
 #[test]
 fn the_map_shows_the_same_table() {
     let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
-    for (room, _) in ARROWS {
-        assert!(map.contains(&format!("`{room}`")), "ARCHITECTURE.md does not name {room}");
+    let rows: Vec<Vec<&str>> = map
+        .lines()
+        .skip_while(|line| !line.starts_with("|--"))
+        .skip(1)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let names =
+        |cell: &str| -> BTreeSet<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let mut layers: BTreeMap<&str, usize> = BTreeMap::new();
+    for (room, allowed) in ARROWS {
+        let layer = allowed.iter().map(|below| layers[below] + 1).max().unwrap_or(0);
+        layers.insert(*room, layer);
     }
+    let shown: Vec<(usize, BTreeSet<String>, BTreeSet<String>)> =
+        rows.iter().map(|row| (row[0].parse().unwrap(), names(row[1]), names(row[3]))).collect();
+    let held: Vec<(usize, BTreeSet<String>, BTreeSet<String>)> = ARROWS
+        .iter()
+        .map(|(room, allowed)| {
+            let allowed = allowed.iter().map(|room| (*room).to_owned()).collect();
+            (layers[room], BTreeSet::from([(*room).to_owned()]), allowed)
+        })
+        .collect();
+    for row in &held {
+        assert!(shown.contains(row), "ARCHITECTURE.md lacks the row {row:?}");
+    }
+    assert_eq!(shown.len(), held.len(), "ARCHITECTURE.md has rows of rooms that do not exist");
+    assert!(shown.is_sorted_by_key(|(layer, ..)| *layer), "the map goes from the lowest layer up");
 }
 
 #[test]
@@ -147,18 +179,32 @@ fn guarded_crates_are_named_only_where_they_may_be() {
     }
 }
 
+/// What writes to the API server, by the method and the number of its arguments, and who may call it.
+const WRITES: [(&str, usize, &[&str]); 8] = [
+    ("patch", 3, &["status/write.rs"]),
+    ("patch_status", 3, &["status/write.rs"]),
+    ("replace", 3, &["leader/lease.rs"]),
+    ("replace_status", 3, &[]),
+    ("create", 2, &["leader/lease.rs"]),
+    ("delete", 2, &["status/write.rs"]),
+    ("delete_collection", 2, &[]),
+    ("request", 1, &["status/write.rs"]),
+];
+/// Names of what writes, and who may name them.
+const WRITERS: [(&str, &str); 2] =
+    [("Recorder", "controller/write/events.rs"), ("coordination", "leader/lease.rs")];
+
 #[test]
-fn only_one_file_writes() {
+fn each_kind_of_write_has_one_file() {
     for file in files(&source()) {
-        let text = fs::read_to_string(&file).unwrap();
-        let writes = [".patch_status(", ".patch(", ".replace(", ".replace_status("]
-            .iter()
-            .any(|call| text.contains(&format!("s{call}")));
-        assert!(!writes || shown(&file) == "status/write.rs", "{} writes to the API server", shown(&file));
-        let leases = named(&file).words.contains("coordination");
-        assert!(!leases || shown(&file) == "leader/lease.rs", "{} names the API of leases", shown(&file));
-        let writes = [".create(", ".replace("].iter().any(|call| text.contains(&format!("self.api{call}")));
-        assert!(!writes || shown(&file) == "leader/lease.rs", "{} writes to the API server", shown(&file));
+        let (named, file) = (named(&file), shown(&file));
+        for (method, arguments, allowed) in WRITES {
+            let writes = named.calls.contains(&(method.to_owned(), arguments));
+            assert!(!writes || allowed.contains(&file.as_str()), "{file} writes: it calls {method}");
+        }
+        for (name, allowed) in WRITERS {
+            assert!(!named.words.contains(name) || file == allowed, "{file} writes: it names {name}");
+        }
     }
 }
 
@@ -190,12 +236,55 @@ fn files_and_folders_are_small_and_well_named() {
     }
 }
 
+#[test]
+fn functions_are_short() {
+    let mut long = Vec::new();
+    for file in files(&source()) {
+        for (name, lines) in named(&file).functions {
+            if lines > LONGEST_FUNCTION {
+                long.push(format!("{}: {name} has {lines} lines", shown(&file)));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+/// A circle has no first file to read, and nothing in it can move alone.
+#[test]
+fn no_files_import_each_other() {
+    let mut told = String::new();
+    for root in ["src", "crates/emulator/src", "crates/packaging/src", "crates/testbed/src"] {
+        let edges = imports::Imports::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(root)).edges();
+        for circle in imports::circles(&edges) {
+            writeln!(told, "{root}: {} files import each other:", circle.len()).unwrap();
+            for (from, to, names) in circle.iter().flat_map(|from| {
+                let inside = edges.get(from).into_iter().flatten();
+                inside.filter(|(to, _)| circle.contains(*to)).map(move |(to, names)| (from, to, names))
+            }) {
+                writeln!(told, "  {from} -> {to}: {names:?}").unwrap();
+            }
+        }
+    }
+    assert!(told.is_empty(), "{told}");
+}
+
 /// What a file names.
 #[derive(Default)]
 struct Named {
     rooms: BTreeSet<String>,
     words: BTreeSet<String>,
     asynchronous: bool,
+    /// The methods that it calls, with the number of their arguments.
+    calls: BTreeSet<(String, usize)>,
+    /// Its functions, with the number of their lines.
+    functions: Vec<(String, usize)>,
+}
+
+impl Named {
+    fn function(&mut self, signature: &syn::Signature, block: &syn::Block) {
+        let (first, last) = (signature.span().start().line, block.span().end().line);
+        self.functions.push((signature.ident.to_string(), last + 1 - first));
+    }
 }
 
 impl<'ast> Visit<'ast> for Named {
@@ -208,6 +297,21 @@ impl<'ast> Visit<'ast> for Named {
         }
         self.words.extend(segments);
         syn::visit::visit_path(self, path);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        self.calls.insert((call.method.to_string(), call.args.len()));
+        syn::visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        self.function(&item.sig, &item.block);
+        syn::visit::visit_item_fn(self, item);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.function(&item.sig, &item.block);
+        syn::visit::visit_impl_item_fn(self, item);
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
