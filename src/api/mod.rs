@@ -13,7 +13,7 @@ mod schema;
 mod stored;
 
 pub use account::{
-    AccountConditionType, AccountJobs, ClaimLease, ClusterScrapeAccount, ClusterScrapeAccountSpec, Limits,
+    AccountJobs, ClaimLease, ClusterScrapeAccount, ClusterScrapeAccountSpec, Limits,
     OperatorClaim, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus, SecretRef, StatusCredential,
 };
 pub use condition::{Condition, ConditionStatus, find};

@@ -13,6 +13,6 @@ mod namespaced;
 
 pub use cluster::{ClusterScrapeAccount, ClusterScrapeAccountSpec};
 pub use namespaced::{
-    AccountConditionType, AccountJobs, ClaimLease, Limits, OperatorClaim, ScrapeAccount, ScrapeAccountSpec,
+    AccountJobs, ClaimLease, Limits, OperatorClaim, ScrapeAccount, ScrapeAccountSpec,
     ScrapeAccountStatus, SecretRef, StatusCredential,
 };

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use super::kind::key_of;
 use crate::account::AccountKey;
 use crate::api::{
-    AccountConditionType, AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, ObjectName,
+    AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, ObjectName,
     ScrapeAccount, ScrapeAccountSpec, ScrapeJob, Stored, find,
 };
 use crate::controller::watch::Heard;
@@ -218,7 +218,7 @@ impl Known {
             }
         };
         let Some(status) = status else { return false };
-        let authenticated = find(&status.conditions, AccountConditionType::Authenticated.as_str());
+        let authenticated = find(&status.conditions, "Authenticated");
         authenticated.is_some_and(|condition| condition.status == ConditionStatus::True)
             && status.credential.is_some_and(|credential| credential.resource_version == resource_version)
     }
