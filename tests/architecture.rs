@@ -16,15 +16,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("logging", &["clock"]),
     ("kubernetes", &["api", "clock"]),
     ("decide", &["api"]),
-    ("spideriq", &["clock", "health", "telemetry"]),
+    ("budget", &["clock", "health", "telemetry"]),
+    ("spideriq", &["budget", "clock", "health", "telemetry"]),
     ("leader", &["api", "clock", "kubernetes"]),
     ("poll", &["spideriq", "clock"]),
     ("status", &["api", "decide", "health", "kubernetes"]),
-    ("account", &["api", "kubernetes", "spideriq", "leader", "poll", "clock", "telemetry"]),
+    ("account", &["api", "budget", "kubernetes", "spideriq", "leader", "poll", "clock", "telemetry"]),
     (
         "controller",
         &[
             "api",
+            "budget",
             "decide",
             "health",
             "kubernetes",
@@ -53,7 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("cli", &["api", "app", "clock", "controller", "leader", "logging", "spideriq", "telemetry"]),
+    ("cli", &["api", "app", "budget", "clock", "controller", "leader", "logging", "spideriq", "telemetry"]),
 ];
 
 /// Crates that only these rooms may name.
@@ -65,12 +67,14 @@ const GUARDED: &[(&str, &[&str])] = &[
 /// What pure places must not name: a decision that waits, looks at a clock or draws a number cannot be replayed.
 const PURE: &[&str] = &[
     "decide",
-    "spideriq/budget/mod.rs",
-    "spideriq/budget/brake.rs",
-    "spideriq/budget/bucket.rs",
-    "spideriq/budget/limits.rs",
-    "spideriq/budget/outage.rs",
-    "spideriq/budget/queue.rs",
+    "budget/brakes",
+    "budget/mod.rs",
+    "budget/outage.rs",
+    "budget/queue.rs",
+    "budget/rates",
+    "budget/request.rs",
+    "budget/told.rs",
+    "budget/turns.rs",
     "leader/claim.rs",
     "leader/verdict.rs",
     "status/conditions.rs",

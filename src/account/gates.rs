@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::AccountKey;
 use crate::api::AccountKind;
-use crate::spideriq::budget::{Gate, Limits};
+use crate::budget::{Gate, Limits};
 
 /// Whose budget it is, at one origin: that of the client which the service named, else that of a token which it accepted
 /// without a name.
@@ -113,8 +113,8 @@ mod tests {
 
     use super::{Gates, Member, Whose};
     use crate::account::AccountKey;
+    use crate::budget::{Budget, Gate, Limits};
     use crate::clock::Clock;
-    use crate::spideriq::budget::{Budget, Gate, Limits};
     use crate::telemetry::Metrics;
 
     const SET: Limits = Limits { requests_per_minute: 100, burst: 20, submits_per_minute: 10 };

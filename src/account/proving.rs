@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use super::session::turn;
 use super::{AccountKey, News};
 use crate::api::Credential;
+use crate::budget::{Counted, Gate, Lane, Limits, Permit, Verdict};
 use crate::clock::Clock;
 use crate::leader::Claims;
-use crate::spideriq::budget::{Counted, Gate, Lane, Limits, Permit, Verdict};
 use crate::spideriq::{Answer, Client, Endpoint, Error};
 
 /// What all unproven accounts of an origin may send together.

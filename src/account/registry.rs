@@ -11,9 +11,9 @@ use super::gates::{Gates, Member, Whose};
 use super::proving::{self, Proof, Proving, Said};
 use super::session::{Parts, Session};
 use crate::api::{Credential, Reason};
+use crate::budget::{Budget, Gate, Limits};
 use crate::clock::Clock;
 use crate::leader::Claims;
-use crate::spideriq::budget::{Budget, Gate, Limits};
 use crate::spideriq::{Client, Credentials, Endpoint, Error, Transport};
 use crate::telemetry::Metrics;
 

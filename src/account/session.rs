@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 use super::verdict::{Asked, Pauses, verdict};
 use super::{AccountKey, News, Proof};
 use crate::api::{Credential, Reason};
+use crate::budget::{Gate, Lane, Permit};
 use crate::clock::Clock;
 use crate::leader::{Claims, Scope};
 use crate::poll::{Followed, Poller};
-use crate::spideriq::budget::{Gate, Lane, Permit};
 use crate::spideriq::{Answer, Client, Error, JobStatus, Signals, SubmitAnswer};
 
 /// One account in use. It lives as long as its endpoint, client and Secret stay the same.

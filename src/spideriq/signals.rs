@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 
-use super::budget::Counted;
+use crate::budget::Counted;
 
 /// The longest wait that is believed: a day, the longest that the service documents (contract section 4).
 const LONGEST: Duration = Duration::from_secs(24 * 3600);

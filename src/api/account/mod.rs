@@ -13,6 +13,6 @@ mod namespaced;
 
 pub use cluster::{ClusterScrapeAccount, ClusterScrapeAccountSpec};
 pub use namespaced::{
-    AccountJobs, ClaimLease, Limits, OperatorClaim, ScrapeAccount, ScrapeAccountSpec,
-    ScrapeAccountStatus, SecretRef, StatusCredential,
+    AccountJobs, ClaimLease, Limits, OperatorClaim, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus,
+    SecretRef, StatusCredential,
 };

@@ -13,8 +13,8 @@ use tokio::sync::{Notify, watch};
 use super::kind::key_of;
 use crate::account::AccountKey;
 use crate::api::{
-    AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, ObjectName,
-    ScrapeAccount, ScrapeAccountSpec, ScrapeJob, Stored, find,
+    AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, ObjectName, ScrapeAccount,
+    ScrapeAccountSpec, ScrapeJob, Stored, find,
 };
 use crate::controller::watch::Heard;
 

@@ -13,11 +13,11 @@ use super::reading::Sharers;
 use super::turn;
 use crate::account::{AccountKey, News, Session, Standing};
 use crate::api::{AccountKind, ScrapeJob};
+use crate::budget::Lane;
 use crate::decide::{CancelOutcome, Outcome, Share, Trouble, equality};
 use crate::health::waiting;
 use crate::kubernetes::said_of;
 use crate::spideriq::Error;
-use crate::spideriq::budget::Lane;
 
 /// How long a cancel waits, in all, for the accounts of objects that may be about to receive the job.
 const ASKS_FOR: Duration = Duration::from_secs(10);

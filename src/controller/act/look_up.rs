@@ -11,8 +11,8 @@ use super::super::context::{CachedJob, Context};
 use super::super::observe::{facts, key};
 use crate::account::Session;
 use crate::api::{AccountKind, INTENT, ScrapeJob};
+use crate::budget::{Lane, Permit};
 use crate::decide::{Candidate, Intent, IntentFacts, Listed, Trouble, was_sent};
-use crate::spideriq::budget::{Lane, Permit};
 use crate::spideriq::{ListRow, PAGE};
 
 /// The most pages that are read of the list: a thousand jobs made since.

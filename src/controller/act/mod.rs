@@ -22,8 +22,8 @@ use super::observe::{Seen, facts, job_id, key};
 use super::record::{Part, is_refused_for_good, was_taken};
 use crate::account::Session;
 use crate::api::{FINALIZER, INTENT, ScrapeJob};
+use crate::budget::{Lane, Permit, Subject};
 use crate::decide::{Event, Intent, LookUp, Observed, Outcome, Plan, Waiting};
-use crate::spideriq::budget::{Lane, Permit, Subject};
 use crate::status::{WriteError, delete, patch_metadata};
 
 /// After so many looks in a row, of three tries each, an object that is over its bound goes although people could not be

@@ -18,11 +18,11 @@ use super::look_up::candidates;
 use super::{Acted, annotation, fenced, finalizers, not_written, turn};
 use crate::account::{AccountKey, Session};
 use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, StoredJob, SubmissionRecord};
+use crate::budget::{Lane, Permit};
 use crate::decide::{
     Accepted, Again, Attempt, Body, Freshness, Intent, IntentFacts, Listed, Memory, Outcome, Standing,
     SubmitAnswer, SubmitOutcome, Verdict,
 };
-use crate::spideriq::budget::{Lane, Permit};
 use crate::spideriq::{Signals, SubmitAnswer as Said};
 use crate::status::{WriteError, compute, patch_status};
 

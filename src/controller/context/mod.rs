@@ -27,11 +27,11 @@ use super::act::{Exclusive, Readings};
 use super::record::Unrecorded;
 use crate::account::{AccountKey, Accounts, SecretWatches};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, Reason, ScrapeJob, State};
+use crate::budget::{Lane, Limits};
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::leader::{Claims, Leadership, Release};
 use crate::spideriq::Endpoint;
-use crate::spideriq::budget::{Lane, Limits};
 use crate::telemetry::{AccountGauges, Metrics, Snapshot};
 
 /// How many objects are worked on at once, half of them of one namespace; what waits for the budget does not count.
