@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::session::turn;
-use super::{AccountKey, News};
+use super::key::AccountKey;
+use super::news::News;
+use super::turn::turn;
 use crate::api::Credential;
 use crate::budget::{Counted, Gate, Lane, Limits, Permit, Verdict};
 use crate::clock::Clock;
