@@ -9,12 +9,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::{ClaimLease, DEFAULT_ENDPOINT, ObjectName, ScrapeJob, crds, to_yaml};
+use crate::budget::Limits;
 use crate::clock::Clock;
 use crate::controller::Options;
 use crate::leader::{Election, Release};
 use crate::logging;
 use crate::offline::{self, Facts};
-use crate::spideriq::budget::Limits;
 use crate::spideriq::{Client, Credentials, Endpoint, Format};
 use crate::telemetry::Metrics;
 

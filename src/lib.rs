@@ -3,6 +3,7 @@
 pub mod account;
 pub mod api;
 pub mod app;
+pub mod budget;
 pub mod cache;
 pub mod cli;
 pub mod clock;

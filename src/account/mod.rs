@@ -3,18 +3,18 @@
 //! It may know accounts, Secrets and the service's client. It must never know jobs beyond an opaque key,
 //! write a status, or keep a Secret.
 
-mod credentials;
-mod gates;
+mod clients;
 mod key;
+mod news;
 mod proving;
 mod registry;
+mod secrets;
 mod session;
-mod verdict;
-mod watches;
+mod turn;
 
-pub use credentials::{SecretError, from_secret, is_labelled, needs_label};
 pub use key::AccountKey;
+pub use news::{Channels, News};
 pub use proving::{Proof, Proving, Said};
-pub use registry::{Accounts, Channels, Network, News, Opening, Standing};
+pub use registry::{Accounts, Network, Opening, Standing};
+pub use secrets::{SecretError, SecretWatches, from_secret, is_labelled, needs_label};
 pub use session::{Health, Session, Settings};
-pub use watches::SecretWatches;

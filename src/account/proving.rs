@@ -11,12 +11,13 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::session::turn;
-use super::{AccountKey, News};
+use super::key::AccountKey;
+use super::news::News;
+use super::turn::turn;
 use crate::api::Credential;
+use crate::budget::{Counted, Gate, Lane, Limits, Permit, Verdict};
 use crate::clock::Clock;
 use crate::leader::Claims;
-use crate::spideriq::budget::{Counted, Gate, Lane, Limits, Permit, Verdict};
 use crate::spideriq::{Answer, Client, Endpoint, Error};
 
 /// What all unproven accounts of an origin may send together.

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 
-use super::AccountKey;
-use super::gates::{Gates, Member, Whose};
+use super::clients::{Clients, Member, Whose};
+use super::key::AccountKey;
+use super::news::{Channels, News};
 use super::proving::{self, Proof, Proving, Said};
 use super::session::{Parts, Session};
 use crate::api::{Credential, Reason};
+use crate::budget::{Budget, Gate, Limits};
 use crate::clock::Clock;
 use crate::leader::Claims;
-use crate::spideriq::budget::{Budget, Gate, Limits};
 use crate::spideriq::{Client, Credentials, Endpoint, Error, Transport};
 use crate::telemetry::Metrics;
 
@@ -33,24 +33,6 @@ pub enum Standing {
     },
     /// It is in use.
     Usable(Arc<Session>),
-}
-
-/// What there is to be told of accounts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// Of this account alone.
-    Account(AccountKey),
-    /// Of its client: every account of it that is in use has to say so.
-    Client(AccountKey),
-}
-
-/// Where the registry tells what happens.
-#[derive(Clone, Debug)]
-pub struct Channels {
-    /// Keys of objects whose turn has come, or whose job changed.
-    pub objects: mpsc::UnboundedSender<String>,
-    /// Accounts that have to be looked at.
-    pub accounts: mpsc::UnboundedSender<News>,
 }
 
 /// How requests get to the service, how many may, and where.
@@ -76,14 +58,12 @@ pub struct Accounts {
 
 #[derive(Debug, Default)]
 struct State {
-    standings: HashMap<AccountKey, Standing>,
+    /// The clients of those that can be used, and their sessions.
+    clients: Clients,
+    /// How those stand that cannot be used.
+    unusable: HashMap<AccountKey, Standing>,
     /// Accounts that the service has not accepted yet.
     proving: HashMap<AccountKey, Arc<Proving>>,
-    /// The sessions of accounts that have no work.
-    resting: HashMap<AccountKey, Arc<Session>>,
-    /// The last session of an account that cannot be used any more: deletions still cancel with it.
-    departed: HashMap<AccountKey, Arc<Session>>,
-    gates: Gates,
     /// What all unproven accounts of an origin share.
     doors: HashMap<String, Gate>,
     /// Connections are made for each request, so that all accounts can share what makes them.
@@ -119,45 +99,31 @@ impl Accounts {
 
     /// How an account stands; `None` while it is not known, or rests because it has no work.
     pub fn standing(&self, key: &AccountKey) -> Option<Standing> {
-        self.lock().standings.get(key).cloned()
+        let state = self.lock();
+        state.clients.in_use(key).map(Standing::Usable).or_else(|| state.unusable.get(key).cloned())
     }
 
     /// The session to cancel with: the one in use, else the last that was.
     pub fn last_session(&self, key: &AccountKey) -> Option<Arc<Session>> {
-        let state = self.lock();
-        match state.standings.get(key) {
-            Some(Standing::Usable(session)) => Some(Arc::clone(session)),
-            Some(Standing::Unusable { .. }) | None => {
-                state.resting.get(key).or_else(|| state.departed.get(key)).cloned()
-            }
-        }
+        self.lock().clients.last(key)
     }
 
     /// The session that the account was opened with before, if nothing about it has changed since; a session that another
     /// token takes the place of is kept for deletions only.
     pub fn opened(&self, key: &AccountKey, opening: &Opening) -> Option<Arc<Session>> {
         let mut state = self.lock();
-        let resting = state.resting.remove(key);
-        let used = match state.standings.get(key) {
-            Some(Standing::Usable(session)) => Some(Arc::clone(session)),
-            Some(Standing::Unusable { .. }) | None => None,
-        };
-        let session = used.or(resting)?;
+        let session = state.clients.wake(key)?;
         if opening.is_of(&session) {
             return Some(session);
         }
-        state.standings.remove(key);
-        session.stop_following();
-        state.departed.insert(key.clone(), session);
+        state.unusable.remove(key);
+        state.clients.supersede(session);
         None
     }
 
     /// The session in use, whatever its token.
     pub fn in_use(&self, key: &AccountKey) -> Option<Arc<Session>> {
-        match self.lock().standings.get(key) {
-            Some(Standing::Usable(session)) => Some(Arc::clone(session)),
-            Some(Standing::Unusable { .. }) | None => None,
-        }
+        self.lock().clients.in_use(key)
     }
 
     /// The question whether the service accepts the account, begun anew where anything about it has changed.
@@ -223,7 +189,10 @@ impl Accounts {
         Ok(Session::start(Parts {
             key: key.clone(),
             client,
-            proof,
+            client_id: proof.client_id,
+            alias: proof.alias,
+            accepted: proof.since,
+            told: proof.told,
             credential: opening.credential.clone(),
             gate,
             clock: self.clock.clone(),
@@ -259,7 +228,7 @@ impl Accounts {
         (limits, accepted): (Option<Limits>, bool),
     ) -> Gate {
         let make = || self.gate(Budget::new(self.network.limits, self.clock.steady()));
-        state.gates.join(whose, key, Member { limits, accepted }, (self.network.limits, make))
+        state.clients.join(whose, key, Member { limits, accepted }, (self.network.limits, make))
     }
 
     fn gate(&self, budget: Budget) -> Gate {
@@ -268,27 +237,21 @@ impl Accounts {
 
     /// The account's own limits from now on, and whether the service accepts its credentials.
     pub fn set_limits(&self, key: &AccountKey, limits: Option<Limits>, accepted: bool) {
-        self.lock().gates.set(key, Member { limits, accepted }, self.network.limits);
+        self.lock().clients.set(key, Member { limits, accepted }, self.network.limits);
     }
 
     /// Uses the account with this session from now on.
     pub fn put_in_use(&self, session: &Arc<Session>) {
         session.start_following();
         let mut state = self.lock();
-        state.standings.insert(session.key.clone(), Standing::Usable(Arc::clone(session)));
+        state.clients.put_in_use(session);
+        state.unusable.remove(&session.key);
         state.proving.remove(&session.key);
-        state.departed.remove(&session.key);
     }
 
     /// The account has no work: its session is kept, and used again once the account was looked at anew.
     pub fn rest(&self, key: &AccountKey) {
-        let mut state = self.lock();
-        if let Some(Standing::Usable(session)) = state.standings.get(key) {
-            let session = Arc::clone(session);
-            session.stop_following();
-            state.standings.remove(key);
-            state.resting.insert(key.clone(), session);
-        }
+        self.lock().clients.rest(key);
     }
 
     /// Says how an account stands that cannot be used; its last session is kept for deletions.
@@ -301,14 +264,8 @@ impl Accounts {
     ) {
         let mut state = self.lock();
         let standing = Standing::Unusable { reason, message, rejected, fingerprint };
-        let used = match state.standings.insert(key.clone(), standing) {
-            Some(Standing::Usable(session)) => Some(session),
-            Some(Standing::Unusable { .. }) | None => state.resting.remove(key),
-        };
-        if let Some(session) = used {
-            session.stop_following();
-            state.departed.insert(key.clone(), session);
-        }
+        state.unusable.insert(key.clone(), standing);
+        state.clients.depart(key);
     }
 
     /// Forgets what is being proven of an account.
@@ -322,35 +279,24 @@ impl Accounts {
     pub fn remove(&self, key: &AccountKey) {
         self.give_up(key);
         let mut state = self.lock();
-        let used = match state.standings.remove(key) {
-            Some(Standing::Usable(session)) => Some(session),
-            Some(Standing::Unusable { .. }) | None => state.resting.remove(key),
-        };
-        if let Some(session) = used {
-            session.stop_following();
-            state.departed.insert(key.clone(), session);
-        }
-        state.gates.leave(key, self.network.limits, None);
+        state.unusable.remove(key);
+        state.clients.depart(key);
+        state.clients.leave(key, self.network.limits, None);
     }
 
     /// Whether a session is kept for deletions although its account cannot be used.
     pub fn keeps(&self, key: &AccountKey) -> bool {
-        self.lock().departed.contains_key(key)
+        self.lock().clients.keeps(key)
     }
 
     /// Lets go of the session that was kept for deletions: no job of the account is left.
     pub fn let_go(&self, key: &AccountKey) {
-        self.lock().departed.remove(key);
+        self.lock().clients.let_go(key);
     }
 
     /// Every session, also of what rests.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
-        let state = self.lock();
-        let used = state.standings.values().filter_map(|standing| match standing {
-            Standing::Usable(session) => Some(session),
-            Standing::Unusable { .. } => None,
-        });
-        used.chain(state.resting.values()).map(Arc::clone).collect()
+        self.lock().clients.sessions()
     }
 
     /// Asks for an object to be looked at.
@@ -365,9 +311,7 @@ impl Accounts {
             News::Account(key) => return vec![key],
             News::Client(key) => key,
         };
-        let state = self.lock();
-        let mut others = state.gates.beside(&key);
-        others.retain(|other| matches!(state.standings.get(other), Some(Standing::Usable(_))));
+        let others = self.lock().clients.used_beside(&key);
         std::iter::once(key).chain(others).collect()
     }
 

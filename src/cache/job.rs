@@ -62,17 +62,16 @@ impl From<StoredJob> for CachedJob {
         job.metadata.owner_references = None;
         if let Some(annotations) = &mut job.metadata.annotations {
             annotations.retain(|name, _| name == INTENT);
-            annotations.values_mut().for_each(cut);
+            annotations.values_mut().for_each(spoil);
         }
         Self { job: Box::new(job), body, marks, faults, touched, bytes }
     }
 }
 
 /// An annotation that is longer than any of ours stays unreadable, and is not kept whole for it.
-fn cut(annotation: &mut String) {
+fn spoil(annotation: &mut String) {
     if annotation.len() > ANNOTATION_KEPT {
-        let end = (0..=ANNOTATION_KEPT).rev().find(|end| annotation.is_char_boundary(*end));
-        annotation.truncate(end.unwrap_or(0));
+        annotation.truncate(annotation.floor_char_boundary(ANNOTATION_KEPT));
         annotation.insert(0, '!');
     }
 }

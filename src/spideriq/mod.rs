@@ -1,9 +1,8 @@
-//! Speaks the service's HTTP: requests, answers, errors, and the budget of a client.
+//! Speaks the service's HTTP: requests, answers, errors.
 //!
 //! It may know the service's contract. It must never know Kubernetes, retry by itself, follow a redirect,
 //! or let a token out into a log, an error or a URL.
 
-pub mod budget;
 mod client;
 mod connection;
 mod credentials;

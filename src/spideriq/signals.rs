@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 
-use super::budget::Counted;
+use crate::budget::Counted;
 
 /// The longest wait that is believed: a day, the longest that the service documents (contract section 4).
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -13,8 +13,6 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// The headers that matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Signals {
-    /// HTTP status, if there was an answer.
-    pub code: Option<u16>,
     /// When to come back, from `Retry-After`, else (on a 429) from `X-RateLimit-Reset`.
     pub retry_at: Option<Timestamp>,
     /// What the service counts.
@@ -35,7 +33,6 @@ impl Signals {
             .and_then(|at| coming(ours(at, date, now), now));
         let asked = header("retry-after").and_then(|text| retry_after(text, date, now));
         Self {
-            code: Some(code),
             retry_at: asked.or_else(|| reset.filter(|_| code == 429)),
             counted: Counted { remaining, limit, reset },
             date,

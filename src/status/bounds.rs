@@ -30,12 +30,7 @@ pub(super) fn cut(text: &str, bytes: usize) -> String {
     if clean.len() <= bytes {
         return clean;
     }
-    let end = clean
-        .char_indices()
-        .map(|(at, c)| at + c.len_utf8())
-        .take_while(|end| end + ELLIPSIS.len() <= bytes)
-        .last()
-        .unwrap_or(0);
+    let end = clean.floor_char_boundary(bytes.saturating_sub(ELLIPSIS.len()));
     format!("{}{ELLIPSIS}", clean.get(..end).unwrap_or_default())
 }
 

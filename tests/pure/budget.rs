@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
+use spideriq_operator::budget::{Budget, Counted, Gate, Lane, Limits, SPEND_CAP_PROBE, Ticket, Verdict};
 use spideriq_operator::clock::Clock;
-use spideriq_operator::spideriq::budget::{
-    Budget, Counted, Gate, Lane, Limits, SPEND_CAP_PROBE, Ticket, Verdict,
-};
 use spideriq_operator::telemetry::Metrics;
 use tokio::sync::mpsc;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use spideriq_operator::spideriq::budget::{Budget, Counted, Lane, Limits, Ticket, Verdict};
+use spideriq_operator::budget::{Budget, Counted, Lane, Limits, Ticket, Verdict};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

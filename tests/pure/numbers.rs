@@ -137,12 +137,9 @@ fn a_rollback_shows_the_run_of_the_release_before_and_never_takes_an_unknown_has
     }
     for (hash, unclear) in [("v1:0", false), ("v3:0", true)] {
         let Standing::Held(reason, message) = begun(&rolled_back(hash)) else { panic!("{hash}") };
-        let said = match message {
-            Message::Run(RunWord::Reused(_)) => Some(false),
-            Message::Run(RunWord::OfAnotherRelease(_)) => Some(true),
-            _ => None,
-        };
-        assert_eq!(said, Some(unclear), "{hash}: {reason:?} {message}");
+        let reused = matches!(message, Message::Run(RunWord::Reused(_)));
+        let of_another = matches!(message, Message::Run(RunWord::OfAnotherRelease(_)));
+        assert_eq!((reused, of_another), (!unclear, unclear), "{hash}: {reason:?} {message}");
     }
 }
 

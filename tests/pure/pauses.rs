@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use spideriq_operator::decide::message::{Cancel, CancelWaits};
-use spideriq_operator::decide::{Observed, Outcome, Standing, Stop, Waiting, next, settle};
-use spideriq_operator::spideriq::budget::{
+use spideriq_operator::budget::{
     self, Budget, Counted, Lane, Limits, SPEND_CAP_PROBE, Subject, Ticket, Verdict,
 };
+use spideriq_operator::decide::message::{Cancel, CancelWaits};
+use spideriq_operator::decide::{Observed, Outcome, Standing, Stop, Waiting, next, settle};
 use spideriq_operator::status::same_meaning;
 
 use super::situation::{accepted, ago, fresh, now, site, status_of};

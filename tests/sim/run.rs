@@ -8,11 +8,11 @@ use emulator::{Config, Emulator, InProcess};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use spideriq_operator::app::{Operator, Parts};
+use spideriq_operator::budget::Limits;
 use spideriq_operator::controller::Options;
 use spideriq_operator::health::Health;
 use spideriq_operator::leader::{Leadership, Release};
 use spideriq_operator::spideriq::Endpoint;
-use spideriq_operator::spideriq::budget::Limits;
 use spideriq_operator::telemetry::Metrics;
 
 use super::api_server::ApiServer;

@@ -14,6 +14,7 @@
 
 mod admin;
 mod api;
+mod clock;
 mod jobs;
 pub mod rules;
 mod server;

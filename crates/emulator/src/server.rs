@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tower::ServiceExt;
 
+use crate::clock::Clock;
 use crate::rules::{Limits, Rules};
-use crate::service::clock::Clock;
 use crate::service::tokens::{Token, Tokens};
 use crate::service::{Control, World};
 use crate::{admin, api};

@@ -15,6 +15,6 @@ mod namespaced;
 pub use cluster::{ClusterScrapeAccount, ClusterScrapeAccountSpec};
 pub use kind::AccountKind;
 pub use namespaced::{
-    AccountConditionType, AccountJobs, ClaimLease, Limits, OperatorClaim, ScrapeAccount, ScrapeAccountSpec,
-    ScrapeAccountStatus, SecretRef, StatusCredential,
+    AccountJobs, ClaimLease, Limits, OperatorClaim, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus,
+    SecretRef, StatusCredential,
 };

@@ -184,34 +184,6 @@ pub struct ClaimLease {
     pub name: String,
 }
 
-/// The conditions of an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccountConditionType {
-    /// The account can be used.
-    Ready,
-    /// Something is still to come, by itself.
-    Reconciling,
-    /// Time alone will not help.
-    Stalled,
-    /// The service accepts the credentials.
-    Authenticated,
-    /// The service asked the account to wait.
-    Throttled,
-}
-
-impl AccountConditionType {
-    /// The word as it stands in the condition.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "Ready",
-            Self::Reconciling => "Reconciling",
-            Self::Stalled => "Stalled",
-            Self::Authenticated => "Authenticated",
-            Self::Throttled => "Throttled",
-        }
-    }
-}
-
 impl ScrapeAccountSpec {
     /// The endpoint, with the default applied.
     pub fn endpoint(&self) -> &str {

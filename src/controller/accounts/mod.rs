@@ -36,12 +36,12 @@ use crate::api::{
     AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, NotAName, Reason, ScrapeAccount,
     ScrapeAccountStatus, Stored, find,
 };
+use crate::budget::UNTRIED;
 use crate::decide::message::Object;
 use crate::decide::{self, Message};
 use crate::health;
 use crate::kubernetes::said_in_decoding;
 use crate::leader::{Scope, Stand};
-use crate::spideriq::budget::UNTRIED;
 use crate::status::{AccountFacts, AccountHealth, WriteError, account_status, patch_account_status};
 
 /// How many accounts are worked on at once.

@@ -17,12 +17,12 @@ use crate::api::{
     AccountKind, ConditionStatus, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus,
     Stored, find,
 };
+use crate::budget::Limits;
 use crate::controller::context::Context;
 use crate::decide::likely_cause;
 use crate::decide::message::{Account, Remark};
 use crate::health::waiting;
 use crate::kubernetes::{said_of, said_of_status};
-use crate::spideriq::budget::Limits;
 use crate::spideriq::{Endpoint, Error};
 use crate::status::{AccountFacts, AccountHealth, WriteError};
 

@@ -10,6 +10,7 @@ use super::effect::turn;
 use super::reading::sharers;
 use crate::account::{AccountKey, News, Session, Standing};
 use crate::api::{AccountKind, ScrapeJob};
+use crate::budget::Lane;
 use crate::cache::{CachedJob, job_id, key};
 use crate::controller::context::Context;
 use crate::controller::context::accounts::Admission;
@@ -19,7 +20,6 @@ use crate::decide::{CancelOutcome, Outcome, Share, Trouble, equality};
 use crate::health::waiting;
 use crate::kubernetes::said_of;
 use crate::spideriq::Error;
-use crate::spideriq::budget::Lane;
 
 /// How long a cancel waits, in all, for the accounts of objects that may be about to receive the job.
 const ASKS_FOR: Duration = Duration::from_secs(10);

@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 
 use crate::account::Session;
 use crate::api::{FINALIZER, ScrapeJob};
+use crate::budget::{Lane, Permit, Subject};
 use crate::cache::{CachedJob, key};
 use crate::controller::context::Context;
 use crate::controller::observe::facts;
 use crate::controller::write::{Part, is_refused_for_good, was_taken};
 use crate::decide::{Event, Intent, Outcome, Waiting};
-use crate::spideriq::budget::{Lane, Permit, Subject};
 use crate::status::{WriteError, patch_metadata};
 
 /// What came of a plan, and the object as our own writes left it.

@@ -9,11 +9,11 @@ use kube::ResourceExt;
 
 use crate::account::Session;
 use crate::api::{AccountKind, INTENT, ScrapeJob};
+use crate::budget::{Lane, Permit};
 use crate::cache::{CachedJob, key};
 use crate::controller::context::Context;
 use crate::controller::observe::facts;
 use crate::decide::{Candidate, Intent, IntentFacts, Listed, Trouble, was_sent};
-use crate::spideriq::budget::{Lane, Permit};
 use crate::spideriq::{ListRow, PAGE};
 
 /// The most pages that are read of the list: a thousand jobs made since.

@@ -22,9 +22,9 @@ use super::observe::{Seen, facts};
 use super::write::Part;
 use crate::account::Session;
 use crate::api::{INTENT, ScrapeJob};
+use crate::budget::Lane;
 use crate::cache::{CachedJob, job_id, key};
 use crate::decide::{Event, Intent, LookUp, Observed, Outcome, Plan};
-use crate::spideriq::budget::Lane;
 use crate::status::delete;
 
 /// After so many looks in a row, of three tries each, an object that is over its bound goes although people could not be

@@ -14,6 +14,7 @@ use super::effect::{Acted, annotation, fenced, finalizers, not_written, turn};
 use super::look_up::candidates;
 use crate::account::{AccountKey, Session};
 use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, StoredJob, SubmissionRecord};
+use crate::budget::{Lane, Permit};
 use crate::cache::{CachedJob, key};
 use crate::controller::context::Context;
 use crate::controller::context::schema::Kind;
@@ -23,7 +24,6 @@ use crate::decide::{
     Accepted, Again, Attempt, Body, Freshness, Intent, IntentFacts, Listed, Memory, Outcome, Standing,
     SubmitAnswer, SubmitOutcome, Verdict,
 };
-use crate::spideriq::budget::{Lane, Permit};
 use crate::spideriq::{Signals, SubmitAnswer as Said};
 use crate::status::{WriteError, compute, patch_status};
 

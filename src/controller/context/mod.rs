@@ -17,12 +17,12 @@ use self::schema::Schema;
 use super::watch::Replies;
 use crate::account::{AccountKey, Accounts, SecretWatches};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, Reason, ScrapeJob, State};
+use crate::budget::{Lane, Limits};
 use crate::cache::{CachedJob, is_at_rest, key, misnamed};
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::leader::{Claims, Leadership, Release};
 use crate::spideriq::Endpoint;
-use crate::spideriq::budget::{Lane, Limits};
 use crate::telemetry::{AccountGauges, Metrics, Snapshot};
 
 /// How many objects are worked on at once, half of them of one namespace; what waits for the budget does not count.

@@ -6,12 +6,12 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::account::{AccountKey, Session, Standing};
 use crate::api::Reason;
+use crate::budget::{self, Permit, Reservation};
 use crate::decide::{
     AccountFacts, AccountUse, Details, Named, Refusal, RemoteJob, RemoteState, Stop, Summary, Trouble,
     Waiting, Watched,
 };
 use crate::poll::Observation;
-use crate::spideriq::budget::{self, Permit, Reservation};
 use crate::spideriq::{self, Error, JobState, JobStatus};
 
 /// How an account stands; `exists` says whether the API server has it, whether it was opened or not.

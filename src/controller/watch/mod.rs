@@ -296,7 +296,7 @@ mod tests {
         let told = || Ok(Event::Apply(job("a", "x")));
         let refused = || Err(Error::WatchStartFailed(kube::Error::LinesCodecMaxLineLengthExceeded));
         // What comes, and how many milliseconds pass before the next is asked for.
-        let rows = [
+        let rows = vec![
             (told(), 0),
             (broken(), 0),
             (broken(), 100),
@@ -318,7 +318,7 @@ mod tests {
         ];
         let pauses = rows.iter().map(|(_, pause)| *pause).collect::<Vec<u128>>();
         let last = pauses.len() - 1;
-        let mut changes = pausing(stream::iter(rows.map(|(event, _)| event)).boxed());
+        let mut changes = pausing(stream::iter(rows.into_iter().map(|(event, _)| event)).boxed());
         assert!(changes.next().await.is_some());
         for (at, pause) in pauses.into_iter().enumerate().take(last) {
             let before = Instant::now();

@@ -23,7 +23,7 @@ impl Context {
             if !costs && job.is_some_and(|uid| !self.memories.may_tell(uid, self.clock.instant())) {
                 continue;
             }
-            let note: String = cut(&event.note.to_string());
+            let note: String = bounded(&event.note.to_string());
             let published = Event {
                 type_: if event.warning { EventType::Warning } else { EventType::Normal },
                 reason: event.reason.as_str().to_owned(),
@@ -40,7 +40,7 @@ impl Context {
                 // Nothing can be created in a namespace that is going, nor about the longest names; what costs money is
                 // said beside it.
                 let told = format!("{name}: {note}");
-                let beside = Event { note: Some(cut(&told)), ..published };
+                let beside = Event { note: Some(bounded(&told)), ..published };
                 result = self.record(&beside, &about_namespace(namespace)).await;
             }
             if result != Told::Unanswered && event.reason == Reason::Orphaned {
@@ -109,7 +109,6 @@ fn about_namespace(name: &str) -> ObjectReference {
 }
 
 /// The API server refuses a note of more than 1 kB.
-fn cut(note: &str) -> String {
-    let end = (0..=note.len().min(MESSAGE_MAX)).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
-    note.get(..end).unwrap_or_default().to_owned()
+fn bounded(note: &str) -> String {
+    note.get(..note.floor_char_boundary(MESSAGE_MAX)).unwrap_or_default().to_owned()
 }

@@ -125,8 +125,7 @@ impl Message {
             return before.map_or_else(|| self.clone(), Self::from);
         };
         let why = format!(
-            "{} {program} applies it, and would create it and pay for it again. Set spec.ttlPolicy to Force to have it deleted.",
-            KEPT_NOW
+            "{KEPT_NOW} {program} applies it, and would create it and pay for it again. Set spec.ttlPolicy to Force to have it deleted."
         );
         let before = before.unwrap_or(&said);
         let room = MESSAGE_MAX.saturating_sub(why.len() + 1);

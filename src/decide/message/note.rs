@@ -206,7 +206,7 @@ impl fmt::Display for Lost {
                 let named = jobs.get(..NAMED).unwrap_or(jobs).join(", ");
                 write!(f, "{NOT_KNOWN}. One of these may be it, and may still be running: {named}.")?;
                 if more {
-                    f.write_str(" There may be more than are named.")?
+                    f.write_str(" There may be more than are named.")?;
                 }
                 write!(f, " {CANCEL_IT}")
             }

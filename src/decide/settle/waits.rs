@@ -96,12 +96,12 @@ impl Settling<'_> {
             let wait = Wait::Service { words: words.to_owned(), odd_address: self.has_odd_address() };
             return Standing::Waiting(Reason::ServiceUnavailable, wait.into());
         }
-        let hold = Hold::NotServed {
+        let not_served = Hold::NotServed {
             type_: self.o.job.spec.type_.clone().unwrap_or_default(),
             words: words.to_owned(),
             odd_address: self.has_odd_address(),
         };
-        Standing::Held(Reason::NotServed, hold.into())
+        Standing::Held(Reason::NotServed, not_served.into())
     }
 
     fn has_odd_address(&self) -> bool {

@@ -10,10 +10,7 @@ const LONGEST: usize = 1024;
 /// than 1024 bytes.
 pub(in crate::spideriq) fn text(raw: &str, secret: &str) -> String {
     let mut clean = shown(raw, secret, &[]);
-    if clean.len() > LONGEST {
-        let end = (0..=LONGEST).rev().find(|end| clean.is_char_boundary(*end)).unwrap_or(0);
-        clean.truncate(end);
-    }
+    clean.truncate(clean.floor_char_boundary(LONGEST));
     clean
 }
 

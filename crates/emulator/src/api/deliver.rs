@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 
-use super::{Refusal, Reply};
+use super::reply::{Refusal, Reply};
 use crate::rules::{CannedReply, Effect, Switches, Trickle};
 
 /// A reply and what happens to it on its way.

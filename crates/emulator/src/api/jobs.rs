@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::render::{self, Format};
-use super::{Call, Refusal, Reply};
+use super::reply::{Refusal, Reply};
+use super::route::Call;
 use crate::jobs::{Job, results};
 use crate::service::World;
 

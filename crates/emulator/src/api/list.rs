@@ -6,11 +6,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::render::Format;
-use super::{Call, Refusal, Reply};
+use super::reply::{Refusal, Reply};
+use super::route::Call;
+use crate::clock::{Micros, seconds, zulu};
 use crate::jobs::Job;
 use crate::jobs::payload::{Problem, problem};
 use crate::service::World;
-use crate::service::clock::{Micros, seconds, zulu};
 
 const STATES: [&str; 5] = ["queued", "processing", "completed", "failed", "cancelled"];
 

@@ -8,11 +8,12 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Call, Refusal, Reply};
+use super::reply::{Refusal, Reply};
+use super::route::Call;
+use crate::clock::{naive, zulu};
 use crate::jobs::payload::problem;
 use crate::jobs::{Job, results};
 use crate::rules::Switches;
-use crate::service::clock::{naive, zulu};
 
 /// The `format` parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::jobs::payload::Problem;
 use crate::rules::{ErrorShape, Switches};
+use crate::service::tokens::Denial;
 
 /// A reply as the service makes it.
 #[derive(Clone, Debug, Default)]
@@ -94,5 +95,29 @@ impl Refusal {
                 "suggested_action": "See the API reference"}}),
         };
         Reply::json(self.status, &body)
+    }
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Missing => Self::new(401, "AUTHENTICATION_REQUIRED", "Not authenticated"),
+            Denial::UnknownPat => {
+                let detail = json!({"error": "token_invalid", "message": "Token is invalid or was revoked"});
+                Self::new(401, "TOKEN_INVALID", "Token is invalid or was revoked").detail(detail)
+            }
+            Denial::UnknownTriple => Self::new(401, "INVALID_CREDENTIALS", "Invalid credentials"),
+            Denial::Unreadable => {
+                let text = "Invalid token format. Expected: client_id:api_key:api_secret";
+                Self::new(401, "TOKEN_INVALID", text)
+            }
+            Denial::Expired { at, pat } => {
+                let detail =
+                    json!({"error": "token_expired", "message": "Token has expired", "expires_at": at});
+                let refusal = Self::new(401, "TOKEN_EXPIRED", "Token has expired");
+                if pat { refusal.detail(detail) } else { refusal }
+            }
+            Denial::Inactive => Self::new(403, "CLIENT_INACTIVE", "Client account is inactive"),
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Refusal, Reply};
+use super::reply::{Refusal, Reply};
+use super::route::Call;
+use crate::clock::{naive_micros, zulu};
 use crate::jobs::payload::{Problem, problem, validate};
 use crate::jobs::{dedup_key, default_priority};
 use crate::rules::{SubmitBody, SubmitTime};
-use crate::service::clock::{naive_micros, zulu};
 use crate::service::{Order, World};
 
 pub(super) fn submit(world: &mut World, call: &Call, client: &str, kind: &str) -> Result<Reply, Refusal> {

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::Reply;
+use super::reply::Reply;
+use crate::clock::zulu;
 use crate::service::World;
-use crate::service::clock::zulu;
 use crate::service::tokens::Token;
 
 pub(super) fn whoami(token: &Token) -> Reply {

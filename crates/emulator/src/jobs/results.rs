@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::Job;
+use super::job::Job;
 
 /// The `data` of a job that has some.
 pub(crate) fn data(job: &Job) -> Value {

@@ -6,13 +6,13 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
-use super::{Job, NewJob};
-use crate::service::clock::Micros;
-use crate::service::tokens::digest;
+use super::job::{Job, NewJob};
+use crate::clock::Micros;
 
 /// Key of earlier submits: (client, type, canonical payload), hashed.
-pub(crate) type DedupKey = String;
+pub(crate) type DedupKey = [u8; 32];
 
 /// A change that has just been settled.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub(crate) fn dedup_key(client: &str, kind: &str, payload: &Value, priority: Opt
         text.push('\0');
         text.push_str(&priority.to_string());
     }
-    digest(text.as_bytes())
+    Sha256::digest(text.as_bytes()).into()
 }
 
 fn canonical(value: &Value, out: &mut String) {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use super::Span;
+use super::job::Span;
 
 /// A fault. `delay` and `delay_reply` may stand alone or beside one of `drop`, `hang`, `reply`, `cut` and `trickle`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use super::{Engine, dig};
-use crate::service::clock::{Micros, seconds};
+use super::switches::Engine;
+use crate::clock::{Micros, seconds};
 
 /// Which submits a script is for, and the script. All times are seconds of job time.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -195,6 +195,11 @@ impl JobMatch {
         let fields = self.fields.iter().all(|(path, value)| dig(payload, path) == Some(value));
         same(&self.kind, kind) && same(&self.client, client) && contains && fields
     }
+}
+
+/// The value at a dotted path.
+fn dig<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(value, |value, key| value.get(key))
 }
 
 #[cfg(test)]

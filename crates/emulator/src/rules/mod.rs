@@ -5,18 +5,21 @@
 
 mod fault;
 mod job;
+mod limits;
+mod switches;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 pub use fault::{CannedReply, Effect, Fault, Moment, RequestMatch, Trickle, When};
 pub use job::{JobMatch, JobRule, Outcome, ScriptStep, Span};
+pub use limits::{Limit, Limits, Window};
+pub use switches::{
+    Deduplication, Engine, ErrorShape, ListLies, SubmitBody, SubmitTime, Switches, UnknownKeys,
+};
 
 pub(crate) use fault::{Armed, Sight};
 pub(crate) use job::Step;
-
-pub use crate::service::limits::Limits;
 
 /// Everything that can be set. A section that is given replaces that section; one that is absent stays as it was.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -34,138 +37,6 @@ pub struct Rules {
     pub switches: Option<Switches>,
     /// What the list shows that is not so.
     pub list: Option<ListLies>,
-}
-
-/// De-duplication of submits (contract section 3).
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Deduplication {
-    /// Length of the window in hours of job time, from the first job on. Zero turns it off.
-    pub window_hours: f64,
-    /// Types whose submits always make a new job.
-    pub never: Vec<String>,
-    /// Whether a cancelled job is given again.
-    pub cancelled: bool,
-    /// Whether the priority belongs to the key.
-    pub priority_in_key: bool,
-}
-
-impl Default for Deduplication {
-    fn default() -> Self {
-        let never = ["spiderMail", "spiderSocial", "spiderPR"].map(str::to_owned).to_vec();
-        Self { window_hours: 24.0, never, cancelled: true, priority_in_key: false }
-    }
-}
-
-/// One switch for each contradiction of contract section 9 that changes what a client does.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Switches {
-    /// Row 1: whether `format=json` (and `llm`) is accepted.
-    pub format_json: bool,
-    /// Row 2: shape of error bodies.
-    pub error_shape: ErrorShape,
-    /// Row 3: code for a body that breaks the schema: 422 or 400.
-    pub validation_code: u16,
-    /// Row 4: when a running job reads `processing`.
-    pub engine: Engine,
-    /// Row 5: code for the cancel of a job that has ended; 200 answers as for a cancel that did something.
-    pub cancel_ended_code: u16,
-    /// Row 11: form of `created_at` in the reply to a submit.
-    pub submit_time: SubmitTime,
-    /// Row 12: fields of the reply to a submit.
-    pub submit_body: SubmitBody,
-    /// Row 16: code for a job id that is no UUID: 404 or 422.
-    pub invalid_uuid_code: u16,
-    /// Section 2.1, J3: whether a failed job's status in JSON has an `error_message`.
-    pub status_error_message: bool,
-    /// Section 10: what happens to payload keys that the type does not have.
-    pub unknown_keys: UnknownKeys,
-}
-
-impl Default for Switches {
-    fn default() -> Self {
-        Self {
-            format_json: false,
-            error_shape: ErrorShape::Detail,
-            validation_code: 422,
-            engine: Engine::Documented,
-            cancel_ended_code: 400,
-            submit_time: SubmitTime::Zulu,
-            submit_body: SubmitBody::Current,
-            invalid_uuid_code: 404,
-            status_error_message: false,
-            unknown_keys: UnknownKeys::Drop,
-        }
-    }
-}
-
-/// Shape of error bodies (contract section 7).
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ErrorShape {
-    /// `{"detail": …}`: a string, an object for the 401 of a PAT, a list for schema errors.
-    Detail,
-    /// `{"detail": "…"}`, always a string.
-    Plain,
-    /// `{"error": {"code", "message", …}}`.
-    Envelope,
-}
-
-/// When a running job reads `processing` (contract section 3).
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// From its first attempt on.
-    Documented,
-    /// From its second attempt on; the first one still reads `queued`.
-    Retries,
-}
-
-/// Form of `created_at` in the reply to a submit.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SubmitTime {
-    /// `2025-10-27T10:00:00Z`.
-    Zulu,
-    /// `2026-01-18T12:31:37.073080`.
-    Naive,
-}
-
-/// Fields of the reply to a submit.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SubmitBody {
-    /// `job_id, type, status, created_at, from_cache, message`.
-    Current,
-    /// `success, job_id, type, status, message`.
-    Old,
-    /// `job_id, status`.
-    Minimal,
-}
-
-/// What happens to payload keys that the type does not have.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum UnknownKeys {
-    /// They vanish before the de-duplication key is made.
-    Drop,
-    /// They stay and belong to the key.
-    Keep,
-    /// They are an error.
-    Reject,
-}
-
-/// What the list shows that is not so.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ListLies {
-    /// Seconds of job time by which a change shows in the list later than in the status.
-    pub lag: f64,
-    /// Added to `total`, never below zero; `total_pages` follows.
-    pub total_off_by: i64,
-    /// Whether pages past the end repeat the last page.
-    pub endless: bool,
 }
 
 impl Rules {
@@ -191,25 +62,9 @@ impl Rules {
             fault.check().with_context(|| format!("faults[{n}]"))?;
         }
         if let Some(switches) = &self.switches {
-            let codes = [switches.validation_code, switches.cancel_ended_code, switches.invalid_uuid_code];
-            anyhow::ensure!(
-                codes.iter().all(|c| (200..=599).contains(c)),
-                "switches: a code must be from 200 to 599"
-            );
+            switches.check()?;
         }
-        if let Some(limits) = &self.limits {
-            let counts = [
-                limits.requests.per_minute,
-                limits.requests.burst,
-                limits.submits.per_minute,
-                limits.submits.burst,
-            ];
-            anyhow::ensure!(
-                counts.iter().all(|n| *n >= 1),
-                "limits: per_minute and burst must be at least 1"
-            );
-        }
-        Ok(())
+        self.limits.as_ref().map_or(Ok(()), Limits::check)
     }
 }
 
@@ -219,9 +74,4 @@ pub(crate) fn read<T: serde::de::DeserializeOwned>(text: &str) -> anyhow::Result
         return serde_json::from_str(text).context("not as documented");
     }
     serde_saphyr::from_str(text).context("not as documented")
-}
-
-/// The value at a dotted path.
-pub(crate) fn dig<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').try_fold(value, |value, key| value.get(key))
 }

@@ -8,10 +8,10 @@ use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::clock::{Micros, seconds, zulu};
 use super::journal::Page;
 use super::tokens::Token;
-use super::{Order, World};
+use super::world::{Order, World};
+use crate::clock::{Micros, seconds, zulu};
 use crate::jobs::{Job, JobView};
 use crate::rules::{Armed, Fault, JobRule, Rules, ScriptStep};
 

@@ -4,10 +4,7 @@
 
 use anyhow::{Context, bail};
 use serde::Serialize;
-use serde_json::json;
 use sha2::{Digest, Sha256};
-
-use crate::api::Refusal;
 
 /// A token that the service knows.
 #[derive(Clone, Debug, Serialize)]
@@ -29,6 +26,23 @@ pub struct Token {
 pub(crate) struct Caller {
     pub(crate) client: Option<String>,
     pub(crate) fingerprint: Option<String>,
+}
+
+/// Why a request may not enter.
+#[derive(Clone, Debug)]
+pub(crate) enum Denial {
+    /// There is no token.
+    Missing,
+    /// A PAT that is not known.
+    UnknownPat,
+    /// A triple that is not known.
+    UnknownTriple,
+    /// Neither a PAT nor a triple.
+    Unreadable,
+    /// It was good until then.
+    Expired { at: String, pat: bool },
+    /// Its client was made inactive.
+    Inactive,
 }
 
 /// All known tokens, and the clients that were made inactive.
@@ -122,28 +136,22 @@ impl Tokens {
     }
 
     /// The token behind an `Authorization` header.
-    pub(crate) fn authenticate(&self, bearer: Option<&str>) -> Result<Token, Refusal> {
-        let Some(bearer) = bearer else {
-            return Err(Refusal::new(401, "AUTHENTICATION_REQUIRED", "Not authenticated"));
-        };
+    pub(crate) fn authenticate(&self, bearer: Option<&str>) -> Result<Token, Denial> {
+        let bearer = bearer.ok_or(Denial::Missing)?;
         let Some(token) = self.known.iter().find(|t| t.secret == bearer) else {
             return Err(if bearer.starts_with("spideriq_pat_") {
-                let detail = json!({"error": "token_invalid", "message": "Token is invalid or was revoked"});
-                Refusal::new(401, "TOKEN_INVALID", "Token is invalid or was revoked").detail(detail)
+                Denial::UnknownPat
             } else if triple(bearer).is_some() {
-                Refusal::new(401, "INVALID_CREDENTIALS", "Invalid credentials")
+                Denial::UnknownTriple
             } else {
-                let text = "Invalid token format. Expected: client_id:api_key:api_secret";
-                Refusal::new(401, "TOKEN_INVALID", text)
+                Denial::Unreadable
             });
         };
         if let Some(at) = &token.expired_at {
-            let detail = json!({"error": "token_expired", "message": "Token has expired", "expires_at": at});
-            let refusal = Refusal::new(401, "TOKEN_EXPIRED", "Token has expired");
-            return Err(if token.pat { refusal.detail(detail) } else { refusal });
+            return Err(Denial::Expired { at: at.clone(), pat: token.pat });
         }
         if self.inactive.contains(&token.client) {
-            return Err(Refusal::new(403, "CLIENT_INACTIVE", "Client account is inactive"));
+            return Err(Denial::Inactive);
         }
         Ok(token.clone())
     }

@@ -12,8 +12,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::account::AccountKey;
 use crate::api::{
-    AccountConditionType, AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, ObjectName,
-    ScrapeAccount, ScrapeAccountSpec, ScrapeJob, Stored, find,
+    AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, ObjectName, ScrapeAccount,
+    ScrapeAccountSpec, ScrapeJob, Stored, find,
 };
 use crate::decide::message::Account;
 
@@ -215,7 +215,7 @@ impl Known {
             }
         };
         let Some(status) = status else { return false };
-        let authenticated = find(&status.conditions, AccountConditionType::Authenticated.as_str());
+        let authenticated = find(&status.conditions, "Authenticated");
         authenticated.is_some_and(|condition| condition.status == ConditionStatus::True)
             && status.credential.is_some_and(|credential| credential.resource_version == resource_version)
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::api::ScrapeJobStatus;
+use crate::budget::Gate;
 use crate::decide::Memory;
-use crate::spideriq::budget::Gate;
 
 /// How many nonces of an object are known not to have been sent: a write that is still on its way is an early one's.
 const UNSENT: usize = 16;

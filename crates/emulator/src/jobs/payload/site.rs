@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Field, Kind, Preset, Problem, Shape, field, problem};
+use super::schema::{Field, Kind, Preset, Problem, Shape, field, problem};
 use Kind::{AnyObject, Flag, Number, Object, Text, Texts, Url, Whole, Word};
 use Preset::{Absent, Filled, Required};
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Kind, Preset, Problem, Shape, field, problem};
+use super::schema::{Kind, Preset, Problem, Shape, field, problem};
 use Kind::{Flag, Text, Texts, Whole};
 use Preset::Absent;
 

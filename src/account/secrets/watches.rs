@@ -13,7 +13,8 @@ use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::{AccountKey, News};
+use crate::account::key::AccountKey;
+use crate::account::news::News;
 use crate::api::{AccountKind, ObjectName, Stored};
 use crate::kubernetes::said_of_watch;
 

@@ -1,67 +1,29 @@
 //! The budget behind a lock: waits for a turn, without a timer while nobody waits. Inside, time is the steady clock's,
 //! which no jump of the wall clock touches; what is asked and answered is the wall's.
 
-mod permit;
+mod shared;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::AbortHandle;
 
-pub use permit::Permit;
-
-use super::{Budget, Lane, Limits, Stop, Subject, Ticket};
+use super::outage::Stop;
+use super::rates::Limits;
+use super::request::{Lane, Subject};
+use super::turns::Budget;
 use crate::clock::Clock;
 use crate::health::waiting;
 use crate::telemetry::Metrics;
-
-/// How long a turn is kept for a key that was told about it.
-const KEPT: Duration = Duration::from_secs(15);
+pub use shared::Permit;
+use shared::{Leave, Place, Shared, State, Waiter, Waiting};
 
 /// Hands out the turns of one client's budget to one of its accounts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Gate {
     shared: Arc<Shared>,
     account: Arc<str>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    clock: Clock,
-    turns: mpsc::UnboundedSender<String>,
-    metrics: Metrics,
-}
-
-#[derive(Debug)]
-struct State {
-    budget: Budget,
-    waiters: HashMap<Ticket, Waiting>,
-    places: HashMap<String, Place>,
-    timer: Option<(Timestamp, AbortHandle)>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    lane: Lane,
-    since: Timestamp,
-    waiter: Waiter,
-}
-
-#[derive(Debug)]
-enum Waiter {
-    Future(oneshot::Sender<Permit>),
-    Key(String),
-}
-
-/// The place of a key that comes back later.
-#[derive(Debug)]
-enum Place {
-    Queued { ticket: Ticket, lane: Lane, since: Timestamp },
-    Granted { permit: Permit, lane: Lane },
 }
 
 /// The answer to asking for a turn without waiting.
@@ -85,8 +47,7 @@ pub enum Reservation {
 impl Gate {
     /// A gate that tells keys of their turns through `turns`.
     pub fn new(budget: Budget, clock: Clock, turns: mpsc::UnboundedSender<String>, metrics: Metrics) -> Self {
-        let state = State { budget, waiters: HashMap::new(), places: HashMap::new(), timer: None };
-        let shared = Shared { state: Mutex::new(state), clock, turns, metrics };
+        let shared = Shared { state: Mutex::new(State::new(budget)), clock, turns, metrics };
         Self { shared: Arc::new(shared), account: "".into() }
     }
 
@@ -285,110 +246,5 @@ impl Gate {
     /// How many wait in a lane.
     pub fn waiting(&self, lane: Lane) -> usize {
         self.with(|budget, _| budget.waiting(lane))
-    }
-}
-
-/// Leaves the queue when a waiting future is dropped.
-struct Leave<'a> {
-    gate: &'a Arc<Shared>,
-    ticket: Ticket,
-}
-
-impl Drop for Leave<'_> {
-    fn drop(&mut self) {
-        let mut state = self.gate.lock();
-        state.waiters.remove(&self.ticket);
-        state.budget.withdraw(self.ticket);
-    }
-}
-
-impl State {
-    /// Takes a key out that has its place in another lane than this.
-    fn leave_other(&mut self, key: &str, mine: Lane) -> Option<Place> {
-        let (Place::Queued { lane, .. } | Place::Granted { lane, .. }) = self.places.get(key)?;
-        if *lane == mine { None } else { self.leave(key) }
-    }
-
-    /// Takes a key out; the permit that it may have had is dropped by the caller, outside of the lock.
-    fn leave(&mut self, key: &str) -> Option<Place> {
-        let place = self.places.remove(key);
-        if let Some(Place::Queued { ticket, .. }) = &place {
-            self.waiters.remove(ticket);
-            self.budget.withdraw(*ticket);
-        }
-        place
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn turn(self: &Arc<Self>) {
-        self.turn_for(None);
-    }
-
-    /// Hands out the turns that have come, and sets the one timer for the next. The key that asks just now needs
-    /// no telling.
-    fn turn_for(self: &Arc<Self>, asking: Option<&str>) {
-        let now = self.clock.steady();
-        // Permits that find nobody any more are dropped after the lock is, because dropping one takes it again.
-        let mut unwanted = Vec::new();
-        let mut state = self.lock();
-        for ticket in state.budget.grant(now) {
-            let permit = Permit::new(self, ticket);
-            let Some(Waiting { lane, since, waiter }) = state.waiters.remove(&ticket) else {
-                unwanted.push(permit);
-                continue;
-            };
-            let waited = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-            self.metrics.waited(lane.as_str(), waited);
-            match waiter {
-                Waiter::Future(sender) => unwanted.extend(sender.send(permit).err()),
-                Waiter::Key(key) => {
-                    if asking != Some(key.as_str()) {
-                        // The receiver goes only when the process stops.
-                        let _ = self.turns.send(key.clone());
-                        self.keep_for_a_while(key.clone(), ticket);
-                    }
-                    state.places.insert(key, Place::Granted { permit, lane });
-                }
-            }
-        }
-        let next = state.budget.next_change(now);
-        if state.timer.as_ref().map(|(at, _)| *at) != next {
-            if let Some((_, timer)) = state.timer.take() {
-                timer.abort();
-            }
-            state.timer = next.map(|at| (at, self.wake_at(at, now)));
-        }
-    }
-
-    fn wake_at(self: &Arc<Self>, at: Timestamp, now: Timestamp) -> AbortHandle {
-        let gate = Arc::downgrade(self);
-        let wait =
-            Duration::try_from(at.duration_since(now)).unwrap_or_default().max(Duration::from_millis(1));
-        let sleep = async move {
-            tokio::time::sleep(wait).await;
-            if let Some(gate) = gate.upgrade() {
-                gate.lock().timer = None;
-                gate.turn();
-            }
-        };
-        tokio::spawn(sleep).abort_handle()
-    }
-
-    fn keep_for_a_while(self: &Arc<Self>, key: String, ticket: Ticket) {
-        let gate = Arc::downgrade(self);
-        tokio::spawn(async move {
-            tokio::time::sleep(KEPT).await;
-            let Some(gate) = gate.upgrade() else { return };
-            let mut state = gate.lock();
-            let unused =
-                matches!(state.places.get(&key), Some(Place::Granted { permit, .. }) if permit.is_of(ticket));
-            let dropped = unused.then(|| state.places.remove(&key));
-            drop((state, dropped));
-        });
     }
 }

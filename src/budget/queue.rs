@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Lane, Ticket};
+use super::request::{Lane, Subject, Ticket};
 
 /// One who waits, or is under way.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,21 +11,6 @@ pub(super) struct Waiter {
     /// The account, which may have limits of its own.
     pub(super) account: String,
     pub(super) subject: Subject,
-}
-
-/// What a request is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subject {
-    /// What fails alone: an object.
-    pub name: String,
-    /// The type of a submit: the service may not know where to take one.
-    pub kind: Option<String>,
-}
-
-impl From<&str> for Subject {
-    fn from(name: &str) -> Self {
-        Self { name: name.to_owned(), kind: None }
-    }
 }
 
 /// Everybody who waits.

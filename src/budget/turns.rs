@@ -1,17 +1,4 @@
-//! How many requests one client may send, and whose turn it is. Pure: time and jitter are arguments.
-//!
-//! The service allows so many requests, and so many submits, in any 60 seconds, counted over everything that uses
-//! the client (contract section 4). So there is one budget for each client, whatever the number of objects; within it an
-//! account that has limits of its own is bound by them.
-
-mod brake;
-mod bucket;
-mod gate;
-mod lane;
-mod limits;
-mod outage;
-mod pauses;
-mod queue;
+//! The budget of one client: whose turn it is, and what an answer changes. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,82 +6,26 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use brake::Brake;
-use bucket::Bucket;
-pub use gate::{Gate, Permit, Reservation};
-pub use lane::Lane;
-pub use limits::Limits;
-use limits::{ClientLimits, Own};
-pub use outage::Stop;
-use outage::{Outage, Reach};
-use pauses::{Asked, Kinds, SpendCap};
-pub use pauses::{SPEND_CAP_PROBE, UNTRIED};
-pub use queue::Subject;
-use queue::{Queue, Waiter};
+use super::brakes::Brakes;
+use super::outage::{Outage, Reach};
+use super::queue::{Queue, Waiter};
+use super::rates::{Limits, Rates};
+use super::request::{Counted, Lane, Subject, Ticket, Verdict};
 
-/// The longest that a wait asked for by the service is believed.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// How many grants in a row may pass over a waiting lower lane: so much of the budget it gets at the least.
 const PASSED_OVER: u32 = 4;
-/// Objects whose own failures are remembered; past that the one that may go on first is forgotten.
-const SUBJECTS: usize = 1024;
 /// The window of the service's count: a wait until it begins anew is a wait for a turn.
 const WINDOW: Duration = Duration::from_secs(60);
-
-/// A place in the queue, and later the grant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(u64);
-
-/// What came of a request, as far as the budget cares.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The service answered, whatever it said.
-    Answered,
-    /// It carried a submit out and charged for it: the spend cap is not reached.
-    Spent,
-    /// It asked to wait; until when, if it said.
-    Throttled(Option<Timestamp>),
-    /// It failed in a way that a pause may heal; how, in words.
-    Failed(Arc<str>),
-    /// The service knows no address for submits of this type; its words.
-    NotServed(Arc<str>),
-    /// Nothing more may be spent: no submit until then, and then a single one that tries.
-    Capped(Timestamp),
-}
-
-/// What the service said of its own count, which beats ours: others may use the same client.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
-    /// Requests left.
-    pub remaining: Option<u32>,
-    /// Requests that it allows in a minute.
-    pub limit: Option<u32>,
-    /// When the count starts anew.
-    pub reset: Option<Timestamp>,
-}
 
 /// The budget of one client.
 #[derive(Debug, PartialEq)]
 pub struct Budget {
-    limits: ClientLimits,
-    /// What the buckets are made for.
-    in_force: Limits,
-    requests: Bucket,
-    /// The same without the guess that the burst is spent, until the service has said how many requests are left.
-    unguessed: Option<Bucket>,
-    submits: Bucket,
-    /// Accounts with limits of their own.
-    own: BTreeMap<String, Own>,
-    account: Brake,
-    asked: Asked,
-    lanes: BTreeMap<Lane, Brake>,
-    spend_cap: SpendCap,
-    kinds: Kinds,
-    subjects: BTreeMap<(Lane, String), Brake>,
+    pub(super) rates: Rates,
+    pub(super) brakes: Brakes,
     /// Of the lane of cancels.
-    outage: Outage,
-    reach: Reach,
-    queue: Queue,
+    pub(super) outage: Outage,
+    pub(super) reach: Reach,
+    pub(super) queue: Queue,
     out: BTreeMap<Ticket, (Lane, Waiter)>,
     passed_over: u32,
     next_ticket: u64,
@@ -103,28 +34,18 @@ pub struct Budget {
 impl Budget {
     /// A budget with its burst spent: an earlier process may just have used it.
     pub fn new(limits: Limits, now: Timestamp) -> Self {
-        let mut budget = Self::unused(limits, now);
-        budget.requests = Bucket::spent(limits.requests_per_minute, limits.burst, now);
-        budget.submits = Bucket::spent(limits.submits_per_minute, limits.submit_burst(), now);
-        budget.unguessed = Some(Bucket::full(limits.requests_per_minute, limits.burst, now));
-        budget
+        Self::of(Rates::spent(limits, now))
     }
 
     /// A budget that nobody can have used.
     pub fn unused(limits: Limits, now: Timestamp) -> Self {
+        Self::of(Rates::unused(limits, now))
+    }
+
+    fn of(rates: Rates) -> Self {
         Self {
-            limits: ClientLimits::new(limits),
-            in_force: limits,
-            requests: Bucket::full(limits.requests_per_minute, limits.burst, now),
-            unguessed: None,
-            submits: Bucket::full(limits.submits_per_minute, limits.submit_burst(), now),
-            own: BTreeMap::new(),
-            account: Brake::default(),
-            asked: Asked::default(),
-            lanes: Lane::ALL.into_iter().map(|lane| (lane, Brake::default())).collect(),
-            spend_cap: SpendCap::default(),
-            kinds: Kinds::new(),
-            subjects: BTreeMap::new(),
+            rates,
+            brakes: Brakes::default(),
             outage: Outage::default(),
             reach: Reach::default(),
             queue: Queue::default(),
@@ -132,10 +53,6 @@ impl Budget {
             passed_over: 0,
             next_ticket: 0,
         }
-    }
-
-    fn buckets(&mut self) -> impl Iterator<Item = &mut Bucket> {
-        std::iter::once(&mut self.requests).chain(&mut self.unguessed)
     }
 
     /// Takes a place in the queue. The account may have limits of its own; the group shares fairly (a namespace); the
@@ -152,14 +69,8 @@ impl Budget {
     pub fn withdraw(&mut self, ticket: Ticket) {
         self.queue.remove(ticket);
         let Some((lane, Waiter { account, subject, .. })) = self.out.remove(&ticket) else { return };
-        self.buckets().for_each(Bucket::give_back);
-        if lane == Lane::Submit {
-            self.submits.give_back();
-        }
-        if let Some(own) = self.own.get_mut(&account) {
-            own.give_back(lane == Lane::Submit);
-        }
-        self.probe_over(ticket, lane, &subject);
+        self.rates.give_back(&account, lane);
+        self.brakes.probe_over((lane, ticket), &subject);
     }
 
     /// Whose turn it is now.
@@ -172,65 +83,45 @@ impl Budget {
     }
 
     fn grant_one(&mut self, now: Timestamp) -> Option<Ticket> {
-        self.put_in_force(now);
-        if !self.requests.has(now) || !self.account.lets_pass(now) {
+        self.rates.put_in_force(now);
+        if !self.rates.has(now) || !self.brakes.pauses.lets_pass(now) {
             return None;
         }
-        let open: Vec<Lane> = Lane::ALL.into_iter().filter(|lane| self.lane_open(*lane, now)).collect();
-        let (held, own) = ((&self.subjects, &self.kinds), &self.own);
+        let (rates, brakes) = (&self.rates, &self.brakes);
         let free = |lane: Lane, waiter: &Waiter| {
-            let own = own.get(&waiter.account).is_none_or(|own| own.next(lane == Lane::Submit, now) <= now);
-            own && brakes_of(held, lane, waiter).all(|brake| brake.lets_pass(now))
+            rates.next_of(&waiter.account, lane, now) <= now && brakes.lets_pass(lane, &waiter.subject, now)
         };
-        let waiting: Vec<Lane> =
-            open.into_iter().filter(|lane| self.queue.has(*lane, |waiter| free(*lane, waiter))).collect();
+        let goes =
+            |lane: &Lane| self.lane_open(*lane, now) && self.queue.has(*lane, |waiter| free(*lane, waiter));
+        let waiting: Vec<Lane> = Lane::ALL.into_iter().filter(goes).collect();
         // The highest lane that waits, but every so often the lowest: nothing starves.
         let lane = if self.passed_over >= PASSED_OVER { *waiting.last()? } else { *waiting.first()? };
         self.passed_over = if waiting.last() == Some(&lane) { 0 } else { self.passed_over + 1 };
         let waiter = self.queue.pop(lane, |waiter| free(lane, waiter))?;
         let ticket = waiter.ticket;
-        self.buckets().for_each(|bucket| bucket.take(now));
-        if lane == Lane::Submit {
-            self.submits.take(now);
-        }
-        if let Some(own) = self.own.get_mut(&waiter.account) {
-            own.take(lane == Lane::Submit, now);
-        }
-        self.account.passed(ticket);
-        if let Some(brake) = self.lanes.get_mut(&lane) {
-            brake.passed(ticket);
-        }
-        if let Some(brake) = self.subjects.get_mut(&(lane, waiter.subject.name.clone())) {
-            brake.passed(ticket);
-        }
-        if let Some(known) = waiter.subject.kind.as_ref().and_then(|kind| self.kinds.get_mut(kind)) {
-            known.brake.passed(ticket);
-        }
+        self.rates.take(&waiter.account, lane, now);
+        self.brakes.passed((lane, ticket), &waiter.subject);
         self.out.insert(ticket, (lane, waiter));
         Some(ticket)
     }
 
     fn lane_open(&self, lane: Lane, now: Timestamp) -> bool {
-        self.lanes.get(&lane).is_some_and(|brake| brake.lets_pass(now))
-            && (lane != Lane::Submit || self.submits.has(now) && !self.waits_for_read())
+        self.brakes.pauses.lane_lets_pass(lane, now) && (lane != Lane::Submit || self.rates.has_submit(now))
     }
 
     /// When `grant` may give more; `None` while nobody waits, or everybody waits for an answer that is under way, or for
     /// limits that allow nothing.
     pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
-        let account = self.requests.next(now).max(self.account.opens()?);
-        let waits =
-            |lane: &Lane| self.queue.waiting(*lane) > 0 && !(*lane == Lane::Submit && self.waits_for_read());
+        let pauses = &self.brakes.pauses;
+        let account = self.rates.next(now).max(pauses.opens()?);
+        let waits = |lane: &Lane| self.queue.waiting(*lane) > 0 && !pauses.waits_for_read(*lane);
         let comes = Lane::ALL.into_iter().filter(waits).filter_map(|lane| {
-            let opens = self.lanes.get(&lane).and_then(Brake::opens)?;
-            let submit = lane == Lane::Submit;
-            let submits = if submit { self.submits.next(now) } else { now };
+            let opens = pauses.lane_opens(lane)?;
             let waiters = self.queue.waiters(lane).filter_map(|waiter| {
-                let own = self.own.get(&waiter.account).map_or(now, |own| own.next(submit, now));
-                let brakes = brakes_of((&self.subjects, &self.kinds), lane, waiter);
-                brakes.map(Brake::opens).try_fold(own, |latest, opens| Some(latest.max(opens?)))
+                let own = self.rates.next_of(&waiter.account, lane, now);
+                self.brakes.opens(lane, &waiter.subject, own)
             });
-            Some(account.max(opens).max(submits).max(waiters.min()?))
+            Some(account.max(opens).max(self.rates.next_in(lane, now)).max(waiters.min()?))
         });
         comes.min().filter(|at| *at < Timestamp::MAX)
     }
@@ -238,10 +129,10 @@ impl Budget {
     /// About when a place of this account in a lane gets its turn, for people.
     pub fn estimate(&self, account: &str, lane: Lane, now: Timestamp) -> Option<Timestamp> {
         let ahead = u32::try_from(self.queue.waiting(lane)).unwrap_or(u32::MAX);
-        let pace = if lane == Lane::Submit { &self.submits } else { &self.requests };
-        let own = self.own.get(account).map_or(now, |own| own.next(lane == Lane::Submit, now));
-        let from = self.account.opens()?.max(self.lanes.get(&lane).and_then(Brake::opens)?).max(own).max(now);
-        from.checked_add(pace.time_for(ahead)?).ok()
+        let own = self.rates.next_of(account, lane, now);
+        let pauses = &self.brakes.pauses;
+        let from = pauses.opens()?.max(pauses.lane_opens(lane)?).max(own).max(now);
+        from.checked_add(self.rates.time_for(lane, ahead)?).ok()
     }
 
     /// Takes over what came of a granted request. `jitter` is between 0 and 1.
@@ -254,138 +145,41 @@ impl Budget {
         jitter: f64,
     ) {
         let Some((lane, Waiter { subject, .. })) = self.out.remove(&ticket) else { return };
-        let paused = self.is_paused(lane);
-        let lane_brake = self.lanes.entry(lane).or_default();
+        let paused = self.brakes.pauses.stops(lane);
         let lasts = matches!(verdict, Verdict::Failed(_) | Verdict::Throttled(_)).then_some(now);
-        let mut heard = lasts.is_none();
-        match verdict {
-            Verdict::Answered | Verdict::Spent | Verdict::NotServed(_) => {
-                self.account.answered(ticket, now);
-                // That a reached cap is raised is told by nothing but a charge.
-                match (lane, self.spend_cap, &verdict) {
-                    (Lane::Submit, SpendCap::Restored, Verdict::Spent) => *lane_brake = Brake::default(),
-                    (Lane::Submit, SpendCap::Restored | SpendCap::Reached, verdict)
-                        if *verdict != Verdict::Spent => {}
-                    _ => lane_brake.answered(ticket, now),
-                }
-                if verdict == Verdict::Spent && lane_brake.until.is_none() {
-                    self.spend_cap = SpendCap::Open;
-                }
-                self.subjects.remove(&(lane, subject.name.clone()));
-                match (verdict, &subject.kind) {
-                    (Verdict::NotServed(why), Some(kind)) => {
-                        self.not_served(now, (kind, ticket), why, jitter);
-                    }
-                    (_, Some(kind)) => drop(self.kinds.remove(kind)),
-                    (_, None) => {}
-                }
-            }
-            Verdict::Throttled(until) => {
-                heard = true;
-                self.throttled(now, (lane, ticket), until, jitter);
-            }
-            Verdict::Capped(until) => {
-                self.account.answered(ticket, now);
-                self.lanes.entry(Lane::Submit).or_default().hold(now, until);
-                self.spend_cap = SpendCap::Reached;
-            }
-            Verdict::Failed(why) => {
-                self.reach.failed(&why, now);
-                let probe = lane_brake.is_probe(ticket);
-                let other = lane_brake.last_failed.as_ref().is_some_and(|last| *last != subject.name);
-                // One object's own failures delay only that object; two different ones, or the probe, the lane.
-                if probe || other {
-                    lane_brake.failed(now, jitter, Some(&why));
-                }
-                lane_brake.last_failed = Some(subject.name.clone());
-                // Who polls and who cancels spaces out its own failures; a poll that fails must not delay a cancel.
-                if lane != Lane::Poll && lane != Lane::Cancel {
-                    let own = self.subjects.entry((lane, subject.name.clone())).or_default();
-                    own.failed(now, jitter, Some(&why));
-                    self.forget_subjects();
-                }
-            }
-        }
-        if heard {
-            self.reach.answered(paused && !self.is_paused(lane), now);
-            self.note_end_of_pauses(now);
+        let failed = if let Verdict::Failed(why) = &verdict { Some(Arc::clone(why)) } else { None };
+        self.brakes.told((lane, ticket), &subject, verdict, (now, jitter));
+        if let Some(why) = failed {
+            self.reach.failed(&why, now);
+        } else {
+            self.reach.answered(paused && !self.brakes.pauses.stops(lane), now);
+            self.brakes.pauses.note_end(now);
         }
         // What is left of submits is counted apart, and says nothing of the requests.
         if let Some(limit) = counted.limit.filter(|_| lane != Lane::Submit) {
-            self.limits.told(limit, now);
-            self.put_in_force(now);
+            self.rates.told(limit, now);
         }
         self.note_outage(now, lasts);
         self.counted(now, counted);
-        self.probe_over(ticket, lane, &subject);
+        self.brakes.probe_over((lane, ticket), &subject);
     }
 
-    /// Believes what the service counts where that is less than ours. The first time it replaces the guess that ours
-    /// began with.
+    /// Believes what the service counts where that is less than ours.
     fn counted(&mut self, now: Timestamp, counted: Counted) {
         let Some(remaining) = counted.remaining else { return };
-        if let Some(own) = self.unguessed.take() {
-            self.requests = own;
-        }
-        self.requests.at_most(remaining, now);
+        self.rates.left(remaining, now);
         if remaining == 0
             && let Some(reset) = counted.reset
         {
-            self.account.hold(now, reset);
+            self.brakes.pauses.used_up(now, reset);
             self.note_outage(now, Some(now + WINDOW));
         }
     }
 
-    /// Every brake that waited for this probe may send another one.
-    fn probe_over(&mut self, ticket: Ticket, lane: Lane, subject: &Subject) {
-        self.account.probe_withdrawn(ticket);
-        if let Some(brake) = self.lanes.get_mut(&lane) {
-            brake.probe_withdrawn(ticket);
-        }
-        if let Some(brake) = self.subjects.get_mut(&(lane, subject.name.clone())) {
-            brake.probe_withdrawn(ticket);
-        }
-        if let Some(known) = subject.kind.as_ref().and_then(|kind| self.kinds.get_mut(kind)) {
-            known.brake.probe_withdrawn(ticket);
-        }
+    /// Keeps count of the time in which cancels pause: from then on, if a pause was just begun or made longer.
+    pub(super) fn note_outage(&mut self, now: Timestamp, from: Option<Timestamp>) {
+        self.outage.note(self.brakes.pauses.stops(Lane::Cancel), now, from);
     }
-
-    fn forget_subjects(&mut self) {
-        while self.subjects.len() > SUBJECTS {
-            let first =
-                self.subjects.iter().min_by_key(|(_, brake)| brake.opens()).map(|(key, _)| key.clone());
-            let Some(first) = first else { return };
-            self.subjects.remove(&first);
-        }
-    }
-
-    /// Until when the whole account pauses.
-    pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.account.until.filter(|until| *until > now)
-    }
-
-    /// Requests that this account could send at once now.
-    pub fn available(&self, account: &str, now: Timestamp) -> u32 {
-        let own = self.own.get(account).map_or(u32::MAX, |own| own.available(now));
-        self.requests.available(now).min(own)
-    }
-
-    /// How many wait in a lane.
-    pub fn waiting(&self, lane: Lane) -> usize {
-        self.queue.waiting(lane)
-    }
-}
-
-/// What an object's own failures, or those of its type, hold back.
-fn brakes_of<'a>(
-    (subjects, kinds): (&'a BTreeMap<(Lane, String), Brake>, &'a Kinds),
-    lane: Lane,
-    waiter: &Waiter,
-) -> impl Iterator<Item = &'a Brake> {
-    // Most of the time nothing fails, and many wait.
-    let own = if subjects.is_empty() { None } else { subjects.get(&(lane, waiter.subject.name.clone())) };
-    let kind = waiter.subject.kind.as_ref().filter(|_| !kinds.is_empty());
-    own.into_iter().chain(kind.and_then(|kind| kinds.get(kind)).map(|known| &known.brake))
 }
 
 #[cfg(test)]
@@ -411,7 +205,7 @@ mod tests {
             assert!(budget.out.contains_key(&ticket), "granted after all pauses");
             budget.answered(now, ticket, verdict, Counted::default(), 1.0);
         }
-        assert!(budget.subjects.is_empty());
+        assert!(budget.brakes.holds_no_subject());
     }
 
     #[test]

@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::queue::Subject;
-use super::{Budget, Lane};
-
 /// So many failures in a row, whosever, and the service is called unavailable.
 const FAILURES: u32 = 3;
 /// Words about an outage are changed no more often, and for so long after its end it is not taken for over.
@@ -54,62 +51,21 @@ impl Reach {
         let troubled = if healed { Some(now) } else { self.troubled };
         *self = Self { troubled, ..Self::default() };
     }
+
+    /// Why a place in line has no turn although nothing stops it.
+    pub(super) fn stop(&self, now: Timestamp) -> Stop {
+        let lately = self.troubled.is_some_and(|at| !is_past(at, MINUTE, now));
+        if lately { Stop::Recovering } else { Stop::Turn }
+    }
+
+    /// Why the service is not available, where it has not answered for a while.
+    pub(super) fn unavailable(&self) -> Option<Arc<str>> {
+        self.told.as_ref().map(|(why, _)| Arc::clone(why))
+    }
 }
 
 fn is_past(since: Timestamp, length: Duration, now: Timestamp) -> bool {
     Duration::try_from(now.duration_since(since)).is_ok_and(|past| past >= length)
-}
-
-impl Budget {
-    pub(super) fn is_paused(&self, lane: Lane) -> bool {
-        self.account.until.is_some() || self.lanes.get(&lane).is_some_and(|brake| brake.until.is_some())
-    }
-
-    /// What keeps a place in this lane from its turn.
-    pub fn stop(&self, lane: Lane, subject: &Subject, now: Timestamp) -> Stop {
-        let ahead = |until: Option<Timestamp>| until.filter(|until| *until > now);
-        if self.account.until.is_some() {
-            return Stop::Asked(self.service_pause(now).or_else(|| ahead(self.account.until)));
-        }
-        if lane == Lane::Submit
-            && let Some(until) = self.submits_pause(now)
-        {
-            return Stop::Asked(Some(until));
-        }
-        let brake = self.lanes.get(&lane);
-        if let Some(why) = brake.and_then(|brake| brake.why.clone()) {
-            return Stop::Failing(why);
-        }
-        if let Some((since, why)) = subject.kind.as_deref().and_then(|kind| self.is_not_served(kind)) {
-            return Stop::NotServed(since, why);
-        }
-        let own = self.subjects.get(&(lane, subject.name.clone()));
-        if let Some(why) = own.and_then(|brake| brake.why.clone()) {
-            return Stop::Failing(why);
-        }
-        let lately = self.reach.troubled.is_some_and(|at| !is_past(at, MINUTE, now));
-        if lately { Stop::Recovering } else { Stop::Turn }
-    }
-
-    /// Keeps count of the time in which cancels pause: from then on, if a pause was just begun or made longer.
-    pub(super) fn note_outage(&mut self, now: Timestamp, from: Option<Timestamp>) {
-        let lane = self.lanes.get(&Lane::Cancel).and_then(|brake| brake.until);
-        match (self.account.until.or(lane), from) {
-            (Some(_), Some(from)) => self.outage.lasts_from(from),
-            (Some(_), None) => {}
-            (None, _) => self.outage.ends(now),
-        }
-    }
-
-    /// How long, all told, cancels could not go whosever turn it was.
-    pub fn outage(&self, now: Timestamp) -> Duration {
-        self.outage.length(now)
-    }
-
-    /// Why the service is not available, where it has not answered for a while.
-    pub fn unavailable(&self) -> Option<Arc<str>> {
-        self.reach.told.as_ref().map(|(why, _)| Arc::clone(why))
-    }
 }
 
 /// The time in which the service did not answer, or asked to wait, added up: what a deletion waits for then is not its
@@ -122,13 +78,22 @@ pub(super) struct Outage {
 }
 
 impl Outage {
+    /// Takes over whether cancels pause now; from then on, if a pause was just begun or made longer.
+    pub(super) fn note(&mut self, pauses: bool, now: Timestamp, from: Option<Timestamp>) {
+        match (pauses, from) {
+            (true, Some(from)) => self.lasts_from(from),
+            (true, None) => {}
+            (false, _) => self.ends(now),
+        }
+    }
+
     /// It lasts from then on; one that lasts already goes on.
-    pub(super) fn lasts_from(&mut self, from: Timestamp) {
+    fn lasts_from(&mut self, from: Timestamp) {
         self.since = Some(self.since.map_or(from, |since| since.min(from)));
     }
 
     /// It is over.
-    pub(super) fn ends(&mut self, now: Timestamp) {
+    fn ends(&mut self, now: Timestamp) {
         self.total = self.length(now);
         self.since = None;
     }

@@ -1,19 +1,23 @@
 //! One account in use: its client, its budget, its poller, and what the service lately said of it.
 
+mod verdict;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::verdict::{Asked, Pauses, verdict};
-use super::{AccountKey, News, Proof};
+use super::key::AccountKey;
+use super::news::News;
+use super::turn::turn;
 use crate::api::{Credential, Reason};
+use crate::budget::{Gate, Lane, Permit};
 use crate::clock::Clock;
-use crate::leader::{Claims, Scope};
+use crate::leader::Claims;
 use crate::poll::{Followed, Poller};
-use crate::spideriq::budget::{Gate, Lane, Permit};
 use crate::spideriq::{Answer, Client, Error, JobStatus, Signals, SubmitAnswer};
+use verdict::{Asked, Pauses, verdict};
 
 /// One account in use. It lives as long as its endpoint, client and Secret stay the same.
 #[derive(Debug)]
@@ -81,27 +85,19 @@ pub struct Health {
 /// How long rejected work is left alone before it is tried again.
 const RETRY_REJECTED: Duration = Duration::from_secs(300);
 
-/// A turn, once this release works there, and if it still does when the turn has come.
-pub(super) async fn turn(
-    (claims, scope): (&Claims, &Scope),
-    gate: &Gate,
-    (lane, group, subject): (Lane, &str, &str),
-) -> Permit {
-    loop {
-        claims.until_held(scope).await;
-        let permit = gate.acquire(lane, group, subject).await;
-        if claims.may_send(scope) {
-            return permit;
-        }
-    }
-}
-
 /// What a session is made of.
 pub(super) struct Parts {
     pub(super) key: AccountKey,
     pub(super) client: Client,
-    /// Nothing is sent, and no record made, with what the service has not accepted.
-    pub(super) proof: Proof,
+    /// Nothing is sent, and no record made, with what the service has not accepted. The client: as the service named it,
+    /// else as the accepted token does.
+    pub(super) client_id: Option<String>,
+    /// Another name of it, which the same token carries.
+    pub(super) alias: Option<String>,
+    /// Since when the service accepts the credentials.
+    pub(super) accepted: Timestamp,
+    /// Whether the service told whose they are, or never will.
+    pub(super) told: bool,
     pub(super) credential: Credential,
     pub(super) gate: Gate,
     pub(super) clock: Clock,
@@ -113,13 +109,26 @@ pub(super) struct Parts {
 
 impl Session {
     pub(super) fn start(parts: Parts) -> Arc<Self> {
-        let Parts { key, client, proof, credential, gate, clock, claims, wake, changed } = parts;
-        let health = Health { accepted: Some(proof.since), told: proof.told, ..Health::default() };
+        let Parts {
+            key,
+            client,
+            client_id,
+            alias,
+            accepted,
+            told,
+            credential,
+            gate,
+            clock,
+            claims,
+            wake,
+            changed,
+        } = parts;
+        let health = Health { accepted: Some(accepted), told, ..Health::default() };
         Arc::new(Self {
             key,
             endpoint: client.endpoint().to_string(),
-            client_id: proof.client_id,
-            alias: proof.alias,
+            client_id,
+            alias,
             credential,
             gate,
             client,

@@ -1,10 +1,9 @@
-//! Whose limits hold: those of the client for all of its accounts together, those of an account for that account alone.
+//! Which limits hold: those of a client, as far as the service says no other, and what an account has for itself.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Budget;
 use super::bucket::Bucket;
 
 /// The least that an answer can lower the requests of a client to.
@@ -141,50 +140,5 @@ impl Own {
     /// Whether it has to be remembered.
     pub(super) fn counts(&self, now: Timestamp) -> bool {
         !(self.left && self.requests.is_full(now) && self.submits.is_full(now))
-    }
-}
-
-impl Budget {
-    /// Other limits of the client from now on, and the most requests that an answer can raise them to; what was spent
-    /// stays spent.
-    pub fn set_limits(&mut self, limits: Limits, most: u32, now: Timestamp) {
-        (self.limits.set, self.limits.most) = (limits, most);
-        self.put_in_force(now);
-    }
-
-    /// The limits that hold now: those that are set, as far as the service said no other.
-    pub fn limits(&self, now: Timestamp) -> Limits {
-        self.limits.in_force(now)
-    }
-
-    pub(super) fn put_in_force(&mut self, now: Timestamp) {
-        let limits = self.limits.in_force(now);
-        if std::mem::replace(&mut self.in_force, limits) == limits {
-            return;
-        }
-        for bucket in self.buckets() {
-            bucket.resize(limits.requests_per_minute, limits.burst, now);
-        }
-        self.submits.resize(limits.submits_per_minute, limits.submit_burst(), now);
-    }
-
-    /// The limits that this account has for itself from now on; `spent` where it may just have used them elsewhere.
-    pub fn set_own(&mut self, account: &str, limits: Limits, spent: bool, now: Timestamp) {
-        self.own.retain(|_, own| own.counts(now));
-        self.own.entry(account.to_owned()).or_insert_with(|| Own::new(limits, spent, now)).set(limits, now);
-    }
-
-    /// The account is gone, or has no limits of its own any more: what it has spent of them is not forgotten before it
-    /// ceases to count.
-    pub fn leave(&mut self, account: &str, now: Timestamp) {
-        if let Some(own) = self.own.get_mut(account) {
-            own.left = true;
-        }
-        self.own.retain(|_, own| own.counts(now));
-    }
-
-    /// Counts requests of the client that were sent before anybody knew that they were of it.
-    pub fn charge(&mut self, requests: u32, now: Timestamp) {
-        self.buckets().for_each(|bucket| bucket.charge(requests, now));
     }
 }

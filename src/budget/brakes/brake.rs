@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{LONGEST_WAIT, Ticket};
+use crate::budget::request::Ticket;
 
+/// The longest that a wait asked for by the service is believed.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// The first pause; each further failure doubles it.
 const FIRST: Duration = Duration::from_secs(2);
 /// The longest pause that we choose ourselves.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::spideriq::budget::{Gate, SPEND_CAP_PROBE, Verdict};
+use crate::budget::{Gate, SPEND_CAP_PROBE, Verdict};
 use crate::spideriq::{Class, Error};
 
 /// Two pauses that differ by less are one.

@@ -1,0 +1,133 @@
+//! What stops requests although there would be a token for them, and what lets them go on.
+
+mod brake;
+mod kinds;
+mod pauses;
+mod spend_cap;
+mod subjects;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::outage::Stop;
+use super::request::{Lane, Subject, Ticket, Verdict};
+use brake::Brake;
+use kinds::Kinds;
+use pauses::Pauses;
+pub use spend_cap::{SPEND_CAP_PROBE, UNTRIED};
+use subjects::Subjects;
+
+/// Everything that stops requests of one client.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Brakes {
+    /// What stops all of them, or a lane.
+    pub(super) pauses: Pauses,
+    /// What stops those of one type.
+    kinds: Kinds,
+    /// What stops those about one object.
+    subjects: Subjects,
+}
+
+impl Brakes {
+    /// What an object's own failures, or those of its type, hold back.
+    fn of(&self, lane: Lane, subject: &Subject) -> impl Iterator<Item = &Brake> {
+        let own = self.subjects.get(lane, &subject.name);
+        own.into_iter().chain(self.kinds.get(subject.kind.as_ref()))
+    }
+
+    /// Whether nothing but its lane stops it.
+    pub(super) fn lets_pass(&self, lane: Lane, subject: &Subject, now: Timestamp) -> bool {
+        self.of(lane, subject).all(|brake| brake.lets_pass(now))
+    }
+
+    /// From when on nothing but its lane does, at the earliest then; `None` while only an answer can tell.
+    pub(super) fn opens(&self, lane: Lane, subject: &Subject, from: Timestamp) -> Option<Timestamp> {
+        self.of(lane, subject).map(Brake::opens).try_fold(from, |latest, opens| Some(latest.max(opens?)))
+    }
+
+    /// A request was let out.
+    pub(super) fn passed(&mut self, (lane, ticket): (Lane, Ticket), subject: &Subject) {
+        self.pauses.passed(lane, ticket);
+        if let Some(brake) = self.subjects.get_mut(lane, &subject.name) {
+            brake.passed(ticket);
+        }
+        if let Some(brake) = self.kinds.get_mut(subject.kind.as_ref()) {
+            brake.passed(ticket);
+        }
+    }
+
+    /// Every brake that waited for this probe may send another one.
+    pub(super) fn probe_over(&mut self, (lane, ticket): (Lane, Ticket), subject: &Subject) {
+        self.pauses.probe_over(lane, ticket);
+        if let Some(brake) = self.subjects.get_mut(lane, &subject.name) {
+            brake.probe_withdrawn(ticket);
+        }
+        if let Some(brake) = self.kinds.get_mut(subject.kind.as_ref()) {
+            brake.probe_withdrawn(ticket);
+        }
+    }
+
+    /// Takes over what came of a request.
+    pub(super) fn told(
+        &mut self,
+        (lane, ticket): (Lane, Ticket),
+        subject: &Subject,
+        verdict: Verdict,
+        (now, jitter): (Timestamp, f64),
+    ) {
+        let charged = verdict == Verdict::Spent;
+        match verdict {
+            Verdict::Answered | Verdict::Spent => {
+                self.answered((lane, ticket), subject, charged, now);
+                if let Some(kind) = &subject.kind {
+                    self.kinds.served(kind);
+                }
+            }
+            Verdict::NotServed(why) => {
+                self.answered((lane, ticket), subject, charged, now);
+                if let Some(kind) = &subject.kind {
+                    self.kinds.not_served(now, (kind, ticket), why, jitter);
+                }
+            }
+            Verdict::Throttled(until) => self.pauses.throttled((lane, ticket), until, (now, jitter)),
+            Verdict::Capped(until) => self.pauses.capped(ticket, until, now),
+            Verdict::Failed(why) => {
+                self.pauses.failed((lane, ticket), &subject.name, (now, jitter), &why);
+                // Who polls and who cancels spaces out its own failures; a poll that fails must not delay a cancel.
+                if lane != Lane::Poll && lane != Lane::Cancel {
+                    self.subjects.failed((lane, &subject.name), now, jitter, &why);
+                }
+            }
+        }
+    }
+
+    fn answered(&mut self, at: (Lane, Ticket), subject: &Subject, charged: bool, now: Timestamp) {
+        self.pauses.answered(at, charged, now);
+        self.subjects.answered(at.0, &subject.name);
+    }
+
+    /// Has what pauses for long tried by a single request each, now or a minute after the last time.
+    pub(super) fn try_now(&mut self, now: Timestamp) {
+        self.pauses.try_now(self.kinds.brakes(), now);
+    }
+
+    /// What stops requests in this lane about this.
+    pub(super) fn stop(&self, lane: Lane, subject: &Subject, now: Timestamp) -> Option<Stop> {
+        let kind = || subject.kind.as_deref().and_then(|kind| self.is_not_served(kind));
+        let not_served = || kind().map(|(since, why)| Stop::NotServed(since, why));
+        let own = || self.subjects.get(lane, &subject.name).and_then(|brake| brake.why.clone());
+        self.pauses.stop(lane, now).or_else(not_served).or_else(|| own().map(Stop::Failing))
+    }
+
+    /// Since when the service knows no address for submits of this type, and its words.
+    pub(super) fn is_not_served(&self, kind: &str) -> Option<(Timestamp, Arc<str>)> {
+        self.kinds.since(kind)
+    }
+
+    /// Whether no object's own requests fail.
+    #[cfg(test)]
+    pub(super) fn holds_no_subject(&self) -> bool {
+        self.subjects.is_empty()
+    }
+}

@@ -1,0 +1,125 @@
+//! What is told of a budget, and what is put back of it or set anew. Pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::outage::Stop;
+use super::rates::Limits;
+use super::request::{Lane, Subject};
+use super::turns::Budget;
+
+impl Budget {
+    /// Other limits of the client from now on, and the most requests that an answer can raise them to; what was spent
+    /// stays spent.
+    pub fn set_limits(&mut self, limits: Limits, most: u32, now: Timestamp) {
+        self.rates.set(limits, most, now);
+    }
+
+    /// The limits that hold now: those that are set, as far as the service said no other.
+    pub fn limits(&self, now: Timestamp) -> Limits {
+        self.rates.limits(now)
+    }
+
+    /// The limits that this account has for itself from now on; `spent` where it may just have used them elsewhere.
+    pub fn set_own(&mut self, account: &str, limits: Limits, spent: bool, now: Timestamp) {
+        self.rates.set_own(account, limits, spent, now);
+    }
+
+    /// The account is gone, or has no limits of its own any more: what it has spent of them is not forgotten before it
+    /// ceases to count.
+    pub fn leave(&mut self, account: &str, now: Timestamp) {
+        self.rates.leave(account, now);
+    }
+
+    /// Counts requests of the client that were sent before anybody knew that they were of it.
+    pub fn charge(&mut self, requests: u32, now: Timestamp) {
+        self.rates.charge(requests, now);
+    }
+
+    /// Requests that this account could send at once now.
+    pub fn available(&self, account: &str, now: Timestamp) -> u32 {
+        self.rates.available(account, now)
+    }
+
+    /// How many wait in a lane.
+    pub fn waiting(&self, lane: Lane) -> usize {
+        self.queue.waiting(lane)
+    }
+
+    /// What keeps a place in this lane from its turn.
+    pub fn stop(&self, lane: Lane, subject: &Subject, now: Timestamp) -> Stop {
+        self.brakes.stop(lane, subject, now).unwrap_or_else(|| self.reach.stop(now))
+    }
+
+    /// How long, all told, cancels could not go whosever turn it was.
+    pub fn outage(&self, now: Timestamp) -> Duration {
+        self.outage.length(now)
+    }
+
+    /// Why the service is not available, where it has not answered for a while.
+    pub fn unavailable(&self) -> Option<Arc<str>> {
+        self.reach.unavailable()
+    }
+
+    /// Since when the service knows no address for submits of this type, and its words.
+    pub fn is_not_served(&self, kind: &str) -> Option<(Timestamp, Arc<str>)> {
+        self.brakes.is_not_served(kind)
+    }
+
+    /// Has what pauses for long tried by a single request each, now or a minute after the last time.
+    pub fn try_now(&mut self, now: Timestamp) {
+        self.brakes.try_now(now);
+    }
+
+    /// Until when the whole account pauses.
+    pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.brakes.pauses.until(now)
+    }
+
+    /// When a read tries a long pause of everything, where there is one; nobody may be there to read.
+    pub fn read_tries_at(&self) -> Option<Timestamp> {
+        self.brakes.pauses.read_tries_at()
+    }
+
+    /// Until when the service itself asked to wait; our own pauses do not count.
+    pub fn service_pause(&self, now: Timestamp) -> Option<Timestamp> {
+        self.brakes.pauses.asked_of_all(now)
+    }
+
+    /// Until when the service itself asked to submit nothing.
+    pub fn submits_pause(&self, now: Timestamp) -> Option<Timestamp> {
+        self.brakes.pauses.asked_of_submits(now)
+    }
+
+    /// Puts a pause back that an earlier process was asked for. A long one may have been of submits alone, as releases
+    /// before 0.2 wrote it down: a read finds out at once.
+    pub fn restore_pause(&mut self, now: Timestamp, until: Timestamp) {
+        if self.brakes.pauses.restore(now, until) {
+            self.note_outage(now, Some(now));
+        }
+    }
+
+    /// Puts a pause of submits back. It is tried soon: the process before may have been about to.
+    pub fn restore_submits_pause(&mut self, now: Timestamp, until: Timestamp) {
+        self.brakes.pauses.restore_submits(now, until);
+    }
+
+    /// When a submit tries the spend cap again, where that is reached; a time in the past is now.
+    pub fn spend_cap(&self) -> Option<Timestamp> {
+        self.brakes.pauses.spend_cap()
+    }
+
+    /// Takes over from an earlier process that the spend cap is reached, and when it is to be tried again.
+    pub fn restore_spend_cap(&mut self, now: Timestamp, until: Timestamp) {
+        self.brakes.pauses.restore_spend_cap(now, until);
+    }
+
+    /// Forgets a spend cap that might have been tried for a minute and that nobody is there to try; says whether there
+    /// was one.
+    pub fn forget_untried_cap(&mut self, now: Timestamp) -> bool {
+        let waits = self.queue.waiting(Lane::Submit) > 0;
+        self.brakes.pauses.forget_untried_cap(waits, now)
+    }
+}
