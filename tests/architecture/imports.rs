@@ -66,9 +66,9 @@ impl Imports {
         let mut edges = Edges::new();
         for (at, module) in &self.modules {
             let named = |name: &String| module.paths.iter().any(|path| path.first() == Some(name));
-            let uses =
+            let imported =
                 module.uses.iter().filter(|(name, _)| !module.handed_on.contains(*name) || named(name));
-            let used = uses.map(|(_, path)| path).chain(&module.paths).chain(&module.globs);
+            let used = imported.map(|(_, path)| path).chain(&module.paths).chain(&module.globs);
             for (file, name) in used.filter_map(|path| self.definition(at, path, 0)) {
                 let part_of_it = module.impls.contains(&name) && is_parent(&file, &module.file);
                 if file != module.file && !part_of_it {
@@ -257,17 +257,7 @@ fn is_test(attributes: &[syn::Attribute]) -> bool {
 
 impl<'ast> Visit<'ast> for Reader {
     fn visit_item(&mut self, item: &'ast syn::Item) {
-        let name = match item {
-            syn::Item::Const(item) => Some(&item.ident),
-            syn::Item::Enum(item) => Some(&item.ident),
-            syn::Item::Fn(item) => Some(&item.sig.ident),
-            syn::Item::Static(item) => Some(&item.ident),
-            syn::Item::Struct(item) => Some(&item.ident),
-            syn::Item::Trait(item) => Some(&item.ident),
-            syn::Item::Type(item) => Some(&item.ident),
-            syn::Item::Macro(item) => item.ident.as_ref(),
-            _ => None,
-        };
+        let name = defined(item);
         if let Some(name) = name {
             self.module().items.insert(name.to_string());
         }
@@ -315,6 +305,25 @@ impl<'ast> Visit<'ast> for Reader {
     fn visit_macro(&mut self, item: &'ast syn::Macro) {
         self.tokens(item.tokens.clone());
         syn::visit::visit_macro(self, item);
+    }
+}
+
+/// The name that an item defines.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what syn may add defines nothing that is imported by name"
+)]
+fn defined(item: &syn::Item) -> Option<&syn::Ident> {
+    match item {
+        syn::Item::Const(item) => Some(&item.ident),
+        syn::Item::Enum(item) => Some(&item.ident),
+        syn::Item::Fn(item) => Some(&item.sig.ident),
+        syn::Item::Static(item) => Some(&item.ident),
+        syn::Item::Struct(item) => Some(&item.ident),
+        syn::Item::Trait(item) => Some(&item.ident),
+        syn::Item::Type(item) => Some(&item.ident),
+        syn::Item::Macro(item) => item.ident.as_ref(),
+        _ => None,
     }
 }
 
