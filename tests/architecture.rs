@@ -78,6 +78,7 @@ const PURE: &[&str] = &[
     "leader/claim.rs",
     "leader/verdict.rs",
     "status/conditions.rs",
+    "status/difference.rs",
     "status/flat.rs",
     "status/bounds.rs",
     "status/account.rs",
