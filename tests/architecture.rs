@@ -100,6 +100,7 @@ const PURE: &[&str] = &[
     "leader/claim.rs",
     "leader/verdict.rs",
     "status/conditions.rs",
+    "status/difference.rs",
     "status/flat.rs",
     "status/bounds.rs",
     "status/account.rs",

@@ -87,7 +87,7 @@ pub fn account_status(
     generation: i64,
     now: Timestamp,
 ) -> Option<ScrapeAccountStatus> {
-    let written = recorded.observed_generation.is_some_and(|generation| generation >= 0);
+    let written = recorded.is_written();
     let before = if written { recorded.conditions.as_slice() } else { &[] };
     let mut list = List::new(before, generation, now);
     let (health, reason, message) = overall(facts, now);

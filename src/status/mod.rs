@@ -5,13 +5,14 @@
 mod account;
 mod bounds;
 mod conditions;
+mod difference;
+mod error;
 mod flat;
 mod refusal;
 mod write;
 
 pub use account::{AccountFacts, AccountHealth, account_status};
 pub use conditions::compute;
-pub use write::{
-    Reply, WriteError, answered, delete, difference, patch_account_status, patch_claim, patch_metadata,
-    patch_status, same_meaning, stored, try_status,
-};
+pub use difference::{Written, difference, same_meaning};
+pub use error::WriteError;
+pub use write::{Reply, answered, delete, patch_claim, patch_metadata, patch_status, stored, try_status};

@@ -4,8 +4,8 @@
 use kube::core::Status;
 use kube::core::response::StatusCause;
 
-use super::WriteError;
 use super::bounds::cut;
+use super::error::WriteError;
 use crate::api::is_status_field;
 use crate::kubernetes::said_of_status;
 

@@ -15,58 +15,15 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::difference::{Written, change, lacking, to_value};
+use super::error::WriteError;
 use super::refusal::refused;
 use crate::api::{ObjectName, OperatorClaim, ScrapeAccountStatus, ScrapeJobStatus, Stored};
-use crate::decide::WAIT_STORED_EVERY;
 use crate::health::waiting;
 use crate::kubernetes::said_of;
 
 /// Longer than any healthy answer; a write without one is settled by a live read.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-
-/// What of a status a submit, a cancel or the next run hangs on: every write of a job carries all of it.
-const RECORD: [&str; 10] = [
-    "state",
-    "finished",
-    "account",
-    "submission",
-    "jobID",
-    "runID",
-    "cancelReason",
-    "cancelTime",
-    "history",
-    "usedRunIDs",
-];
-
-/// Why a write did not happen, or may not have.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WriteError {
-    /// The object changed or went: look again, live, and decide anew.
-    #[error("the object changed meanwhile: {0}")]
-    Lost(String),
-    /// Nobody knows whether it was carried out.
-    #[error("no answer from the API server: {0}")]
-    Unanswered(String),
-    /// The API server will not have it: a policy, a missing right, no room. Nothing was written.
-    #[error("the API server refused the write: {0}")]
-    Refused(String),
-    /// It would have dropped these fields, and so refused the whole write. Nothing was written.
-    #[error("the API server does not know the fields {}", .0.join(", "))]
-    UnknownFields(Vec<String>),
-    /// It took the write and dropped these fields.
-    #[error("the API server did not keep the fields {}", .0.join(", "))]
-    Dropped(Vec<String>),
-}
-
-impl WriteError {
-    /// The fields that the API server does not keep, where that is what it says.
-    pub fn not_kept(&self) -> Option<&[String]> {
-        match self {
-            Self::UnknownFields(fields) | Self::Dropped(fields) => Some(fields),
-            Self::Lost(_) | Self::Unanswered(_) | Self::Refused(_) => None,
-        }
-    }
-}
 
 /// What the API server answers to a write.
 pub trait Reply {
@@ -85,48 +42,18 @@ pub fn stored(status: Option<&impl Serialize>) -> Value {
     status.map_or(Value::Null, to_value)
 }
 
-/// Writes the status where it differs, in one request.
+/// Writes a status of either kind where it differs, in one request.
 ///
 /// # Errors
 /// See [`WriteError`].
-pub async fn patch_status<K: DeserializeOwned + Reply>(
-    jobs: &Api<K>,
+pub async fn patch_status<K: DeserializeOwned + Reply, S: Written>(
+    objects: &Api<K>,
     name: &str,
     resource_version: &str,
-    recorded: &ScrapeJobStatus,
-    status: &ScrapeJobStatus,
+    recorded: &S,
+    status: &S,
 ) -> Result<K, WriteError> {
-    let mut change = difference(recorded, status);
-    fill(&mut change, &record_of(status));
-    let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": change});
-    let written =
-        answered(jobs.patch_status(named(name)?.as_str(), &strict(), &Patch::Merge(&patch))).await?;
-    kept(written, &change)
-}
-
-/// Writes the status of an account, of either kind.
-///
-/// # Errors
-/// See [`WriteError`].
-pub async fn patch_account_status<K: DeserializeOwned + Reply>(
-    accounts: &Api<K>,
-    name: &str,
-    resource_version: &str,
-    recorded: &ScrapeAccountStatus,
-    status: &ScrapeAccountStatus,
-) -> Result<K, WriteError> {
-    let written = recorded.observed_generation.is_some_and(|generation| generation >= 0);
-    let before = if written { to_value(recorded) } else { json!({}) };
-    let mut change = merge_patch(&before, &to_value(status));
-    fill(&mut change, &to_value(status));
-    if let Value::Object(change) = &mut change {
-        // A claim is written by itself; what is known of it here may be older than that.
-        change.remove("operator");
-    }
-    let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": change});
-    let written =
-        answered(accounts.patch_status(named(name)?.as_str(), &strict(), &Patch::Merge(&patch))).await?;
-    kept(written, &change)
+    write(objects, name, resource_version, &change(recorded, status)).await
 }
 
 /// Writes the claim of a release onto an account, or takes it off; the rest of the status stays as it was recorded.
@@ -148,10 +75,20 @@ pub async fn patch_claim<K: DeserializeOwned + Reply>(
     if let Value::Object(fields) = &mut status {
         fields.insert("operator".to_owned(), claim);
     }
-    let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": status});
+    write(accounts, name, resource_version, &status).await
+}
+
+/// Writes this change of a status.
+async fn write<K: DeserializeOwned + Reply>(
+    objects: &Api<K>,
+    name: &str,
+    resource_version: &str,
+    change: &Value,
+) -> Result<K, WriteError> {
+    let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": change});
     let written =
-        answered(accounts.patch_status(named(name)?.as_str(), &strict(), &Patch::Merge(&patch))).await?;
-    kept(written, &status)
+        answered(objects.patch_status(named(name)?.as_str(), &strict(), &Patch::Merge(&patch))).await?;
+    kept(written, change)
 }
 
 /// Writes part of the metadata: the caller's merge patch, fenced by uid and resourceVersion. The status goes along to be
@@ -167,7 +104,7 @@ pub async fn patch_metadata<K: Resource + Clone + DeserializeOwned + Debug + Rep
 ) -> Result<K, WriteError> {
     metadata.insert("uid".to_owned(), uid.into());
     metadata.insert("resourceVersion".to_owned(), resource_version.into());
-    let record = recorded.filter(|status| status.is_written()).map_or(json!({}), record_of);
+    let record = recorded.filter(|status| status.was_written()).map_or(json!({}), Written::carried);
     let patch = json!({"metadata": metadata, "status": record});
     let written = answered(jobs.patch(named(name)?.as_str(), &strict(), &Patch::Merge(&patch))).await?;
     kept(written, &record)
@@ -235,87 +172,9 @@ pub async fn answered<K>(request: impl Future<Output = Result<K, kube::Error>>) 
     }
 }
 
-/// Whether two statuses tell the same: some seconds more of a wait, a change of worker or page count alone, or of the service's stamps, is none
-/// (R12); such news are written with the next that counts.
-pub fn same_meaning(first: &ScrapeJobStatus, second: &ScrapeJobStatus) -> bool {
-    let both_processing = [first, second]
-        .iter()
-        .all(|status| status.reason.as_deref() == Some("Processing") && !status.finished);
-    let essence = |status: &ScrapeJobStatus| {
-        let mut status = status.clone();
-        status.operator = None;
-        let parts = status.cancel_wait_seconds.map(|seconds| seconds / WAIT_STORED_EVERY);
-        status.cancel_wait_seconds = parts.filter(|parts| *parts > 0);
-        if let Some(remote) = &mut status.remote {
-            remote.worker_id = None;
-            remote.pages_crawled = None;
-            remote.created_at = None;
-            remote.updated_at = None;
-        }
-        if both_processing {
-            status.message = None;
-            for condition in status.conditions.iter_mut().filter(|condition| condition.type_ != "Synced") {
-                condition.message.clear();
-            }
-        }
-        status
-    };
-    essence(first) == essence(second)
-}
-
-/// What is written to turn the recorded status into the other.
-pub fn difference(recorded: &ScrapeJobStatus, status: &ScrapeJobStatus) -> Value {
-    // A status that is only the schema's default is not stored: against it everything has to be written.
-    let before = if recorded.is_written() { to_value(recorded) } else { json!({}) };
-    merge_patch(&before, &to_value(status))
-}
-
-/// The merge patch that turns one value into the other: what is gone becomes null.
-fn merge_patch(before: &Value, after: &Value) -> Value {
-    let (Value::Object(before), Value::Object(after)) = (before, after) else { return after.clone() };
-    let mut patch = Map::new();
-    for (key, value) in after {
-        match before.get(key) {
-            Some(old) if old == value => {}
-            Some(old @ Value::Object(_)) if value.is_object() => {
-                patch.insert(key.clone(), merge_patch(old, value));
-            }
-            Some(_) | None => {
-                patch.insert(key.clone(), value.clone());
-            }
-        }
-    }
-    for key in before.keys().filter(|key| !after.contains_key(*key)) {
-        patch.insert(key.clone(), Value::Null);
-    }
-    Value::Object(patch)
-}
-
 /// Has the API server refuse a write of which it would drop a field.
 fn strict() -> PatchParams {
     PatchParams { field_validation: Some(ValidationDirective::Strict), ..PatchParams::default() }
-}
-
-/// The record in a status.
-fn record_of(status: &ScrapeJobStatus) -> Value {
-    let mut record = to_value(status);
-    if let Value::Object(fields) = &mut record {
-        fields.retain(|field, _| RECORD.contains(&field.as_str()));
-    }
-    record
-}
-
-/// Adds to a merge patch what it leaves as it is.
-fn fill(patch: &mut Value, whole: &Value) {
-    let (Value::Object(patch), Value::Object(whole)) = (patch, whole) else { return };
-    for (field, value) in whole {
-        match patch.get_mut(field) {
-            Some(part) => fill(part, value),
-            None => {
-                patch.insert(field.clone(), value.clone());
-            }
-        }
-    }
 }
 
 /// The reply to a write, if it has all that was sent.
@@ -325,132 +184,4 @@ fn kept<K: Reply>(reply: K, sent: &Value) -> Result<K, WriteError> {
 
 fn none_lacks(fields: Vec<String>) -> Result<(), WriteError> {
     if fields.is_empty() { Ok(()) } else { Err(WriteError::Dropped(fields)) }
-}
-
-/// The paths of what was sent and is not stored.
-fn lacking(sent: &Value, stored: &Value, at: &str) -> Vec<String> {
-    match (sent, stored) {
-        // Sent to be removed.
-        (Value::Null, _) => Vec::new(),
-        (Value::Object(sent), Value::Object(stored)) => sent
-            .iter()
-            .flat_map(|(field, value)| {
-                lacking(value, stored.get(field).unwrap_or(&Value::Null), &format!("{at}.{field}"))
-            })
-            .collect(),
-        (Value::Object(sent), Value::Null) if sent.values().all(Value::is_null) => Vec::new(),
-        (Value::Array(sent), Value::Array(stored)) if sent.len() == stored.len() => sent
-            .iter()
-            .zip(stored)
-            .enumerate()
-            .flat_map(|(n, (sent, stored))| lacking(sent, stored, &format!("{at}[{n}]")))
-            .collect(),
-        (sent, stored) if sent == stored => Vec::new(),
-        _ => vec![at.to_owned()],
-    }
-}
-
-/// Our own types always serialise; were that to fail, an empty patch would be refused, not stored.
-fn to_value(status: &impl Serialize) -> Value {
-    serde_json::to_value(status).unwrap_or(Value::Null)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::{fill, lacking, merge_patch, record_of, same_meaning};
-    use crate::api::{Remote, ScrapeJobStatus, full_status};
-
-    #[test]
-    fn a_difference_names_what_changed_and_nulls_what_is_gone() {
-        let cases = [
-            (json!({}), json!({"a": 1}), json!({"a": 1})),
-            (json!({"a": 1, "b": 2}), json!({"a": 1}), json!({"b": null})),
-            (
-                json!({"a": {"x": 1, "y": 2}}),
-                json!({"a": {"x": 1, "z": 3}}),
-                json!({"a": {"y": null, "z": 3}}),
-            ),
-            (json!({"a": [1, 2]}), json!({"a": [1, 3]}), json!({"a": [1, 3]})),
-            (json!({"a": 1}), json!({"a": 1}), json!({})),
-        ];
-        for (before, after, expected) in cases {
-            assert_eq!(merge_patch(&before, &after), expected, "{before} to {after}");
-        }
-    }
-
-    #[test]
-    fn a_reply_that_lacks_any_field_of_the_record_is_seen() {
-        let status: ScrapeJobStatus =
-            serde_json::from_value(full_status("ScrapeJob").unwrap().clone()).unwrap();
-        let record = record_of(&status);
-        assert!(lacking(&record, &record, "status").is_empty());
-        let (mut paths, mut left) = (Vec::new(), vec![(String::new(), "status".to_owned(), record.clone())]);
-        while let Some((pointer, path, value)) = left.pop() {
-            match value {
-                Value::Object(fields) => left.extend(
-                    fields
-                        .into_iter()
-                        .map(|(name, of)| (format!("{pointer}/{name}"), format!("{path}.{name}"), of)),
-                ),
-                Value::Array(items) => left.extend(
-                    items
-                        .into_iter()
-                        .enumerate()
-                        .map(|(n, of)| (format!("{pointer}/{n}"), format!("{path}[{n}]"), of)),
-                ),
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-                    paths.push((pointer, path));
-                }
-            }
-        }
-        assert!(paths.len() > 20, "{paths:?}");
-        for (pointer, path) in paths {
-            let mut stored = record.clone();
-            let (parent, name) = pointer.rsplit_once('/').unwrap();
-            match stored.pointer_mut(parent).unwrap() {
-                Value::Object(fields) => drop(fields.remove(name)),
-                Value::Array(items) => items.clear(),
-                other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
-                    panic!("{other}")
-                }
-            }
-            let found = lacking(&record, &stored, "status");
-            assert!(found.len() == 1 && path.starts_with(&found[0]), "{path}: {found:?}");
-            // Nor is another value taken for what was sent.
-            let mut other = record.clone();
-            *other.pointer_mut(&pointer).unwrap() = json!("another");
-            assert_eq!(lacking(&record, &other, "status"), [path]);
-        }
-    }
-
-    #[test]
-    fn a_patch_carries_what_it_does_not_change() {
-        let mut patch = json!({"message": "new", "submission": {"nonce": null, "try": 2}});
-        fill(&mut patch, &json!({"jobID": "j", "submission": {"try": 2, "bodyHash": "h"}, "history": [1]}));
-        let whole = json!({
-            "message": "new", "jobID": "j", "history": [1],
-            "submission": {"nonce": null, "try": 2, "bodyHash": "h"},
-        });
-        assert_eq!(patch, whole);
-        assert!(lacking(&json!({"submission": {"nonce": null}}), &json!({}), "status").is_empty());
-    }
-
-    #[test]
-    fn r12_a_worker_or_a_page_count_alone_is_no_change() {
-        let status = |worker: &str, state: &str| ScrapeJobStatus {
-            state: Some("Processing".to_owned()),
-            reason: Some("Processing".to_owned()),
-            message: Some(format!("picked up by {worker}")),
-            remote: Some(Remote {
-                state: Some(state.to_owned()),
-                worker_id: Some(worker.to_owned()),
-                ..Remote::default()
-            }),
-            ..ScrapeJobStatus::default()
-        };
-        assert!(same_meaning(&status("one", "processing"), &status("two", "processing")));
-        assert!(!same_meaning(&status("one", "processing"), &status("one", "queued")));
-    }
 }

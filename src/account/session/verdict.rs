@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::budget::{Gate, SPEND_CAP_PROBE, Verdict};
+use crate::budget::{Gate, Verdict, capped};
 use crate::spideriq::{Class, Error};
 
 /// Two pauses that differ by less are one.
@@ -56,7 +56,7 @@ impl Pauses {
 pub(super) fn verdict(result: &Result<bool, Error>, asked: &Asked, now: Timestamp) -> Verdict {
     let words = || result.as_ref().err().map(ToString::to_string).unwrap_or_default().into();
     match result {
-        Err(Error::SpendCap(_)) => return Verdict::Capped(now + SPEND_CAP_PROBE),
+        Err(Error::SpendCap(_)) => return capped(now),
         Err(error) if *asked == Asked::First && error.is_no_address() => return Verdict::NotServed(words()),
         Ok(_) | Err(_) => {}
     }

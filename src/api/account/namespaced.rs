@@ -190,3 +190,10 @@ impl ScrapeAccountSpec {
         self.endpoint.as_deref().unwrap_or(crate::api::DEFAULT_ENDPOINT)
     }
 }
+
+impl ScrapeAccountStatus {
+    /// Whether it was ever written: a schema may have defaults.
+    pub fn is_written(&self) -> bool {
+        self.observed_generation.is_some_and(|generation| generation >= 0)
+    }
+}

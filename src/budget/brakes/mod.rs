@@ -15,7 +15,7 @@ use super::request::{Lane, Subject, Ticket, Verdict};
 use brake::Brake;
 use kinds::Kinds;
 use pauses::Pauses;
-pub use spend_cap::{SPEND_CAP_PROBE, UNTRIED};
+pub use spend_cap::{SPEND_CAP_PROBE, UNTRIED, capped};
 use subjects::Subjects;
 
 /// Everything that stops requests of one client.

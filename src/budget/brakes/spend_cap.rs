@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::brake::Brake;
-use crate::budget::request::{Lane, Ticket};
+use crate::budget::request::{Lane, Ticket, Verdict};
 
 /// How often a submit tries what stops all submits of a client.
 pub const SPEND_CAP_PROBE: Duration = Duration::from_secs(3600);
@@ -21,6 +21,11 @@ pub(super) enum SpendCap {
     /// As an earlier process knew it: what this one sends is newer.
     Restored,
     Reached,
+}
+
+/// What a refusal for the spend cap means: nothing is submitted until then, and then a single submit tries.
+pub fn capped(now: Timestamp) -> Verdict {
+    Verdict::Capped(now + SPEND_CAP_PROBE)
 }
 
 impl SpendCap {

@@ -42,7 +42,7 @@ use crate::decide::{self, Message};
 use crate::health;
 use crate::kubernetes::said_in_decoding;
 use crate::leader::{Scope, Stand};
-use crate::status::{AccountFacts, AccountHealth, WriteError, account_status, patch_account_status};
+use crate::status::{AccountFacts, AccountHealth, WriteError, account_status, patch_status};
 
 /// How many accounts are worked on at once.
 const AT_ONCE: u16 = 8;
@@ -244,7 +244,7 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
         let version = context.claims.version_after(&scope, account.resource_version().unwrap_or_default());
         let schema = Kind::Account(K::KIND);
         let written = match context.prove(schema, (&key.namespace, &key.name), PROVEN).await {
-            Ok(()) => patch_account_status(&api, &key.name, &version, &recorded, &status).await,
+            Ok(()) => patch_status(&api, &key.name, &version, &recorded, &status).await,
             Err(error) => Err(error),
         };
         if let Err(error) = written {
