@@ -51,7 +51,7 @@ lint: $(TOOLS)/deny-$(DENY) ## Formatting, lints, licences and sources
 
 .PHONY: generate
 generate: ## Write what is generated: CRDs, pages of the reference, reasons and metrics, what tests/plans say and the simulation comes to
-	GENERATE=1 cargo test --locked --test generated --test plans
+	GENERATE=1 cargo test --locked --test generated --test plans --test docs
 	GENERATE=1 cargo test --profile sim --locked --test sim written_down
 
 .PHONY: sim
