@@ -7,7 +7,7 @@ site=$(realpath -m "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/src/docs"
-cp docs/book.toml "$work/"
+cp docs/book.toml docs/site.css "$work/"
 cp ./*.md "$work/src/"
 cp -r docs/*.md docs/adr docs/how-to docs/pictures docs/reference "$work/src/docs/"
 # Beside the pages, and not in docs/: mdBook takes the list of pages for the root of all links.

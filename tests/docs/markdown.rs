@@ -128,12 +128,31 @@ impl Page {
     }
 }
 
-/// The commands of a block of `sh`, one after the other, each as its words.
+/// The commands of a block of `sh`, one after the other, each as its words. What stands in quotes is not looked at.
 pub(crate) fn commands(text: &str) -> Vec<Vec<String>> {
-    let joined = text.replace("\\\n", " ");
-    let parts = joined.split(['\n', '|']).flat_map(|line| line.split("&&"));
-    let words = |part: &str| -> Vec<String> {
-        part.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned()).collect()
-    };
-    parts.map(words).filter(|words| !words.is_empty() && words[0] != "#").collect()
+    let mut commands = vec![Vec::new()];
+    let mut word = String::new();
+    let mut quote = None;
+    for c in text.replace("\\\n", " ").chars() {
+        let ends = quote.is_none() && (c.is_whitespace() || c == '|');
+        if quote == Some(c) {
+            quote = None;
+        } else if quote.is_none() && ['"', '\''].contains(&c) {
+            quote = Some(c);
+        } else if !ends {
+            word.push(c);
+        }
+        let whole = ends && !word.is_empty();
+        if whole && word == "&&" {
+            commands.push(Vec::new());
+            word.clear();
+        } else if whole {
+            commands.last_mut().unwrap().push(std::mem::take(&mut word));
+        }
+        if ends && ['\n', '|'].contains(&c) {
+            commands.push(Vec::new());
+        }
+    }
+    commands.retain(|words| !words.is_empty());
+    commands
 }
