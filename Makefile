@@ -8,6 +8,7 @@ DENY := 0.20.2
 ABOUT := 0.9.3
 AUDITABLE := 0.7.7
 CYCLONEDX := 0.5.9
+MDBOOK := 0.5.4
 CRANE := $(shell sed -n 's/.*go-containerregistry v\([0-9.]*\).*/\1/p' crates/packaging/go/go.mod 2>/dev/null | head -n1)
 PROMTOOL := $(shell sed -n 's/.*prometheus\/prometheus v\([0-9.]*\).*/\1/p' tests/alerts/go.mod 2>/dev/null)
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spideriq-operator/tools
@@ -49,8 +50,8 @@ lint: $(TOOLS)/deny-$(DENY) ## Formatting, lints, licences and sources
 	$(call timed,licences and sources,cargo deny --locked check --hide-inclusion-graph bans licenses sources)
 
 .PHONY: generate
-generate: ## Write what is generated: CRDs, pages of reasons and metrics, what tests/plans say and the simulation comes to
-	GENERATE=1 cargo test --locked --test generated --test plans
+generate: ## Write what is generated: CRDs, pages of the reference, reasons and metrics, what tests/plans say and the simulation comes to
+	GENERATE=1 cargo test --locked --test generated --test plans --test docs
 	GENERATE=1 cargo test --profile sim --locked --test sim written_down
 
 .PHONY: sim
@@ -79,6 +80,10 @@ bench: ## Measure what it costs, and write docs/benchmarks.md (about 10 minutes)
 	$(call timed,release build,cargo build --release --locked --bin spideriq-operator)
 	@cp $(RELEASE)/spideriq-operator $(RELEASE)/operator-to-measure # cargo bench puts its own build in that place
 	$(call timed,bench,OPERATOR="$$(realpath $(RELEASE))/operator-to-measure" $(BIN)/testbed run --with helm -- cargo bench --quiet --locked --bench costs | tee docs/benchmarks.md.new && sed -n '/^## /$(comma)$$p' docs/benchmarks.md | (echo; cat) >>docs/benchmarks.md.new && mv docs/benchmarks.md.new docs/benchmarks.md)
+
+.PHONY: docs
+docs: $(TOOLS)/mdbook-$(MDBOOK) ## Make the site of the docs, with search, in SITE=target/docs
+	@bash docs/site.sh "$(SITE)"
 
 .PHONY: alerts
 alerts: $(TOOLS)/promtool-$(PROMTOOL) ## Test that the chart's alerts fire when they should
@@ -114,10 +119,11 @@ clean: ## Remove what was built here; the control plane and the tools stay in th
 comma := ,
 IMAGE ?= target/image
 OUT ?= target/release-files
+SITE ?= target/docs
 PACKAGING := cargo run --quiet --locked --package packaging --
 
-# One tool of cargo: name, version, minutes.
-install = @echo "== installing cargo-$(1) $(2) through the crate registry, once, about $(3) minutes"; cargo install cargo-$(1) --version $(2) --locked --root $(TOOLS) $(4); touch $(TOOLS)/$(1)-$(2)
+# One tool: name, version, minutes, options, and its crate where that is not cargo-NAME.
+install = @echo "== installing $(or $(5),cargo-$(1)) $(2) through the crate registry, once, about $(3) minutes"; cargo install $(or $(5),cargo-$(1)) --version $(2) --locked --root $(TOOLS) $(4); touch $(TOOLS)/$(1)-$(2)
 
 $(TOOLS)/nextest-$(NEXTEST):
 	$(call install,nextest,$(NEXTEST),4)
@@ -138,6 +144,9 @@ $(TOOLS)/auditable-$(AUDITABLE):
 
 $(TOOLS)/cyclonedx-$(CYCLONEDX):
 	$(call install,cyclonedx,$(CYCLONEDX),2)
+
+$(TOOLS)/mdbook-$(MDBOOK):
+	$(call install,mdbook,$(MDBOOK),5,--no-default-features --features search,mdbook)
 
 $(TOOLS)/crane-$(CRANE): crates/packaging/go/go.sum
 	@echo "== building crane and a registry from their Go modules, once, about 2 minutes"

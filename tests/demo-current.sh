@@ -73,7 +73,7 @@ look_first() {
       if [[ $ids != *others* ]]; then
         die "an earlier run of this demo was killed, or still goes on; remove it with$(printf ' `make demo CLUSTER=current CLEAN=%s`' $ids): $shown"
       fi
-      die "this operator is installed there already, and the demo would disturb it; choose another cluster with \`kubectl config use-context NAME\`, or remove what is there as the end of README.md says: $shown"
+      die "this operator is installed there already, and the demo would disturb it; choose another cluster with \`kubectl config use-context NAME\`, or remove what is there as docs/how-to/uninstall.md says: $shown"
     fi
     cat <<END
 This makes the namespace $name with the chart, an account and four jobs in it, and the CRDs of spideriq.ai.

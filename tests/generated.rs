@@ -1,5 +1,8 @@
 //! What is generated is checked in, and fails here when it drifts. `make generate` writes it.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
+#[path = "generated/reference.rs"]
+mod reference;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -31,6 +34,24 @@ fn the_crds_are_what_the_types_say() {
         check(&format!("crds/{name}"), &yaml);
         check(&format!("charts/spideriq-operator/files/crds/{name}"), &yaml);
     }
+}
+
+/// Every field is described, and every field of a spec has an example and says what holds where it is left out.
+#[test]
+fn the_reference_is_what_the_types_say() {
+    let mut faults = Vec::new();
+    for crd in api::crds().unwrap() {
+        let name = crd.spec.names.kind.to_lowercase();
+        let path = format!("{}/examples/every-field/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let examples: Vec<serde_json::Value> =
+            serde_saphyr::from_multiple(&fs::read_to_string(path).unwrap()).unwrap();
+        // As it is written: bounds as whole numbers.
+        let crd = serde_saphyr::from_str(&api::to_yaml(&crd).unwrap()).unwrap();
+        let page = reference::page(&crd, &examples);
+        check(&format!("docs/reference/{name}.md"), &page.text);
+        faults.extend(page.faults);
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
@@ -72,7 +93,7 @@ fn the_page_of_the_command_is_what_it_says_of_itself() {
         let lines: Vec<&str> = said.lines().map(str::trim_end).collect();
         let name = arguments.split_last().unwrap().1.join(" ");
         let title = format!("spideriq-operator {name}");
-        write!(page, "\n## `{}`\n\n```\n{}\n```\n", title.trim(), lines.join("\n")).unwrap();
+        write!(page, "\n## `{}`\n\n```text\n{}\n```\n", title.trim(), lines.join("\n")).unwrap();
     }
     check("docs/command.md", &page);
 }

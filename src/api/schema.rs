@@ -19,11 +19,11 @@ pub(super) fn payload(_: &mut SchemaGenerator) -> Schema {
             "message": "url must start with http:// or https://",
         }],
         "properties": {
-            "url": {"description": "Start page, http or https.", "type": "string", "maxLength": 2048},
-            "search_query": {"description": "Search words of spiderMaps.", "type": "string", "minLength": 1, "maxLength": 2048},
-            "query": {"description": "Alias of search_query.", "type": "string", "minLength": 1, "maxLength": 2048},
-            "max_pages": {"description": "Page limit; 1 to 50 for spiderSite.", "type": "integer"},
-            "max_results": {"description": "Result limit; 1 to 100 for spiderMaps.", "type": "integer"},
+            "url": {"description": "Start page, http or https. Left out, none is sent; spiderSite needs it.", "type": "string", "maxLength": 2048},
+            "search_query": {"description": "Search words of spiderMaps. Left out, none are sent.", "type": "string", "minLength": 1, "maxLength": 2048},
+            "query": {"description": "Alias of search_query. Left out, none is sent.", "type": "string", "minLength": 1, "maxLength": 2048},
+            "max_pages": {"description": "Page limit; 1 to 50 for spiderSite. Left out, the service's own default holds.", "type": "integer"},
+            "max_results": {"description": "Result limit; 1 to 100 for spiderMaps. Left out, the service's own default holds.", "type": "integer"},
         },
     })
 }
@@ -74,13 +74,13 @@ pub(super) fn namespace_selector(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-map-type": "atomic",
         "properties": {
             "matchLabels": {
-                "description": "Labels that all have to be there with these values.",
+                "description": "Labels that all have to be there with these values. Left out, none is asked for.",
                 "type": "object",
                 "maxProperties": 32,
                 "additionalProperties": {"type": "string", "maxLength": 63},
             },
             "matchExpressions": {
-                "description": "Requirements that all have to be met.",
+                "description": "Requirements that all have to be met. Left out, there are none.",
                 "type": "array",
                 "maxItems": 32,
                 "x-kubernetes-list-type": "atomic",
@@ -95,7 +95,7 @@ pub(super) fn namespace_selector(_: &mut SchemaGenerator) -> Schema {
                         "key": {"description": "The label.", "type": "string", "minLength": 1, "maxLength": 316},
                         "operator": {"description": "In, NotIn, Exists or DoesNotExist.", "type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"]},
                         "values": {
-                            "description": "Values for In and NotIn.",
+                            "description": "Values for In and NotIn. Left out with Exists and DoesNotExist.",
                             "type": "array",
                             "maxItems": 64,
                             "x-kubernetes-list-type": "atomic",

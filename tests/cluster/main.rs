@@ -16,6 +16,7 @@ mod conditions;
 mod costs;
 mod crashes;
 mod deletion;
+mod docs;
 mod first_minutes;
 mod going;
 mod health;

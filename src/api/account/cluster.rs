@@ -34,7 +34,7 @@ pub struct ClusterScrapeAccountSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
 
-    /// Whether a ScrapeJob may follow, with spec.jobID, a job of this account that no object recorded. A job that an object of another namespace recorded is never followed, and what a ScrapeJob did not submit it never cancels. Default false.
+    /// Whether a ScrapeJob may follow, with spec.jobID, a job of this account that no object recorded. A job that an object of another namespace recorded is never followed. What a ScrapeJob did not submit it never cancels. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_mirror: Option<bool>,
 }

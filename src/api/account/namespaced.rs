@@ -53,7 +53,7 @@ use crate::api::{Condition, schema};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ScrapeAccountSpec {
-    /// Secret with the key token, or the keys clientID, apiKey and apiSecret. A token that is neither a triple cli_…:sk_…:secret_… nor a spideriq_pat_… is sent only if the Secret has the label `spideriq.ai/credentials: "true"`. It is read from the account's own namespace; that of a ClusterScrapeAccount from the operator's namespace.
+    /// Secret with the key token, or the keys clientID, apiKey and apiSecret. It is read from the account's own namespace; that of a ClusterScrapeAccount from the operator's namespace. The operator may read only the names in the chart's rbac.secretNames. A token that is neither a triple cli_…:sk_…:secret_… nor a spideriq_pat_… is sent only if the Secret has the label `spideriq.ai/credentials: "true"`.
     pub secret_ref: SecretRef,
 
     /// Base address of the service. It must be on the operator's list of allowed endpoints. Default `https://spideriq.ai/api/v1`.
@@ -61,11 +61,11 @@ pub struct ScrapeAccountSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
 
-    /// Kill switch: nothing is submitted. Following and cancelling go on.
+    /// Kill switch: nothing is submitted. Following and cancelling go on. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
 
-    /// Limits of this account alone. All accounts of one client share what the operator gives each client (100 requests and 10 submits a minute, if it was told nothing else), what a ClusterScrapeAccount of that client says, or what the service's answers name, up to the largest requestsPerMinute of its accounts.
+    /// Limits of this account alone, within what its client has. All accounts of one client share what the operator gives each client: 100 requests and 10 submits a minute, if it was told nothing else. A ClusterScrapeAccount of that client may give it more. The service's answers lower or raise it, up to the largest requestsPerMinute of its accounts. Left out, the account has no limits of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
 }

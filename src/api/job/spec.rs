@@ -107,17 +107,17 @@ use crate::api::{AccountKind, schema};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ScrapeJobSpec {
-    /// Follow this existing job of the service. It is never submitted by the operator. Immutable.
+    /// Follow this existing job of the service; it is never submitted by the operator. Left out, the object submits a job of its own. Immutable.
     #[schemars(length(max = 128), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"))]
     #[serde(rename = "jobID", default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
 
-    /// Job type of the service, for example spiderSite or spiderMaps. An open set: a type that the service adds works at once. Immutable.
+    /// Job type of the service, for example spiderSite or spiderMaps. An open set: a type that the service adds works at once. Left out, jobID names a job. Immutable.
     #[schemars(length(max = 63), regex(pattern = r"^[A-Za-z][A-Za-z0-9]{0,62}$"))]
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub type_: Option<String>,
 
-    /// The service's submit payload, passed through unchanged. Fields that are not listed here are allowed. At most 256 KiB.
+    /// The service's submit payload, passed through unchanged. Fields that are not listed here are allowed. At most 256 KiB, and 64 levels deep. Left out, jobID names a job.
     #[schemars(schema_with = "schema::payload")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Payload>,
@@ -127,29 +127,29 @@ pub struct ScrapeJobSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
 
-    /// Account to use. Left out, the ScrapeAccount named default of this namespace is used, and where there is none, the ClusterScrapeAccount named default. Immutable.
+    /// Account to use. Left out, the ScrapeAccount named default of this namespace is used; where there is none, the ClusterScrapeAccount named default. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_ref: Option<AccountRef>,
 
-    /// Change it to run again in place: the run before is ended first, and only with it may payload and priority change. A runID is paid for once: one that was used before is never submitted again, so that a rollback costs nothing.
+    /// Names the run. Change it to run again in place: the run before is ended first, and payload and priority may change with it. A runID is paid for once: one that was used before is never submitted again, so that a rollback costs nothing. Left out, the run has no name.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"))]
     #[serde(rename = "runID", default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
 
-    /// Hold back the next submit. A job that the service has accepted is paid for and continues.
+    /// Hold back the next submit. A job that the service has accepted is paid for and continues. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
 
-    /// Cancel the job at the service and keep the object, unless another object shares the job. Once the cancel is under way, setting this back stops nothing. Where nothing was submitted yet, nothing will be.
+    /// Cancel the job at the service and keep the object, unless another object shares the job. Once the cancel is under way, setting this back stops nothing. Where nothing was submitted yet, nothing will be. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<bool>,
 
-    /// Longest time in seconds from acceptance to the end of the job. After it the job is cancelled and the run has failed. A job that this object did not submit is not cancelled: only the object ends.
+    /// Longest time in seconds from acceptance to the end of the job. After it the job is cancelled and the run has failed. A job that this object did not submit is not cancelled: only the object ends. Left out, there is no such bound.
     #[schemars(range(min = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_deadline_seconds: Option<i64>,
 
-    /// Delete this object that many seconds after it finished, counted from status.finishTime.
+    /// Delete this object that many seconds after it finished, counted from status.finishTime. Left out, it stays.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_seconds_after_finished: Option<i32>,
@@ -174,11 +174,11 @@ pub struct ScrapeJobSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_when: Option<ReadyWhen>,
 
-    /// How a submit is made.
+    /// How a submit is made. Left out, its fields have their defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submission: Option<Submission>,
 
-    /// How a job is followed.
+    /// How a job is followed. Left out, its fields have their defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<Poll>,
 }
@@ -271,7 +271,7 @@ pub enum OnAmbiguous {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Poll {
-    /// Seconds between two looks at the job, where jobs are polled one by one. Default 3.
+    /// Seconds between two looks at a job that runs. Default 3.
     #[schemars(range(min = 3))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval_seconds: Option<i32>,
