@@ -28,5 +28,8 @@ pub use plan::{
     Accepted, Again, Attempt, CancelOutcome, Candidate, Event, Freshness, Listed, LookUp, Outcome, Plan,
     Refusal, Standing, SubmitAnswer, SubmitOutcome, Verdict,
 };
-pub use record::{Body, Intent, IntentFacts, KeptBody, as_stored, equality};
+pub use record::{
+    Body, Chain, Intent, IntentFacts, KeptBody, Step, Written, as_stored, equality, is_intended,
+    is_same_record, recording,
+};
 pub use settle::{REJECTED_GRACE, settle};

@@ -3,8 +3,8 @@
 use spideriq_operator::api::{ReadyWhen, ScrapeJobStatus};
 use spideriq_operator::decide::message::Note;
 use spideriq_operator::decide::{
-    Event, Freshness, Intent, IntentFacts, Memory, Message, Outcome, Plan, Standing, SubmitAnswer, Verdict,
-    next, settle,
+    Chain as Machine, Event, Freshness, Intent, IntentFacts, Memory, Message, Outcome, Plan, Standing, Step,
+    SubmitAnswer, Verdict, is_intended, next, recording, settle,
 };
 use spideriq_operator::status::{compute, same_meaning};
 
@@ -69,9 +69,17 @@ pub fn reconcile(setup: &Setup, world: &mut World, at: (usize, usize)) -> Option
                 }
             };
             let nonces = vec![attempt.record.nonce.clone().unwrap()];
+            let found = Intent::read(base.object.intent.as_deref());
+            let known = is_intended(&found, base.object.protected, (&attempt.intent.uid, attempt.number()));
+            assert_eq!(known, there);
+            let mut machine = Machine::begin(nonces[0].clone(), known);
+            if machine.step() == Step::Intend {
+                machine.intended(true);
+            }
             let decision = Keyed::named(name(world, at, &before), decision);
             let base = intended.clone();
-            world.views[replica][object].chain = Chain::Intended { decision, intended, base, nonces };
+            world.views[replica][object].chain =
+                Chain::Intended { decision, intended, base, nonces, machine };
             return Some(());
         }
         Plan::Cancel => {
@@ -271,6 +279,13 @@ pub fn submitting(decision: &Decision, base: &Snap, nonce: &str, clock: u8) -> S
     data.submission = Some(record);
     data.retry_after = None;
     data.held_on = None;
+    {
+        let mut record = attempt.record.clone();
+        record.nonce = Some(nonce.to_owned());
+        let spec = &decision.observed.job.spec;
+        let by_machine = recording(recorded, &record, (spec.type_.as_ref(), spec.run_id.as_ref()), at(clock));
+        assert_eq!(by_machine, (data.clone(), known.clone()));
+    }
     let verdict = Verdict {
         record: data,
         standing: Some(known.map_or(Standing::Submitting, |known| Standing::Unknown(known.into()))),

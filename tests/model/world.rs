@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use serde::Serialize;
 use spideriq_operator::api::ScrapeJobStatus;
-use spideriq_operator::decide::{Memory, Observed, Plan};
+use spideriq_operator::decide::{Chain as Machine, Memory, Observed, Plan};
 
 /// A value that is compared by its canonical JSON. Each text is numbered once, so that a state is small and is hashed
 /// in no time.
@@ -112,6 +112,7 @@ pub enum Chain {
         intended: Snap,
         base: Snap,
         nonces: Vec<String>,
+        machine: Machine,
     },
     /// Write 2 is made, the request has not begun.
     Recorded {

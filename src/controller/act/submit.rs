@@ -21,8 +21,8 @@ use crate::controller::context::schema::Kind;
 use crate::controller::observe::facts;
 use crate::controller::write::{JUST_PROVEN, Part, was_taken};
 use crate::decide::{
-    Accepted, Again, Attempt, Body, Freshness, Intent, IntentFacts, Listed, Memory, Outcome, Standing,
-    SubmitAnswer, SubmitOutcome, Verdict,
+    Accepted, Again, Attempt, Body, Chain, Freshness, Intent, Listed, Memory, Outcome, Standing, Step,
+    SubmitAnswer, SubmitOutcome, Verdict, Written, is_intended, is_same_record, recording,
 };
 use crate::spideriq::{Signals, SubmitAnswer as Said};
 use crate::status::{WriteError, compute, patch_status};
@@ -32,8 +32,6 @@ use crate::status::{WriteError, compute, patch_status};
 const BEGIN_WITHIN: Duration = Duration::from_secs(5);
 /// A request and the write after it take so long at the most; a process that ends earlier does not begin one.
 const SUBMIT_TIME: Duration = Duration::from_secs(9);
-/// How often the second write is made again before the object is left to the next look.
-const RECORDINGS: u32 = 3;
 
 /// Submits the job once, if it is still its turn, still wanted, and still ours.
 pub(super) async fn submit(
@@ -96,21 +94,29 @@ async fn write_ahead(
     attempt: &Attempt,
     session: &Session,
 ) -> Result<(String, StoredJob, SubmissionRecord), Acted> {
-    let intended = match intend(context, job, attempt).await {
-        Ok(intended) => intended,
-        Err(error) => return Err(not_begun(context, job, (Part::Object, &error)).await),
-    };
+    let found = Intent::read(job.annotations().get(INTENT).map(String::as_str));
+    let protected = job.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
+    let there = is_intended(&found, protected, (&attempt.intent.uid, attempt.number()));
+    let mut chain = Chain::begin(attempt.record.nonce.clone().unwrap_or_default(), there);
+    let mut intended = job.clone();
+    if chain.step() == Step::Intend {
+        match intend(context, job, attempt).await {
+            Ok(written) => intended = written,
+            Err(error) => return Err(not_begun(context, job, (Part::Object, &error)).await),
+        }
+        chain.intended(true);
+    }
     was_taken(context, job, Part::Object);
     // After the first write: from here the request goes out within `BEGIN_WITHIN`, or not at all.
     if !context.may_begin(&session.key) {
         return Err(Outcome::Stopping.into());
     }
-    let mut nonces = Vec::new();
-    let written = record(context, &intended, attempt, (&session.key, &mut nonces)).await;
+    let written = record(context, &intended, attempt, (&session.key, &mut chain)).await;
     let written = written.and_then(|(stored, record)| Ok((body(&stored, &record)?, stored, record)));
     match written {
         Ok(written) => Ok(written),
         Err(error) => {
+            let nonces = chain.nonces().iter().cloned().map(Some).collect();
             context.memories.never_sent(&job.uid().unwrap_or_default(), nonces);
             Err(not_begun(context, job, (Part::Status, &error)).await)
         }
@@ -126,15 +132,8 @@ fn body(stored: &StoredJob, record: &SubmissionRecord) -> Result<String, WriteEr
     same.ok_or_else(|| WriteError::Lost("the payload is another one by now".to_owned()))
 }
 
-/// Write 1: the finalizer and the intent, unless both are there already.
+/// Write 1: the finalizer and the intent.
 async fn intend(context: &Context, job: &CachedJob, attempt: &Attempt) -> Result<CachedJob, WriteError> {
-    let there = match Intent::read(job.annotations().get(INTENT).map(String::as_str)) {
-        IntentFacts::Found(intent) => intent.uid == attempt.intent.uid && attempt.number() > 1,
-        IntentFacts::None | IntentFacts::Unreadable => false,
-    };
-    if there && job.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-        return Ok(job.clone());
-    }
     let metadata = Map::from_iter([
         ("finalizers".to_owned(), finalizers(job, true)),
         ("annotations".to_owned(), json!({INTENT: annotation(&attempt.intent)})),
@@ -149,65 +148,75 @@ async fn record(
     context: &Context,
     intended: &CachedJob,
     attempt: &Attempt,
-    (account, ours): (&AccountKey, &mut Vec<Option<String>>),
+    (account, chain): (&AccountKey, &mut Chain),
 ) -> Result<(StoredJob, SubmissionRecord), WriteError> {
     let jobs: Api<StoredJob> = context.jobs_in(&intended.namespace().unwrap_or_default());
     let name = intended.name_any();
     let mut base = intended.clone();
-    let mut record = attempt.record.clone();
-    ours.push(record.nonce.clone());
+    let mut stored = None;
     let mut last = WriteError::Unanswered("the API server was too slow".to_owned());
-    for _ in 0..RECORDINGS {
-        // The tries before may have taken longer than this process leads.
-        if !context.leads() || !context.claims.may_send(&account.scope()) {
-            break;
-        }
-        let recorded = base.status.clone().unwrap_or_default();
-        let status = submitting(context, &base, &recorded, (&record, account));
-        let _room = context.replies.room_to_write(base.bytes).await;
-        let sent_at = context.clock.instant();
-        let version = base.resource_version().unwrap_or_default();
-        match patch_status(&jobs, &name, &version, &recorded, &status).await {
-            Ok(written) if sent_at.elapsed() < BEGIN_WITHIN => return Ok((written, record)),
-            Ok(written) => base = CachedJob::from(written),
-            // To try it again at once would not help.
-            Err(error @ (WriteError::Refused(_) | WriteError::UnknownFields(_) | WriteError::Dropped(_))) => {
-                return Err(error);
+    let with =
+        |chain: &Chain| SubmissionRecord { nonce: Some(chain.nonce().to_owned()), ..attempt.record.clone() };
+    loop {
+        match chain.step() {
+            // The tries before may have taken longer than this process leads.
+            Step::Record if !context.leads() || !context.claims.may_send(&account.scope()) => chain.stop(),
+            Step::Record => {
+                let recorded = base.status.clone().unwrap_or_default();
+                let status = submitting(context, &base, &recorded, (&with(chain), account));
+                let _room = context.replies.room_to_write(base.bytes).await;
+                let sent_at = context.clock.instant();
+                let version = base.resource_version().unwrap_or_default();
+                let came = match patch_status(&jobs, &name, &version, &recorded, &status).await {
+                    Ok(written) if sent_at.elapsed() < BEGIN_WITHIN => {
+                        stored = Some(written);
+                        Written::InTime
+                    }
+                    Ok(written) => {
+                        base = CachedJob::from(written);
+                        Written::Late
+                    }
+                    Err(error) => {
+                        // To try it again at once would not help.
+                        let came = if helps(&error) { Written::Lost } else { Written::Refused };
+                        last = error;
+                        came
+                    }
+                };
+                chain.recorded(came, nonce());
             }
-            Err(error) => {
-                last = error;
+            Step::Read => {
                 let live = tokio::time::timeout(BEGIN_WITHIN, jobs.get(&name)).await;
-                match live.map(|live| live.map(CachedJob::from)) {
-                    Ok(Ok(live)) if same_submit(intended, &live, ours) => base = live,
-                    Ok(_) | Err(_) => return Err(last),
-                }
+                let live = live.ok().and_then(Result::ok).map(CachedJob::from);
+                let same = live.filter(|live| is_same_submit(intended, live, chain.nonces()));
+                chain.read(same.is_some(), nonce());
+                base = same.unwrap_or(base);
             }
+            Step::Send => return stored.map(|stored| (stored, with(chain))).ok_or(last),
+            Step::Intend | Step::Stop => return Err(last),
         }
-        record.nonce = Some(nonce());
-        ours.push(record.nonce.clone());
     }
-    Err(last)
+}
+
+/// Whether a write that failed so may be made again at once.
+const fn helps(error: &WriteError) -> bool {
+    match error {
+        WriteError::Refused(_) | WriteError::UnknownFields(_) | WriteError::Dropped(_) => false,
+        WriteError::Lost(_) | WriteError::Unanswered(_) => true,
+    }
 }
 
 /// Whether a live read shows the very submit that we are about to make: nothing decided on has changed, and no nonce
 /// is there but the one that was and those that we wrote.
-fn same_submit(before: &CachedJob, live: &CachedJob, ours: &[Option<String>]) -> bool {
-    let nonce = |job: &ScrapeJob| {
-        job.status
-            .as_ref()
-            .and_then(|status| status.submission.as_ref())
-            .and_then(|record| record.nonce.clone())
-    };
-    let found = nonce(live);
-    let job_id = live.status.as_ref().and_then(|status| status.job_id.as_ref());
+fn is_same_submit(before: &CachedJob, live: &CachedJob, ours: &[String]) -> bool {
     let intent = |job: &ScrapeJob| job.annotations().get(INTENT).cloned();
+    let status = |job: &ScrapeJob| job.status.clone().unwrap_or_default();
     live.uid() == before.uid()
         && live.metadata.deletion_timestamp.is_none()
         && live.spec == before.spec
         && live.body == before.body
         && intent(live) == intent(before)
-        && job_id.is_none()
-        && (found == nonce(before) || ours.contains(&found))
+        && is_same_record(&status(before), &status(live), ours)
 }
 
 /// The status while the request is under way.
@@ -218,20 +227,13 @@ fn submitting(
     (record, account): (&SubmissionRecord, &AccountKey),
 ) -> ScrapeJobStatus {
     let now = context.clock.now();
-    let mut data = if recorded.is_written() { recorded.clone() } else { ScrapeJobStatus::default() };
-    data.start_time.get_or_insert(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
-    data.type_.clone_from(&job.spec.type_);
-    data.run_id.clone_from(&job.spec.run_id);
-    data.submission = Some(record.clone());
+    let wanted = (job.spec.type_.as_ref(), job.spec.run_id.as_ref());
+    let (mut data, known) = recording(recorded, record, wanted, now);
     data.account = Some(crate::api::JobAccount {
         kind: account.kind(),
         name: account.name.clone(),
         client_id: record.client_id.clone(),
     });
-    data.retry_after = None;
-    data.held_on = None;
-    // A repeat is a look-up of what is unknown already, so that only the attempt itself is news.
-    let known = recorded.message.clone().filter(|_| record.attempt > Some(1));
     let standing = known.map_or(Standing::Submitting, |known| Standing::Unknown(known.into()));
     let verdict = Verdict {
         record: data,
