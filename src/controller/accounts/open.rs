@@ -14,17 +14,17 @@ use kube::{Api, ResourceExt};
 use super::kind::Subject;
 use crate::account::{News, Opening, Proof, Said, Session, Settings, from_secret, is_labelled, needs_label};
 use crate::api::{
-    AccountKind, ConditionStatus, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus,
-    Stored, find,
+    AccountKind, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus, Stored,
 };
 use crate::budget::Limits;
 use crate::controller::context::Context;
+use crate::decide::account::{AccountHealth, AccountState, accepted_since, capped, is_accepted, is_of};
 use crate::decide::likely_cause;
 use crate::decide::message::{Account, Remark};
 use crate::health::waiting;
 use crate::kubernetes::{said_of, said_of_status};
 use crate::spideriq::{Endpoint, Error};
-use crate::status::{AccountFacts, AccountHealth, WriteError};
+use crate::status::WriteError;
 
 /// How long nothing is said of an account that waits for its turn to be proven: most wait for a moment only.
 const SOON: Duration = Duration::from_secs(3);
@@ -36,13 +36,13 @@ const LATER: Duration = Duration::from_secs(300);
 /// What a look at an account came to.
 pub(super) struct Opened {
     /// How it stands; `None` while the service is asked for the first time.
-    pub(super) facts: Option<AccountFacts>,
+    pub(super) facts: Option<AccountState>,
     /// When it is to be looked at again, where how it stands does not tell.
     pub(super) again: Option<Duration>,
 }
 
-impl From<AccountFacts> for Opened {
-    fn from(facts: AccountFacts) -> Self {
+impl From<AccountState> for Opened {
+    fn from(facts: AccountState) -> Self {
         Self { facts: Some(facts), again: None }
     }
 }
@@ -121,7 +121,7 @@ pub(super) async fn open(
     let read = Read { context, account, opening, fingerprint, told, works };
     let serves = context.accounts.last_session(key);
     let serves = serves.is_some_and(|session| session.credential == read.opening.credential);
-    if unlabelled && !serves && !accepted(account.status, &read.opening.credential) {
+    if unlabelled && !serves && !is_accepted(account.status, &read.opening.credential) {
         return Ok(read.unlabelled(needs_label(name.as_str())).into());
     }
     let mut opened = read.open();
@@ -136,9 +136,9 @@ impl Read<'_> {
     fn open(&self) -> Opened {
         let (context, key) = (self.context, &self.account.key);
         // What this process knows of the spend cap is newer than what an earlier one wrote down.
-        let capped = self.told.and_then(|status| match context.accounts.last_session(key) {
+        let cap = self.told.and_then(|status| match context.accounts.last_session(key) {
             Some(session) => session.spend_cap(),
-            None => spend_cap(status),
+            None => capped(status),
         });
         let limits = limits(self.account.spec);
         let session = match self.session(limits) {
@@ -150,7 +150,7 @@ impl Read<'_> {
                 return closed(context, self.account, health, self.fingerprint.clone()).into();
             }
         };
-        if let Some((until, words)) = &capped {
+        if let Some((until, words)) = &cap {
             session.restore_spend_cap(*until, words);
         }
         let no_submits = limits.is_some_and(|limits| limits.submits_per_minute == 0);
@@ -264,7 +264,7 @@ impl Read<'_> {
     }
 
     /// The token may be another service's, and is not sent. What was accepted last goes on serving what was begun.
-    fn unlabelled(&self, message: String) -> AccountFacts {
+    fn unlabelled(&self, message: String) -> AccountState {
         let accounts = &self.context.accounts;
         accounts.give_up(&self.account.key);
         let endpoint = self.opening.endpoint.to_string();
@@ -278,7 +278,7 @@ impl Read<'_> {
             fingerprint: self.fingerprint.clone(),
             ..session.settings()
         });
-        AccountFacts { health, ..facts(&session) }
+        AccountState { health, ..facts(&session) }
     }
 }
 
@@ -292,7 +292,7 @@ fn closed(
     account: &Subject<'_>,
     health: AccountHealth,
     fingerprint: String,
-) -> AccountFacts {
+) -> AccountState {
     let (why, rejected) = match &health {
         AccountHealth::Unusable { reason, message, .. } => ((*reason, message.clone()), None),
         AccountHealth::Rejected { since, message } => {
@@ -302,37 +302,7 @@ fn closed(
         AccountHealth::Usable { .. } => ((Reason::AccountNotReady, String::new()), None),
     };
     context.accounts.close(&account.key, why, rejected, fingerprint);
-    AccountFacts { health, ..AccountFacts::default() }
-}
-
-/// Since when the credentials are accepted, as a status tells.
-fn accepted_since(status: &ScrapeAccountStatus) -> Option<Timestamp> {
-    let authenticated = find(&status.conditions, "Authenticated")?;
-    (authenticated.status == ConditionStatus::True).then_some(authenticated.last_transition_time.0)
-}
-
-/// Whether this very version of the Secret was accepted, as the status of its account tells.
-fn accepted(status: Option<&ScrapeAccountStatus>, credential: &Credential) -> bool {
-    status.is_some_and(|status| {
-        let same = status
-            .credential
-            .as_ref()
-            .is_some_and(|used| used.resource_version == credential.resource_version);
-        same && accepted_since(status).is_some()
-    })
-}
-
-/// Whether a status tells of the account and the Secret as they are now.
-fn is_of(status: &ScrapeAccountStatus, generation: i64, secret: &str) -> bool {
-    status.observed_generation == Some(generation)
-        && status.credential.as_ref().is_some_and(|used| used.resource_version == secret)
-}
-
-/// When the reached spend cap was to be tried again as far as a status tells, and the service's words.
-fn spend_cap(status: &ScrapeAccountStatus) -> Option<(Timestamp, String)> {
-    let until = status.spend_cap_retry_time.as_ref()?.0;
-    let words = find(&status.conditions, "Stalled").map(|stalled| stalled.message.clone());
-    Some((until, words.unwrap_or_default()))
+    AccountState { health, ..AccountState::default() }
 }
 
 /// Uses the account from now on, unless it went meanwhile: whoever saw that found nothing to forget yet.
@@ -348,27 +318,17 @@ fn is_unnamed(session: &Session) -> bool {
     session.client_id.is_none() && !session.health().told
 }
 
-fn facts(session: &Arc<Session>) -> AccountFacts {
-    let health = session.health();
-    let authenticated = health.accepted.is_some();
-    let standing = if let Some((_, message)) = health.redirected {
-        AccountHealth::Unusable { reason: Reason::EndpointNotAllowed, message, stalled: true }
-    } else if let Some((since, message)) = health.rejected {
-        AccountHealth::Rejected { since, message }
-    } else if let Some((tried_at, message)) = session.spend_cap() {
-        AccountHealth::SpendCap { authenticated, tried_at, message }
-    } else {
-        AccountHealth::Usable { authenticated, suspended: session.settings().suspended }
-    };
-    AccountFacts {
-        health: standing,
+fn facts(session: &Arc<Session>) -> AccountState {
+    let health = AccountHealth::of(session.health(), session.spend_cap(), session.settings().suspended);
+    AccountState {
+        health,
         client_id: session.client_id.clone(),
         unnamed: is_unnamed(session),
         resource_version: Some(session.credential.resource_version.clone()),
         paused_until: session.gate.service_pause(),
         submits_paused_until: session.gate.submits_pause(),
         unavailable: session.gate.unavailable().map(|words| words.to_string()),
-        ..AccountFacts::default()
+        ..AccountState::default()
     }
 }
 
