@@ -9,17 +9,20 @@ mod turn;
 
 pub(super) use claims::stand_back;
 
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, future};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use self::kind::{Account, Subject};
@@ -32,7 +35,8 @@ use super::watch::{self, Heard};
 use super::write::PROVEN;
 use crate::account::{AccountKey, News};
 use crate::api::{
-    AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, NotAName, Reason, ScrapeAccount, Stored,
+    AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, NotAName, Reason, ScrapeAccount, ScrapeAccountStatus,
+    Stored,
 };
 use crate::budget::UNTRIED;
 use crate::decide::account::{AccountState, RETRY_UNKNOWN, again, transition};
@@ -178,13 +182,7 @@ async fn look<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) -> Resu
 async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) -> Result<Action, WriteError> {
     let begun = context.clock.instant();
     let kind = K::KIND.as_str();
-    let Some(account) = cached.usable() else {
-        let (account, words) = (key_of(&*cached), said_in_decoding(&cached.fault()));
-        // A place that was kept for it is others'.
-        turn::forget(&context, &account);
-        tracing::error!(%account, words, "a {kind} cannot be read and is left alone");
-        return Ok(Action::await_change());
-    };
+    let Some(account) = cached.usable() else { return Ok(unreadable(&context, &cached)) };
     let subject = Subject::of(account);
     let (key, scope) = (&subject.key, subject.key.scope());
     if context.claims.is_of_others(&scope) {
@@ -221,39 +219,11 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
     };
     let now = context.clock.now();
     let recorded = account.status().cloned().unwrap_or_default();
-    let counted = tally::count(&context, key);
-    let jobs = context.tallies.due(key, recorded.jobs, counted, context.clock.instant());
-    let handled = subject.requested.clone().or_else(|| recorded.last_handled_reconcile_at.clone());
-    let facts = AccountState { handled, jobs, ..facts };
-    let mut result = "unchanged";
-    if let Some(status) = account_status(&facts, &recorded, subject.generation, now) {
-        if let Some(left) = context.tallies.rests(key, begun) {
-            return Ok(Action::requeue(left));
-        }
-        if context.claims.stand(&scope) == Stand::Waits {
-            return Ok(Action::await_change());
-        }
-        let api = K::api(&context.client, &key.namespace);
-        let version = context.claims.version_after(&scope, account.resource_version().unwrap_or_default());
-        let schema = Kind::Account(K::KIND);
-        let written = match context.prove(schema, (&key.namespace, &key.name), PROVEN).await {
-            Ok(()) => patch_status(&api, &key.name, &version, &recorded, &status).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = written {
-            context.metrics.reconciled(kind, "retried", begun.elapsed());
-            if error.not_kept().is_some() {
-                // It is told when that is mended.
-                context.doubt(schema, &error).await;
-                return Ok(Action::requeue(RETRY_UNKNOWN));
-            }
-            return Err(error);
-        }
-        context.tallies.wrote(key, context.clock.instant());
-        context.publish(&account.object_ref(&()), &transition(&recorded, (&status, &facts))).await;
-        result = "written";
+    let state = counted(&context, &subject, &recorded, facts);
+    match record(&context, (account, &subject), (&recorded, &state), (begun, now)).await? {
+        ControlFlow::Continue(result) => context.metrics.reconciled(kind, result, begun.elapsed()),
+        ControlFlow::Break(instead) => return Ok(instead),
     }
-    context.metrics.reconciled(kind, result, begun.elapsed());
     if !works && context.has_work(key) {
         // It has got some meanwhile.
         return Ok(Action::requeue(Duration::ZERO));
@@ -263,8 +233,71 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
         context.accounts.rest(key);
         context.woken.forget(key);
     }
-    let again = looked_again.or_else(|| again(&facts, (works, watched), &recorded, (now, UNTRIED)));
+    let again = looked_again.or_else(|| again(&state, (works, watched), &recorded, (now, UNTRIED)));
     Ok(again.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Leaves an account alone that this release cannot read.
+fn unreadable<K: Account>(context: &Context, cached: &Stored<K>) -> Action {
+    let (kind, account, words) = (K::KIND.as_str(), key_of(cached), said_in_decoding(&cached.fault()));
+    // A place that was kept for it is others'.
+    turn::forget(context, &account);
+    tracing::error!(%account, words, "a {kind} cannot be read and is left alone");
+    Action::await_change()
+}
+
+/// How the account stands, with the counts of its jobs that are due and the wish that is obeyed.
+fn counted(
+    context: &Context,
+    subject: &Subject<'_>,
+    recorded: &ScrapeAccountStatus,
+    state: AccountState,
+) -> AccountState {
+    let counted = tally::count(context, &subject.key);
+    let jobs = context.tallies.due(&subject.key, recorded.jobs, counted, context.clock.instant());
+    let handled = subject.requested.clone().or_else(|| recorded.last_handled_reconcile_at.clone());
+    AccountState { handled, jobs, ..state }
+}
+
+/// Writes how the account stands where that is news, and tells people; says what it did, or what is to be done instead.
+///
+/// # Errors
+/// As the write says.
+async fn record<K: Account>(
+    context: &Arc<Context>,
+    (account, subject): (&K, &Subject<'_>),
+    (recorded, state): (&ScrapeAccountStatus, &AccountState),
+    (begun, now): (Instant, Timestamp),
+) -> Result<ControlFlow<Action, &'static str>, WriteError> {
+    let (key, scope) = (&subject.key, subject.key.scope());
+    let Some(status) = account_status(state, recorded, subject.generation, now) else {
+        return Ok(ControlFlow::Continue("unchanged"));
+    };
+    if let Some(left) = context.tallies.rests(key, begun) {
+        return Ok(ControlFlow::Break(Action::requeue(left)));
+    }
+    if context.claims.stand(&scope) == Stand::Waits {
+        return Ok(ControlFlow::Break(Action::await_change()));
+    }
+    let api = K::api(&context.client, &key.namespace);
+    let version = context.claims.version_after(&scope, account.resource_version().unwrap_or_default());
+    let schema = Kind::Account(K::KIND);
+    let written = match context.prove(schema, (&key.namespace, &key.name), PROVEN).await {
+        Ok(()) => patch_status(&api, &key.name, &version, recorded, &status).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = written {
+        context.metrics.reconciled(K::KIND.as_str(), "retried", begun.elapsed());
+        if error.not_kept().is_some() {
+            // It is told when that is mended.
+            context.doubt(schema, &error).await;
+            return Ok(ControlFlow::Break(Action::requeue(RETRY_UNKNOWN)));
+        }
+        return Err(error);
+    }
+    context.tallies.wrote(key, context.clock.instant());
+    context.publish(&account.object_ref(&()), &transition(recorded, (&status, state))).await;
+    Ok(ControlFlow::Continue("written"))
 }
 
 /// Leaves an account alone whose Secret has a name that is none: nothing is asked of the API server with it. The status

@@ -12,7 +12,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, ResourceExt};
 
 use super::kind::Subject;
-use crate::account::{News, Opening, Proof, Said, Session, Settings, from_secret, is_labelled, needs_label};
+use crate::account::{
+    AccountKey, News, Opening, Proof, Said, Session, Settings, from_secret, is_labelled, needs_label,
+};
 use crate::api::{
     AccountKind, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus, Stored,
 };
@@ -81,29 +83,9 @@ pub(super) async fn open(
     if let Err(error) = endpoint.check(&context.options.allowed_endpoints) {
         return close(Reason::EndpointNotAllowed, error.to_string(), true, identity);
     }
-    let secrets: Api<Stored<Secret>> = Api::namespaced(context.client.clone(), namespace.as_str());
-    let read = tokio::time::timeout(Duration::from_secs(10), secrets.get_opt(name.as_str()));
-    let secret = match waiting(read).await {
-        Ok(Ok(Some(Stored { read: Ok(secret), .. }))) => secret,
-        Ok(Ok(Some(_))) => {
-            let message = Account::SecretUnreadable(name.to_string());
-            return close(Reason::CredentialsMissing, message.to_string(), false, identity);
-        }
-        Ok(Ok(None)) => {
-            let operator_namespace = match key.kind() {
-                AccountKind::ScrapeAccount => None,
-                AccountKind::ClusterScrapeAccount => Some(namespace.to_string()),
-            };
-            let message = Account::NoSecret { name: name.to_string(), operator_namespace };
-            return close(Reason::CredentialsMissing, message.to_string(), false, identity);
-        }
-        Ok(Err(kube::Error::Api(refusal))) if refusal.code == 403 => {
-            let message =
-                Account::SecretForbidden { name: name.to_string(), words: said_of_status(&refusal) };
-            return close(Reason::CredentialsMissing, message.to_string(), false, identity);
-        }
-        Ok(Err(error)) => return Err(WriteError::Unanswered(said_of(&error))),
-        Err(_) => return Err(WriteError::Unanswered("the API server did not answer in time".to_owned())),
+    let secret = match secret(context, key, (namespace, name)).await? {
+        Ok(secret) => secret,
+        Err(message) => return close(Reason::CredentialsMissing, message.to_string(), false, identity),
     };
     let credential = Credential {
         uid: secret.uid().unwrap_or_default(),
@@ -131,6 +113,32 @@ pub(super) async fn open(
     Ok(opened)
 }
 
+/// The Secret of an account; else why it has none that can be read.
+async fn secret(
+    context: &Context,
+    account: &AccountKey,
+    (namespace, name): (&ObjectName, &ObjectName),
+) -> Result<Result<Secret, Account>, WriteError> {
+    let secrets: Api<Stored<Secret>> = Api::namespaced(context.client.clone(), namespace.as_str());
+    let read = tokio::time::timeout(Duration::from_secs(10), secrets.get_opt(name.as_str()));
+    match waiting(read).await {
+        Ok(Ok(Some(Stored { read: Ok(secret), .. }))) => Ok(Ok(secret)),
+        Ok(Ok(Some(_))) => Ok(Err(Account::SecretUnreadable(name.to_string()))),
+        Ok(Ok(None)) => {
+            let operator_namespace = match account.kind() {
+                AccountKind::ScrapeAccount => None,
+                AccountKind::ClusterScrapeAccount => Some(namespace.to_string()),
+            };
+            Ok(Err(Account::NoSecret { name: name.to_string(), operator_namespace }))
+        }
+        Ok(Err(kube::Error::Api(refusal))) if refusal.code == 403 => {
+            Ok(Err(Account::SecretForbidden { name: name.to_string(), words: said_of_status(&refusal) }))
+        }
+        Ok(Err(error)) => Err(WriteError::Unanswered(said_of(&error))),
+        Err(_) => Err(WriteError::Unanswered("the API server did not answer in time".to_owned())),
+    }
+}
+
 impl Read<'_> {
     /// Opens the account with what its Secret holds.
     fn open(&self) -> Opened {
@@ -154,21 +162,12 @@ impl Read<'_> {
             session.restore_spend_cap(*until, words);
         }
         let no_submits = limits.is_some_and(|limits| limits.submits_per_minute == 0);
-        let barred = no_submits.then(|| {
-            let account = format!("{} {}", key.kind().as_str(), key.name);
-            (Reason::AccountNotReady, Account::NoSubmitsOf(account).to_string())
-        });
-        let settings = Settings {
-            suspended: self.account.spec.suspend == Some(true),
-            barred,
-            fingerprint: self.fingerprint.clone(),
-        };
         if let Some(status) = self.account.status {
             let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);
             session.gate.restore_pauses(time(&status.retry_after), time(&status.submits_retry_after));
         }
         // Somebody changed the account or its Secret, rather than that this process or this session is new; or asks for it.
-        if session.set(settings) && self.told.is_none() || self.account.wish().is_some() {
+        if session.set(self.settings(no_submits)) && self.told.is_none() || self.account.wish().is_some() {
             session.gate.try_now();
         }
         if session.gate.forget_untried_cap() {
@@ -195,6 +194,17 @@ impl Read<'_> {
         // Nothing else tells when a read is to try a long pause; whether one is there that waits for it or not.
         let again = left.filter(|_| self.works).map(|left| left.max(READ_AGAIN));
         Opened { facts: Some(facts), again }
+    }
+
+    /// What may change about it while it is in use.
+    fn settings(&self, no_submits: bool) -> Settings {
+        let key = &self.account.key;
+        let barred = no_submits.then(|| {
+            let account = format!("{} {}", key.kind().as_str(), key.name);
+            (Reason::AccountNotReady, Account::NoSubmitsOf(account).to_string())
+        });
+        let suspended = self.account.spec.suspend == Some(true);
+        Settings { suspended, barred, fingerprint: self.fingerprint.clone() }
     }
 
     /// The session of the account as it is now; else how it stands without one.
