@@ -28,7 +28,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("status", &["api", "decide", "health", "kubernetes"]),
     ("cache", &["api", "decide", "status"]),
     ("offline", &["api", "cache", "decide", "status"]),
-    ("account", &["api", "budget", "kubernetes", "spideriq", "leader", "poll", "clock", "telemetry"]),
+    (
+        "account",
+        &["api", "budget", "decide", "kubernetes", "spideriq", "leader", "poll", "clock", "telemetry"],
+    ),
     (
         "controller",
         &[

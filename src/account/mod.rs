@@ -17,4 +17,4 @@ pub use news::{Channels, News};
 pub use proving::{Proof, Proving, Said};
 pub use registry::{Accounts, Network, Opening, Standing};
 pub use secrets::{SecretError, SecretWatches, from_secret, is_labelled, needs_label};
-pub use session::{Health, Session, Settings};
+pub use session::{Session, Settings};

@@ -4,9 +4,10 @@
 //! the intent, which it owns.
 //! It must never act; everything it says is data that can be printed, compared and tested.
 //!
-//! `facts` and `record` are what is known, `meaning` reads them once, `next` makes a plan of it, and `settle` says what is
-//! true after the plan was tried.
+//! Of a job, `facts` and `record` are what is known, `meaning` reads them once, `next` makes a plan of it, and `settle` says what is
+//! true after the plan was tried. What answers change about an account, and what follows from it, is in `account`.
 
+pub mod account;
 mod facts;
 mod meaning;
 pub mod message;

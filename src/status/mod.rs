@@ -11,7 +11,7 @@ mod flat;
 mod refusal;
 mod write;
 
-pub use account::{AccountFacts, AccountHealth, account_status};
+pub use account::account_status;
 pub use conditions::compute;
 pub use difference::{Written, difference, same_meaning};
 pub use error::WriteError;

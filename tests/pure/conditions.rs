@@ -7,12 +7,13 @@ use proptest::prelude::*;
 use spideriq_operator::api::{
     AccountKind, ReadyWhen, Reason, Remote, ScrapeAccountStatus, ScrapeJobStatus, State, find,
 };
+use spideriq_operator::decide::account::{AccountHealth, AccountState};
 use spideriq_operator::decide::message::{End, Told, Wait};
 use spideriq_operator::decide::{
     AccountFacts, Details, Freshness, Observed, Outcome, RemoteState, Standing, Summary, Trouble, next,
     settle,
 };
-use spideriq_operator::status::{self, AccountHealth, account_status, same_meaning};
+use spideriq_operator::status::{account_status, same_meaning};
 
 use super::situation::{
     accepted, ago, conditions, fresh, now, remote, rest, shown, site, standings, status_of, word, writes,
@@ -305,14 +306,14 @@ fn when_a_spend_cap_is_tried_again_is_written_once_an_hour_whatever_the_clock_do
     let facts = |tried_at| {
         let health =
             AccountHealth::SpendCap { authenticated: true, tried_at, message: "cap reached".to_owned() };
-        status::AccountFacts { health, ..status::AccountFacts::default() }
+        AccountState { health, ..AccountState::default() }
     };
     let written = account_status(&facts(ago(-3600)), &ScrapeAccountStatus::default(), 3, now()).unwrap();
     assert_eq!(written.spend_cap_retry_time.as_ref().map(|time| time.0), Some(ago(-3600)));
     for (seconds, writes) in [(-3600, false), (-3630, false), (-3541, false), (-7200, true), (0, true)] {
         assert_eq!(account_status(&facts(ago(seconds)), &written, 3, now()).is_some(), writes, "{seconds}");
     }
-    let raised = status::AccountFacts::default();
+    let raised = AccountState::default();
     assert_eq!(account_status(&raised, &written, 3, now()).unwrap().spend_cap_retry_time, None);
 }
 
@@ -341,7 +342,7 @@ fn r17_accounts_follow_the_same_rules() {
             true,
         ),
     ] {
-        let facts = status::AccountFacts { health: health.clone(), ..status::AccountFacts::default() };
+        let facts = AccountState { health: health.clone(), ..AccountState::default() };
         let status = account_status(&facts, &recorded, 3, now()).unwrap();
         let value =
             |type_| find(&status.conditions, type_).map(|condition| format!("{:?}", condition.status));

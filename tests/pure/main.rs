@@ -8,6 +8,7 @@
     reason = "a test"
 )]
 
+mod account;
 mod budget;
 mod claims;
 mod conditions;

@@ -3,7 +3,6 @@
 mod verdict;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -14,10 +13,11 @@ use super::turn::turn;
 use crate::api::{Credential, Reason};
 use crate::budget::{Gate, Lane, Permit};
 use crate::clock::Clock;
+use crate::decide::account::{Asked, Health};
 use crate::leader::Claims;
 use crate::poll::{Followed, Poller};
 use crate::spideriq::{Answer, Client, Error, JobStatus, Signals, SubmitAnswer};
-use verdict::{Asked, Pauses, verdict};
+use verdict::{Pauses, answer, verdict};
 
 /// One account in use. It lives as long as its endpoint, client and Secret stay the same.
 #[derive(Debug)]
@@ -61,29 +61,6 @@ pub struct Settings {
     /// Changes whenever the account or its Secret does.
     pub fingerprint: String,
 }
-
-/// What the service lately said of the account as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Health {
-    /// Since when it rejects the credentials, and its words.
-    pub rejected: Option<(Timestamp, String)>,
-    /// What it said of the spend cap.
-    pub spend_cap: Option<String>,
-    /// Since when it redirects: the endpoint is wrong.
-    pub redirected: Option<(Timestamp, String)>,
-    /// Since when it accepts the credentials.
-    pub accepted: Option<Timestamp>,
-    /// Whether it told whose credentials these are, or that it never will.
-    pub told: bool,
-    /// Whose it said that they are, since they are in use.
-    pub named: Option<String>,
-    /// Where it rejected work, or does not tell whether it accepts the credentials: when work is tried again, by the clock
-    /// that never jumps.
-    pub tried_again_at: Option<Timestamp>,
-}
-
-/// How long rejected work is left alone before it is tried again.
-const RETRY_REJECTED: Duration = Duration::from_secs(300);
 
 /// What a session is made of.
 pub(super) struct Parts {
@@ -183,9 +160,8 @@ impl Session {
 
     /// Since when the credentials are rejected, and the service's words, while nothing is to be tried with them.
     pub fn rejected(&self) -> Option<(Timestamp, String)> {
-        let health = self.health();
-        let tries = health.tried_again_at.is_some_and(|until| self.clock.steady() >= until);
-        health.rejected.filter(|_| !tries)
+        let steady = self.clock.steady();
+        self.lock().health.rejects(steady)
     }
 
     /// Follows nothing any more: the account cannot be used, and only deletions still cancel with it.
@@ -278,62 +254,15 @@ impl Session {
         let before_pauses = Pauses::of(&self.gate);
         let capped = permit.settle(verdict(result, &asked, self.clock.now()), signals.counted);
         let (now, steady) = (self.clock.now(), self.clock.steady());
-        // Held throughout: two answers may come at once, and neither may be lost.
-        let mut state = self.lock();
-        let before = state.health.clone();
-        let health = &mut state.health;
-        match result {
-            Ok(_) => {
-                health.accepted.get_or_insert(now);
-                health.told |= asked.is_who();
-                if let Asked::Who(Some(named)) = &asked {
-                    health.named = Some(named.clone());
-                }
-                health.redirected = None;
-                // Good credentials are no proof that the work is not rejected.
-                if !asked.is_who() || health.tried_again_at.is_none() {
-                    health.rejected = None;
-                    health.tried_again_at = None;
-                }
-            }
-            Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
-                health.accepted = None;
-                health.rejected.get_or_insert_with(|| (now, error.to_string()));
-                if !asked.is_who() && health.tried_again_at.is_none_or(|until| steady >= until) {
-                    health.tried_again_at = steady.checked_add(RETRY_REJECTED).ok();
-                }
-            }
-            Err(error @ Error::SpendCap(_)) => {
-                health.accepted.get_or_insert(now);
-                health.spend_cap = Some(error.to_string());
-            }
-            Err(error @ Error::Redirected(_)) => {
-                // Not accepted any more, so that the next look at the account asks again.
-                health.accepted = None;
-                health.redirected.get_or_insert_with(|| (now, error.to_string()));
-            }
-            Err(
-                Error::NotFound(_)
-                | Error::Invalid(_)
-                | Error::Refused { .. }
-                | Error::Throttled { .. }
-                | Error::Server { .. }
-                | Error::Malformed(_)
-                | Error::TooLarge,
-            ) => {
-                health.redirected = None;
-                let later = matches!(result, Err(Error::Throttled { .. } | Error::Server { .. }));
-                let never = asked.is_who() && !later;
-                health.told |= never;
-                // A service that does not tell who somebody is leaves it to the work to find out.
-                if never && health.rejected.is_some() && health.tried_again_at.is_none() {
-                    health.tried_again_at = steady.checked_add(RETRY_REJECTED).ok();
-                }
-            }
-            Err(Error::Connect(_) | Error::Timeout | Error::Interrupted(_)) => {}
-        }
-        let news = state.health != before;
-        drop(state);
+        let answer = answer(result);
+        let news = {
+            // Held throughout: two answers may come at once, and neither may be lost.
+            let mut state = self.lock();
+            let health = state.health.after(&answer, &asked, now, steady);
+            let news = state.health != health;
+            state.health = health;
+            news
+        };
         let of_client = capped || Pauses::of(&self.gate).differ(&before_pauses);
         // The receiver goes only when the process stops.
         let _ = match (of_client, news) {

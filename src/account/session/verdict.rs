@@ -1,32 +1,15 @@
-//! What an answer means for the budget, and whether people have to be told of it.
+//! What an answer means for the account and for the budget, and whether people have to be told of it.
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::budget::{Gate, Verdict, capped};
+use crate::decide::account::{Answer, Asked};
 use crate::spideriq::{Class, Error};
 
 /// Two pauses that differ by less are one.
 const SAME_PAUSE: SignedDuration = SignedDuration::from_secs(1);
-
-/// What was asked of the service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// Whose credentials these are, and the answer.
-    Who(Option<String>),
-    /// Anything about jobs.
-    Work,
-    /// A first submit.
-    First,
-}
-
-impl Asked {
-    /// Whether it is about the credentials alone.
-    pub(super) const fn is_who(&self) -> bool {
-        matches!(self, Self::Who(_))
-    }
-}
 
 /// What people are told of a client's budget.
 #[derive(Debug)]
@@ -49,6 +32,27 @@ impl Pauses {
             (Some(_), None) | (None, Some(_)) => false,
         };
         self.unavailable != before.unavailable || !self.asked.iter().zip(&before.asked).all(same)
+    }
+}
+
+/// What an answer, with whether it charges for a job, says of the account as a whole.
+pub(super) fn answer(result: &Result<bool, Error>) -> Answer {
+    match result {
+        Ok(_) => Answer::Done,
+        Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
+            Answer::Rejected(error.to_string())
+        }
+        Err(error @ Error::SpendCap(_)) => Answer::Capped(error.to_string()),
+        Err(error @ Error::Redirected(_)) => Answer::Redirected(error.to_string()),
+        Err(Error::Throttled { .. } | Error::Server { .. }) => Answer::NotNow,
+        Err(
+            Error::NotFound(_)
+            | Error::Invalid(_)
+            | Error::Refused { .. }
+            | Error::Malformed(_)
+            | Error::TooLarge,
+        ) => Answer::Refused,
+        Err(Error::Connect(_) | Error::Timeout | Error::Interrupted(_)) => Answer::Nothing,
     }
 }
 

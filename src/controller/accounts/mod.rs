@@ -9,6 +9,7 @@ mod turn;
 
 pub(super) use claims::stand_back;
 
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use self::kind::{Account, Subject};
@@ -33,27 +35,22 @@ use super::watch::{self, Heard};
 use super::write::PROVEN;
 use crate::account::{AccountKey, News};
 use crate::api::{
-    AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, NotAName, Reason, ScrapeAccount,
-    ScrapeAccountStatus, Stored, find,
+    AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, NotAName, Reason, ScrapeAccount, ScrapeAccountStatus,
+    Stored,
 };
 use crate::budget::UNTRIED;
+use crate::decide::account::{AccountState, RETRY_UNKNOWN, again, transition};
 use crate::decide::message::Object;
 use crate::decide::{self, Message};
 use crate::health;
 use crate::kubernetes::said_in_decoding;
 use crate::leader::{Scope, Stand};
-use crate::status::{AccountFacts, AccountHealth, WriteError, account_status, patch_status};
+use crate::status::{WriteError, account_status, patch_status};
 
 /// How many accounts are worked on at once.
 const AT_ONCE: u16 = 8;
-/// How often an account that the service gave no clear word about is asked about again.
-const RETRY_UNKNOWN: Duration = Duration::from_secs(60);
-/// How soon a Secret that is missing or wrong is read again where nothing watches it; each time twice as late.
-const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// An account that waits for its turn is told of it; should that be missed, it comes again.
 const MISSED: Duration = Duration::from_secs(60);
-/// How often rejected credentials are tried again without a change of the Secret.
-const RETRY_REJECTED: Duration = Duration::from_secs(300);
 
 /// The first pause before an account is looked at again that could not be; each further one in a row is twice as long.
 const RETRY: Duration = Duration::from_millis(250);
@@ -185,13 +182,7 @@ async fn look<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) -> Resu
 async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) -> Result<Action, WriteError> {
     let begun = context.clock.instant();
     let kind = K::KIND.as_str();
-    let Some(account) = cached.usable() else {
-        let (account, words) = (key_of(&*cached), said_in_decoding(&cached.fault()));
-        // A place that was kept for it is others'.
-        turn::forget(&context, &account);
-        tracing::error!(%account, words, "a {kind} cannot be read and is left alone");
-        return Ok(Action::await_change());
-    };
+    let Some(account) = cached.usable() else { return Ok(unreadable(&context, &cached)) };
     let subject = Subject::of(account);
     let (key, scope) = (&subject.key, subject.key.scope());
     if context.claims.is_of_others(&scope) {
@@ -228,39 +219,11 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
     };
     let now = context.clock.now();
     let recorded = account.status().cloned().unwrap_or_default();
-    let counted = tally::count(&context, key);
-    let jobs = context.tallies.due(key, recorded.jobs, counted, context.clock.instant());
-    let handled = subject.requested.clone().or_else(|| recorded.last_handled_reconcile_at.clone());
-    let facts = AccountFacts { handled, jobs, ..facts };
-    let mut result = "unchanged";
-    if let Some(status) = account_status(&facts, &recorded, subject.generation, now) {
-        if let Some(left) = context.tallies.rests(key, begun) {
-            return Ok(Action::requeue(left));
-        }
-        if context.claims.stand(&scope) == Stand::Waits {
-            return Ok(Action::await_change());
-        }
-        let api = K::api(&context.client, &key.namespace);
-        let version = context.claims.version_after(&scope, account.resource_version().unwrap_or_default());
-        let schema = Kind::Account(K::KIND);
-        let written = match context.prove(schema, (&key.namespace, &key.name), PROVEN).await {
-            Ok(()) => patch_status(&api, &key.name, &version, &recorded, &status).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = written {
-            context.metrics.reconciled(kind, "retried", begun.elapsed());
-            if error.not_kept().is_some() {
-                // It is told when that is mended.
-                context.doubt(schema, &error).await;
-                return Ok(Action::requeue(RETRY_UNKNOWN));
-            }
-            return Err(error);
-        }
-        context.tallies.wrote(key, context.clock.instant());
-        context.publish(&account.object_ref(&()), &transition(&recorded, (&status, &facts))).await;
-        result = "written";
+    let state = counted(&context, &subject, &recorded, facts);
+    match record(&context, (account, &subject), (&recorded, &state), (begun, now)).await? {
+        ControlFlow::Continue(result) => context.metrics.reconciled(kind, result, begun.elapsed()),
+        ControlFlow::Break(instead) => return Ok(instead),
     }
-    context.metrics.reconciled(kind, result, begun.elapsed());
     if !works && context.has_work(key) {
         // It has got some meanwhile.
         return Ok(Action::requeue(Duration::ZERO));
@@ -270,8 +233,71 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
         context.accounts.rest(key);
         context.woken.forget(key);
     }
-    let again = looked_again.or_else(|| again(&facts, (works, watched), &recorded, now));
+    let again = looked_again.or_else(|| again(&state, (works, watched), &recorded, (now, UNTRIED)));
     Ok(again.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Leaves an account alone that this release cannot read.
+fn unreadable<K: Account>(context: &Context, cached: &Stored<K>) -> Action {
+    let (kind, account, words) = (K::KIND.as_str(), key_of(cached), said_in_decoding(&cached.fault()));
+    // A place that was kept for it is others'.
+    turn::forget(context, &account);
+    tracing::error!(%account, words, "a {kind} cannot be read and is left alone");
+    Action::await_change()
+}
+
+/// How the account stands, with the counts of its jobs that are due and the wish that is obeyed.
+fn counted(
+    context: &Context,
+    subject: &Subject<'_>,
+    recorded: &ScrapeAccountStatus,
+    state: AccountState,
+) -> AccountState {
+    let counted = tally::count(context, &subject.key);
+    let jobs = context.tallies.due(&subject.key, recorded.jobs, counted, context.clock.instant());
+    let handled = subject.requested.clone().or_else(|| recorded.last_handled_reconcile_at.clone());
+    AccountState { handled, jobs, ..state }
+}
+
+/// Writes how the account stands where that is news, and tells people; says what it did, or what is to be done instead.
+///
+/// # Errors
+/// As the write says.
+async fn record<K: Account>(
+    context: &Arc<Context>,
+    (account, subject): (&K, &Subject<'_>),
+    (recorded, state): (&ScrapeAccountStatus, &AccountState),
+    (begun, now): (Instant, Timestamp),
+) -> Result<ControlFlow<Action, &'static str>, WriteError> {
+    let (key, scope) = (&subject.key, subject.key.scope());
+    let Some(status) = account_status(state, recorded, subject.generation, now) else {
+        return Ok(ControlFlow::Continue("unchanged"));
+    };
+    if let Some(left) = context.tallies.rests(key, begun) {
+        return Ok(ControlFlow::Break(Action::requeue(left)));
+    }
+    if context.claims.stand(&scope) == Stand::Waits {
+        return Ok(ControlFlow::Break(Action::await_change()));
+    }
+    let api = K::api(&context.client, &key.namespace);
+    let version = context.claims.version_after(&scope, account.resource_version().unwrap_or_default());
+    let schema = Kind::Account(K::KIND);
+    let written = match context.prove(schema, (&key.namespace, &key.name), PROVEN).await {
+        Ok(()) => patch_status(&api, &key.name, &version, recorded, &status).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = written {
+        context.metrics.reconciled(K::KIND.as_str(), "retried", begun.elapsed());
+        if error.not_kept().is_some() {
+            // It is told when that is mended.
+            context.doubt(schema, &error).await;
+            return Ok(ControlFlow::Break(Action::requeue(RETRY_UNKNOWN)));
+        }
+        return Err(error);
+    }
+    context.tallies.wrote(key, context.clock.instant());
+    context.publish(&account.object_ref(&()), &transition(recorded, (&status, state))).await;
+    Ok(ControlFlow::Continue("written"))
 }
 
 /// Leaves an account alone whose Secret has a name that is none: nothing is asked of the API server with it. The status
@@ -293,64 +319,6 @@ async fn leave<K: Account>(
         context.publish(&account.object_ref(&()), &[event]).await;
     }
     Action::await_change()
-}
-
-/// What people are told when an account becomes usable, or ceases to be.
-fn transition(
-    before: &ScrapeAccountStatus,
-    (after, facts): (&ScrapeAccountStatus, &AccountFacts),
-) -> Vec<decide::Event> {
-    // Once: from then on the status says so.
-    let said = |status: &ScrapeAccountStatus, words: &str| {
-        find(&status.conditions, "Ready").is_some_and(|ready| ready.message.contains(words))
-    };
-    let warning = facts.warning.iter().map(ToString::to_string);
-    let warned = warning.filter(|words| !said(before, words) && said(after, words));
-    let warned = warned.map(|words| decide::Event {
-        warning: true,
-        reason: Reason::CredentialsMissing,
-        note: words.into(),
-    });
-    let ready = |status: &ScrapeAccountStatus| find(&status.conditions, "Ready").cloned();
-    let Some(now) = ready(after) else { return Vec::new() };
-    let same = ready(before).is_some_and(|then| then.status == now.status && then.reason == now.reason);
-    let reason = Reason::parse(&now.reason).filter(|_| !same);
-    let warning = now.status != ConditionStatus::True;
-    let news = reason.map(|reason| decide::Event { warning, reason, note: now.message.into() });
-    news.into_iter().chain(warned).collect()
-}
-
-/// When the account has to be looked at again, if nothing tells that it changed.
-fn again(
-    facts: &AccountFacts,
-    (works, watched): (bool, bool),
-    recorded: &ScrapeAccountStatus,
-    now: Timestamp,
-) -> Option<Duration> {
-    let (authenticated, tried_at) = match &facts.health {
-        AccountHealth::Unusable { .. } if !watched => {
-            // The longer it stays so, the less often its Secret is read.
-            let ready = find(&recorded.conditions, "Ready");
-            let since = ready.filter(|ready| ready.status != ConditionStatus::True);
-            let since = since.map_or(now, |ready| ready.last_transition_time.0);
-            let stays = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-            return Some(stays.clamp(FIRST_RETRY, RETRY_REJECTED));
-        }
-        AccountHealth::Unusable { .. } | AccountHealth::Rejected { .. } => return Some(RETRY_REJECTED),
-        AccountHealth::SpendCap { authenticated, tried_at, .. } => (*authenticated, Some(*tried_at)),
-        AccountHealth::Usable { authenticated, .. } => (*authenticated, None),
-    };
-    let after = |until: Timestamp| {
-        Duration::try_from(until.duration_since(now)).unwrap_or_default() + Duration::from_secs(1)
-    };
-    match (facts.paused_until, tried_at) {
-        // The end of the pause is a change that nothing else tells.
-        (Some(until), _) => Some(after(until)),
-        _ if works && (!authenticated || facts.unnamed) => Some(RETRY_UNKNOWN),
-        // Nor that nobody has tried the spend cap.
-        (None, Some(until)) => Some(after(until) + UNTRIED),
-        (None, None) => (works && !watched).then_some(RETRY_REJECTED),
-    }
 }
 
 fn on_error<K: Account>(context: &Context, account: &Stored<K>, error: &WriteError) -> Action {

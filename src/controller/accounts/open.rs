@@ -12,19 +12,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, ResourceExt};
 
 use super::kind::Subject;
-use crate::account::{News, Opening, Proof, Said, Session, Settings, from_secret, is_labelled, needs_label};
+use crate::account::{
+    AccountKey, News, Opening, Proof, Said, Session, Settings, from_secret, is_labelled, needs_label,
+};
 use crate::api::{
-    AccountKind, ConditionStatus, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus,
-    Stored, find,
+    AccountKind, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus, Stored,
 };
 use crate::budget::Limits;
 use crate::controller::context::Context;
+use crate::decide::account::{AccountHealth, AccountState, accepted_since, capped, is_accepted, is_of};
 use crate::decide::likely_cause;
 use crate::decide::message::{Account, Remark};
 use crate::health::waiting;
 use crate::kubernetes::{said_of, said_of_status};
 use crate::spideriq::{Endpoint, Error};
-use crate::status::{AccountFacts, AccountHealth, WriteError};
+use crate::status::WriteError;
 
 /// How long nothing is said of an account that waits for its turn to be proven: most wait for a moment only.
 const SOON: Duration = Duration::from_secs(3);
@@ -36,13 +38,13 @@ const LATER: Duration = Duration::from_secs(300);
 /// What a look at an account came to.
 pub(super) struct Opened {
     /// How it stands; `None` while the service is asked for the first time.
-    pub(super) facts: Option<AccountFacts>,
+    pub(super) facts: Option<AccountState>,
     /// When it is to be looked at again, where how it stands does not tell.
     pub(super) again: Option<Duration>,
 }
 
-impl From<AccountFacts> for Opened {
-    fn from(facts: AccountFacts) -> Self {
+impl From<AccountState> for Opened {
+    fn from(facts: AccountState) -> Self {
         Self { facts: Some(facts), again: None }
     }
 }
@@ -81,29 +83,9 @@ pub(super) async fn open(
     if let Err(error) = endpoint.check(&context.options.allowed_endpoints) {
         return close(Reason::EndpointNotAllowed, error.to_string(), true, identity);
     }
-    let secrets: Api<Stored<Secret>> = Api::namespaced(context.client.clone(), namespace.as_str());
-    let read = tokio::time::timeout(Duration::from_secs(10), secrets.get_opt(name.as_str()));
-    let secret = match waiting(read).await {
-        Ok(Ok(Some(Stored { read: Ok(secret), .. }))) => secret,
-        Ok(Ok(Some(_))) => {
-            let message = Account::SecretUnreadable(name.to_string());
-            return close(Reason::CredentialsMissing, message.to_string(), false, identity);
-        }
-        Ok(Ok(None)) => {
-            let operator_namespace = match key.kind() {
-                AccountKind::ScrapeAccount => None,
-                AccountKind::ClusterScrapeAccount => Some(namespace.to_string()),
-            };
-            let message = Account::NoSecret { name: name.to_string(), operator_namespace };
-            return close(Reason::CredentialsMissing, message.to_string(), false, identity);
-        }
-        Ok(Err(kube::Error::Api(refusal))) if refusal.code == 403 => {
-            let message =
-                Account::SecretForbidden { name: name.to_string(), words: said_of_status(&refusal) };
-            return close(Reason::CredentialsMissing, message.to_string(), false, identity);
-        }
-        Ok(Err(error)) => return Err(WriteError::Unanswered(said_of(&error))),
-        Err(_) => return Err(WriteError::Unanswered("the API server did not answer in time".to_owned())),
+    let secret = match secret(context, key, (namespace, name)).await? {
+        Ok(secret) => secret,
+        Err(message) => return close(Reason::CredentialsMissing, message.to_string(), false, identity),
     };
     let credential = Credential {
         uid: secret.uid().unwrap_or_default(),
@@ -121,7 +103,7 @@ pub(super) async fn open(
     let read = Read { context, account, opening, fingerprint, told, works };
     let serves = context.accounts.last_session(key);
     let serves = serves.is_some_and(|session| session.credential == read.opening.credential);
-    if unlabelled && !serves && !accepted(account.status, &read.opening.credential) {
+    if unlabelled && !serves && !is_accepted(account.status, &read.opening.credential) {
         return Ok(read.unlabelled(needs_label(name.as_str())).into());
     }
     let mut opened = read.open();
@@ -131,14 +113,40 @@ pub(super) async fn open(
     Ok(opened)
 }
 
+/// The Secret of an account; else why it has none that can be read.
+async fn secret(
+    context: &Context,
+    account: &AccountKey,
+    (namespace, name): (&ObjectName, &ObjectName),
+) -> Result<Result<Secret, Account>, WriteError> {
+    let secrets: Api<Stored<Secret>> = Api::namespaced(context.client.clone(), namespace.as_str());
+    let read = tokio::time::timeout(Duration::from_secs(10), secrets.get_opt(name.as_str()));
+    match waiting(read).await {
+        Ok(Ok(Some(Stored { read: Ok(secret), .. }))) => Ok(Ok(secret)),
+        Ok(Ok(Some(_))) => Ok(Err(Account::SecretUnreadable(name.to_string()))),
+        Ok(Ok(None)) => {
+            let operator_namespace = match account.kind() {
+                AccountKind::ScrapeAccount => None,
+                AccountKind::ClusterScrapeAccount => Some(namespace.to_string()),
+            };
+            Ok(Err(Account::NoSecret { name: name.to_string(), operator_namespace }))
+        }
+        Ok(Err(kube::Error::Api(refusal))) if refusal.code == 403 => {
+            Ok(Err(Account::SecretForbidden { name: name.to_string(), words: said_of_status(&refusal) }))
+        }
+        Ok(Err(error)) => Err(WriteError::Unanswered(said_of(&error))),
+        Err(_) => Err(WriteError::Unanswered("the API server did not answer in time".to_owned())),
+    }
+}
+
 impl Read<'_> {
     /// Opens the account with what its Secret holds.
     fn open(&self) -> Opened {
         let (context, key) = (self.context, &self.account.key);
         // What this process knows of the spend cap is newer than what an earlier one wrote down.
-        let capped = self.told.and_then(|status| match context.accounts.last_session(key) {
+        let cap = self.told.and_then(|status| match context.accounts.last_session(key) {
             Some(session) => session.spend_cap(),
-            None => spend_cap(status),
+            None => capped(status),
         });
         let limits = limits(self.account.spec);
         let session = match self.session(limits) {
@@ -150,25 +158,16 @@ impl Read<'_> {
                 return closed(context, self.account, health, self.fingerprint.clone()).into();
             }
         };
-        if let Some((until, words)) = &capped {
+        if let Some((until, words)) = &cap {
             session.restore_spend_cap(*until, words);
         }
         let no_submits = limits.is_some_and(|limits| limits.submits_per_minute == 0);
-        let barred = no_submits.then(|| {
-            let account = format!("{} {}", key.kind().as_str(), key.name);
-            (Reason::AccountNotReady, Account::NoSubmitsOf(account).to_string())
-        });
-        let settings = Settings {
-            suspended: self.account.spec.suspend == Some(true),
-            barred,
-            fingerprint: self.fingerprint.clone(),
-        };
         if let Some(status) = self.account.status {
             let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);
             session.gate.restore_pauses(time(&status.retry_after), time(&status.submits_retry_after));
         }
         // Somebody changed the account or its Secret, rather than that this process or this session is new; or asks for it.
-        if session.set(settings) && self.told.is_none() || self.account.wish().is_some() {
+        if session.set(self.settings(no_submits)) && self.told.is_none() || self.account.wish().is_some() {
             session.gate.try_now();
         }
         if session.gate.forget_untried_cap() {
@@ -195,6 +194,17 @@ impl Read<'_> {
         // Nothing else tells when a read is to try a long pause; whether one is there that waits for it or not.
         let again = left.filter(|_| self.works).map(|left| left.max(READ_AGAIN));
         Opened { facts: Some(facts), again }
+    }
+
+    /// What may change about it while it is in use.
+    fn settings(&self, no_submits: bool) -> Settings {
+        let key = &self.account.key;
+        let barred = no_submits.then(|| {
+            let account = format!("{} {}", key.kind().as_str(), key.name);
+            (Reason::AccountNotReady, Account::NoSubmitsOf(account).to_string())
+        });
+        let suspended = self.account.spec.suspend == Some(true);
+        Settings { suspended, barred, fingerprint: self.fingerprint.clone() }
     }
 
     /// The session of the account as it is now; else how it stands without one.
@@ -264,7 +274,7 @@ impl Read<'_> {
     }
 
     /// The token may be another service's, and is not sent. What was accepted last goes on serving what was begun.
-    fn unlabelled(&self, message: String) -> AccountFacts {
+    fn unlabelled(&self, message: String) -> AccountState {
         let accounts = &self.context.accounts;
         accounts.give_up(&self.account.key);
         let endpoint = self.opening.endpoint.to_string();
@@ -278,7 +288,7 @@ impl Read<'_> {
             fingerprint: self.fingerprint.clone(),
             ..session.settings()
         });
-        AccountFacts { health, ..facts(&session) }
+        AccountState { health, ..facts(&session) }
     }
 }
 
@@ -292,7 +302,7 @@ fn closed(
     account: &Subject<'_>,
     health: AccountHealth,
     fingerprint: String,
-) -> AccountFacts {
+) -> AccountState {
     let (why, rejected) = match &health {
         AccountHealth::Unusable { reason, message, .. } => ((*reason, message.clone()), None),
         AccountHealth::Rejected { since, message } => {
@@ -302,37 +312,7 @@ fn closed(
         AccountHealth::Usable { .. } => ((Reason::AccountNotReady, String::new()), None),
     };
     context.accounts.close(&account.key, why, rejected, fingerprint);
-    AccountFacts { health, ..AccountFacts::default() }
-}
-
-/// Since when the credentials are accepted, as a status tells.
-fn accepted_since(status: &ScrapeAccountStatus) -> Option<Timestamp> {
-    let authenticated = find(&status.conditions, "Authenticated")?;
-    (authenticated.status == ConditionStatus::True).then_some(authenticated.last_transition_time.0)
-}
-
-/// Whether this very version of the Secret was accepted, as the status of its account tells.
-fn accepted(status: Option<&ScrapeAccountStatus>, credential: &Credential) -> bool {
-    status.is_some_and(|status| {
-        let same = status
-            .credential
-            .as_ref()
-            .is_some_and(|used| used.resource_version == credential.resource_version);
-        same && accepted_since(status).is_some()
-    })
-}
-
-/// Whether a status tells of the account and the Secret as they are now.
-fn is_of(status: &ScrapeAccountStatus, generation: i64, secret: &str) -> bool {
-    status.observed_generation == Some(generation)
-        && status.credential.as_ref().is_some_and(|used| used.resource_version == secret)
-}
-
-/// When the reached spend cap was to be tried again as far as a status tells, and the service's words.
-fn spend_cap(status: &ScrapeAccountStatus) -> Option<(Timestamp, String)> {
-    let until = status.spend_cap_retry_time.as_ref()?.0;
-    let words = find(&status.conditions, "Stalled").map(|stalled| stalled.message.clone());
-    Some((until, words.unwrap_or_default()))
+    AccountState { health, ..AccountState::default() }
 }
 
 /// Uses the account from now on, unless it went meanwhile: whoever saw that found nothing to forget yet.
@@ -348,27 +328,17 @@ fn is_unnamed(session: &Session) -> bool {
     session.client_id.is_none() && !session.health().told
 }
 
-fn facts(session: &Arc<Session>) -> AccountFacts {
-    let health = session.health();
-    let authenticated = health.accepted.is_some();
-    let standing = if let Some((_, message)) = health.redirected {
-        AccountHealth::Unusable { reason: Reason::EndpointNotAllowed, message, stalled: true }
-    } else if let Some((since, message)) = health.rejected {
-        AccountHealth::Rejected { since, message }
-    } else if let Some((tried_at, message)) = session.spend_cap() {
-        AccountHealth::SpendCap { authenticated, tried_at, message }
-    } else {
-        AccountHealth::Usable { authenticated, suspended: session.settings().suspended }
-    };
-    AccountFacts {
-        health: standing,
+fn facts(session: &Arc<Session>) -> AccountState {
+    let health = AccountHealth::of(session.health(), session.spend_cap(), session.settings().suspended);
+    AccountState {
+        health,
         client_id: session.client_id.clone(),
         unnamed: is_unnamed(session),
         resource_version: Some(session.credential.resource_version.clone()),
         paused_until: session.gate.service_pause(),
         submits_paused_until: session.gate.submits_pause(),
         unavailable: session.gate.unavailable().map(|words| words.to_string()),
-        ..AccountFacts::default()
+        ..AccountState::default()
     }
 }
 

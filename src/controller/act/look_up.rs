@@ -13,15 +13,14 @@ use crate::budget::{Lane, Permit};
 use crate::cache::{CachedJob, key};
 use crate::controller::context::Context;
 use crate::controller::observe::facts;
-use crate::decide::{Candidate, Intent, IntentFacts, Listed, Trouble, was_sent};
+use crate::decide::account::{self, Row, Sought};
+use crate::decide::{Intent, IntentFacts, Listed, Trouble, was_sent};
 use crate::spideriq::{ListRow, PAGE};
 
 /// The most pages that are read of the list: a thousand jobs made since.
 pub(super) const MOST_PAGES: usize = 10;
 /// No page after the first is begun later than this, whatever its turns in the budget and the answers took.
 const LOOKS_FOR: Duration = Duration::from_secs(20);
-/// By how much the clocks of two machines may differ.
-const CLOCK_MARGIN: Duration = Duration::from_secs(60);
 
 /// Jobs of the list that an unknown submit of this object may have made: the same type and, where the list names
 /// one, the same address, made since the first attempt. A first attempt in the future says nothing: the clock was put
@@ -33,17 +32,13 @@ pub(super) async fn candidates(
     (permit, pages): (Permit, usize),
 ) -> Result<Listed, Trouble> {
     let submission = job.status.as_ref().and_then(|status| status.submission.as_ref());
-    let since = submission.and_then(|submission| submission.started_at.as_ref()).map(|time| time.0);
-    // With an account that others use, too, an intent without a status proves nothing.
     let shared = session.key.kind() == AccountKind::ClusterScrapeAccount;
-    let since = since.or_else(|| intended_at(job).filter(|_| !shared));
-    let since = since.filter(|at| *at <= context.clock.now());
-    let since = since.and_then(|at| at.checked_sub(CLOCK_MARGIN).ok());
-    let (rows, partly) = made_since(context, job, session, (permit, pages), since).await?;
     // The spec of another run says nothing of the address that this one was submitted with.
     let same_run = job.status.as_ref().is_none_or(|status| status.run() == job.spec.run());
     let body = job.body.as_ref().and_then(|body| body.as_ref().ok()).filter(|_| same_run);
-    let url = body.and_then(|body| body.url.as_deref());
+    let kind = (job.spec.type_.as_deref(), body.and_then(|body| body.url.as_deref()));
+    let sought = Sought::of(submission, intended_at(job), shared, kind, context.clock.now());
+    let (rows, partly) = made_since(context, job, session, (permit, pages), sought.since).await?;
     let cached = context.jobs.state();
     let statuses = || cached.iter().filter_map(|other| other.status.as_ref());
     let earlier = statuses().flat_map(|status| &status.history).filter_map(|run| run.job_id.as_deref());
@@ -56,34 +51,14 @@ pub(super) async fn candidates(
         let unknown = other.status.as_ref().is_some_and(was_sent);
         unknown && other.uid() != job.uid() && other.spec.type_ == job.spec.type_
     });
-    let fits = |row: &ListRow| row.type_.is_none() || row.type_ == job.spec.type_;
-    let until = submission.and_then(|record| match &record.tried_at {
-        None if record.attempt.is_none_or(|attempt| attempt <= 1) => record.started_at.as_ref(),
-        tried_at => tried_at.as_ref(),
-    });
-    let until = until.and_then(|at| at.0.checked_add(CLOCK_MARGIN).ok());
-    // Of the jobs of others as few are named as can be.
-    let surely = |row: &ListRow| {
-        let made = row.created_at.zip(since).is_some_and(|(created, since)| created >= since);
-        let early = row.created_at.zip(until).is_none_or(|(created, until)| created <= until);
-        made && early && row.type_ == job.spec.type_ && row.url.as_deref() == url
-    };
-    let near = |row: &ListRow| {
-        let later = row.created_at.zip(since).is_none_or(|(created, since)| created >= since);
-        let same = row.url.as_deref().zip(url).is_none_or(|(theirs, ours)| theirs == ours);
-        later && same
-    };
-    let jobs = rows
-        .into_iter()
-        .filter(|row| if shared { surely(row) } else { fits(row) && near(row) })
-        .map(|row| Candidate {
-            claimed: claimed.contains(row.job_id.as_str()),
-            contested,
-            job_id: row.job_id,
-            created_at: row.created_at,
-        })
-        .collect();
+    let rows = rows.into_iter().map(row).collect();
+    let jobs = account::candidates(rows, &sought, |id| claimed.contains(id), contested);
     Ok(Listed { jobs, partly })
+}
+
+fn row(row: ListRow) -> Row {
+    let ListRow { job_id, type_, url, created_at } = row;
+    Row { job_id, type_, url, created_at }
 }
 
 /// When a restored object's intent was written.
