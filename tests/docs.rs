@@ -219,7 +219,10 @@ fn what_plan_answers_is_what_the_page_shows() {
                 let before = format!("{}```\n\n```yaml output\n{}```", asked.text, answer.text);
                 assert_eq!(text.matches(&before).count(), 1, "{}:{}", page.path, answer.line);
                 let after = format!("{}```\n\n```yaml output\n{said}```", asked.text);
-                fs::write(&file, text.replace(&before, &after)).unwrap();
+                // In one step, because other tests read it meanwhile.
+                let new = file.with_extension("new");
+                fs::write(&new, text.replace(&before, &after)).unwrap();
+                fs::rename(new, &file).unwrap();
             } else {
                 assert!(
                     said == answer.text,
