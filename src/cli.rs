@@ -43,7 +43,7 @@ struct Plan {
     /// The ScrapeJob, as written or as kubectl get --output yaml shows it.
     #[arg(short, long, value_name = "FILE")]
     filename: PathBuf,
-    /// What else is known: now, and where it matters account, watched, memory and outcome.
+    /// What else is known: now, and where it matters account, watched, memory and outcome; docs/plan.md lists every key.
     #[arg(long, value_name = "FILE")]
     facts: PathBuf,
 }

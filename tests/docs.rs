@@ -13,6 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use spideriq_operator::api::{Reason, State};
+
 use markdown::{Block, Page, ROOT, commands, pages};
 
 /// Fails with all that was found.
@@ -219,7 +221,10 @@ fn what_plan_answers_is_what_the_page_shows() {
                 let before = format!("{}```\n\n```yaml output\n{}```", asked.text, answer.text);
                 assert_eq!(text.matches(&before).count(), 1, "{}:{}", page.path, answer.line);
                 let after = format!("{}```\n\n```yaml output\n{said}```", asked.text);
-                fs::write(&file, text.replace(&before, &after)).unwrap();
+                // In one step, because other tests read it meanwhile.
+                let new = file.with_extension("new");
+                fs::write(&new, text.replace(&before, &after)).unwrap();
+                fs::rename(new, &file).unwrap();
             } else {
                 assert!(
                     said == answer.text,
@@ -287,6 +292,48 @@ fn sentences(line: &str) -> Vec<String> {
         before = c;
     }
     sentences
+}
+
+/// What stands behind a state, or behind "an event", is a reason that there is.
+#[test]
+fn reasons_and_values_that_are_named_there_are() {
+    let known: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    let states: Vec<String> = State::ALL.iter().map(|state| format!("{}, ", state.as_str())).collect();
+    let leads: Vec<&str> =
+        states.iter().map(String::as_str).chain(["n event ", "event (", "Synced False, "]).collect();
+    let mut faults = Vec::new();
+    let mut named = 0;
+    for page in pages().iter().filter(|page| page.is_for_users()) {
+        for (line, text) in page.prose() {
+            for rest in leads.iter().flat_map(|lead| text.split(lead).skip(1)) {
+                let word: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+                // Of one word alone nobody knows whether it is meant as a reason.
+                let capitals = word.chars().filter(char::is_ascii_uppercase).count();
+                let is_state = State::parse(&word).is_some();
+                if word.starts_with(|c: char| c.is_ascii_uppercase()) && capitals > 1 && !is_state {
+                    named += 1;
+                    if !known.contains(&word.as_str()) {
+                        faults.push(format!("{}:{line}: {word} is no reason", page.path));
+                    }
+                }
+            }
+        }
+    }
+    let values = fs::read_to_string(Path::new(ROOT).join("charts/spideriq-operator/values.yaml")).unwrap();
+    let install = fs::read_to_string(Path::new(ROOT).join("docs/install.md")).unwrap();
+    let table = install.lines().skip_while(|line| !line.starts_with("| Value |"));
+    let rows: Vec<&str> = table.skip(2).take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() > 4, "{rows:?}");
+    for row in rows {
+        for value in row.split('|').nth(1).unwrap().split(',').map(|value| value.trim().trim_matches('`')) {
+            let there = value.split('.').all(|key| values.contains(&format!("{key}:")));
+            if !there {
+                faults.push(format!("docs/install.md: the chart has no {value}"));
+            }
+        }
+    }
+    assert!(named > 30, "{named} reasons are named");
+    none(&faults);
 }
 
 /// What a comment names by a letter or a section is in `docs`.
