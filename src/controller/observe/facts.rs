@@ -143,7 +143,7 @@ pub(in crate::controller) fn refusal(error: &Error, since: Option<Timestamp>) ->
     match error {
         Error::Invalid(words) => Refusal::Payload(words.clone()),
         Error::Throttled { waiting_helps: false, message, .. } => {
-            Refusal::Pointless(format!("a bound of the plan is reached: {message}"))
+            Refusal::Pointless(format!("the plan allows no more: {message}"))
         }
         Error::NotFound(_) | Error::Refused { .. } => Refusal::Pointless(error.to_string()),
         Error::Connect(_)

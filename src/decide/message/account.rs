@@ -121,7 +121,7 @@ impl fmt::Display for Account {
             }
             Self::Unreadable(account) => write!(
                 f,
-                "This release of the operator cannot read {account}. Run a newer release, or correct the account."
+                "This version of the operator cannot read {account}. Run a newer version, or correct the account."
             ),
             Self::ClusterAccountsOff => f.write_str(
                 "Cluster accounts are off, because the operator runs with --watch-namespace. Create a ScrapeAccount in this namespace and a ScrapeJob that uses it, or run the operator for all namespaces.",

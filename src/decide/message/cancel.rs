@@ -19,8 +19,8 @@ pub enum Cancel {
     Failed(String),
     /// Who else uses the job is being asked; about whom.
     Asking(String),
-    /// The account cannot be used.
-    NoAccount,
+    /// The account cannot be used; why, with what to do.
+    NoAccount(String),
     /// It waits.
     Waits(CancelWaits),
     /// The object goes, and nothing at the service holds it back.
@@ -54,12 +54,14 @@ impl fmt::Display for Cancel {
             Self::Begins(reason) => {
                 let why = match reason {
                     CancelReason::CancelledAsRequested => "spec.cancel asks for it",
-                    CancelReason::DeadlineExceeded => "spec.activeDeadlineSeconds have passed",
+                    CancelReason::DeadlineExceeded => "it ran longer than spec.activeDeadlineSeconds",
                     CancelReason::Superseded => "spec.runID names another run",
                 };
                 write!(f, "The job is being cancelled, because {why}.")
             }
-            Self::Sent => f.write_str("SpiderIQ took the cancel and has not confirmed it yet."),
+            Self::Sent => f.write_str(
+                "SpiderIQ accepted the cancel and has not confirmed it yet. The operator looks until it has.",
+            ),
             Self::JobUnknown => {
                 f.write_str("SpiderIQ does not know the job, or not yet. The operator cancels it again.")
             }
@@ -67,9 +69,7 @@ impl fmt::Display for Cancel {
                 write!(f, "The job could not be cancelled yet: {}. The operator tries again.", quoted(why))
             }
             Self::Asking(whom) => write!(f, "The job is not cancelled yet: {}.", quoted(whom)),
-            Self::NoAccount => f.write_str(
-                "The account cannot be used to cancel the job. Correct the account. The operator tries until then.",
-            ),
+            Self::NoAccount(why) => write!(f, "The job is not cancelled yet and may still run. {why}"),
             Self::Waits(waits) => waits.fmt(f),
             Self::NothingLeft => {
                 f.write_str("The object is being deleted. Nothing at SpiderIQ holds it back.")
@@ -97,9 +97,11 @@ impl CancelWaits {
     /// What the cancel waits for, without what changes meanwhile: by this a message is known again.
     pub fn opening(&self) -> &'static str {
         match self {
-            Self::Service(_) => "SpiderIQ is not available. The job is cancelled when it answers.",
+            Self::Service(_) => {
+                "The cancel is not sent yet: SpiderIQ is not available. The job is cancelled when it answers."
+            }
             Self::Pause(_) => {
-                "SpiderIQ asked the account to wait. The job is cancelled when the pause is over."
+                "The cancel is not sent yet: SpiderIQ asked the account to wait. The job is cancelled when the pause is over."
             }
             Self::Turn(_) => "The cancel waits for its turn in the account's request budget.",
         }

@@ -111,7 +111,7 @@ impl fmt::Display for End {
             Self::Cancelled(reason) => f.write_str(match reason {
                 CancelReason::CancelledAsRequested => "The job was cancelled, because spec.cancel asked for it.",
                 CancelReason::DeadlineExceeded => {
-                    "The job was cancelled, because spec.activeDeadlineSeconds had passed."
+                    "The job was cancelled, because it ran longer than spec.activeDeadlineSeconds."
                 }
                 CancelReason::Superseded => "The job was cancelled, because another run was wanted.",
             }),
@@ -122,7 +122,7 @@ impl fmt::Display for End {
                 f.write_str("SpiderIQ no longer knows the job, so there is nothing left to cancel.")
             }
             Self::DeadlineOfOthers => f.write_str(
-                "spec.activeDeadlineSeconds have passed. The job goes on, because this object did not submit it.",
+                "spec.activeDeadlineSeconds have passed. The job keeps running, because this object did not submit it. Cancel it at SpiderIQ if it is not wanted.",
             ),
         }
     }
@@ -185,14 +185,17 @@ impl fmt::Display for RunWord {
             ),
             Self::OfAnotherRelease(run) => write!(
                 f,
-                "{run} was used before, and this release cannot compare its payload with that of another release. Run that release, or set spec.runID to one that was never used."
+                "{run} was used before, and this version of the operator cannot compare its payload with that of another version. Run that version, or set spec.runID to one that was never used."
             ),
             Self::Recalled { run, superseded: true } => write!(
                 f,
-                "{run} ended earlier, because another run was wanted. A runID is paid for once: set a new one to run again."
+                "{run} ended earlier, because another run was wanted, and is not submitted again. Set spec.runID to one that was never used to run, and pay, again."
             ),
             Self::Recalled { run, superseded: false } => {
-                write!(f, "{run} ended earlier. A runID is paid for once: set a new one to run again.")
+                write!(
+                    f,
+                    "{run} finished earlier and is not submitted again. Set spec.runID to one that was never used to run, and pay, again."
+                )
             }
         }
     }

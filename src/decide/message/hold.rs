@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::phrase::{NOT_KNOWN, ODD_ADDRESS, quoted};
+use super::phrase::{LOOK_NOW, NOT_KNOWN, ODD_ADDRESS, REMOVE_IT, quoted};
 use crate::api::OnAmbiguous;
 
 /// Why a job is held.
@@ -73,23 +73,26 @@ pub struct Ambiguous {
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::IntentUnreadable => f.write_str(
-                "The annotation spideriq.ai/submission cannot be read, so there may have been an earlier submit. Remove the annotation to submit.",
+            Self::IntentUnreadable => write!(
+                f,
+                "The annotation spideriq.ai/submission cannot be read, so there may have been an earlier submit. Restore it, or {REMOVE_IT}."
             ),
-            Self::IntentUnproven => f.write_str(
-                "The annotation spideriq.ai/submission tells of a submit that the status does not know. With a ClusterScrapeAccount the annotation proves nothing. Restore the status with it, or remove the annotation to submit.",
+            Self::IntentUnproven => write!(
+                f,
+                "The annotation spideriq.ai/submission records a submit that the status does not know. With a ClusterScrapeAccount the annotation alone is not trusted. After a backup, restore the status, too. Otherwise {REMOVE_IT}."
             ),
-            Self::IntentOfAnotherRelease => f.write_str(
-                "The annotation spideriq.ai/submission tells of a submit by another release of the operator, which this one cannot compare. Run that release, or remove the annotation to submit.",
+            Self::IntentOfAnotherRelease => write!(
+                f,
+                "The annotation spideriq.ai/submission was written by another version of the operator, and this one cannot check it. Run that version, or {REMOVE_IT}."
             ),
             Self::IntentOfNobody(account) => write!(
                 f,
-                "The annotation spideriq.ai/submission tells of a submit whose client was not known, so it cannot be compared with that of {account}. Remove the annotation to submit."
+                "The annotation spideriq.ai/submission records a submit of an unknown client, which cannot be compared with that of {account}. Restore the status, or {REMOVE_IT}."
             ),
             Self::NoPayload => f.write_str("The spec has nothing to submit. Add spec.type and spec.payload."),
             Self::Refused(words) => write!(
                 f,
-                "SpiderIQ refused the submit, and waiting does not help: {}. Remove the cause and annotate with spideriq.ai/reconcile-requested-at, or create another ScrapeJob.",
+                "SpiderIQ refused the submit and created no job: {}. Waiting does not help. Correct the cause and {LOOK_NOW}, or create another ScrapeJob.",
                 quoted(words)
             ),
             Self::SpendCap(account) => write!(
@@ -126,12 +129,12 @@ impl fmt::Display for Unsettled {
             Self::Ambiguous(ambiguous) => ambiguous.fmt(f),
             Self::RepeatRefused(words) => write!(
                 f,
-                "{NOT_KNOWN}. SpiderIQ refused the repeat that would tell: {}. Set spec.submission.onAmbiguous.",
+                "{NOT_KNOWN}. SpiderIQ refused the repeat that would tell: {}. Set spec.submission.onAmbiguous to Adopt or Resubmit.",
                 quoted(words)
             ),
             Self::RepeatOfAnotherRelease => write!(
                 f,
-                "{NOT_KNOWN}. Another release of the operator made it, and this one cannot repeat it. Run that release, or set spec.submission.onAmbiguous."
+                "{NOT_KNOWN}. Another version of the operator sent it, and this one cannot repeat it exactly. Run that version, or set spec.submission.onAmbiguous to Adopt or Resubmit."
             ),
             Self::PayloadChanged => write!(
                 f,
@@ -139,7 +142,7 @@ impl fmt::Display for Unsettled {
             ),
             Self::TenantChanged(account) => write!(
                 f,
-                "{NOT_KNOWN}. The credentials of {account} are not proven to be of the client that made the submit. Put back credentials of that client."
+                "{NOT_KNOWN}. The credentials of {account} are not proven to be of the client that sent it. Put back credentials of that client."
             ),
         }
     }
@@ -158,21 +161,22 @@ impl fmt::Display for Ambiguous {
             ([], true) => f.write_str("The list of jobs could not be read to its end. ")?,
             ([], false) => f.write_str("The list of jobs has none that it could have created. ")?,
             (named, more) => {
-                write!(f, "It may have created {}{}. ", named.join(", "), if more { ", …" } else { "" })?;
+                let named = named.join(" or ");
+                write!(f, "It may be {named}{}. ", if more { " or another one" } else { "" })?;
             }
         }
+        write!(f, "To have the list read again, {LOOK_NOW}. ")?;
         f.write_str(match self.on_ambiguous {
             OnAmbiguous::Auto | OnAmbiguous::Hold => {
-                "Set spec.submission.onAmbiguous to Adopt to take over the only such job, or to Resubmit to submit again, which may cost twice."
+                "Set spec.submission.onAmbiguous to Adopt to take over a job if it is the only one, or to Resubmit to submit again, which may cost twice."
             }
             OnAmbiguous::Resubmit => {
-                "Set spec.submission.onAmbiguous to Adopt to take over the only such job."
+                "Set spec.submission.onAmbiguous to Adopt to take over a job if it is the only one."
             }
             OnAmbiguous::Adopt => {
                 "Set spec.submission.onAmbiguous to Resubmit to submit again, which may cost twice."
             }
-        })?;
-        f.write_str(" To have the list read again, annotate with spideriq.ai/reconcile-requested-at.")
+        })
     }
 }
 
@@ -199,13 +203,13 @@ impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(why) => {
-                write!(f, "{NOT_KNOWN}: {}. The operator looks it up.", quoted(why))
+                write!(f, "{NOT_KNOWN}: {}. The operator looks for it.", quoted(why))
             }
             Self::Settling => write!(
                 f,
-                "{NOT_KNOWN}. The operator looks it up as soon as no request can still be under way."
+                "{NOT_KNOWN}. The operator looks for it as soon as no request can still be under way."
             ),
-            Self::Paused => write!(f, "{NOT_KNOWN}. The operator looks it up again, after growing pauses."),
+            Self::Paused => write!(f, "{NOT_KNOWN}. The operator looks for it again, after growing pauses."),
             Self::Suspended => write!(
                 f,
                 "{NOT_KNOWN}, and spec.suspend holds back the request that would tell. Set it to false to go on."
@@ -214,9 +218,12 @@ impl fmt::Display for Unknown {
                 write!(f, "{NOT_KNOWN}, and the list of jobs cannot be read yet. The operator tries again.")
             }
             Self::Stops => {
-                write!(f, "{NOT_KNOWN}. The operator stops, and looks it up after its next start.")
+                write!(
+                    f,
+                    "{NOT_KNOWN}. The operator is shutting down, and looks for it after its next start."
+                )
             }
-            Self::Blocked(by) => write!(f, "{NOT_KNOWN}, and it cannot be looked up yet. {by}"),
+            Self::Blocked(by) => write!(f, "{NOT_KNOWN}, and the operator cannot look for it yet. {by}"),
         }
     }
 }

@@ -104,7 +104,7 @@ macro_rules! from {
 from!(Wait: Wait, Hold: Hold, Unknown: Unknown, Follow: Follow, Cancel: Cancel, End: End, Run: RunWord, Note: Note, Object: Object,
     Account: Account);
 
-const KEPT_NOW: &str = " It is kept in spite of spec.ttlSecondsAfterFinished:";
+const KEPT_NOW: &str = " It is not deleted after spec.ttlSecondsAfterFinished, because";
 impl From<Unsettled> for Message {
     fn from(why: Unsettled) -> Self {
         Self::Hold(why.into())
@@ -125,7 +125,7 @@ impl Message {
             return before.map_or_else(|| self.clone(), Self::from);
         };
         let why = format!(
-            "{KEPT_NOW} {program} applies it, and would create it and pay for it again. Set spec.ttlPolicy to Force to have it deleted."
+            "{KEPT_NOW} {program} would create it, and pay for it, again. To delete it, remove it where {program} has it from. spec.ttlPolicy Force deletes it all the same."
         );
         let before = before.unwrap_or(&said);
         let room = MESSAGE_MAX.saturating_sub(why.len() + 1);

@@ -120,7 +120,10 @@ impl fmt::Display for Note {
         match self {
             Self::Accepted(job_id) => write!(f, "SpiderIQ accepted job {job_id}."),
             Self::FromCache(job_id) => {
-                write!(f, "SpiderIQ returned its earlier job {job_id} for the same payload.")
+                write!(
+                    f,
+                    "SpiderIQ created no new job, because job {job_id} exists for the same payload. This object follows that job."
+                )
             }
             Self::TakenOver(job_id) => write!(f, "The operator took over job {job_id}."),
             Self::LeftRunning { job_id, why } => write!(f, "Job {job_id} is left running: {why}."),
@@ -159,7 +162,7 @@ impl fmt::Display for Left {
             }
             Self::NextRun => "the next run has the same payload, and SpiderIQ answers it with this job",
             Self::PerhapsNextRun => {
-                "the next run may have the same payload, which SpiderIQ would answer with this job; another release of the operator submitted it, so the payloads cannot be compared"
+                "the next run may have the same payload, which SpiderIQ would answer with this job; another version of the operator submitted it, so the payloads cannot be compared"
             }
             Self::Said(words) => words,
         })

@@ -32,7 +32,7 @@ impl fmt::Display for Object {
         match self {
             Self::WriteRefused(words) => write!(
                 f,
-                "The API server refuses what the operator writes to this object: {}. Let the operator's ServiceAccount change the object, and it goes on by itself.",
+                "The operator cannot update this object: {}. Allow the operator's ServiceAccount to change it. The operator then goes on by itself.",
                 quoted(words)
             ),
             Self::NotRecorded { job_id, words } => write!(

@@ -9,14 +9,14 @@ pub(super) const ODD_ADDRESS: &str =
     " The likely cause: spec.endpoint of the account does not end in /api/v1.";
 
 /// How the outcome of a submit that nobody knows is told.
-pub(super) const NOT_KNOWN: &str = "It is not known whether the submit created a job";
+pub(super) const NOT_KNOWN: &str = "The submit may have created a job";
 
 /// What an intent tells of the submit that it speaks of.
 pub(super) fn intent(f: &mut fmt::Formatter<'_>, job: Option<&str>) -> fmt::Result {
     match job {
         Some(job) => write!(f, "The annotation spideriq.ai/submission names job {job}"),
         None => f.write_str(
-            "The annotation spideriq.ai/submission tells of a submit, and it is not known whether that created a job",
+            "The annotation spideriq.ai/submission records a submit, which may have created a job",
         ),
     }
 }
@@ -36,3 +36,9 @@ fn minute(time: Timestamp) -> String {
 pub(super) fn fresh_from(from: Option<Timestamp>) -> String {
     from.map_or_else(|| "24 hours after that job was created".to_owned(), minute)
 }
+
+/// How people have an object looked at now.
+pub(super) const LOOK_NOW: &str =
+    "set the annotation spideriq.ai/reconcile-requested-at of this object to the current time";
+/// What it means to take the annotation of a submit off.
+pub(super) const REMOVE_IT: &str = "remove the annotation to submit, which may cost twice";

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::phrase::{ODD_ADDRESS, quoted};
+use super::phrase::{ODD_ADDRESS, REMOVE_IT, quoted};
 use crate::api::AccountKind;
 
 /// What a job waits for.
@@ -78,20 +78,26 @@ impl fmt::Display for Wait {
             }
             Self::ClientUnknown { client, account } => write!(
                 f,
-                "The annotation spideriq.ai/submission tells of a submit by client {client}. SpiderIQ has not said yet whose credentials those of {account} are. Wait, or remove the annotation to submit."
+                "The annotation spideriq.ai/submission records an earlier submit by client {client}. SpiderIQ has not confirmed yet that {account} belongs to it. Wait, or {REMOVE_IT}."
             ),
             Self::Rejected(words) => {
-                write!(f, "{}. Put a valid token into the Secret of the account.", quoted(words))
+                write!(
+                    f,
+                    "{}. Put a token that SpiderIQ accepts into the Secret of the account.",
+                    quoted(words)
+                )
             }
-            Self::Stops => f.write_str("The operator stops. The submit goes out after its next start."),
+            Self::Stops => {
+                f.write_str("The operator is shutting down. It submits the job after its next start.")
+            }
             Self::WriteRefused(words) => write!(
                 f,
-                "The API server refuses what the operator writes to this object: {}. Let the operator's ServiceAccount change it, and the job goes on by itself.",
+                "The operator cannot update this object: {}. Allow the operator's ServiceAccount to change it. The operator then goes on by itself.",
                 quoted(words)
             ),
             Self::Unreadable(fault) => write!(
                 f,
-                "This release of the operator cannot read the spec: {}. Run a newer release, or create another ScrapeJob.",
+                "This version of the operator cannot read the spec: {}. Run a newer version, or create another ScrapeJob.",
                 quoted(fault)
             ),
         }
@@ -129,7 +135,7 @@ impl fmt::Display for Follow {
             Self::Processing(None) => f.write_str("A worker of SpiderIQ runs the job."),
             Self::Processing(Some(worker)) => write!(f, "Worker {worker} runs the job."),
             Self::StateUnknown => f.write_str(
-                "SpiderIQ names a state that this release of the operator does not know. See status.remote.state.",
+                "SpiderIQ names a state that this version of the operator does not know. See status.remote.state.",
             ),
             Self::Collecting => {
                 f.write_str("The job is over at SpiderIQ. The operator reads its details and results.")

@@ -6,7 +6,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::Settling;
-use super::cancel::words;
 use crate::api::{OnCacheHit, Origin, Reason, State, SubmissionRecord};
 use crate::decide::facts::{Memory, Observed, RemoteState, Trouble};
 use crate::decide::meaning::end::{fresh_from, orphaned};
@@ -63,7 +62,7 @@ impl Settling<'_> {
             SubmitAnswer::Unknown { why, without_id } => {
                 self.memory.unusable_answers =
                     if *without_id { self.o.memory.unusable_answers + 1 } else { 0 };
-                self.still_unknown(&outcome.record, why);
+                self.still_unknown(&outcome.record, Unknown::Failed(why.clone()));
             }
         }
     }
@@ -135,7 +134,14 @@ impl Settling<'_> {
             Refusal::Trouble(trouble) => {
                 let before = unknown_submission(self.o).and_then(|record| record.resubmitted);
                 let record = SubmissionRecord { resubmitted: before, ..record.clone() };
-                self.still_unknown(&record, words(trouble));
+                let why = match trouble {
+                    Trouble::Rejected(words) => Unknown::blocked(&Wait::Rejected(words.clone())),
+                    Trouble::SpendCap(_) => Unknown::blocked(&capped(self.o)),
+                    Trouble::Throttled(..) => Unknown::blocked(&Wait::Pause),
+                    Trouble::NoBudget(_) => Unknown::blocked(&Wait::Turn),
+                    Trouble::NotFound(words) | Trouble::Unavailable(words) => Unknown::Failed(words.clone()),
+                };
+                self.still_unknown(&record, why);
             }
             Refusal::Payload(words) | Refusal::Pointless(words) | Refusal::NotServed { words, .. } => {
                 self.record.submission = Some(record.clone());
@@ -145,9 +151,9 @@ impl Settling<'_> {
         }
     }
 
-    fn still_unknown(&mut self, record: &SubmissionRecord, why: &str) {
+    fn still_unknown(&mut self, record: &SubmissionRecord, why: Unknown) {
         self.record.submission = Some(record.clone());
-        self.standing = Some(Standing::Unknown(Unknown::Failed(why.to_owned()).into()));
+        self.standing = Some(Standing::Unknown(why.into()));
         self.again = Some(Again::After(super::pause(2)));
     }
 }

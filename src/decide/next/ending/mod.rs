@@ -12,12 +12,12 @@ use k8s_openapi::jiff::Timestamp;
 use crate::api::{AccountKind, Origin, Reason, SubmissionRecord};
 use crate::decide::facts::{AccountUse, Observed};
 use crate::decide::meaning::end::{origin, orphaned};
-use crate::decide::meaning::remote::{believed, terminal_state};
+use crate::decide::meaning::remote::{believed, freshness, terminal_state};
 use crate::decide::meaning::submission::{
     Intended, intended, is_seen_for_long, is_settled, unknown_submission,
 };
 use crate::decide::message::{Cancel, Gone, IntentLost, Left, Lost, Note};
-use crate::decide::plan::{Event, LookUp, Plan, Standing};
+use crate::decide::plan::{Event, Freshness, LookUp, Plan, Standing};
 use crate::decide::record::{Intent, knows_version};
 
 /// What is left to do about a run that is to end.
@@ -62,7 +62,11 @@ fn next(o: &Observed, terms: &Terms) -> Ending {
         return Ending::Over(Some(orphaned(Note::Orphaned { job_id, why })));
     }
     if !believed(o) {
-        return Ending::First(Plan::Rest(Standing::Cancelling(Cancel::NoAccount.into())));
+        let why = match freshness(o) {
+            Freshness::Stale(_, why) => why.to_string(),
+            Freshness::Fresh | Freshness::Unchanged => String::new(),
+        };
+        return Ending::First(Plan::Rest(Standing::Cancelling(Cancel::NoAccount(why).into())));
     }
     Ending::First(if o.memory.cancel_sent { Plan::Confirm } else { Plan::Cancel })
 }
