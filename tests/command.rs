@@ -64,7 +64,7 @@ async fn a_job_is_shown_in_the_forms_of_the_service() {
 fn what_is_missing_is_one_sentence() {
     for (arguments, words) in [
         (&["run"][..], "set KUBECONFIG"),
-        (&["run", "--allowed-endpoint", "http://elsewhere.example"], "use https"),
+        (&["run", "--allowed-endpoint", "http://elsewhere.example"], "Use https"),
         (&["run", "--log-format", "xml"], "possible values: text, json"),
     ] {
         let output = run(arguments, &[("HOME", "/nonexistent")]);

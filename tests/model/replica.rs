@@ -3,7 +3,7 @@
 use spideriq_operator::api::{ReadyWhen, ScrapeJobStatus};
 use spideriq_operator::decide::message::Note;
 use spideriq_operator::decide::{
-    Chain as Machine, Event, Freshness, Intent, IntentFacts, Memory, Message, Outcome, Plan, Standing, Step,
+    Chain as Submit, Event, Freshness, Intent, IntentFacts, Memory, Message, Outcome, Plan, Standing, Step,
     SubmitAnswer, Verdict, is_intended, next, recording, settle,
 };
 use spideriq_operator::status::{compute, same_meaning};
@@ -53,33 +53,25 @@ pub fn reconcile(setup: &Setup, world: &mut World, at: (usize, usize)) -> Option
         Plan::Submit(attempt) => {
             let before = base.clone();
             let found = Intent::read(base.object.intent.as_deref());
-            let ours = matches!(found, IntentFacts::Found(found) if found.uid == attempt.intent.uid);
-            let there = ours && attempt.number() > 1 && base.object.protected;
-            let intended = if there {
-                base.clone()
-            } else {
+            let attempted = (attempt.intent.uid.as_str(), attempt.number());
+            let there = is_intended(&found, base.object.protected, attempted);
+            let mut submit = Submit::begin(attempt.record.nonce.clone().unwrap(), there);
+            let mut intended = base.clone();
+            if submit.step() == Step::Intend {
                 let intent = Some(annotation(&attempt.intent));
                 let write = Object { protected: true, intent, ..(*base.object).clone() };
                 match written(world, object, &base, write) {
-                    (_, Some(intended)) => intended,
+                    (_, Some(stored)) => intended = stored,
                     (lost, None) => {
                         conclude(setup, world, at, &decision, &base, (lost, None));
                         return Some(());
                     }
                 }
-            };
-            let nonces = vec![attempt.record.nonce.clone().unwrap()];
-            let found = Intent::read(base.object.intent.as_deref());
-            let known = is_intended(&found, base.object.protected, (&attempt.intent.uid, attempt.number()));
-            assert_eq!(known, there);
-            let mut machine = Machine::begin(nonces[0].clone(), known);
-            if machine.step() == Step::Intend {
-                machine.intended(true);
+                submit.intended(true);
             }
             let decision = Keyed::named(name(world, at, &before), decision);
             let base = intended.clone();
-            world.views[replica][object].chain =
-                Chain::Intended { decision, intended, base, nonces, machine };
+            world.views[replica][object].chain = Chain::Intended { decision, intended, base, submit };
             return Some(());
         }
         Plan::Cancel => {
@@ -271,21 +263,8 @@ pub fn submitting(decision: &Decision, base: &Snap, nonce: &str, clock: u8) -> S
     let recorded = &base.object.status;
     let mut record = attempt.record.clone();
     record.nonce = Some(nonce.to_owned());
-    let mut data = if recorded.is_written() { (**recorded).clone() } else { ScrapeJobStatus::default() };
-    data.start_time.get_or_insert(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(clock)));
-    data.type_.clone_from(&decision.observed.job.spec.type_);
-    data.run_id.clone_from(&decision.observed.job.spec.run_id);
-    let known = recorded.message.clone().filter(|_| record.attempt > Some(1));
-    data.submission = Some(record);
-    data.retry_after = None;
-    data.held_on = None;
-    {
-        let mut record = attempt.record.clone();
-        record.nonce = Some(nonce.to_owned());
-        let spec = &decision.observed.job.spec;
-        let by_machine = recording(recorded, &record, (spec.type_.as_ref(), spec.run_id.as_ref()), at(clock));
-        assert_eq!(by_machine, (data.clone(), known.clone()));
-    }
+    let spec = &decision.observed.job.spec;
+    let (data, known) = recording(recorded, &record, (spec.type_.as_ref(), spec.run_id.as_ref()), at(clock));
     let verdict = Verdict {
         record: data,
         standing: Some(known.map_or(Standing::Submitting, |known| Standing::Unknown(known.into()))),

@@ -272,17 +272,14 @@ fn proceed(setup: &Setup, world: &mut World, at: (usize, usize)) -> Option<()> {
 /// as long as a live read shows the very same submit.
 fn second_write(setup: &Setup, world: &mut World, at: (usize, usize), answered: bool) -> Option<()> {
     let (r, o) = at;
-    let Chain::Intended { decision, intended, base, mut nonces, mut machine } =
-        world.views[r][o].chain.clone()
-    else {
+    let Chain::Intended { decision, intended, base, mut submit } = world.views[r][o].chain.clone() else {
         return None;
     };
-    assert_eq!((machine.step(), machine.nonces()), (Step::Record, nonces.as_slice()));
     let free = !world.views[r].iter().any(|view| matches!(view.chain, Chain::Listed { .. }));
     if !free {
         return None;
     }
-    let nonce = nonces.last().cloned()?;
+    let nonce = submit.nonce().to_owned();
     if setup.breaks(Break::NoSecondWrite) {
         world.views[r][o].chain = Chain::Recorded { decision, base, nonce };
         return Some(());
@@ -292,47 +289,27 @@ fn second_write(setup: &Setup, world: &mut World, at: (usize, usize), answered: 
         let status = submitting(&decision, &base, &nonce, world.clock);
         let stored = store_status(world, o, &found, status)?;
         if answered {
-            machine.recorded(Written::InTime, String::new());
-            assert_eq!((machine.step(), machine.nonce()), (Step::Send, nonce.as_str()));
             world.views[r][o].chain = Chain::Recorded { decision, base: stored, nonce };
             return Some(());
         }
     } else if !answered {
         return None;
     }
-    machine.recorded(Written::Lost, String::new());
-    assert_eq!(machine.step(), Step::Read);
-    let live = world.read(o).filter(|live| is_same_submit(&intended.object, &live.object, &nonces));
-    let by_machine = world.read(o).is_some_and(|live| {
-        let (before, live) = (&intended.object, &live.object);
-        live.deleted.is_none()
-            && live.wish == before.wish
-            && live.intent == before.intent
-            && is_same_record(&before.status, &live.status, machine.nonces())
-    });
-    assert_eq!(by_machine, live.is_some());
-    machine.read(by_machine, fresh_nonce(world));
-    match live {
-        Some(live) if nonces.len() < 3 => {
-            nonces.push(fresh_nonce(world));
-            assert_eq!((machine.step(), machine.nonces()), (Step::Record, nonces.as_slice()));
-            world.views[r][o].chain = Chain::Intended { decision, intended, base: live, nonces, machine };
-            Some(())
-        }
-        Some(_) | None => {
-            assert_eq!(machine.step(), Step::Stop);
-            conclude(setup, world, at, &decision, &base, (Outcome::Lost, None));
-            Some(())
-        }
+    let fresh = fresh_nonce(world);
+    submit.recorded(Written::Lost, fresh.clone());
+    let live = world.read(o).filter(|live| is_same_submit(&intended.object, &live.object, submit.nonces()));
+    submit.read(live.is_some(), fresh);
+    if let Some(live) = live.filter(|_| submit.step() == Step::Record) {
+        world.views[r][o].chain = Chain::Intended { decision, intended, base: live, submit };
+    } else {
+        conclude(setup, world, at, &decision, &base, (Outcome::Lost, None));
     }
+    Some(())
 }
 
 fn is_same_submit(before: &Object, live: &Object, ours: &[String]) -> bool {
-    let nonce = |object: &Object| object.status.submission.as_ref().and_then(|record| record.nonce.clone());
-    let found = nonce(live);
     live.deleted.is_none()
         && live.wish == before.wish
         && live.intent == before.intent
-        && live.status.job_id.is_none()
-        && (found == nonce(before) || found.is_some_and(|found| ours.contains(&found)))
+        && is_same_record(&before.status, &live.status, ours)
 }

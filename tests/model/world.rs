@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use serde::Serialize;
 use spideriq_operator::api::ScrapeJobStatus;
-use spideriq_operator::decide::{Chain as Machine, Memory, Observed, Plan};
+use spideriq_operator::decide::{Chain as Submit, Memory, Observed, Plan};
 
 /// A value that is compared by its canonical JSON. Each text is numbered once, so that a state is small and is hashed
 /// in no time.
@@ -106,13 +106,12 @@ pub struct Decision {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Chain {
     Idle,
-    /// Write 1 is made, write 2 is not; these nonces were tried.
+    /// Write 1 is made, write 2 is not; `submit` says what comes next.
     Intended {
         decision: Keyed<Decision>,
         intended: Snap,
         base: Snap,
-        nonces: Vec<String>,
-        machine: Machine,
+        submit: Submit,
     },
     /// Write 2 is made, the request has not begun.
     Recorded {
@@ -316,8 +315,8 @@ impl World {
         let view = |view: &View| {
             let chain = match &view.chain {
                 Chain::Idle | Chain::Listed { .. } => false,
-                Chain::Intended { intended, nonces, .. } => {
-                    object(&intended.object) || nonces.iter().any(|tried| tried == nonce)
+                Chain::Intended { intended, submit, .. } => {
+                    object(&intended.object) || submit.nonces().iter().any(|tried| tried == nonce)
                 }
                 Chain::Recorded { nonce: sent, .. }
                 | Chain::Sent { nonce: sent, .. }

@@ -10,6 +10,7 @@
 
 mod account;
 mod budget;
+mod chain;
 mod claims;
 mod conditions;
 mod decisions;

@@ -6,6 +6,7 @@ mod world;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use spideriq_operator::decide::message::Account;
 
 use crate::run::{key, seconds, simulate};
 use crate::store::{How, Key};
@@ -28,7 +29,10 @@ fn of_two_releases_one_works_and_the_other_says_so_once() {
         let holder = world.holder();
         let told = world.told();
         assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].contains(&format!("the release {} of", holder.as_str().unwrap())), "{told:?}");
+        let other = holder.as_str().unwrap().to_owned();
+        let own = if other == "first" { "second" } else { "first" }.to_owned();
+        let says = Account::AnotherOperator { other, own, scope: "namespace team-a".to_owned() };
+        assert_eq!(told[0], says.to_string());
         let (before, conflicts) = (world.account_writes(), world.api.store().conflicts.len());
         seconds(600).await;
         assert_eq!((world.holder(), world.told().len()), (holder.clone(), 1));
