@@ -17,6 +17,7 @@ mod decisions;
 mod deletion;
 mod lease;
 mod limits;
+mod messages;
 mod numbers;
 mod pauses;
 mod restored;
