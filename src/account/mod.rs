@@ -14,7 +14,7 @@ mod turn;
 
 pub use key::AccountKey;
 pub use news::{Channels, News};
-pub use proving::{Proof, Proving, Said};
+pub use proving::Proving;
 pub use registry::{Accounts, Network, Opening, Standing};
 pub use secrets::{SecretError, SecretWatches, from_secret, is_labelled, needs_label};
 pub use session::{Session, Settings};

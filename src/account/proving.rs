@@ -6,7 +6,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -17,6 +16,7 @@ use super::turn::turn;
 use crate::api::Credential;
 use crate::budget::{Counted, Gate, Lane, Limits, Permit, Verdict};
 use crate::clock::Clock;
+use crate::decide::account::{Proof, Said};
 use crate::leader::Claims;
 use crate::spideriq::{Answer, Client, Endpoint, Error};
 
@@ -36,40 +36,6 @@ const LONGEST_WISH: Duration = Duration::from_secs(900);
 const UNDER_WAY: Duration = Duration::from_secs(600);
 /// How long a request counts against its client's limits.
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// What the service accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proof {
-    /// The client: as the service named it, else as the accepted token does.
-    pub client_id: Option<String>,
-    /// Another name of it, which the same token carries.
-    pub alias: Option<String>,
-    /// Whether the service told whose the credentials are, or never will.
-    pub told: bool,
-    /// Since when it accepts them.
-    pub since: Timestamp,
-}
-
-/// What the service has said of the credentials.
-#[derive(Clone, Debug, Default)]
-pub enum Said {
-    /// It was not asked yet.
-    #[default]
-    Nothing,
-    /// It accepts them.
-    Accepted(Proof),
-    /// It rejects them since then, in these words.
-    Rejected(Timestamp, String),
-    /// It redirects.
-    Redirected(String),
-    /// It could not be reached, or gave no clear answer.
-    Unclear {
-        /// How, in words.
-        words: String,
-        /// Whether it knows no such address.
-        no_address: bool,
-    },
-}
 
 /// An account that is being proven. It lives as long as its endpoint and Secret stay the same.
 #[derive(Debug)]

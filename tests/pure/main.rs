@@ -26,6 +26,7 @@ mod sharing;
 mod situation;
 mod table;
 mod unknown;
+mod unproven;
 mod unreadable;
 mod verbs;
 mod written;

@@ -12,28 +12,23 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, ResourceExt};
 
 use super::kind::Subject;
-use crate::account::{
-    AccountKey, News, Opening, Proof, Said, Session, Settings, from_secret, is_labelled, needs_label,
-};
+use crate::account::{AccountKey, News, Opening, Session, Settings, from_secret, is_labelled, needs_label};
 use crate::api::{
     AccountKind, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus, Stored,
 };
 use crate::budget::Limits;
 use crate::controller::context::Context;
-use crate::decide::account::{AccountHealth, AccountState, accepted_since, capped, is_accepted, is_of};
-use crate::decide::is_odd_address;
+use crate::decide::account::{
+    AccountHealth, AccountState, LATER, Proof, Said, Unproven, accepted_since, capped, is_accepted, is_of,
+};
 use crate::decide::message::{Account, Remark};
 use crate::health::waiting;
 use crate::kubernetes::{said_of, said_of_status};
 use crate::spideriq::{Endpoint, Error};
 use crate::status::WriteError;
 
-/// How long nothing is said of an account that waits for its turn to be proven: most wait for a moment only.
-const SOON: Duration = Duration::from_secs(3);
 /// How soon it is seen to that a read which tries a long pause has gone out.
 const READ_AGAIN: Duration = Duration::from_secs(15);
-/// What is told by itself is looked at again no later than this.
-const LATER: Duration = Duration::from_secs(300);
 
 /// What a look at an account came to.
 pub(super) struct Opened {
@@ -237,33 +232,19 @@ impl Read<'_> {
         if let Said::Accepted(proof) = said {
             return Ok(Ok(start(proof)?));
         }
-        // What has no work and is rejected is asked about again when its Secret is another one, or it has work.
-        let asks = self.works || !matches!(said, Said::Rejected(..) | Said::Redirected(_));
+        let asks = said.is_asked(self.works);
         if asks {
             self.context.claims.stand(&key.scope());
         }
         let again = Some(if asks { proving.ask(self.works) } else { LATER });
-        let health = match said {
-            Said::Rejected(since, message) => AccountHealth::Rejected { since, message },
-            Said::Redirected(message) => unusable(Reason::EndpointNotAllowed, message, true),
-            Said::Unclear { words, no_address } => {
-                let odd_address = no_address && is_odd_address(&opening.endpoint.to_string());
-                let message = Account::NotAccepted { words, odd_address }.to_string();
-                unusable(Reason::ServiceUnavailable, message, false)
+        let waited = self.context.clock.instant() - proving.begun;
+        Ok(Err(match said.unproven(self.works, waited, &opening.endpoint.to_string()) {
+            Unproven::Silent(left) => Opened { facts: None, again: Some(left) },
+            Unproven::Stands(health) => {
+                let facts = closed(self.context, self.account, health, self.fingerprint.clone());
+                Opened { facts: Some(facts), again }
             }
-            Said::Nothing | Said::Accepted(_) => {
-                let left = SOON.saturating_sub(self.context.clock.instant() - proving.begun);
-                if !self.works || !left.is_zero() {
-                    // Its turn, and the answer, are told.
-                    let again = if self.works { left } else { LATER };
-                    return Ok(Err(Opened { facts: None, again: Some(again) }));
-                }
-                let message = Account::WaitsToAsk.to_string();
-                unusable(Reason::AccountNotReady, message, false)
-            }
-        };
-        let facts = closed(self.context, self.account, health, self.fingerprint.clone());
-        Ok(Err(Opened { facts: Some(facts), again }))
+        }))
     }
 
     /// What was accepted of the token, with the name that the service gave its client.
@@ -303,16 +284,7 @@ fn closed(
     health: AccountHealth,
     fingerprint: String,
 ) -> AccountState {
-    let (why, rejected) = match &health {
-        AccountHealth::Unusable { reason, message, .. } => ((*reason, message.clone()), None),
-        AccountHealth::Rejected { since, message } => {
-            ((Reason::CredentialsRejected, message.clone()), Some(*since))
-        }
-        AccountHealth::SpendCap { words, .. } => {
-            ((Reason::SpendCapReached, Account::SpendCap(words.clone()).to_string()), None)
-        }
-        AccountHealth::Usable { .. } => ((Reason::AccountNotReady, String::new()), None),
-    };
+    let (why, rejected) = health.why();
     context.accounts.close(&account.key, why, rejected, fingerprint);
     AccountState { health, ..AccountState::default() }
 }

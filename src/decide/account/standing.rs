@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::health::{Health, RETRY_REJECTED};
 use crate::api::{AccountJobs, ConditionStatus, Reason, ScrapeAccountStatus, find};
-use crate::decide::message::Remark;
+use crate::decide::message::{Account, Remark};
 
 /// How often an account that the service gave no clear word about is asked about again.
 pub const RETRY_UNKNOWN: Duration = Duration::from_secs(60);
@@ -86,6 +86,20 @@ impl Default for AccountHealth {
 }
 
 impl AccountHealth {
+    /// Why nothing can be sent with it, as its jobs are told; and since when it is rejected, where that is why.
+    pub fn why(&self) -> ((Reason, String), Option<Timestamp>) {
+        match self {
+            Self::Unusable { reason, message, .. } => ((*reason, message.clone()), None),
+            Self::Rejected { since, message } => {
+                ((Reason::CredentialsRejected, message.clone()), Some(*since))
+            }
+            Self::SpendCap { words, .. } => {
+                ((Reason::SpendCapReached, Account::SpendCap(words.clone()).to_string()), None)
+            }
+            Self::Usable { .. } => ((Reason::AccountNotReady, String::new()), None),
+        }
+    }
+
     /// How an account stands of which the service said this. `cap` is when a submit tries the reached spend cap, and the
     /// service's words.
     pub fn of(health: Health, cap: Option<(Timestamp, Option<String>)>, suspended: bool) -> Self {

@@ -1,0 +1,88 @@
+//! Credentials that the service has not accepted yet: what it said of them, and how their account stands meanwhile.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+
+use super::standing::AccountHealth;
+use crate::api::Reason;
+use crate::decide::facts::is_odd_address;
+use crate::decide::message::Account;
+
+/// How long nothing is said of an account that waits for its turn to be proven: most wait for a moment only.
+const SOON: Duration = Duration::from_secs(3);
+/// What is told by itself is looked at again no later than this.
+pub const LATER: Duration = Duration::from_secs(300);
+
+/// What the service accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Proof {
+    /// The client: as the service named it, else as the accepted token does.
+    pub client_id: Option<String>,
+    /// Another name of it, which the same token carries.
+    pub alias: Option<String>,
+    /// Whether the service told whose the credentials are, or never will.
+    pub told: bool,
+    /// Since when it accepts them.
+    pub since: Timestamp,
+}
+
+/// What the service has said of the credentials.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum Said {
+    /// It was not asked yet.
+    #[default]
+    Nothing,
+    /// It accepts them.
+    Accepted(Proof),
+    /// It rejects them since then, in these words.
+    Rejected(Timestamp, String),
+    /// It redirects.
+    Redirected(String),
+    /// It could not be reached, or gave no clear answer.
+    Unclear {
+        /// How, in words.
+        words: String,
+        /// Whether it knows no such address.
+        no_address: bool,
+    },
+}
+
+/// What follows for the account.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Unproven {
+    /// Nothing is said of it, and it is looked at again after so long: its turn, and the answer, are told.
+    Silent(Duration),
+    /// It stands so.
+    Stands(AccountHealth),
+}
+
+impl Said {
+    /// Whether the service is asked. What has no work and is rejected is asked about again when its Secret is another one,
+    /// or it has work.
+    pub fn is_asked(&self, works: bool) -> bool {
+        works || !matches!(self, Self::Rejected(..) | Self::Redirected(_))
+    }
+
+    /// How an account of this endpoint stands that has waited for so long.
+    pub fn unproven(self, works: bool, waited: Duration, endpoint: &str) -> Unproven {
+        let unusable = |reason, message, stalled| AccountHealth::Unusable { reason, message, stalled };
+        Unproven::Stands(match self {
+            Self::Rejected(since, message) => AccountHealth::Rejected { since, message },
+            Self::Redirected(message) => unusable(Reason::EndpointNotAllowed, message, true),
+            Self::Unclear { words, no_address } => {
+                let odd_address = no_address && is_odd_address(endpoint);
+                let message = Account::NotAccepted { words, odd_address }.to_string();
+                unusable(Reason::ServiceUnavailable, message, false)
+            }
+            Self::Nothing | Self::Accepted(_) => {
+                let left = SOON.saturating_sub(waited);
+                if !works || !left.is_zero() {
+                    return Unproven::Silent(if works { left } else { LATER });
+                }
+                unusable(Reason::AccountNotReady, Account::WaitsToAsk.to_string(), false)
+            }
+        })
+    }
+}
