@@ -15,7 +15,7 @@ mod request;
 mod told;
 mod turns;
 
-pub use brakes::{SPEND_CAP_PROBE, UNTRIED, capped};
+pub use brakes::{SUBMITS_PROBE, UNTRIED, capped};
 pub use gate::{Gate, Permit, Reservation};
 pub use outage::Stop;
 pub use rates::Limits;

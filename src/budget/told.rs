@@ -63,9 +63,9 @@ impl Budget {
         self.reach.unavailable()
     }
 
-    /// Since when the service knows no address for submits of this type, and its words.
-    pub fn is_not_served(&self, kind: &str) -> Option<(Timestamp, Arc<str>)> {
-        self.brakes.is_not_served(kind)
+    /// Since when the service knows no address for submits of this type.
+    pub fn not_served_since(&self, kind: &str) -> Option<Timestamp> {
+        self.brakes.not_served_since(kind)
     }
 
     /// Has what pauses for long tried by a single request each, now or a minute after the last time.
@@ -73,7 +73,7 @@ impl Budget {
         self.brakes.try_now(now);
     }
 
-    /// Until when the whole account pauses.
+    /// Until when the whole client pauses.
     pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.brakes.pauses.until(now)
     }

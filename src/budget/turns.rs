@@ -113,7 +113,7 @@ impl Budget {
     /// limits that allow nothing.
     pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
         let pauses = &self.brakes.pauses;
-        let account = self.rates.next(now).max(pauses.opens()?);
+        let client = self.rates.next(now).max(pauses.opens()?);
         let waits = |lane: &Lane| self.queue.waiting(*lane) > 0 && !pauses.waits_for_read(*lane);
         let comes = Lane::ALL.into_iter().filter(waits).filter_map(|lane| {
             let opens = pauses.lane_opens(lane)?;
@@ -121,7 +121,7 @@ impl Budget {
                 let own = self.rates.next_of(&waiter.account, lane, now);
                 self.brakes.opens(lane, &waiter.subject, own)
             });
-            Some(account.max(opens).max(self.rates.next_in(lane, now)).max(waiters.min()?))
+            Some(client.max(opens).max(self.rates.next_in(lane, now)).max(waiters.min()?))
         });
         comes.min().filter(|at| *at < Timestamp::MAX)
     }
@@ -262,7 +262,7 @@ mod tests {
 
     /// What a deletion waits for is its turn as long as the service answers, however little it leaves; a pause is not.
     #[test]
-    fn only_a_pause_of_the_account_or_of_the_cancels_is_an_outage() {
+    fn only_a_pause_of_the_client_or_of_the_cancels_is_an_outage() {
         let seconds = Duration::from_secs;
         let mut now = Timestamp::UNIX_EPOCH;
         let mut budget =

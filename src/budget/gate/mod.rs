@@ -203,7 +203,7 @@ impl Gate {
         Arc::ptr_eq(&self.shared, &other.shared) && self.account == other.account
     }
 
-    /// Until when the whole account pauses.
+    /// Until when the whole client pauses.
     pub fn paused_until(&self) -> Option<Timestamp> {
         self.wall(|budget, now| budget.paused_until(now))
     }
@@ -224,8 +224,8 @@ impl Gate {
     }
 
     /// Since when the service knows no address for submits of this type.
-    pub fn is_not_served(&self, kind: &str) -> Option<Timestamp> {
-        self.wall(|budget, _| budget.is_not_served(kind).map(|(since, _)| since))
+    pub fn not_served_since(&self, kind: &str) -> Option<Timestamp> {
+        self.wall(|budget, _| budget.not_served_since(kind))
     }
 
     /// Why the service is not available, where it has not answered for a while.
