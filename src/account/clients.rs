@@ -77,7 +77,7 @@ impl Clients {
     pub(super) fn leave(&mut self, key: &AccountKey, set: Limits, but: Option<&(String, Whose)>) {
         self.of.retain(|name, shared| {
             if but != Some(name) && shared.members.remove(key).is_some() {
-                shared.gate.of(&key.to_string()).leave();
+                shared.gate.of(&key.to_string()).clear_own();
                 shared.count(set);
             }
             !shared.members.is_empty()
@@ -173,7 +173,7 @@ impl OfClient {
         let gate = self.gate.of(&key.to_string());
         match member.limits {
             Some(limits) => gate.set_own(limits, true),
-            None => gate.leave(),
+            None => gate.clear_own(),
         }
     }
 

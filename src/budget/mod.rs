@@ -12,7 +12,6 @@ mod outage;
 mod queue;
 mod rates;
 mod request;
-mod told;
 mod turns;
 
 pub use brakes::{SUBMITS_PROBE, UNTRIED, capped};

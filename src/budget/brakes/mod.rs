@@ -68,7 +68,7 @@ impl Brakes {
     }
 
     /// Takes over what came of a request.
-    pub(super) fn told(
+    pub(super) fn settle(
         &mut self,
         (lane, ticket): (Lane, Ticket),
         subject: &Subject,

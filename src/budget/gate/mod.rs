@@ -152,8 +152,8 @@ impl Gate {
     }
 
     /// The account is gone, or has no limits of its own any more.
-    pub fn leave(&self) {
-        self.with(|budget, now| budget.leave(&self.account, now));
+    pub fn clear_own(&self) {
+        self.with(|budget, now| budget.clear_own(&self.account, now));
         self.shared.turn();
     }
 
