@@ -3,9 +3,9 @@
 //! It may know accounts, Secrets and the service's client. It must never know jobs beyond an opaque key,
 //! write a status, or keep a Secret.
 
-mod clients;
 mod key;
 mod news;
+mod proof;
 mod proving;
 mod registry;
 mod secrets;
@@ -14,7 +14,8 @@ mod turn;
 
 pub use key::AccountKey;
 pub use news::{Channels, News};
-pub use proving::{Proof, Proving, Said};
+pub use proof::Proof;
+pub use proving::{Proving, Said};
 pub use registry::{Accounts, Network, Opening, Standing};
 pub use secrets::{SecretError, SecretWatches, from_secret, is_labelled, needs_label};
 pub use session::{Session, Settings};

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::key::AccountKey;
 use super::news::News;
+use super::proof::Proof;
 use super::turn::turn;
 use crate::api::Credential;
 use crate::budget::{Counted, Gate, Lane, Limits, Permit, Verdict};
@@ -31,24 +32,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The longest pause of all, and how long rejected credentials are left alone.
 const REJECTED_PAUSE: Duration = Duration::from_secs(300);
 /// A longer wait that the service asks for is tried so often.
-const LONGEST_WISH: Duration = Duration::from_secs(900);
-/// The answer is told; the account need not be looked at before.
+const LONGEST_WAIT: Duration = Duration::from_secs(900);
+/// When to ask again while it is being asked: the answer is told at once, so nobody has to look for it before.
 const UNDER_WAY: Duration = Duration::from_secs(600);
 /// How long a request counts against its client's limits.
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// What the service accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proof {
-    /// The client: as the service named it, else as the accepted token does.
-    pub client_id: Option<String>,
-    /// Another name of it, which the same token carries.
-    pub alias: Option<String>,
-    /// Whether the service told whose the credentials are, or never will.
-    pub told: bool,
-    /// Since when it accepts them.
-    pub since: Timestamp,
-}
 
 /// What the service has said of the credentials.
 #[derive(Clone, Debug, Default)]
@@ -212,12 +200,7 @@ impl Proving {
         let mut state = self.lock();
         let more = asked == Asked::Who && matches!(&said, Err(error) if says_nothing(error));
         state.said = match said {
-            Ok((named, told)) => {
-                let alias = self.claimed.clone().filter(|claimed| named.as_ref() != Some(claimed));
-                let client_id = named.or_else(|| self.claimed.clone());
-                let alias = alias.filter(|_| client_id != self.claimed);
-                Said::Accepted(Proof { client_id, alias, told, since: now })
-            }
+            Ok((named, told)) => Said::Accepted(Proof::new(named, self.claimed.clone(), told, now)),
             Err(_) if more => std::mem::take(&mut state.said),
             Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
                 let since = if let Said::Rejected(since, _) = state.said { since } else { now };
@@ -225,11 +208,10 @@ impl Proving {
             }
             Err(error @ Error::Redirected(_)) => Said::Redirected(error.to_string()),
             Err(error) => {
-                let wish = if let Error::Throttled { until, .. } = error { until } else { None };
-                let wish = wish.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+                let until = if let Error::Throttled { until, .. } = error { until } else { None };
+                let wait = until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
                 let at = self.clock.instant();
-                let wish = wish.map(|wish| at + wish.min(LONGEST_WISH));
-                state.last = Some((at, wish));
+                state.last = Some((at, wait.map(|wait| at + wait.min(LONGEST_WAIT))));
                 Said::Unclear { words: error.to_string(), no_address: error.is_no_address() }
             }
         };
@@ -249,6 +231,7 @@ impl Proving {
 
 impl Drop for Proving {
     fn drop(&mut self) {
+        // The task gives its place in line up by itself, later: whoever drops this may hold a lock.
         if let Some(asking) = &self.lock().asking {
             asking.task.abort();
         }
@@ -258,7 +241,7 @@ impl Drop for Proving {
 impl State {
     /// How long the last answer holds.
     fn pause(&self, works: bool, now: Instant) -> Duration {
-        let Some((last, wish)) = self.last else { return Duration::ZERO };
+        let Some((last, back)) = self.last else { return Duration::ZERO };
         let pause = match self.said {
             Said::Rejected(..) | Said::Redirected(_) => REJECTED_PAUSE,
             Said::Nothing | Said::Accepted(_) => Duration::ZERO,
@@ -267,7 +250,7 @@ impl State {
                 FIRST_PAUSE.saturating_mul(1 << self.unclear.saturating_sub(1).min(16)).min(longest)
             }
         };
-        (last + pause).max(wish.unwrap_or(last)).saturating_duration_since(now)
+        (last + pause).max(back.unwrap_or(last)).saturating_duration_since(now)
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::key::AccountKey;
 use super::news::News;
+use super::proof::Proof;
 use super::turn::turn;
 use crate::api::{Credential, Reason};
 use crate::budget::{Gate, Lane, Permit};
@@ -66,15 +67,8 @@ pub struct Settings {
 pub(super) struct Parts {
     pub(super) key: AccountKey,
     pub(super) client: Client,
-    /// Nothing is sent, and no record made, with what the service has not accepted. The client: as the service named it,
-    /// else as the accepted token does.
-    pub(super) client_id: Option<String>,
-    /// Another name of it, which the same token carries.
-    pub(super) alias: Option<String>,
-    /// Since when the service accepts the credentials.
-    pub(super) accepted: Timestamp,
-    /// Whether the service told whose they are, or never will.
-    pub(super) told: bool,
+    /// Without it no session begins: nothing is submitted or recorded with what the service has not accepted.
+    pub(super) proof: Proof,
     pub(super) credential: Credential,
     pub(super) gate: Gate,
     pub(super) clock: Clock,
@@ -86,21 +80,9 @@ pub(super) struct Parts {
 
 impl Session {
     pub(super) fn start(parts: Parts) -> Arc<Self> {
-        let Parts {
-            key,
-            client,
-            client_id,
-            alias,
-            accepted,
-            told,
-            credential,
-            gate,
-            clock,
-            claims,
-            wake,
-            changed,
-        } = parts;
-        let health = Health { accepted: Some(accepted), told, ..Health::default() };
+        let Parts { key, client, proof, credential, gate, clock, claims, wake, changed } = parts;
+        let Proof { client_id, alias, told, since } = proof;
+        let health = Health { accepted: Some(since), told, ..Health::default() };
         Arc::new(Self {
             key,
             endpoint: client.endpoint().to_string(),

@@ -269,8 +269,7 @@ impl Read<'_> {
     /// What was accepted of the token, with the name that the service gave its client.
     fn proof(&self, named: Option<String>, told: bool, since: Timestamp) -> Proof {
         let claimed = self.opening.credentials.client_id().map(str::to_owned);
-        let client_id = named.or_else(|| claimed.clone());
-        Proof { alias: claimed.filter(|_| told), client_id, told, since }
+        Proof::new(named, claimed, told, since)
     }
 
     /// The token may be another service's, and is not sent. What was accepted last goes on serving what was begun.
