@@ -76,7 +76,7 @@ pub struct Proving {
     clock: Clock,
     claims: Claims,
     door: Gate,
-    wake: mpsc::UnboundedSender<News>,
+    accounts: mpsc::UnboundedSender<News>,
     state: Mutex<State>,
 }
 
@@ -111,17 +111,29 @@ pub(super) struct Parts {
     pub(super) claims: Claims,
     /// The gate of all unproven accounts of the origin.
     pub(super) door: Gate,
-    pub(super) wake: mpsc::UnboundedSender<News>,
+    pub(super) accounts: mpsc::UnboundedSender<News>,
 }
 
 impl Proving {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { key, endpoint, credential, claimed, client, clock, claims, door, wake } = parts;
+        let Parts { key, endpoint, credential, claimed, client, clock, claims, door, accounts } = parts;
         let door = door.of(&key.namespace);
         door.set_own(OF_A_NAMESPACE, false);
         let begun = clock.instant();
         let state = Mutex::default();
-        Arc::new(Self { key, endpoint, credential, begun, claimed, client, clock, claims, door, wake, state })
+        Arc::new(Self {
+            key,
+            endpoint,
+            credential,
+            begun,
+            claimed,
+            client,
+            clock,
+            claims,
+            door,
+            accounts,
+            state,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -167,11 +179,11 @@ impl Proving {
             (self.door.clone(), self.key.namespace.clone(), format!("account {}", self.key));
         let (claims, scope) = (self.claims.clone(), self.key.scope());
         let task = tokio::spawn(async move {
-            for asked in [Asked::Who, Asked::Work] {
+            for question in [Question::Whose, Question::Anything] {
                 let permit = turn((&claims, &scope), &door, (lane, &group, &subject)).await;
                 // Where the account went, or changed, nothing is sent.
                 let Some(proving) = proving.upgrade() else { return };
-                if proving.request(asked, permit).await {
+                if proving.request(question, permit).await {
                     return;
                 }
             }
@@ -181,7 +193,7 @@ impl Proving {
     }
 
     /// Sends one request; says whether its answer is all that there is to ask.
-    async fn request(&self, asked: Asked, permit: Permit) -> bool {
+    async fn request(&self, question: Question, permit: Permit) -> bool {
         {
             let (mut state, now) = (self.lock(), self.clock.instant());
             state.sent.retain(|at| now.duration_since(*at) < MINUTE);
@@ -190,15 +202,15 @@ impl Proving {
                 asking.waits = false;
             }
         }
-        let said = match asked {
-            Asked::Who => judge(self.client.whoami().await, |who| (who.client_id, true)),
-            Asked::Work => judge(self.client.probe().await, |()| (None, false)),
+        let said = match question {
+            Question::Whose => judge(self.client.whoami().await, |who| (who.client_id, true)),
+            Question::Anything => judge(self.client.probe().await, |()| (None, false)),
         };
         // One account's failures are no news of the others: the pauses are its own.
         permit.settle(Verdict::Answered, Counted::default());
         let now = self.clock.now();
         let mut state = self.lock();
-        let more = asked == Asked::Who && matches!(&said, Err(error) if says_nothing(error));
+        let more = question == Question::Whose && matches!(&said, Err(error) if says_nothing(error));
         state.said = match said {
             Ok((named, told)) => Said::Accepted(Proof::new(named, self.claimed.clone(), told, now)),
             Err(_) if more => std::mem::take(&mut state.said),
@@ -223,7 +235,7 @@ impl Proving {
             }
             state.asking = None;
             // The receiver goes only when the process stops.
-            let _ = self.wake.send(News::Account(self.key.clone()));
+            let _ = self.accounts.send(News::Account(self.key.clone()));
         }
         !more
     }
@@ -256,11 +268,11 @@ impl State {
 
 /// What the service is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum Question {
     /// Whose the credentials are.
-    Who,
+    Whose,
     /// Anything that only accepted credentials are told.
-    Work,
+    Anything,
 }
 
 /// The name, where the answer accepts the credentials, and whether it is all that the service will ever say of it.

@@ -173,7 +173,7 @@ impl Accounts {
             clock: self.clock.clone(),
             claims: self.network.claims.clone(),
             door: door.clone(),
-            wake: self.channels.accounts.clone(),
+            accounts: self.channels.accounts.clone(),
         });
         // One that is replaced sends nothing any more.
         state.proving.insert(key.clone(), Arc::clone(&proving));
@@ -215,8 +215,7 @@ impl Accounts {
             gate,
             clock: self.clock.clone(),
             claims: self.network.claims.clone(),
-            wake: self.channels.accounts.clone(),
-            changed: self.channels.objects.clone(),
+            channels: self.channels.clone(),
         }))
     }
 
@@ -286,14 +285,14 @@ impl Accounts {
         state.sessions.depart(key);
     }
 
-    /// Forgets what is being proven of an account.
-    pub fn give_up(&self, key: &AccountKey) {
+    /// Forgets the question whether the service accepts an account.
+    pub fn stop_proving(&self, key: &AccountKey) {
         self.lock().proving.remove(key);
     }
 
     /// Forgets an account that is gone; deletions still cancel with its last session.
     pub fn remove(&self, key: &AccountKey) {
-        self.give_up(key);
+        self.stop_proving(key);
         let mut state = self.lock();
         state.unusable.remove(key);
         state.sessions.depart(key);

@@ -5,10 +5,9 @@ mod verdict;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 
 use super::key::AccountKey;
-use super::news::News;
+use super::news::{Channels, News};
 use super::proof::Proof;
 use super::turn::turn;
 use crate::api::{Credential, Reason};
@@ -18,7 +17,7 @@ use crate::decide::account::{Asked, Health};
 use crate::leader::Claims;
 use crate::poll::{Followed, Poller};
 use crate::spideriq::{Answer, Client, Error, JobStatus, Signals, SubmitAnswer};
-use verdict::{Pauses, answer, verdict};
+use verdict::{Shown, for_account, for_budget};
 
 /// One account in use. It lives as long as its endpoint, client and Secret stay the same.
 #[derive(Debug)]
@@ -40,8 +39,7 @@ pub struct Session {
     claims: Claims,
     state: Mutex<State>,
     poller: Mutex<Option<Poller>>,
-    changed: mpsc::UnboundedSender<String>,
-    wake: mpsc::UnboundedSender<News>,
+    channels: Channels,
 }
 
 #[derive(Debug, Default)]
@@ -74,13 +72,12 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     /// Nothing is sent where another release works.
     pub(super) claims: Claims,
-    pub(super) wake: mpsc::UnboundedSender<News>,
-    pub(super) changed: mpsc::UnboundedSender<String>,
+    pub(super) channels: Channels,
 }
 
 impl Session {
     pub(super) fn start(parts: Parts) -> Arc<Self> {
-        let Parts { key, client, proof, credential, gate, clock, claims, wake, changed } = parts;
+        let Parts { key, client, proof, credential, gate, clock, claims, channels } = parts;
         let Proof { client_id, alias, told, since } = proof;
         let health = Health { accepted: Some(since), told, ..Health::default() };
         Arc::new(Self {
@@ -95,8 +92,7 @@ impl Session {
             claims,
             state: Mutex::new(State { health, ..State::default() }),
             poller: Mutex::default(),
-            changed,
-            wake,
+            channels,
         })
     }
 
@@ -115,7 +111,7 @@ impl Session {
             });
             look
         });
-        *poller = Some(Poller::start(look, self.clock.clone(), self.changed.clone()));
+        *poller = Some(Poller::start(look, self.clock.clone(), self.channels.objects.clone()));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -233,10 +229,10 @@ impl Session {
 
     /// Takes over what an answer, with whether it charges for a job, says of the budget and of the account as a whole.
     fn learn(&self, result: &Result<bool, Error>, permit: Permit, (signals, asked): (Signals, Asked)) {
-        let before_pauses = Pauses::of(&self.gate);
-        let capped = permit.settle(verdict(result, &asked, self.clock.now()), signals.counted);
+        let before = Shown::of(&self.gate);
+        let capped = permit.settle(for_budget(result, &asked, self.clock.now()), signals.counted);
         let (now, steady) = (self.clock.now(), self.clock.steady());
-        let answer = answer(result);
+        let answer = for_account(result);
         let news = {
             // Held throughout: two answers may come at once, and neither may be lost.
             let mut state = self.lock();
@@ -245,11 +241,11 @@ impl Session {
             state.health = health;
             news
         };
-        let of_client = capped || Pauses::of(&self.gate).differ(&before_pauses);
+        let of_client = capped || Shown::of(&self.gate).differs(&before);
         // The receiver goes only when the process stops.
         let _ = match (of_client, news) {
-            (true, _) => self.wake.send(News::Client(self.key.clone())),
-            (false, true) => self.wake.send(News::Account(self.key.clone())),
+            (true, _) => self.channels.accounts.send(News::Client(self.key.clone())),
+            (false, true) => self.channels.accounts.send(News::Account(self.key.clone())),
             (false, false) => Ok(()),
         };
     }

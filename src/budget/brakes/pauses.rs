@@ -12,10 +12,10 @@ use super::spend_cap::SpendCap;
 use crate::budget::outage::Stop;
 use crate::budget::request::{Lane, Ticket};
 
-/// A wait that the service asks for is obeyed to its end up to this; a longer one is tried so often by a read, where a
-/// read was told, and by a submit an hour, where a submit was.
+/// A wait that the service asks for is obeyed to its end up to this. A longer one is tried: so often by a read, where a
+/// read was told, and every hour by a submit, where a submit was.
 const LONG: Duration = Duration::from_secs(900);
-/// People may have it tried at once, so often.
+/// How often people may have it tried at once.
 const WISHES: Duration = Duration::from_secs(60);
 
 /// What stops everything of a client, or a whole lane.

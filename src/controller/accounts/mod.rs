@@ -310,7 +310,7 @@ async fn leave<K: Account>(
 ) -> Action {
     let (key, note) = (&subject.key, Message::from(Object::SecretName(error.to_string())));
     context.secrets.forget(key);
-    context.accounts.give_up(key);
+    context.accounts.stop_proving(key);
     let why = (Reason::CredentialsMissing, note.to_string());
     context.accounts.close(key, why, None, subject.identity.clone());
     if context.woken.differs(key, context.account_facts(key)) {

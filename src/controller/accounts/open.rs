@@ -73,7 +73,7 @@ pub(super) async fn open(
 ) -> Result<Opened, WriteError> {
     let (key, identity) = (&account.key, account.identity.clone());
     let close = |reason: Reason, message: String, stalled: bool, fingerprint: String| {
-        context.accounts.give_up(key);
+        context.accounts.stop_proving(key);
         Ok(closed(context, account, AccountHealth::Unusable { reason, message, stalled }, fingerprint).into())
     };
     let endpoint = match Endpoint::parse(account.spec.endpoint()) {
@@ -275,7 +275,7 @@ impl Read<'_> {
     /// The token may be another service's, and is not sent. What was accepted last goes on serving what was begun.
     fn unlabelled(&self, message: String) -> AccountState {
         let accounts = &self.context.accounts;
-        accounts.give_up(&self.account.key);
+        accounts.stop_proving(&self.account.key);
         let endpoint = self.opening.endpoint.to_string();
         let serving = accounts.in_use(&self.account.key).filter(|session| session.endpoint == endpoint);
         let health = unusable(Reason::CredentialsMissing, message.clone(), false);
