@@ -3,7 +3,6 @@
 //! It may know accounts, Secrets and the service's client. It must never know jobs beyond an opaque key,
 //! write a status, or keep a Secret.
 
-mod clients;
 mod key;
 mod news;
 mod proving;

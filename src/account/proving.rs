@@ -31,8 +31,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The longest pause of all, and how long rejected credentials are left alone.
 const REJECTED_PAUSE: Duration = Duration::from_secs(300);
 /// A longer wait that the service asks for is tried so often.
-const LONGEST_WISH: Duration = Duration::from_secs(900);
-/// The answer is told; the account need not be looked at before.
+const LONGEST_WAIT: Duration = Duration::from_secs(900);
+/// When to ask again while it is being asked: the answer is told at once, so nobody has to look for it before.
 const UNDER_WAY: Duration = Duration::from_secs(600);
 /// How long a request counts against its client's limits.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -54,7 +54,7 @@ pub struct Proving {
     clock: Clock,
     claims: Claims,
     door: Gate,
-    wake: mpsc::UnboundedSender<News>,
+    accounts: mpsc::UnboundedSender<News>,
     state: Mutex<State>,
 }
 
@@ -89,17 +89,29 @@ pub(super) struct Parts {
     pub(super) claims: Claims,
     /// The gate of all unproven accounts of the origin.
     pub(super) door: Gate,
-    pub(super) wake: mpsc::UnboundedSender<News>,
+    pub(super) accounts: mpsc::UnboundedSender<News>,
 }
 
 impl Proving {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { key, endpoint, credential, claimed, client, clock, claims, door, wake } = parts;
+        let Parts { key, endpoint, credential, claimed, client, clock, claims, door, accounts } = parts;
         let door = door.of(&key.namespace);
         door.set_own(OF_A_NAMESPACE, false);
         let begun = clock.instant();
         let state = Mutex::default();
-        Arc::new(Self { key, endpoint, credential, begun, claimed, client, clock, claims, door, wake, state })
+        Arc::new(Self {
+            key,
+            endpoint,
+            credential,
+            begun,
+            claimed,
+            client,
+            clock,
+            claims,
+            door,
+            accounts,
+            state,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -145,11 +157,11 @@ impl Proving {
             (self.door.clone(), self.key.namespace.clone(), format!("account {}", self.key));
         let (claims, scope) = (self.claims.clone(), self.key.scope());
         let task = tokio::spawn(async move {
-            for asked in [Asked::Who, Asked::Work] {
+            for question in [Question::Whose, Question::Anything] {
                 let permit = turn((&claims, &scope), &door, (lane, &group, &subject)).await;
                 // Where the account went, or changed, nothing is sent.
                 let Some(proving) = proving.upgrade() else { return };
-                if proving.request(asked, permit).await {
+                if proving.request(question, permit).await {
                     return;
                 }
             }
@@ -159,7 +171,7 @@ impl Proving {
     }
 
     /// Sends one request; says whether its answer is all that there is to ask.
-    async fn request(&self, asked: Asked, permit: Permit) -> bool {
+    async fn request(&self, question: Question, permit: Permit) -> bool {
         {
             let (mut state, now) = (self.lock(), self.clock.instant());
             state.sent.retain(|at| now.duration_since(*at) < MINUTE);
@@ -168,22 +180,17 @@ impl Proving {
                 asking.waits = false;
             }
         }
-        let said = match asked {
-            Asked::Who => judge(self.client.whoami().await, |who| (who.client_id, true)),
-            Asked::Work => judge(self.client.probe().await, |()| (None, false)),
+        let said = match question {
+            Question::Whose => judge(self.client.whoami().await, |who| (who.client_id, true)),
+            Question::Anything => judge(self.client.probe().await, |()| (None, false)),
         };
         // One account's failures are no news of the others: the pauses are its own.
         permit.settle(Verdict::Answered, Counted::default());
         let now = self.clock.now();
         let mut state = self.lock();
-        let more = asked == Asked::Who && matches!(&said, Err(error) if says_nothing(error));
+        let more = question == Question::Whose && matches!(&said, Err(error) if says_nothing(error));
         state.said = match said {
-            Ok((named, told)) => {
-                let alias = self.claimed.clone().filter(|claimed| named.as_ref() != Some(claimed));
-                let client_id = named.or_else(|| self.claimed.clone());
-                let alias = alias.filter(|_| client_id != self.claimed);
-                Said::Accepted(Proof { client_id, alias, told, since: now })
-            }
+            Ok((named, told)) => Said::Accepted(Proof::new(named, self.claimed.clone(), told, now)),
             Err(_) if more => std::mem::take(&mut state.said),
             Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
                 let since = if let Said::Rejected(since, _) = state.said { since } else { now };
@@ -191,11 +198,10 @@ impl Proving {
             }
             Err(error @ Error::Redirected(_)) => Said::Redirected(error.to_string()),
             Err(error) => {
-                let wish = if let Error::Throttled { until, .. } = error { until } else { None };
-                let wish = wish.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+                let until = if let Error::Throttled { until, .. } = error { until } else { None };
+                let wait = until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
                 let at = self.clock.instant();
-                let wish = wish.map(|wish| at + wish.min(LONGEST_WISH));
-                state.last = Some((at, wish));
+                state.last = Some((at, wait.map(|wait| at + wait.min(LONGEST_WAIT))));
                 Said::Unclear { words: error.to_string(), no_address: error.is_no_address() }
             }
         };
@@ -207,7 +213,7 @@ impl Proving {
             }
             state.asking = None;
             // The receiver goes only when the process stops.
-            let _ = self.wake.send(News::Account(self.key.clone()));
+            let _ = self.accounts.send(News::Account(self.key.clone()));
         }
         !more
     }
@@ -215,6 +221,7 @@ impl Proving {
 
 impl Drop for Proving {
     fn drop(&mut self) {
+        // The task gives its place in line up by itself, later: whoever drops this may hold a lock.
         if let Some(asking) = &self.lock().asking {
             asking.task.abort();
         }
@@ -224,7 +231,7 @@ impl Drop for Proving {
 impl State {
     /// How long the last answer holds.
     fn pause(&self, works: bool, now: Instant) -> Duration {
-        let Some((last, wish)) = self.last else { return Duration::ZERO };
+        let Some((last, back)) = self.last else { return Duration::ZERO };
         let pause = match self.said {
             Said::Rejected(..) | Said::Redirected(_) => REJECTED_PAUSE,
             Said::Nothing | Said::Accepted(_) => Duration::ZERO,
@@ -233,17 +240,17 @@ impl State {
                 FIRST_PAUSE.saturating_mul(1 << self.unclear.saturating_sub(1).min(16)).min(longest)
             }
         };
-        (last + pause).max(wish.unwrap_or(last)).saturating_duration_since(now)
+        (last + pause).max(back.unwrap_or(last)).saturating_duration_since(now)
     }
 }
 
 /// What the service is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum Question {
     /// Whose the credentials are.
-    Who,
+    Whose,
     /// Anything that only accepted credentials are told.
-    Work,
+    Anything,
 }
 
 /// The name, where the answer accepts the credentials, and whether it is all that the service will ever say of it.

@@ -12,10 +12,9 @@ mod outage;
 mod queue;
 mod rates;
 mod request;
-mod told;
 mod turns;
 
-pub use brakes::{SPEND_CAP_PROBE, UNTRIED, capped};
+pub use brakes::{SUBMITS_PROBE, UNTRIED, capped};
 pub use gate::{Gate, Permit, Reservation};
 pub use outage::Stop;
 pub use rates::Limits;

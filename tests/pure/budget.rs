@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use spideriq_operator::budget::{Budget, Counted, Gate, Lane, Limits, SPEND_CAP_PROBE, Ticket, Verdict};
+use spideriq_operator::budget::{Budget, Counted, Gate, Lane, Limits, SUBMITS_PROBE, Ticket, Verdict};
 use spideriq_operator::clock::Clock;
 use spideriq_operator::telemetry::Metrics;
 use tokio::sync::mpsc;
@@ -224,17 +224,17 @@ fn a_reached_spend_cap_is_tried_by_one_submit_an_hour() {
     }
     let first = ledger.grant().len();
     while let Some(ticket) = ledger.out.pop_front() {
-        let until = ledger.now + SPEND_CAP_PROBE;
+        let until = ledger.now + SUBMITS_PROBE;
         ledger.budget.answered(ledger.now, ticket, Verdict::Capped(until), Counted::default(), 0.5);
     }
     let poll = ledger.enqueue(Lane::Poll, "a", "job-9");
     assert_eq!(ledger.grant(), [poll], "what runs is followed all the same");
     ledger.answer(7);
     for _ in 0..3 {
-        ledger.now += SPEND_CAP_PROBE;
+        ledger.now += SUBMITS_PROBE;
         let granted = ledger.grant();
         assert_eq!(granted.len(), 1, "one tries");
-        let until = ledger.now + SPEND_CAP_PROBE;
+        let until = ledger.now + SUBMITS_PROBE;
         ledger.out.clear();
         ledger.budget.answered(
             ledger.now,
@@ -277,7 +277,7 @@ fn a_spend_cap_is_over_when_a_submit_that_tries_it_is_charged_for() {
     let mut ledger = capped(6);
     let under_way = ledger.grant();
     let [first, second] = under_way.as_slice() else { panic!("{under_way:?}") };
-    let until = ledger.now + SPEND_CAP_PROBE;
+    let until = ledger.now + SUBMITS_PROBE;
     let answer = |ledger: &mut Ledger, ticket, verdict| {
         ledger.budget.answered(ledger.now, ticket, verdict, Counted::default(), 0.5);
     };
@@ -296,13 +296,13 @@ fn a_spend_cap_is_over_when_a_submit_that_tries_it_is_charged_for() {
     assert_eq!(probe.len(), 1);
     answer(&mut ledger, probe[0], Verdict::Spent);
     assert_eq!(ledger.budget.spend_cap(), None);
-    ledger.budget.restore_spend_cap(ledger.now, ledger.now + SPEND_CAP_PROBE);
+    ledger.budget.restore_spend_cap(ledger.now, ledger.now + SUBMITS_PROBE);
     assert_eq!(ledger.budget.spend_cap(), None, "an earlier process knows less");
 }
 
 #[test]
 fn what_an_earlier_process_knew_of_a_spend_cap_counts_less_than_what_this_one_does() {
-    let hour = |ledger: &Ledger| ledger.now + SPEND_CAP_PROBE;
+    let hour = |ledger: &Ledger| ledger.now + SUBMITS_PROBE;
     let mut ledger = capped(2);
     let sent = ledger.grant()[0];
     ledger.budget.restore_spend_cap(ledger.now, hour(&ledger));
@@ -324,7 +324,7 @@ async fn an_ordinary_answer_is_no_news_of_a_spend_cap() {
     let gate = Gate::new(budget, clock.clone(), turns, Metrics::default());
     let settle =
         async |lane, verdict| gate.acquire(lane, "a", "job").await.settle(verdict, Counted::default());
-    assert!(settle(Lane::Submit, Verdict::Capped(clock.now() + SPEND_CAP_PROBE)).await);
+    assert!(settle(Lane::Submit, Verdict::Capped(clock.now() + SUBMITS_PROBE)).await);
     // By a real clock, of which no two looks are the same.
     for _ in 0..10 {
         assert!(!settle(Lane::Poll, Verdict::Answered).await);
@@ -335,7 +335,7 @@ async fn an_ordinary_answer_is_no_news_of_a_spend_cap() {
 fn a_spend_cap_that_nobody_tries_is_forgotten_after_a_minute() {
     for (line, seconds, forgotten) in [(1, 3700, false), (0, 3659, false), (0, 3660, true)] {
         let mut ledger = capped(line);
-        ledger.budget.restore_spend_cap(ledger.now, ledger.now + SPEND_CAP_PROBE);
+        ledger.budget.restore_spend_cap(ledger.now, ledger.now + SUBMITS_PROBE);
         ledger.now += Duration::from_secs(seconds);
         ledger.budget.forget_untried_cap(ledger.now);
         assert_eq!(ledger.budget.spend_cap().is_none(), forgotten, "{line} in line, {seconds} s");

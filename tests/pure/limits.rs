@@ -115,7 +115,7 @@ impl Ledger {
                 self.budget.set_limits(Limits::new(requests, submits), most, self.now);
             }
             Step::Own(of, limits) => self.budget.set_own(&account(of), limits, true, self.now),
-            Step::Leave(of) => self.budget.leave(&account(of), self.now),
+            Step::Leave(of) => self.budget.clear_own(&account(of), self.now),
         }
     }
 
@@ -226,7 +226,7 @@ proptest! {
         for _ in 0..rounds {
             ledger.budget.set_own("a", other, true, ledger.now);
             ledger.budget.set_own("a", own, true, ledger.now);
-            ledger.budget.leave("a", ledger.now);
+            ledger.budget.clear_own("a", ledger.now);
             ledger.budget.set_own("a", own, true, ledger.now);
         }
         prop_assert_eq!((first, ledger.grant()), (10, 0));

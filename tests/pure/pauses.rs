@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use spideriq_operator::budget::{
-    self, Budget, Counted, Lane, Limits, SPEND_CAP_PROBE, Subject, Ticket, Verdict,
+    self, Budget, Counted, Lane, Limits, SUBMITS_PROBE, Subject, Ticket, Verdict,
 };
 use spideriq_operator::decide::message::{Cancel, CancelWaits};
 use spideriq_operator::decide::{Observed, Outcome, Standing, Stop, Waiting, next, settle};
@@ -194,7 +194,7 @@ fn a_restart_obeys_a_long_pause_of_submits_and_asks_a_read_at_once() {
         panic!("one tries soon: the process before may have been about to")
     };
     desk.hears(probe, Verdict::Throttled(Some(until)));
-    desk.now += SPEND_CAP_PROBE;
+    desk.now += SUBMITS_PROBE;
     desk.asks(Lane::Submit, "spiderMaps");
     assert_eq!(desk.turns().len(), 1);
     // Of submits alone, nothing else is asked.
@@ -235,7 +235,7 @@ fn a_type_that_the_service_takes_nowhere_is_tried_by_one_of_its_jobs() {
     // Any other answer tells that it is taken somewhere.
     desk.hears(turns[0], Verdict::Answered);
     assert_eq!(desk.turns().len(), 19, "all go on");
-    assert_eq!(desk.budget.is_not_served("spiderMail"), None);
+    assert_eq!(desk.budget.not_served_since("spiderMail"), None);
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn types_that_nobody_serves_are_remembered_up_to_a_bound() {
         desk.hears(ticket, Verdict::NotServed("404".into()));
         desk.now += Duration::from_millis(200);
     }
-    let known = (0..500).filter(|n| desk.budget.is_not_served(&format!("type-{n}")).is_some()).count();
+    let known = (0..500).filter(|n| desk.budget.not_served_since(&format!("type-{n}")).is_some()).count();
     assert_eq!(known, 64);
 }
 

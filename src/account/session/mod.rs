@@ -5,19 +5,18 @@ mod verdict;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 
 use super::key::AccountKey;
-use super::news::News;
+use super::news::{Channels, News};
 use super::turn::turn;
 use crate::api::{Credential, Reason};
 use crate::budget::{Gate, Lane, Permit};
 use crate::clock::Clock;
-use crate::decide::account::{Asked, Health};
+use crate::decide::account::{Proof, Asked, Health};
 use crate::leader::Claims;
 use crate::poll::{Followed, Poller};
 use crate::spideriq::{Answer, Client, Error, JobStatus, Signals, SubmitAnswer};
-use verdict::{Pauses, answer, verdict};
+use verdict::{Shown, for_account, for_budget};
 
 /// One account in use. It lives as long as its endpoint, client and Secret stay the same.
 #[derive(Debug)]
@@ -39,8 +38,7 @@ pub struct Session {
     claims: Claims,
     state: Mutex<State>,
     poller: Mutex<Option<Poller>>,
-    changed: mpsc::UnboundedSender<String>,
-    wake: mpsc::UnboundedSender<News>,
+    channels: Channels,
 }
 
 #[derive(Debug, Default)]
@@ -66,41 +64,21 @@ pub struct Settings {
 pub(super) struct Parts {
     pub(super) key: AccountKey,
     pub(super) client: Client,
-    /// Nothing is sent, and no record made, with what the service has not accepted. The client: as the service named it,
-    /// else as the accepted token does.
-    pub(super) client_id: Option<String>,
-    /// Another name of it, which the same token carries.
-    pub(super) alias: Option<String>,
-    /// Since when the service accepts the credentials.
-    pub(super) accepted: Timestamp,
-    /// Whether the service told whose they are, or never will.
-    pub(super) told: bool,
+    /// Without it no session begins: nothing is submitted or recorded with what the service has not accepted.
+    pub(super) proof: Proof,
     pub(super) credential: Credential,
     pub(super) gate: Gate,
     pub(super) clock: Clock,
     /// Nothing is sent where another release works.
     pub(super) claims: Claims,
-    pub(super) wake: mpsc::UnboundedSender<News>,
-    pub(super) changed: mpsc::UnboundedSender<String>,
+    pub(super) channels: Channels,
 }
 
 impl Session {
     pub(super) fn start(parts: Parts) -> Arc<Self> {
-        let Parts {
-            key,
-            client,
-            client_id,
-            alias,
-            accepted,
-            told,
-            credential,
-            gate,
-            clock,
-            claims,
-            wake,
-            changed,
-        } = parts;
-        let health = Health { accepted: Some(accepted), told, ..Health::default() };
+        let Parts { key, client, proof, credential, gate, clock, claims, channels } = parts;
+        let Proof { client_id, alias, told, since } = proof;
+        let health = Health { accepted: Some(since), told, ..Health::default() };
         Arc::new(Self {
             key,
             endpoint: client.endpoint().to_string(),
@@ -113,8 +91,7 @@ impl Session {
             claims,
             state: Mutex::new(State { health, ..State::default() }),
             poller: Mutex::default(),
-            changed,
-            wake,
+            channels,
         })
     }
 
@@ -133,7 +110,7 @@ impl Session {
             });
             look
         });
-        *poller = Some(Poller::start(look, self.clock.clone(), self.changed.clone()));
+        *poller = Some(Poller::start(look, self.clock.clone(), self.channels.objects.clone()));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -251,10 +228,10 @@ impl Session {
 
     /// Takes over what an answer, with whether it charges for a job, says of the budget and of the account as a whole.
     fn learn(&self, result: &Result<bool, Error>, permit: Permit, (signals, asked): (Signals, Asked)) {
-        let before_pauses = Pauses::of(&self.gate);
-        let capped = permit.settle(verdict(result, &asked, self.clock.now()), signals.counted);
+        let before = Shown::of(&self.gate);
+        let capped = permit.settle(for_budget(result, &asked, self.clock.now()), signals.counted);
         let (now, steady) = (self.clock.now(), self.clock.steady());
-        let answer = answer(result);
+        let answer = for_account(result);
         let news = {
             // Held throughout: two answers may come at once, and neither may be lost.
             let mut state = self.lock();
@@ -263,11 +240,11 @@ impl Session {
             state.health = health;
             news
         };
-        let of_client = capped || Pauses::of(&self.gate).differ(&before_pauses);
+        let of_client = capped || Shown::of(&self.gate).differs(&before);
         // The receiver goes only when the process stops.
         let _ = match (of_client, news) {
-            (true, _) => self.wake.send(News::Client(self.key.clone())),
-            (false, true) => self.wake.send(News::Account(self.key.clone())),
+            (true, _) => self.channels.accounts.send(News::Client(self.key.clone())),
+            (false, true) => self.channels.accounts.send(News::Account(self.key.clone())),
             (false, false) => Ok(()),
         };
     }

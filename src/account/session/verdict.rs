@@ -11,21 +11,21 @@ use crate::spideriq::{Class, Error};
 /// Two pauses that differ by less are one.
 const SAME_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
-/// What people are told of a client's budget.
+/// What people are shown of a client's budget.
 #[derive(Debug)]
-pub(super) struct Pauses {
+pub(super) struct Shown {
     asked: [Option<Timestamp>; 2],
     unavailable: Option<Arc<str>>,
 }
 
-impl Pauses {
+impl Shown {
     pub(super) fn of(gate: &Gate) -> Self {
         let asked = [gate.service_pause(), gate.submits_pause()];
         Self { asked, unavailable: gate.unavailable() }
     }
 
-    /// Whether there is something to be told.
-    pub(super) fn differ(&self, before: &Self) -> bool {
+    /// Whether there is something new to be told.
+    pub(super) fn differs(&self, before: &Self) -> bool {
         let same = |(after, before): (&Option<Timestamp>, &Option<Timestamp>)| match (after, before) {
             (None, None) => true,
             (Some(after), Some(before)) => after.duration_since(*before).abs() <= SAME_PAUSE,
@@ -36,7 +36,7 @@ impl Pauses {
 }
 
 /// What an answer, with whether it charges for a job, says of the account as a whole.
-pub(super) fn answer(result: &Result<bool, Error>) -> Answer {
+pub(super) fn for_account(result: &Result<bool, Error>) -> Answer {
     match result {
         Ok(_) => Answer::Done,
         Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
@@ -57,7 +57,7 @@ pub(super) fn answer(result: &Result<bool, Error>) -> Answer {
 }
 
 /// What an answer means for the budget: a refusal is an answer like any other.
-pub(super) fn verdict(result: &Result<bool, Error>, asked: &Asked, now: Timestamp) -> Verdict {
+pub(super) fn for_budget(result: &Result<bool, Error>, asked: &Asked, now: Timestamp) -> Verdict {
     let words = || result.as_ref().err().map(ToString::to_string).unwrap_or_default().into();
     match result {
         Err(Error::SpendCap(_)) => return capped(now),

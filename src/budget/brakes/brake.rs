@@ -9,6 +9,8 @@ use crate::budget::request::Ticket;
 
 /// The longest that a wait asked for by the service is believed.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+/// How often a submit tries what stops all submits of a client: a spend cap, or a ceiling that the service named.
+pub const SUBMITS_PROBE: Duration = Duration::from_secs(3600);
 /// The first pause; each further failure doubles it.
 const FIRST: Duration = Duration::from_secs(2);
 /// The longest pause that we choose ourselves.

@@ -51,7 +51,7 @@ impl Kinds {
     }
 
     /// Since when the service knows no address for submits of this type, and its words.
-    pub(super) fn since(&self, kind: &str) -> Option<(Timestamp, Arc<str>)> {
+    pub(super) fn refusal(&self, kind: &str) -> Option<(Timestamp, Arc<str>)> {
         self.0.get(kind).map(|known| (known.since, Arc::clone(&known.why)))
     }
 

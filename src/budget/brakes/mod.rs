@@ -6,16 +6,15 @@ mod pauses;
 mod spend_cap;
 mod subjects;
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::outage::Stop;
 use super::request::{Lane, Subject, Ticket, Verdict};
 use brake::Brake;
+pub use brake::SUBMITS_PROBE;
 use kinds::Kinds;
 use pauses::Pauses;
-pub use spend_cap::{SPEND_CAP_PROBE, UNTRIED, capped};
+pub use spend_cap::{UNTRIED, capped};
 use subjects::Subjects;
 
 /// Everything that stops requests of one client.
@@ -69,7 +68,7 @@ impl Brakes {
     }
 
     /// Takes over what came of a request.
-    pub(super) fn told(
+    pub(super) fn settle(
         &mut self,
         (lane, ticket): (Lane, Ticket),
         subject: &Subject,
@@ -114,15 +113,15 @@ impl Brakes {
 
     /// What stops requests in this lane about this.
     pub(super) fn stop(&self, lane: Lane, subject: &Subject, now: Timestamp) -> Option<Stop> {
-        let kind = || subject.kind.as_deref().and_then(|kind| self.is_not_served(kind));
+        let kind = || subject.kind.as_deref().and_then(|kind| self.kinds.refusal(kind));
         let not_served = || kind().map(|(since, why)| Stop::NotServed(since, why));
         let own = || self.subjects.get(lane, &subject.name).and_then(|brake| brake.why.clone());
         self.pauses.stop(lane, now).or_else(not_served).or_else(|| own().map(Stop::Failing))
     }
 
-    /// Since when the service knows no address for submits of this type, and its words.
-    pub(super) fn is_not_served(&self, kind: &str) -> Option<(Timestamp, Arc<str>)> {
-        self.kinds.since(kind)
+    /// Since when the service knows no address for submits of this type.
+    pub(super) fn not_served_since(&self, kind: &str) -> Option<Timestamp> {
+        self.kinds.refusal(kind).map(|(since, _)| since)
     }
 
     /// Whether no object's own requests fail.

@@ -7,21 +7,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::brake::{Brake, LONGEST_WAIT};
-use super::spend_cap::{SPEND_CAP_PROBE, SpendCap};
+use super::brake::{Brake, LONGEST_WAIT, SUBMITS_PROBE};
+use super::spend_cap::SpendCap;
 use crate::budget::outage::Stop;
 use crate::budget::request::{Lane, Ticket};
 
-/// A wait that the service asks for is obeyed to its end up to this; a longer one is tried so often by a read, where a
-/// read was told, and by a submit an hour, where a submit was.
+/// A wait that the service asks for is obeyed to its end up to this. A longer one is tried: so often by a read, where a
+/// read was told, and every hour by a submit, where a submit was.
 const LONG: Duration = Duration::from_secs(900);
-/// People may have it tried at once, so often.
+/// How often people may have it tried at once.
 const WISHES: Duration = Duration::from_secs(60);
 
 /// What stops everything of a client, or a whole lane.
 #[derive(Debug, PartialEq)]
 pub(in crate::budget) struct Pauses {
-    account: Brake,
+    /// What stops every request of the client, whichever account sends it.
+    all: Brake,
     lanes: BTreeMap<Lane, Brake>,
     asked: Asked,
     spend_cap: SpendCap,
@@ -43,7 +44,7 @@ struct Asked {
 impl Default for Pauses {
     fn default() -> Self {
         Self {
-            account: Brake::default(),
+            all: Brake::default(),
             lanes: Lane::ALL.into_iter().map(|lane| (lane, Brake::default())).collect(),
             asked: Asked::default(),
             spend_cap: SpendCap::default(),
@@ -54,7 +55,7 @@ impl Default for Pauses {
 impl Pauses {
     /// Whether any request may go out.
     pub(in crate::budget) fn lets_pass(&self, now: Timestamp) -> bool {
-        self.account.lets_pass(now)
+        self.all.lets_pass(now)
     }
 
     /// Whether one in this lane may, as far as the lane is concerned.
@@ -64,7 +65,7 @@ impl Pauses {
 
     /// When any request may go out; `None` while only an answer can tell.
     pub(in crate::budget) fn opens(&self) -> Option<Timestamp> {
-        self.account.opens()
+        self.all.opens()
     }
 
     /// When one in this lane may, as far as the lane is concerned.
@@ -75,17 +76,17 @@ impl Pauses {
     /// Whether this lane is left to reads to try: the service asked for a long pause of everything, and a submit costs
     /// money.
     pub(in crate::budget) fn waits_for_read(&self, lane: Lane) -> bool {
-        lane == Lane::Submit && self.asked.tried_by_reads && self.account.until.is_some()
+        lane == Lane::Submit && self.asked.tried_by_reads && self.all.until.is_some()
     }
 
     /// Whether anything stops this lane, or did until the probe that is still to come.
     pub(in crate::budget) fn stops(&self, lane: Lane) -> bool {
-        self.account.until.is_some() || self.lanes.get(&lane).is_some_and(|brake| brake.until.is_some())
+        self.all.until.is_some() || self.lanes.get(&lane).is_some_and(|brake| brake.until.is_some())
     }
 
     /// A request was let out.
     pub(super) fn passed(&mut self, lane: Lane, ticket: Ticket) {
-        self.account.passed(ticket);
+        self.all.passed(ticket);
         if let Some(brake) = self.lanes.get_mut(&lane) {
             brake.passed(ticket);
         }
@@ -93,7 +94,7 @@ impl Pauses {
 
     /// It is over, whatever came of it.
     pub(super) fn probe_over(&mut self, lane: Lane, ticket: Ticket) {
-        self.account.probe_withdrawn(ticket);
+        self.all.probe_withdrawn(ticket);
         if let Some(brake) = self.lanes.get_mut(&lane) {
             brake.probe_withdrawn(ticket);
         }
@@ -101,13 +102,13 @@ impl Pauses {
 
     /// It was answered; `charged` where it was a submit that was carried out.
     pub(super) fn answered(&mut self, (lane, ticket): (Lane, Ticket), charged: bool, now: Timestamp) {
-        self.account.answered(ticket, now);
+        self.all.answered(ticket, now);
         self.spend_cap.answered((lane, ticket), charged, self.lanes.entry(lane).or_default(), now);
     }
 
     /// It met the spend cap, which a submit tries again then.
     pub(super) fn capped(&mut self, ticket: Ticket, until: Timestamp, now: Timestamp) {
-        self.account.answered(ticket, now);
+        self.all.answered(ticket, now);
         self.spend_cap.reached(self.lanes.entry(Lane::Submit).or_default(), now, until);
     }
 
@@ -137,18 +138,18 @@ impl Pauses {
         (now, jitter): (Timestamp, f64),
     ) {
         let Some(until) = until.filter(|until| *until > now) else {
-            return self.account.failed(now, jitter, None);
+            return self.all.failed(now, jitter, None);
         };
         let until = until.min(now + LONGEST_WAIT);
         if until <= now + LONG {
-            self.account.hold(now, until);
-            self.asked.all = self.asked.all.max(self.account.until);
+            self.all.hold(now, until);
+            self.asked.all = self.asked.all.max(self.all.until);
         } else if lane == Lane::Submit {
             // A ceiling of submits: reads go on.
-            self.account.answered(ticket, now);
-            self.hold_submits(until, now + SPEND_CAP_PROBE);
+            self.all.answered(ticket, now);
+            self.hold_submits(until, now + SUBMITS_PROBE);
         } else {
-            self.account.hold(now, now + LONG);
+            self.all.hold(now, now + LONG);
             self.asked.all = self.asked.all.max(Some(until));
             self.asked.tried_by_reads = true;
         }
@@ -161,12 +162,12 @@ impl Pauses {
 
     /// Nothing is left of what the service allows until then.
     pub(in crate::budget) fn used_up(&mut self, now: Timestamp, reset: Timestamp) {
-        self.account.hold(now, reset);
+        self.all.hold(now, reset);
     }
 
     /// Takes over that a pause is over, where an answer has just said so.
     pub(in crate::budget) fn note_end(&mut self, now: Timestamp) {
-        if self.account.until.is_none() {
+        if self.all.until.is_none() {
             self.asked.all = self.asked.all.map(|until| until.min(now));
             self.asked.tried_by_reads = false;
         }
@@ -183,7 +184,7 @@ impl Pauses {
         }
         let soonest = self.asked.wished.and_then(|last| last.checked_add(WISHES).ok());
         let at = soonest.map_or(now, |soonest| soonest.max(now));
-        let long = Some(&mut self.account).filter(|_| self.asked.tried_by_reads);
+        let long = Some(&mut self.all).filter(|_| self.asked.tried_by_reads);
         let paused = long.into_iter().chain(self.lanes.values_mut()).chain(others);
         for brake in paused.filter(|brake| brake.until.is_some_and(|until| until > now)) {
             brake.ends(at);
@@ -194,8 +195,8 @@ impl Pauses {
     /// What stops this lane.
     pub(super) fn stop(&self, lane: Lane, now: Timestamp) -> Option<Stop> {
         let ahead = |until: Option<Timestamp>| until.filter(|until| *until > now);
-        if self.account.until.is_some() {
-            return Some(Stop::Asked(self.asked_of_all(now).or_else(|| ahead(self.account.until))));
+        if self.all.until.is_some() {
+            return Some(Stop::Asked(self.asked_of_all(now).or_else(|| ahead(self.all.until))));
         }
         if lane == Lane::Submit
             && let Some(until) = self.asked_of_submits(now)
@@ -207,12 +208,12 @@ impl Pauses {
 
     /// Until when everything pauses.
     pub(in crate::budget) fn until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.account.until.filter(|until| *until > now)
+        self.all.until.filter(|until| *until > now)
     }
 
     /// When a read tries a long pause of everything, where there is one.
     pub(in crate::budget) fn read_tries_at(&self) -> Option<Timestamp> {
-        self.account.until.filter(|_| self.asked.tried_by_reads)
+        self.all.until.filter(|_| self.asked.tried_by_reads)
     }
 
     /// Until when the service itself asked to wait; our own pauses do not count.
@@ -234,11 +235,11 @@ impl Pauses {
         let until = until.min(now + LONGEST_WAIT);
         self.asked.all = Some(until);
         if until > now + LONG {
-            self.account.pause_until(now);
+            self.all.pause_until(now);
             self.asked.tried_by_reads = true;
             self.restore_submits(now, until);
         } else {
-            self.account.hold(now, until);
+            self.all.hold(now, until);
         }
         true
     }

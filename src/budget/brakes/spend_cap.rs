@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::brake::Brake;
+use super::brake::{Brake, SUBMITS_PROBE};
 use crate::budget::request::{Lane, Ticket, Verdict};
 
-/// How often a submit tries what stops all submits of a client.
-pub const SPEND_CAP_PROBE: Duration = Duration::from_secs(3600);
 /// How long a spend cap that may be tried waits for somebody to come and try it.
 pub const UNTRIED: Duration = Duration::from_secs(60);
 
@@ -25,7 +23,7 @@ pub(super) enum SpendCap {
 
 /// What a refusal for the spend cap means: nothing is submitted until then, and then a single submit tries.
 pub fn capped(now: Timestamp) -> Verdict {
-    Verdict::Capped(now + SPEND_CAP_PROBE)
+    Verdict::Capped(now + SUBMITS_PROBE)
 }
 
 impl SpendCap {
@@ -62,7 +60,7 @@ impl SpendCap {
     /// Takes over from an earlier process that it is reached, and when it is to be tried again.
     pub(super) fn restore(&mut self, brake: &mut Brake, now: Timestamp, until: Timestamp) {
         if *self == Self::Unknown {
-            brake.pause_until(until.clamp(now, now + SPEND_CAP_PROBE));
+            brake.pause_until(until.clamp(now, now + SUBMITS_PROBE));
             *self = Self::Restored;
         }
     }

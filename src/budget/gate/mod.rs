@@ -69,7 +69,7 @@ impl Gate {
                 ticket
             };
             let leave = Leave { gate: &self.shared, ticket };
-            self.shared.turn();
+            self.shared.hand_out(None);
             if let Ok(permit) = waiting(receiver).await {
                 std::mem::forget(leave);
                 return permit;
@@ -93,7 +93,7 @@ impl Gate {
                 state.places.insert(key.to_owned(), Place::Queued { ticket, lane, since: now });
             }
         }
-        self.shared.turn_for(Some(key));
+        self.shared.hand_out(Some(key));
         let wall = |at| self.shared.clock.as_wall(at);
         let mut state = self.shared.lock();
         match state.places.remove(key) {
@@ -120,7 +120,7 @@ impl Gate {
         let left = self.shared.lock().leave(key);
         if left.is_some() {
             drop(left);
-            self.shared.turn();
+            self.shared.hand_out(None);
         }
     }
 
@@ -137,7 +137,7 @@ impl Gate {
     /// Other limits of the client from now on, and the most requests that an answer can raise them to.
     pub fn set_limits(&self, limits: Limits, most: u32) {
         self.with(|budget, now| budget.set_limits(limits, most, now));
-        self.shared.turn();
+        self.shared.hand_out(None);
     }
 
     /// The client's limits that hold now.
@@ -148,13 +148,13 @@ impl Gate {
     /// The limits that this account has for itself from now on; `spent` where an earlier process may just have used them.
     pub fn set_own(&self, limits: Limits, spent: bool) {
         self.with(|budget, now| budget.set_own(&self.account, limits, spent, now));
-        self.shared.turn();
+        self.shared.hand_out(None);
     }
 
     /// The account is gone, or has no limits of its own any more.
-    pub fn leave(&self) {
-        self.with(|budget, now| budget.leave(&self.account, now));
-        self.shared.turn();
+    pub fn clear_own(&self) {
+        self.with(|budget, now| budget.clear_own(&self.account, now));
+        self.shared.hand_out(None);
     }
 
     /// Counts requests that were sent before anybody knew that they were of this client.
@@ -165,7 +165,7 @@ impl Gate {
     /// Has what pauses for long tried by a single request each, now or a minute after the last time.
     pub fn try_now(&self) {
         self.with(Budget::try_now);
-        self.shared.turn();
+        self.shared.hand_out(None);
     }
 
     /// Puts pauses back that an earlier process was asked for: of everything, and of submits.
@@ -203,7 +203,7 @@ impl Gate {
         Arc::ptr_eq(&self.shared, &other.shared) && self.account == other.account
     }
 
-    /// Until when the whole account pauses.
+    /// Until when the whole client pauses.
     pub fn paused_until(&self) -> Option<Timestamp> {
         self.wall(|budget, now| budget.paused_until(now))
     }
@@ -224,8 +224,8 @@ impl Gate {
     }
 
     /// Since when the service knows no address for submits of this type.
-    pub fn is_not_served(&self, kind: &str) -> Option<Timestamp> {
-        self.wall(|budget, _| budget.is_not_served(kind).map(|(since, _)| since))
+    pub fn not_served_since(&self, kind: &str) -> Option<Timestamp> {
+        self.wall(|budget, _| budget.not_served_since(kind))
     }
 
     /// Why the service is not available, where it has not answered for a while.

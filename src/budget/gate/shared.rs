@@ -98,13 +98,9 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn turn(self: &Arc<Self>) {
-        self.turn_for(None);
-    }
-
-    /// Hands out the turns that have come, and sets the one timer for the next. The key that asks just now needs
+    /// Hands out the turns that have come, and sets the one timer for the next. A key that asks just now needs
     /// no telling.
-    pub(super) fn turn_for(self: &Arc<Self>, asking: Option<&str>) {
+    pub(super) fn hand_out(self: &Arc<Self>, asking: Option<&str>) {
         let now = self.clock.steady();
         // Permits that find nobody any more are dropped after the lock is, because dropping one takes it again.
         let mut unwanted = Vec::new();
@@ -146,7 +142,7 @@ impl Shared {
             tokio::time::sleep(wait).await;
             if let Some(gate) = gate.upgrade() {
                 gate.lock().timer = None;
-                gate.turn();
+                gate.hand_out(None);
             }
         };
         tokio::spawn(sleep).abort_handle()
@@ -201,7 +197,7 @@ impl Permit {
             budget.answered(now, self.ticket, verdict, counted, fastrand::f64());
             budget.spend_cap() != before
         };
-        gate.turn();
+        gate.hand_out(None);
         other
     }
 }
@@ -212,7 +208,7 @@ impl Drop for Permit {
             && let Some(gate) = self.gate.upgrade()
         {
             gate.lock().budget.withdraw(self.ticket);
-            gate.turn();
+            gate.hand_out(None);
         }
     }
 }

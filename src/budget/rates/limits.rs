@@ -88,8 +88,9 @@ pub(super) struct Own {
     limits: Limits,
     requests: Bucket,
     submits: Bucket,
-    /// Whether the account is gone: what it has spent is kept until it does not count any more.
-    pub(super) left: bool,
+    /// Whether the account is gone, or has no limits of its own any more: what it has spent is kept until it does not
+    /// count any more.
+    pub(super) gone: bool,
 }
 
 impl Own {
@@ -100,12 +101,12 @@ impl Own {
             limits,
             requests: bucket(limits.requests_per_minute, limits.burst, now),
             submits: bucket(limits.submits_per_minute, limits.submit_burst(), now),
-            left: false,
+            gone: false,
         }
     }
 
     pub(super) fn set(&mut self, limits: Limits, now: Timestamp) {
-        self.left = false;
+        self.gone = false;
         if self.limits != limits {
             self.limits = limits;
             self.requests.resize(limits.requests_per_minute, limits.burst, now);
@@ -139,6 +140,6 @@ impl Own {
 
     /// Whether it has to be remembered.
     pub(super) fn counts(&self, now: Timestamp) -> bool {
-        !(self.left && self.requests.is_full(now) && self.submits.is_full(now))
+        !(self.gone && self.requests.is_full(now) && self.submits.is_full(now))
     }
 }

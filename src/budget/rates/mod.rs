@@ -125,14 +125,14 @@ impl Rates {
     }
 
     /// An answer said how many requests a minute are allowed.
-    pub(super) fn told(&mut self, requests: u32, now: Timestamp) {
+    pub(super) fn told_limit(&mut self, requests: u32, now: Timestamp) {
         self.limits.told(requests, now);
         self.put_in_force(now);
     }
 
     /// Believes what the service counts where that is less than ours. The first time it replaces the guess that ours
     /// began with.
-    pub(super) fn left(&mut self, requests: u32, now: Timestamp) {
+    pub(super) fn told_remaining(&mut self, requests: u32, now: Timestamp) {
         if let Some(own) = self.unguessed.take() {
             self.requests = own;
         }
@@ -158,9 +158,9 @@ impl Rates {
     }
 
     /// The account has none any more: what it has spent of them is not forgotten before it ceases to count.
-    pub(super) fn leave(&mut self, account: &str, now: Timestamp) {
+    pub(super) fn clear_own(&mut self, account: &str, now: Timestamp) {
         if let Some(own) = self.own.get_mut(account) {
-            own.left = true;
+            own.gone = true;
         }
         self.own.retain(|_, own| own.counts(now));
     }

@@ -4,8 +4,8 @@ mod claims;
 mod kind;
 mod namespaces;
 mod open;
+mod place;
 pub(super) mod tally;
-mod turn;
 
 pub(super) use claims::stand_back;
 
@@ -148,7 +148,7 @@ fn watched<K: Account>(
 
 /// Forgets what this process holds for an account that is gone.
 fn forget(context: &Context, key: &AccountKey) {
-    turn::forget(context, key);
+    place::forget(context, key);
     context.accounts.remove(key);
     context.secrets.forget(key);
     context.tallies.forget(key);
@@ -187,11 +187,11 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
     let (key, scope) = (&subject.key, subject.key.scope());
     if context.claims.is_of_others(&scope) {
         // It is told when that ends.
-        turn::forget(&context, key);
+        place::forget(&context, key);
         return Ok(Action::await_change());
     }
     let works = context.has_work(key);
-    let Some(_place) = turn::enter(&context, key, works) else { return Ok(Action::requeue(MISSED)) };
+    let Some(_place) = place::enter(&context, key, works) else { return Ok(Action::requeue(MISSED)) };
     context.tallies.looked(key, works);
     let (namespace, secret) = match subject.secret(&context) {
         Ok(secret) => secret,
@@ -241,7 +241,7 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
 fn unreadable<K: Account>(context: &Context, cached: &Stored<K>) -> Action {
     let (kind, account, words) = (K::KIND.as_str(), key_of(cached), said_in_decoding(&cached.fault()));
     // A place that was kept for it is others'.
-    turn::forget(context, &account);
+    place::forget(context, &account);
     tracing::error!(%account, words, "a {kind} cannot be read and is left alone");
     Action::await_change()
 }
@@ -310,7 +310,7 @@ async fn leave<K: Account>(
 ) -> Action {
     let (key, note) = (&subject.key, Message::from(Object::SecretName(error.to_string())));
     context.secrets.forget(key);
-    context.accounts.give_up(key);
+    context.accounts.stop_proving(key);
     let why = (Reason::CredentialsMissing, note.to_string());
     context.accounts.close(key, why, None, subject.identity.clone());
     if context.woken.differs(key, context.account_facts(key)) {

@@ -68,7 +68,7 @@ pub(super) async fn open(
 ) -> Result<Opened, WriteError> {
     let (key, identity) = (&account.key, account.identity.clone());
     let close = |reason: Reason, message: String, stalled: bool, fingerprint: String| {
-        context.accounts.give_up(key);
+        context.accounts.stop_proving(key);
         Ok(closed(context, account, AccountHealth::Unusable { reason, message, stalled }, fingerprint).into())
     };
     let endpoint = match Endpoint::parse(account.spec.endpoint()) {
@@ -250,14 +250,13 @@ impl Read<'_> {
     /// What was accepted of the token, with the name that the service gave its client.
     fn proof(&self, named: Option<String>, told: bool, since: Timestamp) -> Proof {
         let claimed = self.opening.credentials.client_id().map(str::to_owned);
-        let client_id = named.or_else(|| claimed.clone());
-        Proof { alias: claimed.filter(|_| told), client_id, told, since }
+        Proof::new(named, claimed, told, since)
     }
 
     /// The token may be another service's, and is not sent. What was accepted last goes on serving what was begun.
     fn unlabelled(&self, message: String) -> AccountState {
         let accounts = &self.context.accounts;
-        accounts.give_up(&self.account.key);
+        accounts.stop_proving(&self.account.key);
         let endpoint = self.opening.endpoint.to_string();
         let serving = accounts.in_use(&self.account.key).filter(|session| session.endpoint == endpoint);
         let health = unusable(Reason::CredentialsMissing, message.clone(), false);

@@ -260,7 +260,7 @@ async fn answer(
     match said {
         Said::Refused(error) => {
             let first = attempt.number() == 1;
-            let since = first.then(|| session.gate.is_not_served(&attempt.type_)).flatten();
+            let since = first.then(|| session.gate.not_served_since(&attempt.type_)).flatten();
             SubmitAnswer::Refused(facts::refusal(&error, since))
         }
         Said::Unknown { why, without_id } => SubmitAnswer::Unknown { why: why.to_string(), without_id },

@@ -28,6 +28,15 @@ pub struct Proof {
     pub since: Timestamp,
 }
 
+impl Proof {
+    /// The client as the service `named` it, else as the token itself `claimed`.
+    pub fn new(named: Option<String>, claimed: Option<String>, told: bool, since: Timestamp) -> Self {
+        let client_id = named.or_else(|| claimed.clone());
+        let alias = claimed.filter(|claimed| client_id.as_ref() != Some(claimed));
+        Self { client_id, alias, told, since }
+    }
+}
+
 /// What the service has said of the credentials.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Said {

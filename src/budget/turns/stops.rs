@@ -1,53 +1,16 @@
-//! What is told of a budget, and what is put back of it or set anew. Pure.
+//! What stops the turns of a budget: what people and the next process are told of it, what this one takes over from the
+//! one before, and what is tried or forgotten early. Pure.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::outage::Stop;
-use super::rates::Limits;
-use super::request::{Lane, Subject};
-use super::turns::Budget;
+use super::Budget;
+use crate::budget::outage::Stop;
+use crate::budget::request::{Lane, Subject};
 
 impl Budget {
-    /// Other limits of the client from now on, and the most requests that an answer can raise them to; what was spent
-    /// stays spent.
-    pub fn set_limits(&mut self, limits: Limits, most: u32, now: Timestamp) {
-        self.rates.set(limits, most, now);
-    }
-
-    /// The limits that hold now: those that are set, as far as the service said no other.
-    pub fn limits(&self, now: Timestamp) -> Limits {
-        self.rates.limits(now)
-    }
-
-    /// The limits that this account has for itself from now on; `spent` where it may just have used them elsewhere.
-    pub fn set_own(&mut self, account: &str, limits: Limits, spent: bool, now: Timestamp) {
-        self.rates.set_own(account, limits, spent, now);
-    }
-
-    /// The account is gone, or has no limits of its own any more: what it has spent of them is not forgotten before it
-    /// ceases to count.
-    pub fn leave(&mut self, account: &str, now: Timestamp) {
-        self.rates.leave(account, now);
-    }
-
-    /// Counts requests of the client that were sent before anybody knew that they were of it.
-    pub fn charge(&mut self, requests: u32, now: Timestamp) {
-        self.rates.charge(requests, now);
-    }
-
-    /// Requests that this account could send at once now.
-    pub fn available(&self, account: &str, now: Timestamp) -> u32 {
-        self.rates.available(account, now)
-    }
-
-    /// How many wait in a lane.
-    pub fn waiting(&self, lane: Lane) -> usize {
-        self.queue.waiting(lane)
-    }
-
     /// What keeps a place in this lane from its turn.
     pub fn stop(&self, lane: Lane, subject: &Subject, now: Timestamp) -> Stop {
         self.brakes.stop(lane, subject, now).unwrap_or_else(|| self.reach.stop(now))
@@ -63,9 +26,9 @@ impl Budget {
         self.reach.unavailable()
     }
 
-    /// Since when the service knows no address for submits of this type, and its words.
-    pub fn is_not_served(&self, kind: &str) -> Option<(Timestamp, Arc<str>)> {
-        self.brakes.is_not_served(kind)
+    /// Since when the service knows no address for submits of this type.
+    pub fn not_served_since(&self, kind: &str) -> Option<Timestamp> {
+        self.brakes.not_served_since(kind)
     }
 
     /// Has what pauses for long tried by a single request each, now or a minute after the last time.
@@ -73,7 +36,7 @@ impl Budget {
         self.brakes.try_now(now);
     }
 
-    /// Until when the whole account pauses.
+    /// Until when the whole client pauses.
     pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.brakes.pauses.until(now)
     }

@@ -1,5 +1,8 @@
 //! The budget of one client: whose turn it is, and what an answer changes. Pure.
 
+mod limits;
+mod stops;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +15,7 @@ use super::queue::{Queue, Waiter};
 use super::rates::{Limits, Rates};
 use super::request::{Counted, Lane, Subject, Ticket, Verdict};
 
-/// How many grants in a row may pass over a waiting lower lane: so much of the budget it gets at the least.
+/// How many grants in a row may pass over the lowest lane that waits: the next is its own, a fifth of all at the least.
 const PASSED_OVER: u32 = 4;
 /// The window of the service's count: a wait until it begins anew is a wait for a turn.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -20,12 +23,12 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// The budget of one client.
 #[derive(Debug, PartialEq)]
 pub struct Budget {
-    pub(super) rates: Rates,
-    pub(super) brakes: Brakes,
+    rates: Rates,
+    brakes: Brakes,
     /// Of the lane of cancels.
-    pub(super) outage: Outage,
-    pub(super) reach: Reach,
-    pub(super) queue: Queue,
+    outage: Outage,
+    reach: Reach,
+    queue: Queue,
     out: BTreeMap<Ticket, (Lane, Waiter)>,
     passed_over: u32,
     next_ticket: u64,
@@ -73,6 +76,11 @@ impl Budget {
         self.brakes.probe_over((lane, ticket), &subject);
     }
 
+    /// How many wait in a lane.
+    pub fn waiting(&self, lane: Lane) -> usize {
+        self.queue.waiting(lane)
+    }
+
     /// Whose turn it is now.
     pub fn grant(&mut self, now: Timestamp) -> Vec<Ticket> {
         let mut granted = Vec::new();
@@ -113,7 +121,7 @@ impl Budget {
     /// limits that allow nothing.
     pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
         let pauses = &self.brakes.pauses;
-        let account = self.rates.next(now).max(pauses.opens()?);
+        let client = self.rates.next(now).max(pauses.opens()?);
         let waits = |lane: &Lane| self.queue.waiting(*lane) > 0 && !pauses.waits_for_read(*lane);
         let comes = Lane::ALL.into_iter().filter(waits).filter_map(|lane| {
             let opens = pauses.lane_opens(lane)?;
@@ -121,7 +129,7 @@ impl Budget {
                 let own = self.rates.next_of(&waiter.account, lane, now);
                 self.brakes.opens(lane, &waiter.subject, own)
             });
-            Some(account.max(opens).max(self.rates.next_in(lane, now)).max(waiters.min()?))
+            Some(client.max(opens).max(self.rates.next_in(lane, now)).max(waiters.min()?))
         });
         comes.min().filter(|at| *at < Timestamp::MAX)
     }
@@ -148,7 +156,7 @@ impl Budget {
         let paused = self.brakes.pauses.stops(lane);
         let lasts = matches!(verdict, Verdict::Failed(_) | Verdict::Throttled(_)).then_some(now);
         let failed = if let Verdict::Failed(why) = &verdict { Some(Arc::clone(why)) } else { None };
-        self.brakes.told((lane, ticket), &subject, verdict, (now, jitter));
+        self.brakes.settle((lane, ticket), &subject, verdict, (now, jitter));
         if let Some(why) = failed {
             self.reach.failed(&why, now);
         } else {
@@ -157,7 +165,7 @@ impl Budget {
         }
         // What is left of submits is counted apart, and says nothing of the requests.
         if let Some(limit) = counted.limit.filter(|_| lane != Lane::Submit) {
-            self.rates.told(limit, now);
+            self.rates.told_limit(limit, now);
         }
         self.note_outage(now, lasts);
         self.counted(now, counted);
@@ -167,7 +175,7 @@ impl Budget {
     /// Believes what the service counts where that is less than ours.
     fn counted(&mut self, now: Timestamp, counted: Counted) {
         let Some(remaining) = counted.remaining else { return };
-        self.rates.left(remaining, now);
+        self.rates.told_remaining(remaining, now);
         if remaining == 0
             && let Some(reset) = counted.reset
         {
@@ -177,7 +185,7 @@ impl Budget {
     }
 
     /// Keeps count of the time in which cancels pause: from then on, if a pause was just begun or made longer.
-    pub(super) fn note_outage(&mut self, now: Timestamp, from: Option<Timestamp>) {
+    fn note_outage(&mut self, now: Timestamp, from: Option<Timestamp>) {
         self.outage.note(self.brakes.pauses.stops(Lane::Cancel), now, from);
     }
 }
@@ -262,7 +270,7 @@ mod tests {
 
     /// What a deletion waits for is its turn as long as the service answers, however little it leaves; a pause is not.
     #[test]
-    fn only_a_pause_of_the_account_or_of_the_cancels_is_an_outage() {
+    fn only_a_pause_of_the_client_or_of_the_cancels_is_an_outage() {
         let seconds = Duration::from_secs;
         let mut now = Timestamp::UNIX_EPOCH;
         let mut budget =

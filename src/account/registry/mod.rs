@@ -1,11 +1,13 @@
 //! Every account that is known, and how it stands.
 
+mod budgets;
+mod sessions;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::clients::{Clients, Member, Whose};
 use super::key::AccountKey;
 use super::news::{Channels, News};
 use super::proving::{self, Proving};
@@ -17,6 +19,8 @@ use crate::decide::account::{Proof, Said};
 use crate::leader::Claims;
 use crate::spideriq::{Client, Credentials, Endpoint, Error, Transport};
 use crate::telemetry::Metrics;
+use budgets::{Budgets, Member, Whose};
+use sessions::Sessions;
 
 /// How an account stands.
 #[derive(Clone, Debug)]
@@ -57,13 +61,15 @@ pub struct Accounts {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    /// The clients of those that can be used, and their sessions.
-    clients: Clients,
+    /// The budgets of those that the service accepted.
+    budgets: Budgets,
+    /// Their sessions.
+    sessions: Sessions,
     /// How those stand that cannot be used.
     unusable: HashMap<AccountKey, Standing>,
-    /// Accounts that the service has not accepted yet.
+    /// Accounts that the service has not accepted yet. One is dropped under the lock: that only aborts its task.
     proving: HashMap<AccountKey, Arc<Proving>>,
     /// What all unproven accounts of an origin share.
     doors: HashMap<String, Gate>,
@@ -82,6 +88,19 @@ pub struct Opening {
     pub credential: Credential,
 }
 
+impl State {
+    fn new(given: Limits) -> Self {
+        Self {
+            budgets: Budgets::new(given),
+            sessions: Sessions::default(),
+            unusable: HashMap::new(),
+            proving: HashMap::new(),
+            doors: HashMap::new(),
+            transports: HashMap::new(),
+        }
+    }
+}
+
 impl Opening {
     fn is_of(&self, session: &Session) -> bool {
         session.endpoint == self.endpoint.to_string() && session.credential == self.credential
@@ -91,7 +110,8 @@ impl Opening {
 impl Accounts {
     /// An empty registry.
     pub fn new(clock: Clock, channels: Channels, metrics: Metrics, network: Network) -> Self {
-        Self { clock, channels, metrics, network, state: Mutex::default() }
+        let state = Mutex::new(State::new(network.limits));
+        Self { clock, channels, metrics, network, state }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -101,30 +121,30 @@ impl Accounts {
     /// How an account stands; `None` while it is not known, or rests because it has no work.
     pub fn standing(&self, key: &AccountKey) -> Option<Standing> {
         let state = self.lock();
-        state.clients.in_use(key).map(Standing::Usable).or_else(|| state.unusable.get(key).cloned())
+        state.sessions.in_use(key).map(Standing::Usable).or_else(|| state.unusable.get(key).cloned())
     }
 
     /// The session to cancel with: the one in use, else the last that was.
     pub fn last_session(&self, key: &AccountKey) -> Option<Arc<Session>> {
-        self.lock().clients.last(key)
+        self.lock().sessions.last(key)
     }
 
     /// The session that the account was opened with before, if nothing about it has changed since; a session that another
     /// token takes the place of is kept for deletions only.
     pub fn opened(&self, key: &AccountKey, opening: &Opening) -> Option<Arc<Session>> {
         let mut state = self.lock();
-        let session = state.clients.wake(key)?;
+        let session = state.sessions.wake(key)?;
         if opening.is_of(&session) {
             return Some(session);
         }
         state.unusable.remove(key);
-        state.clients.supersede(session);
+        state.sessions.supersede(session);
         None
     }
 
     /// The session in use, whatever its token.
     pub fn in_use(&self, key: &AccountKey) -> Option<Arc<Session>> {
-        self.lock().clients.in_use(key)
+        self.lock().sessions.in_use(key)
     }
 
     /// The question whether the service accepts the account, begun anew where anything about it has changed.
@@ -153,7 +173,7 @@ impl Accounts {
             clock: self.clock.clone(),
             claims: self.network.claims.clone(),
             door: door.clone(),
-            wake: self.channels.accounts.clone(),
+            accounts: self.channels.accounts.clone(),
         });
         // One that is replaced sends nothing any more.
         state.proving.insert(key.clone(), Arc::clone(&proving));
@@ -190,16 +210,12 @@ impl Accounts {
         Ok(Session::start(Parts {
             key: key.clone(),
             client,
-            client_id: proof.client_id,
-            alias: proof.alias,
-            accepted: proof.since,
-            told: proof.told,
+            proof,
             credential: opening.credential.clone(),
             gate,
             clock: self.clock.clone(),
             claims: self.network.claims.clone(),
-            wake: self.channels.accounts.clone(),
-            changed: self.channels.objects.clone(),
+            channels: self.channels.clone(),
         }))
     }
 
@@ -228,8 +244,8 @@ impl Accounts {
         key: &AccountKey,
         (limits, accepted): (Option<Limits>, bool),
     ) -> Gate {
-        let make = || self.gate(Budget::new(self.network.limits, self.clock.steady()));
-        state.clients.join(whose, key, Member { limits, accepted }, (self.network.limits, make))
+        let make = |given| self.gate(Budget::new(given, self.clock.steady()));
+        state.budgets.join(whose, key, Member { limits, accepted }, make)
     }
 
     fn gate(&self, budget: Budget) -> Gate {
@@ -238,21 +254,21 @@ impl Accounts {
 
     /// The account's own limits from now on, and whether the service accepts its credentials.
     pub fn set_limits(&self, key: &AccountKey, limits: Option<Limits>, accepted: bool) {
-        self.lock().clients.set(key, Member { limits, accepted }, self.network.limits);
+        self.lock().budgets.change(key, Member { limits, accepted });
     }
 
     /// Uses the account with this session from now on.
     pub fn put_in_use(&self, session: &Arc<Session>) {
         session.start_following();
         let mut state = self.lock();
-        state.clients.put_in_use(session);
+        state.sessions.put_in_use(session);
         state.unusable.remove(&session.key);
         state.proving.remove(&session.key);
     }
 
     /// The account has no work: its session is kept, and used again once the account was looked at anew.
     pub fn rest(&self, key: &AccountKey) {
-        self.lock().clients.rest(key);
+        self.lock().sessions.rest(key);
     }
 
     /// Says how an account stands that cannot be used; its last session is kept for deletions.
@@ -266,38 +282,36 @@ impl Accounts {
         let mut state = self.lock();
         let standing = Standing::Unusable { reason, message, rejected, fingerprint };
         state.unusable.insert(key.clone(), standing);
-        state.clients.depart(key);
+        state.sessions.depart(key);
     }
 
-    /// Forgets what is being proven of an account.
-    pub fn give_up(&self, key: &AccountKey) {
-        let given_up = self.lock().proving.remove(key);
-        // Its place in line is given up outside of the lock.
-        drop(given_up);
+    /// Forgets the question whether the service accepts an account.
+    pub fn stop_proving(&self, key: &AccountKey) {
+        self.lock().proving.remove(key);
     }
 
     /// Forgets an account that is gone; deletions still cancel with its last session.
     pub fn remove(&self, key: &AccountKey) {
-        self.give_up(key);
+        self.stop_proving(key);
         let mut state = self.lock();
         state.unusable.remove(key);
-        state.clients.depart(key);
-        state.clients.leave(key, self.network.limits, None);
+        state.sessions.depart(key);
+        state.budgets.leave(key);
     }
 
     /// Whether a session is kept for deletions although its account cannot be used.
     pub fn keeps(&self, key: &AccountKey) -> bool {
-        self.lock().clients.keeps(key)
+        self.lock().sessions.keeps(key)
     }
 
     /// Lets go of the session that was kept for deletions: no job of the account is left.
     pub fn let_go(&self, key: &AccountKey) {
-        self.lock().clients.let_go(key);
+        self.lock().sessions.let_go(key);
     }
 
     /// Every session, also of what rests.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
-        self.lock().clients.sessions()
+        self.lock().sessions.all()
     }
 
     /// Asks for an object to be looked at.
@@ -312,7 +326,9 @@ impl Accounts {
             News::Account(key) => return vec![key],
             News::Client(key) => key,
         };
-        let others = self.lock().clients.used_beside(&key);
+        let state = self.lock();
+        let mut others = state.budgets.beside(&key);
+        others.retain(|other| state.sessions.in_use(other).is_some());
         std::iter::once(key).chain(others).collect()
     }
 
