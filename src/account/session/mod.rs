@@ -12,7 +12,7 @@ use super::turn::turn;
 use crate::api::{Credential, Reason};
 use crate::budget::{Gate, Lane, Permit};
 use crate::clock::Clock;
-use crate::decide::account::{Proof, Asked, Health};
+use crate::decide::account::{Asked, Health, Proof};
 use crate::leader::Claims;
 use crate::poll::{Followed, Poller};
 use crate::spideriq::{Answer, Client, Error, JobStatus, Signals, SubmitAnswer};
