@@ -7,6 +7,7 @@ use super::key::AccountKey;
 use super::session::Session;
 use crate::api::AccountKind;
 use crate::budget::{Gate, Limits};
+use crate::decide::ClientIdentity;
 
 /// Whose budget it is, at one origin: that of the client which the service named, else that of a token which it accepted
 /// without a name.
@@ -114,6 +115,12 @@ impl Clients {
     /// Every session, also of what rests.
     pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
         self.used.values().chain(self.resting.values()).map(Arc::clone).collect()
+    }
+
+    /// What every session knows of its client, also one that is kept for deletions.
+    pub(super) fn identities(&self) -> Vec<ClientIdentity> {
+        let sessions = self.used.values().chain(self.resting.values()).chain(self.departed.values());
+        sessions.map(|session| session.client()).collect()
     }
 
     /// The session in use or that rested, which rests no longer.

@@ -17,6 +17,7 @@ use super::turn::turn;
 use crate::api::Credential;
 use crate::budget::{Counted, Gate, Lane, Limits, Permit, Verdict};
 use crate::clock::Clock;
+use crate::decide::ClientIdentity;
 use crate::leader::Claims;
 use crate::spideriq::{Answer, Client, Endpoint, Error};
 
@@ -213,9 +214,7 @@ impl Proving {
         let more = asked == Asked::Who && matches!(&said, Err(error) if says_nothing(error));
         state.said = match said {
             Ok((named, told)) => {
-                let alias = self.claimed.clone().filter(|claimed| named.as_ref() != Some(claimed));
-                let client_id = named.or_else(|| self.claimed.clone());
-                let alias = alias.filter(|_| client_id != self.claimed);
+                let (client_id, alias) = ClientIdentity::of_token(self.claimed.clone(), named);
                 Said::Accepted(Proof { client_id, alias, told, since: now })
             }
             Err(_) if more => std::mem::take(&mut state.said),

@@ -13,6 +13,7 @@ use super::session::{Parts, Session};
 use crate::api::{Credential, Reason};
 use crate::budget::{Budget, Gate, Limits};
 use crate::clock::Clock;
+use crate::decide::ClientIdentity;
 use crate::leader::Claims;
 use crate::spideriq::{Client, Credentials, Endpoint, Error, Transport};
 use crate::telemetry::Metrics;
@@ -297,6 +298,12 @@ impl Accounts {
     /// Every session, also of what rests.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
         self.lock().clients.sessions()
+    }
+
+    /// A client with every name by which any account knows it.
+    pub fn every_name_of(&self, client: ClientIdentity) -> ClientIdentity {
+        let known = self.lock().clients.identities();
+        client.known_by(&known)
     }
 
     /// Asks for an object to be looked at.

@@ -17,8 +17,8 @@ mod record;
 mod settle;
 
 pub use facts::{
-    AccountFacts, AccountUse, Details, Faults, JobFacts, Marks, Memory, Named, Observed, RemoteJob,
-    RemoteState, Stop, Summary, Trouble, WAIT_STORED_EVERY, Waiting, Watched, likely_cause, since,
+    AccountFacts, AccountUse, ClientIdentity, Details, Faults, JobFacts, Marks, Memory, Named, Observed,
+    RemoteJob, RemoteState, Stop, Summary, Trouble, WAIT_STORED_EVERY, Waiting, Watched, likely_cause, since,
 };
 pub use meaning::remote::poll_interval;
 pub use meaning::sharing::{Party, Share, share};

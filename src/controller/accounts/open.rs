@@ -21,8 +21,8 @@ use crate::api::{
 use crate::budget::Limits;
 use crate::controller::context::Context;
 use crate::decide::account::{AccountHealth, AccountState, accepted_since, capped, is_accepted, is_of};
-use crate::decide::likely_cause;
 use crate::decide::message::{Account, Remark};
+use crate::decide::{ClientIdentity, likely_cause};
 use crate::health::waiting;
 use crate::kubernetes::{said_of, said_of_status};
 use crate::spideriq::{Endpoint, Error};
@@ -269,8 +269,8 @@ impl Read<'_> {
     /// What was accepted of the token, with the name that the service gave its client.
     fn proof(&self, named: Option<String>, told: bool, since: Timestamp) -> Proof {
         let claimed = self.opening.credentials.client_id().map(str::to_owned);
-        let client_id = named.or_else(|| claimed.clone());
-        Proof { alias: claimed.filter(|_| told), client_id, told, since }
+        let (client_id, alias) = ClientIdentity::of_token(claimed, named);
+        Proof { client_id, alias, told, since }
     }
 
     /// The token may be another service's, and is not sent. What was accepted last goes on serving what was begun.
