@@ -63,6 +63,11 @@ impl ClientIdentity {
         endpoints.is_none_or(|(here, there)| here == there)
     }
 
+    /// Whether this is its first name: another one that the service gives is news.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.id.as_deref() == Some(name)
+    }
+
     /// Whether the service was never heard to name it, and no token did.
     pub fn is_unknown(&self) -> bool {
         self.id.is_none()
