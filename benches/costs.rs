@@ -73,7 +73,7 @@ fn standing() -> spideriq_operator::decide::Standing {
     spideriq_operator::decide::Standing::Following(
         State::Processing,
         Reason::Processing,
-        "in progress".into(),
+        spideriq_operator::decide::Message::Said("in progress".into()),
     )
 }
 

@@ -304,6 +304,17 @@ fn no_files_import_each_other() {
     assert!(told.is_empty(), "{told}");
 }
 
+/// What all stages share imports none of them.
+#[test]
+fn the_context_names_no_stage() {
+    let edges = imports::Imports::read(&source()).edges();
+    for (file, uses) in edges.iter().filter(|(file, _)| file.starts_with("controller/context/")) {
+        let stages = uses.keys().filter(|used| used.starts_with("controller/"));
+        let stages: Vec<&String> = stages.filter(|used| !used.starts_with("controller/context/")).collect();
+        assert!(stages.is_empty(), "{file} imports from {stages:?}");
+    }
+}
+
 /// What a file names.
 #[derive(Default)]
 struct Named {

@@ -55,49 +55,6 @@ fn every_situation_is_answered_as_it_is_written_down() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// Every message has one form: whole sentences of at most 25 words, that a reader understands at once.
-#[test]
-fn every_message_is_made_of_short_whole_sentences() {
-    let mut faults = Vec::new();
-    for file in situations() {
-        let situation: Situation = serde_saphyr::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-        let planned = plan(&situation.job, &situation.facts);
-        let Some(then) = planned.then else { continue };
-        let notes = then.events.iter().filter_map(|event| event.split_once(": ")).map(|(_, note)| note);
-        for message in then.message.as_deref().into_iter().chain(notes) {
-            // A status that is as it was is in the words of the file.
-            let recorded = situation.job.status.as_ref().and_then(|status| status.message.as_deref());
-            if let Some(fault) = odd(message).filter(|_| recorded != Some(message)) {
-                faults.push(format!("{}: {fault}: {message}", file.file_stem().unwrap().display()));
-            }
-        }
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
-}
-
-/// What is wrong with the form of a message.
-fn odd(message: &str) -> Option<String> {
-    let begins = message.chars().next().is_some_and(char::is_uppercase) || message.starts_with("spec.");
-    if !begins || !message.ends_with('.') {
-        return Some("it is no sentence".to_owned());
-    }
-    if message.contains("; ") {
-        return Some("two sentences are joined".to_owned());
-    }
-    let sentences = message.split(". ");
-    let long = sentences.into_iter().find(|sentence| sentence.split(' ').count() > 25)?;
-    Some(format!("{} words", long.split(' ').count()))
-}
-
-#[test]
-fn the_form_of_a_message_is_judged() {
-    assert_eq!(odd("The job completed. Set spec.runID to run it again."), None);
-    for bad in ["the job completed.", "The job completed", "The job failed; try again.", &"Word ".repeat(30)]
-    {
-        assert!(odd(bad.trim()).is_some(), "{bad}");
-    }
-}
-
 #[test]
 fn the_command_says_the_same_of_a_situation_in_two_files() {
     let text = fs::read_to_string(folder().join("delete-running.yaml")).unwrap();

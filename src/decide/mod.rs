@@ -18,11 +18,12 @@ mod settle;
 
 pub use facts::{
     AccountFacts, AccountUse, ClientIdentity, Details, Faults, JobFacts, Marks, Memory, Named, Observed,
-    RemoteJob, RemoteState, Stop, Summary, Trouble, WAIT_STORED_EVERY, Waiting, Watched, likely_cause, since,
+    RemoteJob, RemoteState, Stop, Summary, Trouble, WAIT_STORED_EVERY, Waiting, Watched, is_odd_address,
+    since,
 };
 pub use meaning::remote::poll_interval;
 pub use meaning::sharing::{Party, Share, share};
-pub use meaning::submission::{restored, was_sent};
+pub use meaning::submission::{Row, Sought, candidates, restored, was_sent};
 pub use message::Message;
 pub use next::next;
 pub use plan::{

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Details, Memory, RemoteJob, Summary, Trouble, Waiting};
-use super::message::Message;
+use super::message::{Message, Note};
 use super::record::Intent;
 use crate::api::{CancelReason, Reason, ScrapeJobStatus, State, SubmissionRecord};
 
@@ -318,4 +318,11 @@ pub struct Event {
     pub reason: Reason,
     /// Words for people.
     pub note: Message,
+}
+
+impl Event {
+    /// The warning that names what nothing here follows any more.
+    pub(super) fn orphaned(note: Note) -> Self {
+        Self { warning: true, reason: Reason::Orphaned, note: note.into() }
+    }
 }

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp, Unit};
 
 use super::conditions::{Health, List};
-use crate::api::{ConditionStatus, Reason, ScrapeAccountStatus, StatusCredential};
+use crate::api::{Condition, ConditionStatus, Reason, ScrapeAccountStatus, StatusCredential, find};
 use crate::decide::REJECTED_GRACE;
 use crate::decide::account::{AccountHealth, AccountState};
 use crate::decide::message::{Account, Wait};
@@ -19,7 +19,7 @@ pub fn account_status(
     let written = recorded.is_written();
     let before = if written { recorded.conditions.as_slice() } else { &[] };
     let mut list = List::new(before, generation, now);
-    let (health, reason, message) = overall(state, now);
+    let (health, reason, message) = overall(state, before, now);
     match &state.health {
         AccountHealth::Usable { authenticated: true, .. }
         | AccountHealth::SpendCap { authenticated: true, .. } => {
@@ -27,7 +27,7 @@ pub fn account_status(
                 "Authenticated",
                 ConditionStatus::True,
                 Reason::Authenticated,
-                "SpiderIQ accepts the credentials.",
+                &Account::Authenticated.to_string(),
             );
         }
         AccountHealth::Rejected { message, .. } => {
@@ -45,12 +45,12 @@ pub fn account_status(
                 "Authenticated",
                 ConditionStatus::Unknown,
                 reason,
-                "SpiderIQ was not asked with these credentials yet, or gave no clear answer.",
+                &Account::NotAuthenticated.to_string(),
             );
         }
     }
     let (throttled, why, words) = throttled(state);
-    list.put("Throttled", throttled, why, words);
+    list.put("Throttled", throttled, why, &words.to_string());
     list.health(&health, reason, &message);
     let status = ScrapeAccountStatus {
         observed_generation: Some(generation),
@@ -71,25 +71,15 @@ pub fn account_status(
     (!written || status != *recorded).then_some(status)
 }
 
-fn throttled(state: &AccountState) -> (ConditionStatus, Reason, &'static str) {
+fn throttled(state: &AccountState) -> (ConditionStatus, Reason, Account) {
     match (state.paused_until, state.submits_paused_until) {
-        (Some(_), _) => (
-            ConditionStatus::True,
-            Reason::RateLimited,
-            "SpiderIQ asked the account to wait until status.retryAfter.",
-        ),
-        (None, Some(_)) => (
-            ConditionStatus::True,
-            Reason::RateLimited,
-            "SpiderIQ asked the account to submit nothing until status.submitsRetryAfter.",
-        ),
-        (None, None) => {
-            (ConditionStatus::False, Reason::NotThrottled, "SpiderIQ does not ask the account to wait.")
-        }
+        (Some(_), _) => (ConditionStatus::True, Reason::RateLimited, Account::Paused),
+        (None, Some(_)) => (ConditionStatus::True, Reason::RateLimited, Account::SubmitsPaused),
+        (None, None) => (ConditionStatus::False, Reason::NotThrottled, Account::NotPaused),
     }
 }
 
-fn overall(state: &AccountState, now: Timestamp) -> (Health, Reason, String) {
+fn overall(state: &AccountState, before: &[Condition], now: Timestamp) -> (Health, Reason, String) {
     match &state.health {
         AccountHealth::Unusable { reason, message, stalled } => {
             let health = if *stalled { Health::Stalled } else { Health::Reconciling };
@@ -99,8 +89,13 @@ fn overall(state: &AccountState, now: Timestamp) -> (Health, Reason, String) {
             let health = if now < *since + REJECTED_GRACE { Health::Reconciling } else { Health::Stalled };
             (health, Reason::CredentialsRejected, rejected(message))
         }
-        AccountHealth::SpendCap { message, .. } => {
-            (Health::Stalled, Reason::SpendCapReached, message.clone())
+        AccountHealth::SpendCap { words, .. } => {
+            // A process that has not met the cap itself leaves what is told of it.
+            let told = find(before, "Stalled")
+                .filter(|told| words.is_none() && told.reason == Reason::SpendCapReached.as_str());
+            let message = told
+                .map_or_else(|| Account::SpendCap(words.clone()).to_string(), |told| told.message.clone());
+            (Health::Stalled, Reason::SpendCapReached, message)
         }
         AccountHealth::Usable { .. } if state.unavailable.is_some() => {
             let words = state.unavailable.as_deref().unwrap_or_default();

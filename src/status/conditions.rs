@@ -1,4 +1,4 @@
-//! The conditions of a job, computed in one place from how it stands (the rules R1 to R17 of the design).
+//! The conditions of a job, computed in one place from how it stands (the rules R1 to R17 in `docs/rules.md`).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -6,6 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::bounds;
 use super::flat::{Flat, flat};
 use crate::api::{Condition, ConditionStatus, ReadyWhen, Reason, ScrapeJobStatus, State, find};
+use crate::decide::message::Follow;
 use crate::decide::{Freshness, REJECTED_GRACE, Standing, Verdict};
 
 /// The status that this verdict makes, or `None` where it leaves the status alone.
@@ -158,8 +159,7 @@ impl<'a> List<'a> {
                 let still_there =
                     matches!(standing, Standing::Cancelling(_)) && old.status == ConditionStatus::True;
                 let status = if still_there { ConditionStatus::True } else { ConditionStatus::False };
-                let message =
-                    if still_there { old.message.clone() } else { "The job has left this state.".to_owned() };
+                let message = if still_there { old.message.clone() } else { Follow::Left.to_string() };
                 self.put_at(type_, status, (reason.as_str(), &message), left);
             }
         }
@@ -168,12 +168,7 @@ impl<'a> List<'a> {
     fn synced(&mut self, freshness: &Freshness) {
         match freshness {
             Freshness::Fresh => {
-                self.put(
-                    "Synced",
-                    ConditionStatus::True,
-                    Reason::Synced,
-                    "The newest look at the job succeeded.",
-                );
+                self.put("Synced", ConditionStatus::True, Reason::Synced, &Follow::Synced.to_string());
             }
             Freshness::Stale(reason, message) => {
                 // One outage has many words (R12).

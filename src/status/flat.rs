@@ -3,6 +3,7 @@
 use super::bounds;
 use crate::api::{MESSAGE_MAX, Reason, State};
 use crate::decide::Standing;
+use crate::decide::message::Wait;
 
 /// Where a job is, and why.
 #[derive(Debug, PartialEq)]
@@ -17,14 +18,8 @@ pub(super) fn flat(standing: &Standing) -> Flat {
     let (state, reason, message) = match standing {
         Standing::Waiting(reason, message) => (State::Pending, *reason, message.to_string()),
         Standing::Rejected(_, message) => (State::Pending, Reason::CredentialsRejected, message.to_string()),
-        Standing::Suspended => (
-            State::Suspended,
-            Reason::Suspended,
-            "spec.suspend holds back the submit. Set it to false to go on.".to_owned(),
-        ),
-        Standing::Submitting => {
-            (State::Submitting, Reason::Submitting, "The operator is submitting the job.".to_owned())
-        }
+        Standing::Suspended => (State::Suspended, Reason::Suspended, Wait::Suspended.to_string()),
+        Standing::Submitting => (State::Submitting, Reason::Submitting, Wait::Submitting.to_string()),
         Standing::Unknown(message) => (State::Submitting, Reason::SubmissionAmbiguous, message.to_string()),
         Standing::Held(reason, message) => (State::Held, *reason, message.to_string()),
         Standing::Following(state, reason, message) | Standing::Ended(state, reason, message) => {

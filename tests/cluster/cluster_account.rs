@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use spideriq_operator::api::AccountKind;
+use spideriq_operator::decide::message::{Account, Wait};
 use testbed::{Options, Own};
 
 use super::support::{TOKEN, World, condition};
@@ -90,7 +92,7 @@ async fn a_cluster_account_serves_the_namespaces_that_it_admits() {
             let job = world.until_because(name, "Pending", "NamespaceNotAllowed").await;
             assert_eq!((condition(&job, "Reconciling").0, condition(&job, "Stalled").0), ("True", ""));
             let message = job["status"]["message"].as_str().unwrap();
-            assert!(message.contains("spideriq=yes; label the namespace"), "{message}");
+            assert!(message.contains("spideriq=yes. Label the namespace"), "{message}");
             assert_eq!(used(&job), ("", ""), "what is not used is not recorded");
         }
         world.kubectl(&["delete", "scrapejob", "mirror"]).unwrap();
@@ -125,17 +127,16 @@ async fn its_secret_is_the_operators_and_what_it_began_it_ends() {
     world.start();
     world.site("first", ", accountRef: {kind: ClusterScrapeAccount, name: shared}");
     let job = world.until_because("first", "Pending", "AccountNotFound").await;
-    assert_eq!(job["status"]["message"], "ClusterScrapeAccount shared does not exist; create it");
+    let missing = Wait::NoAccount { kind: AccountKind::ClusterScrapeAccount, name: "shared".to_owned() };
+    assert_eq!(job["status"]["message"], missing.to_string());
     cluster_account(
         &world,
         "shared",
         ", namespaceSelector: {matchExpressions: [{key: team, operator: In, values: [a, b]}]}",
     );
     let job = world.until_because("first", "Pending", "CredentialsMissing").await;
-    assert!(
-        job["status"]["message"].as_str().unwrap().contains("namespace hub, the operator's own"),
-        "{job}"
-    );
+    let (name, operator_namespace) = ("shared".to_owned(), Some("hub".to_owned()));
+    assert_eq!(job["status"]["message"], Account::NoSecret { name, operator_namespace }.to_string());
     secret(&world, "hub", "shared", TOKEN);
     world.until("first", "Completed").await;
     assert!(world.requests("whoami").iter().all(|request| request.status == Some(200)));

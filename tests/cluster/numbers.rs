@@ -4,6 +4,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use spideriq_operator::decide::Message;
+use spideriq_operator::decide::message::{End, Told};
 
 use super::support::World;
 
@@ -168,10 +170,13 @@ async fn a_time_to_live_that_is_held_back_is_told_on_the_object() {
             super::support::site(name, ", ttlSecondsAfterFinished: 0")
         ));
     }
-    for (name, program) in [("kapp", "kapp applies it"), ("csync", "Config Sync applies it")] {
+    for (name, program) in [("kapp", "kapp"), ("csync", "Config Sync")] {
         let job = world.until(name, "Completed").await;
+        let done = Message::End(End::AsTold { how: Told::Completed(None), unread: false });
         let said = job["status"]["message"].as_str().unwrap();
-        assert!(said.contains(program) && said.contains("spec.ttlPolicy to Force"), "{said}");
+        let (_, kept) = said.split_once('.').unwrap();
+        let meant = done.kept_for(Some(program)).to_string();
+        assert!(meant.ends_with(kept) && !kept.is_empty(), "{said}");
     }
     world
         .kubectl(&[

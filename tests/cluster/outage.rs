@@ -47,7 +47,7 @@ async fn an_endpoint_without_its_path_is_named_as_the_likely_cause() {
     world.account("default", "");
     world.start();
     world.site("acme", "");
-    let cause = "does not end in /api/v1, which is the likely cause";
+    let cause = "spec.endpoint of the account";
     let job = world.until_because("acme", "Pending", "ServiceUnavailable").await;
     assert!(message(&job).contains(cause), "{job}");
     world.until_of("ScrapeAccount", "default", "the cause", |account| is_unavailable(account, cause)).await;

@@ -207,7 +207,7 @@ async fn a_token_of_another_form_that_was_accepted_before_goes_on_until_its_secr
     world.until("acme", "Processing").await;
     let warned = |account: &serde_json::Value| {
         let (status, _, words) = condition(account, "Ready");
-        status == "True" && words.contains("once the Secret changes it needs a label")
+        status == "True" && words.contains("spideriq.ai/credentials")
     };
     world.until_of("ScrapeAccount", "default", "warned", warned).await;
     let warnings = world.events("default").await;

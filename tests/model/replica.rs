@@ -67,7 +67,7 @@ pub fn reconcile(setup: &Setup, world: &mut World, at: (usize, usize)) -> Option
                         return Some(());
                     }
                 }
-                submit.intended(true);
+                submit.intended();
             }
             let decision = Keyed::named(name(world, at, &before), decision);
             let base = intended.clone();
@@ -267,7 +267,7 @@ pub fn submitting(decision: &Decision, base: &Snap, nonce: &str, clock: u8) -> S
     let (data, known) = recording(recorded, &record, (spec.type_.as_ref(), spec.run_id.as_ref()), at(clock));
     let verdict = Verdict {
         record: data,
-        standing: Some(known.map_or(Standing::Submitting, |known| Standing::Unknown(known.into()))),
+        standing: Some(known.map_or(Standing::Submitting, |known| Standing::Unknown(Message::Said(known)))),
         freshness: Freshness::Unchanged,
         memory: Memory::default(),
         events: Vec::new(),

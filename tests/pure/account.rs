@@ -9,10 +9,11 @@ use spideriq_operator::api::{
     Condition, ConditionStatus, Credential, Reason, ScrapeAccountStatus, StatusCredential, SubmissionRecord,
 };
 use spideriq_operator::decide::account::{
-    AccountHealth, AccountState, Answer, Asked, Health, Row, Sought, accepted_since, again, candidates,
-    capped, is_accepted, is_of, transition,
+    AccountHealth, AccountState, Answer, Asked, Health, accepted_since, capped, is_accepted, is_of,
+    looks_again_in, transition,
 };
 use spideriq_operator::decide::message::{Account, Remark, Wait};
+use spideriq_operator::decide::{Row, Sought, candidates};
 use spideriq_operator::status::account_status;
 
 use super::situation::{ago, now};
@@ -176,7 +177,7 @@ fn rejected_credentials_reject_until_work_is_tried_again() {
 
 #[test]
 fn the_worst_that_is_known_says_how_an_account_stands() {
-    let cap = || Some((ago(-3600), "cap".to_owned()));
+    let cap = || Some((ago(-3600), Some("cap".to_owned())));
     let both = Health { rejected: Some((ago(50), words())), ..redirected() };
     let unusable =
         AccountHealth::Unusable { reason: Reason::EndpointNotAllowed, message: words(), stalled: true };
@@ -186,7 +187,11 @@ fn the_worst_that_is_known_says_how_an_account_stands() {
         (
             accepted(),
             cap(),
-            AccountHealth::SpendCap { authenticated: true, tried_at: ago(-3600), message: "cap".to_owned() },
+            AccountHealth::SpendCap {
+                authenticated: true,
+                tried_at: ago(-3600),
+                words: Some("cap".to_owned()),
+            },
         ),
         (accepted(), None, AccountHealth::Usable { authenticated: true, suspended: true }),
         (Health::default(), None, AccountHealth::Usable { authenticated: false, suspended: true }),
@@ -220,7 +225,7 @@ fn an_account_is_looked_at_again_when_nothing_else_tells() {
     let (watched, unwatched) = (true, false);
     let untried = Duration::from_secs(60);
     let capped =
-        standing(AccountHealth::SpendCap { authenticated: true, tried_at: ago(-100), message: words() });
+        standing(AccountHealth::SpendCap { authenticated: true, tried_at: ago(-100), words: Some(words()) });
     let rejected = standing(AccountHealth::Rejected { since: ago(50), message: words() });
     let paused = AccountState { paused_until: Some(ago(-40)), ..usable(true) };
     let unnamed = AccountState { unnamed: true, ..usable(true) };
@@ -237,14 +242,14 @@ fn an_account_is_looked_at_again_when_nothing_else_tells() {
         ("rejected", rejected, works, watched, Some(300)),
     ];
     for (name, state, works, watched, seconds) in cases {
-        let left = again(&state, (works, watched), &recorded, (now(), untried));
+        let left = looks_again_in(&state, (works, watched), &recorded, (now(), untried));
         assert_eq!(left.map(|left| left.as_secs()), seconds, "{name}");
     }
     for (seconds, left) in [(0, 2), (1, 2), (17, 17), (1000, 300)] {
         let (state, recorded) = missing(seconds);
-        let looked = again(&state, (works, unwatched), &recorded, (now(), untried));
+        let looked = looks_again_in(&state, (works, unwatched), &recorded, (now(), untried));
         assert_eq!(looked, Some(Duration::from_secs(left)), "missing for {seconds} s");
-        let looked = again(&state, (works, watched), &recorded, (now(), untried));
+        let looked = looks_again_in(&state, (works, watched), &recorded, (now(), untried));
         assert_eq!(looked, Some(Duration::from_secs(300)), "its Secret is watched");
     }
 }
@@ -307,10 +312,8 @@ fn a_status_tells_the_next_process_what_was_accepted() {
         assert_eq!(is_of(&good, generation, version), now, "{generation} {version}");
     }
     assert_eq!(capped(&good), None);
-    let mut cap = ScrapeAccountStatus { spend_cap_retry_time: Some(Time(ago(-60))), ..good };
-    assert_eq!(capped(&cap), Some((ago(-60), String::new())));
-    cap.conditions.push(condition("Stalled", ConditionStatus::True, "cap"));
-    assert_eq!(capped(&cap), Some((ago(-60), "cap".to_owned())));
+    let cap = ScrapeAccountStatus { spend_cap_retry_time: Some(Time(ago(-60))), ..good };
+    assert_eq!(capped(&cap), Some(ago(-60)));
 }
 
 /// A first attempt 100 s ago, or the last of several 40 s ago.

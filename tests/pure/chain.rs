@@ -9,11 +9,12 @@ use super::table::intent;
 /// What came of a step.
 #[derive(Clone, Copy)]
 enum Came {
-    Intended(bool),
+    Intended,
+    Stopped,
     Recorded(Written),
     Read(bool),
 }
-use Came::{Intended, Read, Recorded};
+use Came::{Intended, Read, Recorded, Stopped};
 
 #[test]
 fn only_a_record_in_time_is_followed_by_the_request_and_each_try_has_a_nonce_of_its_own() {
@@ -21,8 +22,9 @@ fn only_a_record_in_time_is_followed_by_the_request_and_each_try_has_a_nonce_of_
     let rows: &[(bool, &[Came], Step, usize)] = &[
         (false, &[], Step::Intend, 1),
         (true, &[], Step::Record, 1),
-        (false, &[Intended(false)], Step::Stop, 1),
-        (false, &[Intended(true)], Step::Record, 1),
+        (false, &[Stopped], Step::Stop, 1),
+        (false, &[Intended], Step::Record, 1),
+        (false, &[Intended, Stopped], Step::Stop, 1),
         (true, &[Recorded(Written::InTime)], Step::Send, 1),
         (true, &[Recorded(Written::Refused)], Step::Stop, 1),
         (true, &[Recorded(Written::Late)], Step::Record, 2),
@@ -44,7 +46,8 @@ fn only_a_record_in_time_is_followed_by_the_request_and_each_try_has_a_nonce_of_
         for (n, came) in came.iter().enumerate() {
             let fresh = format!("n{}", n + 1);
             match *came {
-                Intended(written) => chain.intended(written),
+                Intended => chain.intended(),
+                Stopped => chain.stop(),
                 Recorded(written) => chain.recorded(written, fresh),
                 Read(same) => chain.read(same, fresh),
             }

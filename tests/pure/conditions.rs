@@ -8,10 +8,10 @@ use spideriq_operator::api::{
     AccountKind, ReadyWhen, Reason, Remote, ScrapeAccountStatus, ScrapeJobStatus, State, find,
 };
 use spideriq_operator::decide::account::{AccountHealth, AccountState};
-use spideriq_operator::decide::message::{End, Told, Wait};
+use spideriq_operator::decide::message::{Account, End, Told, Wait};
 use spideriq_operator::decide::{
-    AccountFacts, Details, Freshness, Observed, Outcome, RemoteState, Standing, Summary, Trouble, next,
-    settle,
+    AccountFacts, Details, Freshness, Message, Observed, Outcome, RemoteState, Standing, Summary, Trouble,
+    next, settle,
 };
 use spideriq_operator::status::{account_status, same_meaning};
 
@@ -73,9 +73,9 @@ fn r2_r3_only_what_time_alone_does_not_help_is_false_or_stalled() {
 
 #[test]
 fn r4_ready_when_says_what_counts_as_healthy() {
-    let followed = Standing::Following(State::Processing, Reason::Processing, "".into());
-    let failed = Standing::Ended(State::Failed, Reason::RemoteFailed, "".into());
-    let completed = Standing::Ended(State::Completed, Reason::Completed, "".into());
+    let followed = Standing::Following(State::Processing, Reason::Processing, Message::Said("".into()));
+    let failed = Standing::Ended(State::Failed, Reason::RemoteFailed, Message::Said("".into()));
+    let completed = Standing::Ended(State::Completed, Reason::Completed, Message::Said("".into()));
     for (ready_when, standing, ready) in [
         (ReadyWhen::Completed, &followed, "Unknown"),
         (ReadyWhen::Finished, &followed, "Unknown"),
@@ -91,7 +91,7 @@ fn r4_ready_when_says_what_counts_as_healthy() {
         o.job.spec.ready_when = Some(ready_when);
         assert_eq!(has(&shown(standing.clone(), &o), "Ready"), ready, "{ready_when:?} {standing:?}");
     }
-    let refused = Standing::Ended(State::Failed, Reason::InvalidPayload, "".into());
+    let refused = Standing::Ended(State::Failed, Reason::InvalidPayload, Message::Said("".into()));
     let never_accepted = shown(refused, &with(Some(ReadyWhen::Accepted)));
     assert_eq!(has(&never_accepted, "Stalled"), "True", "what prevents acceptance stalls");
 }
@@ -189,7 +189,7 @@ fn r7_a_run_is_finished_only_when_its_summary_is_read_or_given_up() {
 #[test]
 fn r9_r10_every_new_generation_is_observed_in_all_conditions_at_once_on_finished_objects_too() {
     let mut ended = accepted("processing");
-    let done = Standing::Ended(State::Completed, Reason::Completed, "completed".into());
+    let done = Standing::Ended(State::Completed, Reason::Completed, Message::Said("completed".into()));
     ended.recorded = shown(done, &ended);
     ended.job.protected = false;
     let mut waiting = fresh(site());
@@ -230,7 +230,7 @@ fn r4_what_is_accepted_stays_ready_while_it_is_cancelled() {
     let mut o = accepted("processing");
     for (when, ready) in [(ReadyWhen::Accepted, "True"), (ReadyWhen::Finished, "Unknown")] {
         o.job.spec.ready_when = Some(when);
-        assert_eq!(has(&shown(Standing::Cancelling("why".into()), &o), "Ready"), ready);
+        assert_eq!(has(&shown(Standing::Cancelling(Message::Said("why".into())), &o), "Ready"), ready);
     }
 }
 
@@ -288,7 +288,7 @@ fn r14_r15_states_never_fall_and_an_unknown_word_is_not_the_end() {
         assert_eq!(has(&status_of(&rest(&o), &o), "Reconciling"), "True");
     }
     // Terminal is final within a run, whatever the service says later.
-    let ended = Standing::Ended(State::Completed, Reason::Completed, "completed".into());
+    let ended = Standing::Ended(State::Completed, Reason::Completed, Message::Said("completed".into()));
     o.job.protected = false;
     o.recorded = ScrapeJobStatus {
         remote: Some(Remote { state: Some("completed".to_owned()), ..Remote::default() }),
@@ -305,7 +305,7 @@ fn r14_r15_states_never_fall_and_an_unknown_word_is_not_the_end() {
 fn when_a_spend_cap_is_tried_again_is_written_once_an_hour_whatever_the_clock_does() {
     let facts = |tried_at| {
         let health =
-            AccountHealth::SpendCap { authenticated: true, tried_at, message: "cap reached".to_owned() };
+            AccountHealth::SpendCap { authenticated: true, tried_at, words: Some("cap reached".to_owned()) };
         AccountState { health, ..AccountState::default() }
     };
     let written = account_status(&facts(ago(-3600)), &ScrapeAccountStatus::default(), 3, now()).unwrap();
@@ -315,6 +315,21 @@ fn when_a_spend_cap_is_tried_again_is_written_once_an_hour_whatever_the_clock_do
     }
     let raised = AccountState::default();
     assert_eq!(account_status(&raised, &written, 3, now()).unwrap().spend_cap_retry_time, None);
+}
+
+/// A process that has not met the cap itself leaves what an earlier one told of it.
+#[test]
+fn what_is_told_of_a_spend_cap_outlives_the_process_that_met_it() {
+    let state = |words: Option<&str>| {
+        let words = words.map(str::to_owned);
+        let health = AccountHealth::SpendCap { authenticated: true, tried_at: ago(-3600), words };
+        AccountState { health, ..AccountState::default() }
+    };
+    let fresh = account_status(&state(None), &ScrapeAccountStatus::default(), 3, now()).unwrap();
+    let told = account_status(&state(Some("50 of 50 spent")), &fresh, 3, now()).unwrap();
+    let message = |status: &ScrapeAccountStatus| find(&status.conditions, "Ready").unwrap().message.clone();
+    assert_eq!(message(&told), Account::SpendCap(Some("50 of 50 spent".to_owned())).to_string());
+    assert_eq!(account_status(&state(None), &told, 3, now()), None);
 }
 
 #[test]
@@ -327,7 +342,7 @@ fn r17_accounts_follow_the_same_rules() {
         (AccountHealth::Rejected { since: ago(10), message: words() }, "Unknown", false),
         (AccountHealth::Rejected { since: ago(301), message: words() }, "False", true),
         (
-            AccountHealth::SpendCap { authenticated: true, tried_at: ago(-3600), message: words() },
+            AccountHealth::SpendCap { authenticated: true, tried_at: ago(-3600), words: Some(words()) },
             "False",
             true,
         ),

@@ -1,7 +1,7 @@
 //! What is done next with a job that is new, or followed.
 
 use spideriq_operator::api::{AccountKind, Origin, Reason, Remote, State};
-use spideriq_operator::decide::{AccountFacts, Again, IntentFacts, Observed, Standing, next};
+use spideriq_operator::decide::{AccountFacts, Again, IntentFacts, Message, Observed, Standing, next};
 
 use super::situation::{accepted, account, ago, attempted, fresh, remote, rest, shown, site, word};
 use super::table::{Change, barred, check, found, with_account, without_account};
@@ -176,7 +176,7 @@ fn what_must_not_submit_never_does() {
         ("suspended", |o| o.job.spec.suspend = Some(true)),
         ("of a namespace that is not admitted", barred),
         ("over", |o| {
-            let ended = Standing::Ended(State::Failed, Reason::RemoteFailed, "".into());
+            let ended = Standing::Ended(State::Failed, Reason::RemoteFailed, Message::Said("".into()));
             o.recorded = shown(ended, o);
         }),
         ("mirrored", |o| {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use spideriq_operator::api::{CancelReason, DeletionPolicy, Origin, Reason, ScrapeJobStatus, State};
 use spideriq_operator::decide::message::{Cancel, CancelWaits, Gone, Lost, Note};
 use spideriq_operator::decide::{
-    Again, CancelOutcome, Candidate, Listed, Observed, Outcome, Plan, Standing, Stop, Trouble, Waiting, next,
-    settle,
+    Again, CancelOutcome, Candidate, Listed, Message, Observed, Outcome, Plan, Standing, Stop, Trouble,
+    Waiting, next, settle,
 };
 use spideriq_operator::status::same_meaning;
 
@@ -93,8 +93,14 @@ fn deletion_cancels_what_is_ours() {
             (
                 "over for us, with a job that nobody knows",
                 |o| {
-                    o.recorded =
-                        shown(Standing::Ended(State::Cancelled, Reason::CancelledAsRequested, "x".into()), o);
+                    o.recorded = shown(
+                        Standing::Ended(
+                            State::Cancelled,
+                            Reason::CancelledAsRequested,
+                            Message::Said("x".into()),
+                        ),
+                        o,
+                    );
                     o.recorded.job_id = None;
                     o.recorded.submission = Some(attempted(o, 60));
                 },
@@ -130,7 +136,8 @@ fn deletion_cancels_what_is_ours() {
                 "over, and held by somebody else's finalizer",
                 |o| {
                     o.job.protected = false;
-                    let ended = Standing::Ended(State::Completed, Reason::Completed, "".into());
+                    let ended =
+                        Standing::Ended(State::Completed, Reason::Completed, Message::Said("".into()));
                     o.recorded = shown(ended, o);
                 },
                 "rest Completed",

@@ -18,6 +18,7 @@ mod decisions;
 mod deletion;
 mod lease;
 mod limits;
+mod messages;
 mod numbers;
 mod pauses;
 mod restored;

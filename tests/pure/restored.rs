@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use spideriq_operator::api::Credential;
 use spideriq_operator::decide::{
-    Intent, IntentFacts, Observed, Outcome, Plan, Standing, Stop, Waiting, next, settle,
+    Intent, IntentFacts, Message, Observed, Outcome, Plan, Standing, Stop, Waiting, next, settle,
 };
 
 use super::situation::{accepted, ago, fresh, now, rest, shown, site, status_of, word};
@@ -236,7 +236,7 @@ fn an_unknown_outcome_is_recorded_while_it_is_waited_for() {
 fn another_run_behind_an_unknown_outcome_begins_within_the_bound() {
     let mut o = fresh(site());
     o.recorded.submission = Some(super::situation::attempted(&o, 60));
-    o.recorded = shown(Standing::Unknown("why".into()), &o);
+    o.recorded = shown(Standing::Unknown(Message::Said("why".into())), &o);
     o.job.spec.run_id = Some("2".to_owned());
     o.memory.ended_here = true;
     without_account(&mut o);

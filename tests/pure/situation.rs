@@ -165,7 +165,7 @@ pub fn conditions(status: &ScrapeJobStatus) -> BTreeMap<String, String> {
 
 /// Every way in which a run can stand, in short.
 pub fn standings() -> Vec<Standing> {
-    let words = || Message::from("words");
+    let words = || Message::Said("words".to_owned());
     vec![
         Standing::Waiting(Reason::AccountNotFound, words()),
         Standing::Waiting(Reason::CredentialsMissing, words()),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use spideriq_operator::api::{Credential, OnAmbiguous, Submission};
 use spideriq_operator::decide::{
-    IntentFacts, Observed, Outcome, Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome, Trouble, next,
-    settle,
+    IntentFacts, Message, Observed, Outcome, Plan, Refusal, Standing, SubmitAnswer, SubmitOutcome, Trouble,
+    next, settle,
 };
 
 use super::situation::{accepted, ago, attempted, fresh, rest, shown, site, word, writes};
@@ -315,10 +315,10 @@ fn a_wait_for_a_repeat_writes_nothing() {
     let mut o = fresh(site());
     o.recorded.observed_generation = Some(1);
     o.recorded.submission = Some(attempted(&o, 60));
-    o.recorded = shown(Standing::Unknown("the reply was lost".into()), &o);
+    o.recorded = shown(Standing::Unknown(Message::Said("the reply was lost".into())), &o);
     o.memory.ended_here = true;
     o.memory.attempted_at = Some(ago(1));
-    assert_eq!(rest(&o).standing, Some(Standing::Unknown("the reply was lost".into())));
+    assert_eq!(rest(&o).standing, Some(Standing::Unknown(Message::Said("the reply was lost".into()))));
     assert!(!writes(&o));
     o.job.marks.requested = Some("now".to_owned());
     assert_eq!(word(&next(&o)), "submit 2", "who asks for a look need not wait");

@@ -328,7 +328,7 @@ fn r16_what_finished_long_enough_ago_is_deleted_unless_gitops_owns_it() {
     // It says so, once, whatever it said before, and no longer than it holds.
     o.recorded = status_of(&rest(&o), &o);
     let said = o.recorded.message.clone().unwrap();
-    let kept = |said: &str| Message::from(said).kept_for(Some("Flux")).to_string();
+    let kept = |said: &str| Message::Said(said.to_owned()).kept_for(Some("Flux")).to_string();
     let without = said.split(" It is kept").next().unwrap();
     assert_eq!(said, kept(without));
     assert!(said.contains("Flux") && said.contains("spec.ttlPolicy"), "{said}");

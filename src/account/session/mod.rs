@@ -278,17 +278,14 @@ impl Session {
         };
     }
 
-    /// When a submit tries the spend cap again, and the service's words, where that is reached. It is the client's, so
-    /// that another account of it may have met it.
-    pub fn spend_cap(&self) -> Option<(Timestamp, String)> {
-        let words =
-            || self.health().spend_cap.unwrap_or_else(|| "the client's spend cap is reached".to_owned());
-        self.gate.spend_cap().map(|until| (until, words()))
+    /// When a submit tries the spend cap again, where that is reached, and the service's words. It is the client's: another
+    /// account of it, or an earlier process, may have met it, and then the words are not known here.
+    pub fn spend_cap(&self) -> Option<(Timestamp, Option<String>)> {
+        self.gate.spend_cap().map(|until| (until, self.health().spend_cap))
     }
 
     /// Takes over from an earlier process that the spend cap is reached.
-    pub fn restore_spend_cap(&self, until: Timestamp, message: &str) {
-        self.lock().health.spend_cap.get_or_insert_with(|| message.to_owned());
+    pub fn restore_spend_cap(&self, until: Timestamp) {
         self.gate.restore_spend_cap(until);
     }
 }

@@ -39,7 +39,7 @@ use crate::api::{
     Stored,
 };
 use crate::budget::UNTRIED;
-use crate::decide::account::{AccountState, RETRY_UNKNOWN, again, transition};
+use crate::decide::account::{AccountState, RETRY_UNKNOWN, looks_again_in, transition};
 use crate::decide::message::Object;
 use crate::decide::{self, Message};
 use crate::health;
@@ -233,7 +233,7 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
         context.accounts.rest(key);
         context.woken.forget(key);
     }
-    let again = looked_again.or_else(|| again(&state, (works, watched), &recorded, (now, UNTRIED)));
+    let again = looked_again.or_else(|| looks_again_in(&state, (works, watched), &recorded, (now, UNTRIED)));
     Ok(again.map_or_else(Action::await_change, Action::requeue))
 }
 
@@ -296,7 +296,7 @@ async fn record<K: Account>(
         return Err(error);
     }
     context.tallies.wrote(key, context.clock.instant());
-    context.publish(&account.object_ref(&()), &transition(recorded, (&status, state))).await;
+    drop(context.publish(&account.object_ref(&()), &transition(recorded, (&status, state))).await);
     Ok(ControlFlow::Continue("written"))
 }
 
@@ -316,7 +316,7 @@ async fn leave<K: Account>(
     if context.woken.differs(key, context.account_facts(key)) {
         changed(context, key);
         let event = decide::Event { warning: true, reason: Reason::CredentialsMissing, note };
-        context.publish(&account.object_ref(&()), &[event]).await;
+        context.tell(&account.object_ref(&()), event).await;
     }
     Action::await_change()
 }

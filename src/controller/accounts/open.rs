@@ -22,7 +22,7 @@ use crate::budget::Limits;
 use crate::controller::context::Context;
 use crate::decide::account::{AccountHealth, AccountState, accepted_since, capped, is_accepted, is_of};
 use crate::decide::message::{Account, Remark};
-use crate::decide::{ClientIdentity, likely_cause};
+use crate::decide::{ClientIdentity, is_odd_address};
 use crate::health::waiting;
 use crate::kubernetes::{said_of, said_of_status};
 use crate::spideriq::{Endpoint, Error};
@@ -145,7 +145,7 @@ impl Read<'_> {
         let (context, key) = (self.context, &self.account.key);
         // What this process knows of the spend cap is newer than what an earlier one wrote down.
         let cap = self.told.and_then(|status| match context.accounts.last_session(key) {
-            Some(session) => session.spend_cap(),
+            Some(session) => session.gate.spend_cap(),
             None => capped(status),
         });
         let limits = limits(self.account.spec);
@@ -158,8 +158,8 @@ impl Read<'_> {
                 return closed(context, self.account, health, self.fingerprint.clone()).into();
             }
         };
-        if let Some((until, words)) = &cap {
-            session.restore_spend_cap(*until, words);
+        if let Some(until) = cap {
+            session.restore_spend_cap(until);
         }
         let no_submits = limits.is_some_and(|limits| limits.submits_per_minute == 0);
         if let Some(status) = self.account.status {
@@ -248,7 +248,7 @@ impl Read<'_> {
             Said::Rejected(since, message) => AccountHealth::Rejected { since, message },
             Said::Redirected(message) => unusable(Reason::EndpointNotAllowed, message, true),
             Said::Unclear { words, no_address } => {
-                let odd_address = no_address && !likely_cause(&opening.endpoint.to_string()).is_empty();
+                let odd_address = no_address && is_odd_address(&opening.endpoint.to_string());
                 let message = Account::NotAccepted { words, odd_address }.to_string();
                 unusable(Reason::ServiceUnavailable, message, false)
             }
@@ -309,7 +309,9 @@ fn closed(
         AccountHealth::Rejected { since, message } => {
             ((Reason::CredentialsRejected, message.clone()), Some(*since))
         }
-        AccountHealth::SpendCap { message, .. } => ((Reason::SpendCapReached, message.clone()), None),
+        AccountHealth::SpendCap { words, .. } => {
+            ((Reason::SpendCapReached, Account::SpendCap(words.clone()).to_string()), None)
+        }
         AccountHealth::Usable { .. } => ((Reason::AccountNotReady, String::new()), None),
     };
     context.accounts.close(&account.key, why, rejected, fingerprint);

@@ -16,6 +16,7 @@ use crate::controller::context::Context;
 use crate::controller::context::accounts::Admission;
 use crate::controller::context::jobs::Sharers;
 use crate::controller::observe::facts;
+use crate::decide::account::is_accepted;
 use crate::decide::{CancelOutcome, ClientIdentity, Outcome, Share, Trouble, equality};
 use crate::health::waiting;
 use crate::kubernetes::said_of;
@@ -238,7 +239,7 @@ fn may_get(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &S
         return Uses::NotKnown(account);
     }
     let before = theirs.is_some_and(|theirs| {
-        admitted && context.known.has_accepted(&account, &theirs.credential.resource_version)
+        admitted && is_accepted(context.known.status_of(&account).as_ref(), &theirs.credential)
     });
     if before { Uses::Yes } else { Uses::No }
 }

@@ -9,7 +9,7 @@ use crate::budget::{Lane, Permit, Subject};
 use crate::cache::{CachedJob, key};
 use crate::controller::context::Context;
 use crate::controller::observe::facts;
-use crate::controller::write::{Part, is_refused_for_good, was_taken};
+use crate::controller::write::{Part, note_refusal, note_taken};
 use crate::decide::{Event, Intent, Outcome, Waiting};
 use crate::status::{WriteError, patch_metadata};
 
@@ -47,7 +47,7 @@ pub(super) fn finalizers(job: &ScrapeJob, with_ours: bool) -> Value {
 /// Tells people what a run leaves behind at the service, before anything here forgets it: says whether they could be
 /// told, or whether the API server will never have it.
 pub(super) async fn tell(context: &Context, job: &CachedJob, event: &Event) -> bool {
-    context.publish(&job.object_ref(&()), std::slice::from_ref(event)).await
+    context.publish(&job.object_ref(&()), std::slice::from_ref(event)).await.is_empty()
 }
 
 /// A metadata write preconditioned on exactly this object.
@@ -81,7 +81,7 @@ pub(super) async fn written(
 ) -> Acted {
     match result {
         Ok(written) => {
-            was_taken(context, job, Part::Object);
+            note_taken(context, job, Part::Object);
             Acted { outcome: Outcome::Done, job: Some(written) }
         }
         Err(error) => {
@@ -97,7 +97,7 @@ pub(super) async fn not_written(
     job: &CachedJob,
     (part, error): (Part, &WriteError),
 ) -> Acted {
-    if is_refused_for_good(context, job, (part, error)).await {
+    if note_refusal(context, job, (part, error)).await {
         return Outcome::WriteRefused(error.to_string()).into();
     }
     Outcome::Lost.into()

@@ -13,8 +13,8 @@ use crate::budget::{Lane, Permit};
 use crate::cache::{CachedJob, key};
 use crate::controller::context::Context;
 use crate::controller::observe::facts;
-use crate::decide::account::{self, Row, Sought};
-use crate::decide::{Intent, IntentFacts, Listed, Trouble, was_sent};
+
+use crate::decide::{self, Intent, IntentFacts, Listed, Row, Sought, Trouble, was_sent};
 use crate::spideriq::{ListRow, PAGE};
 
 /// The most pages that are read of the list: a thousand jobs made since.
@@ -52,7 +52,7 @@ pub(super) async fn candidates(
         unknown && other.uid() != job.uid() && other.spec.type_ == job.spec.type_
     });
     let rows = rows.into_iter().map(row).collect();
-    let jobs = account::candidates(rows, &sought, |id| claimed.contains(id), contested);
+    let jobs = decide::candidates(rows, &sought, |id| claimed.contains(id), contested);
     Ok(Listed { jobs, partly })
 }
 

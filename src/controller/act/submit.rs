@@ -19,10 +19,10 @@ use crate::cache::{CachedJob, key};
 use crate::controller::context::Context;
 use crate::controller::context::schema::Kind;
 use crate::controller::observe::facts;
-use crate::controller::write::{JUST_PROVEN, Part, was_taken};
+use crate::controller::write::{JUST_PROVEN, Part, note_taken};
 use crate::decide::{
-    Accepted, Again, Attempt, Body, Chain, Freshness, Intent, Listed, Memory, Outcome, Standing, Step,
-    SubmitAnswer, SubmitOutcome, Verdict, Written, is_intended, is_same_record, recording,
+    Accepted, Again, Attempt, Body, Chain, Freshness, Intent, Listed, Memory, Message, Outcome, Standing,
+    Step, SubmitAnswer, SubmitOutcome, Verdict, Written, is_intended, is_same_record, recording,
 };
 use crate::spideriq::{Signals, SubmitAnswer as Said};
 use crate::status::{WriteError, compute, patch_status};
@@ -67,7 +67,7 @@ pub(super) async fn submit(
         if let Err(error) = context.try_status_of(job).await {
             return not_begun(context, job, (Part::Status, &error)).await;
         }
-        was_taken(context, job, Part::Status);
+        note_taken(context, job, Part::Status);
     }
     let (body, stored, record) = match write_ahead(context, job, attempt, session).await {
         Ok(written) => written,
@@ -105,9 +105,9 @@ async fn write_ahead(
             Ok(written) => intended = written,
             Err(error) => return Err(not_begun(context, job, (Part::Object, &error)).await),
         }
-        chain.intended(true);
+        chain.intended();
     }
-    was_taken(context, job, Part::Object);
+    note_taken(context, job, Part::Object);
     // After the first write: from here the request goes out within `BEGIN_WITHIN`, or not at all.
     if !context.may_begin(&session.key) {
         return Err(Outcome::Stopping.into());
@@ -235,7 +235,7 @@ fn submitting(
         name: account.name.clone(),
         client_id: record.client_id.clone(),
     });
-    let standing = known.map_or(Standing::Submitting, |known| Standing::Unknown(known.into()));
+    let standing = known.map_or(Standing::Submitting, |known| Standing::Unknown(Message::Said(known)));
     let verdict = Verdict {
         record: data,
         standing: Some(standing),

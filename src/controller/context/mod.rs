@@ -2,7 +2,10 @@
 
 pub(super) mod accounts;
 pub(super) mod jobs;
+mod replies;
 pub(super) mod schema;
+
+pub(super) use replies::{Measured, Replies};
 
 use std::sync::Arc;
 
@@ -14,7 +17,6 @@ use tokio::time::Instant;
 use self::accounts::{Known, Lines, Tallies, Woken, takes_default};
 use self::jobs::{Exclusive, Memories, Places, Readings, Unrecorded};
 use self::schema::Schema;
-use super::watch::Replies;
 use crate::account::{AccountKey, Accounts, SecretWatches};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, Reason, ScrapeJob, State};
 use crate::budget::{Lane, Limits};
@@ -218,7 +220,7 @@ impl Context {
 
     /// Why nothing is written, where the API server would not keep it.
     pub fn complaint(&self) -> Option<String> {
-        self.schema.complaint()
+        self.schema.complaint().map(|complaint| complaint.to_string())
     }
 
     /// Whether anything is left to be done with this account.

@@ -82,10 +82,10 @@ impl Schema {
     }
 
     /// What would be dropped, for people; nothing where all is kept.
-    pub(in crate::controller) fn complaint(&self) -> Option<String> {
+    pub(in crate::controller) fn complaint(&self) -> Option<Object> {
         let missing = &self.lock().missing;
         let kinds: Vec<String> = missing.iter().map(|(kind, fields)| said(*kind, fields)).collect();
-        (!kinds.is_empty()).then(|| Object::CrdsOutdated(kinds.join(" and ")).to_string())
+        (!kinds.is_empty()).then(|| Object::CrdsOutdated(kinds.join(" and ")))
     }
 
     /// How many fields would be dropped, by kind.

@@ -9,7 +9,7 @@ use crate::api::{Reason, ScrapeJob, State};
 use crate::cache::{CachedJob, key};
 use crate::controller::context::Context;
 use crate::controller::observe::Seen;
-use crate::controller::write::{Part, is_refusal, is_refused_for_good, status_of, write};
+use crate::controller::write::{Part, is_refusal, note_refusal, status_of, write_outcome};
 use crate::decide::{self, Again, Outcome, Verdict};
 use crate::poll::Followed;
 use crate::status::WriteError;
@@ -36,7 +36,7 @@ pub(super) async fn conclude(
     // What names a job that nothing else does is told before anything is written that forgets it.
     let (strays, news): (Vec<_>, Vec<_>) =
         verdict.events.iter().cloned().partition(|event| event.reason == Reason::Orphaned);
-    let told = context.publish(&job.object_ref(&()), &strays).await;
+    let mut untold = context.publish(&job.object_ref(&()), &strays).await;
     let written = save(context, current, (verdict, outcome), *writable).await;
     remember(context, &uid, verdict, outcome, written.as_ref().ok().or(left));
     let again = match &written {
@@ -50,8 +50,9 @@ pub(super) async fn conclude(
     };
     if written.is_ok() {
         follow(seen, job, verdict);
-        let again = if told { [].as_slice() } else { strays.as_slice() };
-        context.publish(&job.object_ref(&()), &[again, &news].concat()).await;
+        untold.extend(news);
+        // Those that a status tells as well are not tried any more.
+        drop(context.publish(&job.object_ref(&()), &untold).await);
     }
     let failures = context.memories.set(&uid, |remembered| {
         remembered.rest = rest_after(outcome, again).map(|rest| (hope(seen), context.clock.instant() + rest));
@@ -85,7 +86,7 @@ async fn save(
     writable: bool,
 ) -> Result<CachedJob, WriteError> {
     let error = if writable {
-        match write(context, job, verdict, outcome).await {
+        match write_outcome(context, job, verdict, outcome).await {
             Err(error) => error,
             written => return written,
         }
@@ -93,7 +94,7 @@ async fn save(
         WriteError::UnknownFields(Vec::new())
     };
     if writable {
-        is_refused_for_good(context, job, (Part::Status, &error)).await;
+        note_refusal(context, job, (Part::Status, &error)).await;
     }
     if job.metadata.deletion_timestamp.is_some() && is_refusal(&error) {
         let recorded = job.status.clone().unwrap_or_default();

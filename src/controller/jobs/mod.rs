@@ -25,7 +25,7 @@ use super::context::schema::Kind;
 use super::drive::drive;
 use super::observe::{Seen, observe};
 use super::watch;
-use super::write::{self, PROVEN, status_of};
+use super::write::{PROVEN, orphan_unrecorded, retry_unrecorded, status_of};
 use crate::api::{NotAName, Reason, ScrapeJob};
 use crate::cache::{CachedJob, is_at_rest, key, misnamed};
 use crate::decide::message::Object;
@@ -84,7 +84,7 @@ fn forget(context: &Arc<Context>, job: &CachedJob) {
     if let Some(line) = context.memories.forget(&uid).line {
         line.gate.forget(&key);
     }
-    write::gone(context, &uid);
+    orphan_unrecorded(context, &uid);
     for session in context.accounts.sessions() {
         session.polling(|poller| poller.unfollow(&key));
     }
@@ -167,7 +167,7 @@ async fn admit(context: &Context, job: &mut CachedJob) -> Result<ControlFlow<Act
         let uid = job.uid().unwrap_or_default();
         return Ok(ControlFlow::Break(leave(context, job, &uid, &error).await));
     }
-    if let Some(action) = write::again(context, job).await {
+    if let Some(action) = retry_unrecorded(context, job).await {
         return Ok(ControlFlow::Break(action));
     }
     if !is_at_rest(job)
@@ -193,7 +193,7 @@ async fn leave(context: &Context, job: &ScrapeJob, uid: &str, error: &NotAName) 
     if !context.memories.set(uid, |remembered| std::mem::replace(&mut remembered.misnamed, true)) {
         let note = Object::AccountName(error.to_string());
         let event = decide::Event { warning: true, reason: Reason::AccountNotFound, note: note.into() };
-        context.publish(&job.object_ref(&()), &[event]).await;
+        context.tell(&job.object_ref(&()), event).await;
     }
     Action::await_change()
 }

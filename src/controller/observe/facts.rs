@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use crate::account::{AccountKey, Session, Standing};
 use crate::api::Reason;
 use crate::budget::{self, Permit, Reservation};
+use crate::decide::message::Account;
 use crate::decide::{
     AccountFacts, AccountUse, Details, Named, Refusal, RemoteJob, RemoteState, Stop, Summary, Trouble,
     Waiting, Watched,
@@ -23,11 +24,7 @@ pub(in crate::controller) fn account(
     match standing {
         None if exists => AccountFacts::Unusable {
             reason: Reason::AccountNotReady,
-            message: format!(
-                "{} {} is about to be opened, or cannot be read by this release of the operator",
-                key.kind().as_str(),
-                key.name
-            ),
+            message: Account::Unopened(format!("{} {}", key.kind().as_str(), key.name)).to_string(),
             fingerprint: "unopened".to_owned(),
         },
         None => AccountFacts::Missing { kind: key.kind(), name: key.name.clone() },

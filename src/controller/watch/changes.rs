@@ -12,7 +12,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::pages::Pages;
-use super::replies::{Measured, Replies};
+use crate::controller::context::{Measured, Replies};
 
 /// How long the API server keeps a watch open, in seconds.
 const WATCHED_FOR: u32 = 290;

@@ -7,10 +7,8 @@
 
 mod changes;
 mod pages;
-mod replies;
 
 pub(super) use pages::Pages;
-pub(super) use replies::Replies;
 
 use std::collections::{HashMap, HashSet};
 use std::mem;
@@ -24,6 +22,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 
 use self::changes::{Kept, changes};
+use crate::controller::context::Replies;
 use crate::kubernetes::said_of_watch;
 
 type Changes<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;

@@ -10,7 +10,7 @@ use kube::core::{ObjectList, Request};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
-use super::replies::{Measured, Replies};
+use crate::controller::context::{Measured, Replies};
 
 /// Objects in the first page: as many of the largest as there is room for.
 const FIRST: u32 = 5;
@@ -124,9 +124,9 @@ mod tests {
     use kube::{Api, Client};
     use serde_json::json;
 
-    use super::super::replies::Replies;
     use super::{FIRST, LOST, MOST, PAGE_MAX, Pages};
     use crate::api::StoredJob;
+    use crate::controller::context::Replies;
 
     type Asked = Arc<Mutex<Vec<(usize, usize)>>>;
 

@@ -9,13 +9,15 @@ use crate::health::waiting;
 use crate::kubernetes::{said_of, said_of_status};
 
 impl Context {
-    /// Publishes events; one that cannot be published is logged, because the status carries the truth.
+    /// Publishes events, and returns those that nobody has heard of yet: the API server did not answer. What it refuses
+    /// counts as told, since it would refuse it again.
+    #[must_use = "what names a job that nothing else does has to be told"]
     pub(in crate::controller) async fn publish(
         &self,
         reference: &ObjectReference,
         events: &[crate::decide::Event],
-    ) -> bool {
-        let mut told = true;
+    ) -> Vec<crate::decide::Event> {
+        let mut untold = Vec::new();
         for event in events {
             let costs = matches!(event.reason, Reason::Orphaned | Reason::LeftRunning);
             let job = reference.uid.as_deref().filter(|_| reference.kind.as_deref() == Some("ScrapeJob"));
@@ -39,16 +41,23 @@ impl Context {
             {
                 // Nothing can be created in a namespace that is going, nor about the longest names; what costs money is
                 // said beside it.
-                let told = format!("{name}: {note}");
-                let beside = Event { note: Some(bounded(&told)), ..published };
+                let with_name = format!("{name}: {note}");
+                let beside = Event { note: Some(bounded(&with_name)), ..published };
                 result = self.record(&beside, &about_namespace(namespace)).await;
             }
-            if result != Told::Unanswered && event.reason == Reason::Orphaned {
+            if result == Told::Unanswered {
+                untold.push(event.clone());
+            } else if event.reason == Reason::Orphaned {
                 self.metrics.orphaned();
             }
-            told &= result != Told::Unanswered;
         }
-        told
+        untold
+    }
+
+    /// Publishes one event that the status, a metric or the log tells as well.
+    pub(in crate::controller) async fn tell(&self, reference: &ObjectReference, event: crate::decide::Event) {
+        // Whoever misses it finds the same there.
+        drop(self.publish(reference, &[event]).await);
     }
 
     /// Publishes one event, with a few tries. The recorder is a new one each time, which remembers nothing: else a

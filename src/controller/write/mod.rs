@@ -5,4 +5,6 @@ mod proof;
 mod record;
 
 pub(super) use proof::{JUST_PROVEN, PROVEN};
-pub(super) use record::{Part, again, gone, is_refusal, is_refused_for_good, status_of, was_taken, write};
+pub(super) use record::{
+    Part, is_refusal, note_refusal, note_taken, orphan_unrecorded, retry_unrecorded, status_of, write_outcome,
+};

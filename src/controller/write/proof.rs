@@ -43,9 +43,10 @@ impl Context {
         let mut asked = self.schema.asked(kind).lock().await;
         let now = self.clock.instant();
         let within = if self.schema.all_missing().is_empty() { within } else { within.min(TRIED_AGAIN / 2) };
-        if let Some((at, error)) = asked.unanswered.take_if(|(at, _)| now.duration_since(*at) < UNANSWERED) {
-            asked.unanswered = Some((at, error.clone()));
-            return Err(error);
+        if let Some((at, error)) = &asked.unanswered
+            && now.duration_since(*at) < UNANSWERED
+        {
+            return Err(error.clone());
         }
         if asked.at.is_none_or(|at| now.duration_since(at) > within) {
             match self.ask(kind, (namespace.to_owned(), name.to_owned())).await {
@@ -86,7 +87,7 @@ impl Context {
                 if self.is_stopping() {
                     break;
                 }
-                if let Some((namespace, name)) = self.some(kind, None) {
+                if let Some((namespace, name)) = self.first_object(kind, None) {
                     // What is not answered or not kept is known by then.
                     drop(self.prove(kind, (&namespace, &name), pause / 2).await);
                 } else {
@@ -99,7 +100,7 @@ impl Context {
     }
 
     /// The first object of a kind but this one, by name: a simulation has to find the same again.
-    fn some(&self, kind: Kind, but: Option<&Name>) -> Option<Name> {
+    fn first_object(&self, kind: Kind, but: Option<&Name>) -> Option<Name> {
         let names: Vec<Name> = match kind {
             Kind::Job => self
                 .jobs
@@ -119,7 +120,7 @@ impl Context {
     async fn ask(&self, kind: Kind, object: Name) -> Result<Vec<String>, WriteError> {
         let Some(full) = full_status(kind.as_str()) else { return Ok(Vec::new()) };
         let Err(first) = self.try_twice(kind, &object, full).await else { return Ok(Vec::new()) };
-        let told = match (first.not_kept(), self.some(kind, Some(&object))) {
+        let told = match (first.not_kept(), self.first_object(kind, Some(&object))) {
             (None, _) if matches!(first, WriteError::Unanswered(_)) => return Err(first),
             // A policy, a webhook, or an object that went: that says nothing about fields.
             (None, _) => Vec::new(),
@@ -171,7 +172,7 @@ impl Context {
 
     /// Takes over what was found out, and tells when it begins and ends.
     fn learn(&self, kind: Kind, missing: &[String]) {
-        let (before, now) = {
+        let (before, all_kept) = {
             let mut state = self.schema.lock();
             let before = if missing.is_empty() {
                 state.missing.remove(&kind)
@@ -188,7 +189,7 @@ impl Context {
         {
             tracing::error!("{complaint}");
         }
-        if now && !before.is_empty() {
+        if all_kept && !before.is_empty() {
             tracing::info!("the CRDs keep every field again; all goes on");
             self.go_on();
         }
@@ -201,16 +202,7 @@ impl Context {
             let version = job.resource_version();
             self.memories.set(&job.uid().unwrap_or_default(), |remembered| remembered.doubted = version);
         }
-        // Those that could not be read without the fields, too.
-        let jobs = self.jobs.state();
-        let mut keys: Vec<String> = jobs
-            .iter()
-            .map(|job| format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any()))
-            .collect();
-        keys.sort();
-        for key in keys {
-            self.accounts.tell(key);
-        }
+        self.wake(|_| true);
         for kind in [AccountKind::ScrapeAccount, AccountKind::ClusterScrapeAccount] {
             let mut keys: Vec<AccountKey> = self.known.of_kind(kind);
             keys.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
@@ -222,10 +214,10 @@ impl Context {
 
     /// Tells one object of each namespace why nothing is done.
     pub(in crate::controller) async fn tell_of_schema(&self, job: &ScrapeJob) {
-        let Some(note) = self.schema.complaint() else { return };
+        let Some(complaint) = self.schema.complaint() else { return };
         if self.schema.lock().told.insert(job.namespace().unwrap_or_default()) {
-            let event = decide::Event { warning: true, reason: Reason::CRDOutdated, note: note.into() };
-            self.publish(&job.object_ref(&()), &[event]).await;
+            let event = decide::Event { warning: true, reason: Reason::CRDOutdated, note: complaint.into() };
+            self.tell(&job.object_ref(&()), event).await;
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Records what came of a look: writes the status, and an accepted job until it is seen, because its id exists nowhere
-//! else. What the API server refuses for good leaves its place for work and is kept in a table.
+//! else. What the API server refuses for good leaves its place for work and is kept in `context/jobs/unrecorded.rs`.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(in crate::controller) fn is_refusal(error: &WriteError) -> bool {
 }
 
 /// Notes that a part was written.
-pub(in crate::controller) fn was_taken(context: &Context, job: &CachedJob, part: Part) {
+pub(in crate::controller) fn note_taken(context: &Context, job: &CachedJob, part: Part) {
     context.memories.set(&job.uid().unwrap_or_default(), |remembered| match part {
         Part::Object => remembered.refusals = 0,
         Part::Status => remembered.status_refusals = 0,
@@ -45,7 +45,7 @@ pub(in crate::controller) fn was_taken(context: &Context, job: &CachedJob, part:
 }
 
 /// Notes that a part was not written, and tells people when that is refused for good. Says whether it is.
-pub(in crate::controller) async fn is_refused_for_good(
+pub(in crate::controller) async fn note_refusal(
     context: &Context,
     job: &CachedJob,
     (part, error): (Part, &WriteError),
@@ -67,14 +67,14 @@ pub(in crate::controller) async fn is_refused_for_good(
         let note = Object::WriteRefused(error.to_string());
         tracing::warn!(job = key(job), %error, "a write is refused again and again");
         let event = decide::Event { warning: true, reason: Reason::WriteRefused, note: note.into() };
-        context.publish(&job.object_ref(&()), &[event]).await;
+        context.tell(&job.object_ref(&()), event).await;
     }
     count >= FOR_GOOD
 }
 
 /// Writes the status where its meaning changed. An accepted job is written until it is seen: its id exists nowhere
 /// else. A refusal is written again, too: were it lost, nobody could tell it from an unknown outcome.
-pub(in crate::controller) async fn write(
+pub(in crate::controller) async fn write_outcome(
     context: &Context,
     job: &CachedJob,
     verdict: &Verdict,
@@ -138,7 +138,7 @@ async fn write_once(context: &Context, base: &CachedJob, verdict: &Verdict) -> R
     let jobs: Api<CachedJob> = context.jobs_in(&base.namespace().unwrap_or_default());
     let _room = context.replies.room_to_write(base.bytes).await;
     let written = patch_status(&jobs, &base.name_any(), &version, &recorded, &status).await?;
-    was_taken(context, base, Part::Status);
+    note_taken(context, base, Part::Status);
     Ok(written)
 }
 
@@ -199,13 +199,16 @@ async fn tell(context: &Context, unrecorded: &mut Accepted, error: &WriteError) 
     if !unrecorded.told {
         let note = Object::NotRecorded { job_id: job_id.clone(), words: error.to_string() };
         let event = decide::Event { warning: true, reason: Reason::WriteRefused, note: note.into() };
-        unrecorded.told = context.publish(&job.object_ref(&()), &[event]).await;
+        unrecorded.told = context.publish(&job.object_ref(&()), &[event]).await.is_empty();
     }
 }
 
 /// Tries again to record an accepted job; nothing else is done for its object meanwhile. `None` where there is none, or
 /// the object goes: then what is known of it ends its job, recorded or not.
-pub(in crate::controller) async fn again(context: &Context, job: &mut CachedJob) -> Option<Action> {
+pub(in crate::controller) async fn retry_unrecorded(
+    context: &Context,
+    job: &mut CachedJob,
+) -> Option<Action> {
     let uid = job.uid().unwrap_or_default();
     let mut unrecorded = context.unrecorded.get(&uid)?;
     let has = job.status.as_ref().and_then(|status| status.job_id.as_deref());
@@ -242,9 +245,9 @@ pub(in crate::controller) async fn again(context: &Context, job: &mut CachedJob)
     let pause = match written {
         Ok(written) => {
             context.unrecorded.take(&uid);
-            was_taken(context, &written, Part::Status);
+            note_taken(context, &written, Part::Status);
             tracing::info!(job = key(job), job_id = unrecorded.job_id, "an accepted job is recorded at last");
-            context.publish(&job.object_ref(&()), &unrecorded.verdict.events).await;
+            drop(context.publish(&job.object_ref(&()), &unrecorded.verdict.events).await);
             Duration::ZERO
         }
         Err(error) => {
@@ -273,9 +276,9 @@ impl Context {
             match answered(jobs.get_opt(&job.name_any())).await {
                 Ok(Some(mut live)) if live.uid().as_deref() == Some(&uid) => {
                     // When it is tried again is known here.
-                    let _ = Box::pin(again(self, &mut live)).await;
+                    let _ = Box::pin(retry_unrecorded(self, &mut live)).await;
                 }
-                Ok(_) => gone(self, &uid),
+                Ok(_) => orphan_unrecorded(self, &uid),
                 Err(_) => {}
             }
         }
@@ -283,7 +286,7 @@ impl Context {
 }
 
 /// An object is gone: whoever looks for the job that was accepted for it has to be told.
-pub(in crate::controller) fn gone(context: &std::sync::Arc<Context>, uid: &str) {
+pub(in crate::controller) fn orphan_unrecorded(context: &std::sync::Arc<Context>, uid: &str) {
     if let Some(unrecorded) = context.unrecorded.take(uid) {
         let context = std::sync::Arc::clone(context);
         tokio::spawn(async move {
@@ -315,7 +318,7 @@ async fn orphaned(context: &Context, job: &CachedJob, job_id: &str) -> Result<Ca
     tracing::warn!(job = key(job), job_id, "orphaned");
     let event = decide::Event { warning: true, reason: Reason::Orphaned, note: note.into() };
     // The id stands nowhere else.
-    while !context.publish(&job.object_ref(&()), std::slice::from_ref(&event)).await {}
+    while !context.publish(&job.object_ref(&()), std::slice::from_ref(&event)).await.is_empty() {}
     Err(WriteError::Lost("the object no longer takes the job".to_owned()))
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
-/// How long rejected work is left alone before it is tried again.
-const RETRY_REJECTED: Duration = Duration::from_secs(300);
+/// How often an account that cannot be used, or is rejected, is looked at again where nothing tells that it changed.
+pub(super) const RETRY_REJECTED: Duration = Duration::from_secs(300);
 
 /// What was asked of the service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -3,12 +3,10 @@
 //!
 //! `health` is what the service said, `standing` what is true with it, `told` what a status says of both.
 
-mod candidates;
 mod health;
 mod standing;
 mod told;
 
-pub use candidates::{Row, Sought, candidates};
 pub use health::{Answer, Asked, Health};
-pub use standing::{AccountHealth, AccountState, RETRY_UNKNOWN, again};
+pub use standing::{AccountHealth, AccountState, RETRY_UNKNOWN, looks_again_in};
 pub use told::{accepted_since, capped, is_accepted, is_of, transition};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::health::Health;
+use super::health::{Health, RETRY_REJECTED};
 use crate::api::{AccountJobs, ConditionStatus, Reason, ScrapeAccountStatus, find};
 use crate::decide::message::Remark;
 
@@ -12,8 +12,6 @@ use crate::decide::message::Remark;
 pub const RETRY_UNKNOWN: Duration = Duration::from_secs(60);
 /// How soon a Secret that is missing or wrong is read again where nothing watches it; each time twice as late.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
-/// How often rejected credentials are tried again without a change of the Secret.
-const RETRY_REJECTED: Duration = Duration::from_secs(300);
 
 /// What is known of an account.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -69,8 +67,8 @@ pub enum AccountHealth {
         authenticated: bool,
         /// When a submit tries it again.
         tried_at: Timestamp,
-        /// The service's words.
-        message: String,
+        /// The service's words, where this process heard them.
+        words: Option<String>,
     },
     /// It can be used.
     Usable {
@@ -90,14 +88,14 @@ impl Default for AccountHealth {
 impl AccountHealth {
     /// How an account stands of which the service said this. `cap` is when a submit tries the reached spend cap, and the
     /// service's words.
-    pub fn of(health: Health, cap: Option<(Timestamp, String)>, suspended: bool) -> Self {
+    pub fn of(health: Health, cap: Option<(Timestamp, Option<String>)>, suspended: bool) -> Self {
         let authenticated = health.accepted.is_some();
         if let Some((_, message)) = health.redirected {
             Self::Unusable { reason: Reason::EndpointNotAllowed, message, stalled: true }
         } else if let Some((since, message)) = health.rejected {
             Self::Rejected { since, message }
-        } else if let Some((tried_at, message)) = cap {
-            Self::SpendCap { authenticated, tried_at, message }
+        } else if let Some((tried_at, words)) = cap {
+            Self::SpendCap { authenticated, tried_at, words }
         } else {
             Self::Usable { authenticated, suspended }
         }
@@ -107,7 +105,7 @@ impl AccountHealth {
 /// When the account has to be looked at again, if nothing tells that it changed.
 ///
 /// A reached spend cap that may be tried is forgotten after `untried`.
-pub fn again(
+pub fn looks_again_in(
     state: &AccountState,
     (works, watched): (bool, bool),
     recorded: &ScrapeAccountStatus,

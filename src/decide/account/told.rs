@@ -4,6 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::standing::AccountState;
 use crate::api::{ConditionStatus, Credential, Reason, ScrapeAccountStatus, find};
+use crate::decide::message::Message;
 use crate::decide::plan::Event;
 
 /// Since when the credentials are accepted.
@@ -27,11 +28,9 @@ fn uses(status: &ScrapeAccountStatus, secret: &str) -> bool {
     status.credential.as_ref().is_some_and(|used| used.resource_version == secret)
 }
 
-/// When the reached spend cap was to be tried again, and the service's words.
-pub fn capped(status: &ScrapeAccountStatus) -> Option<(Timestamp, String)> {
-    let until = status.spend_cap_retry_time.as_ref()?.0;
-    let words = find(&status.conditions, "Stalled").map(|stalled| stalled.message.clone());
-    Some((until, words.unwrap_or_default()))
+/// When the reached spend cap was to be tried again.
+pub fn capped(status: &ScrapeAccountStatus) -> Option<Timestamp> {
+    status.spend_cap_retry_time.as_ref().map(|time| time.0)
 }
 
 /// What people are told when an account becomes usable, or ceases to be.
@@ -45,13 +44,16 @@ pub fn transition(
     };
     let warning = state.warning.iter().map(ToString::to_string);
     let warned = warning.filter(|words| !said(before, words) && said(after, words));
-    let warned =
-        warned.map(|words| Event { warning: true, reason: Reason::CredentialsMissing, note: words.into() });
+    let warned = warned.map(|words| Event {
+        warning: true,
+        reason: Reason::CredentialsMissing,
+        note: Message::Said(words),
+    });
     let ready = |status: &ScrapeAccountStatus| find(&status.conditions, "Ready").cloned();
     let Some(now) = ready(after) else { return Vec::new() };
     let same = ready(before).is_some_and(|then| then.status == now.status && then.reason == now.reason);
     let reason = Reason::parse(&now.reason).filter(|_| !same);
     let warning = now.status != ConditionStatus::True;
-    let news = reason.map(|reason| Event { warning, reason, note: now.message.into() });
+    let news = reason.map(|reason| Event { warning, reason, note: Message::Said(now.message) });
     news.into_iter().chain(warned).collect()
 }

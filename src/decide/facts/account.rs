@@ -133,7 +133,7 @@ impl AccountUse {
 
     /// Whether its endpoint is likely to be wrong, where it knows no address that it should.
     pub fn has_odd_address(&self) -> bool {
-        !likely_cause(&self.endpoint).is_empty()
+        is_odd_address(&self.endpoint)
     }
 
     /// Whether these credentials are proven to be of the client that made this submission:
@@ -152,11 +152,7 @@ impl AccountUse {
     }
 }
 
-/// What is likely wrong where an endpoint knows no address that it should, to be added to a message.
-pub fn likely_cause(endpoint: &str) -> &'static str {
-    if endpoint.trim_end_matches('/').ends_with("/api/v1") {
-        ""
-    } else {
-        "; spec.endpoint of the account does not end in /api/v1, which is the likely cause"
-    }
+/// Whether an endpoint is likely to be wrong, where it knows no address that it should: the service's ends in `/api/v1`.
+pub fn is_odd_address(endpoint: &str) -> bool {
+    !endpoint.trim_end_matches('/').ends_with("/api/v1")
 }

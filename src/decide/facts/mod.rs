@@ -10,7 +10,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-pub use account::{AccountFacts, AccountUse, Named, likely_cause};
+pub use account::{AccountFacts, AccountUse, Named, is_odd_address};
 pub use client::ClientIdentity;
 pub use memory::Memory;
 pub use remote::{Details, RemoteJob, RemoteState, Stop, Summary, Trouble, Waiting, Watched};

@@ -7,8 +7,8 @@ use k8s_openapi::jiff::Timestamp;
 use super::submission::Submission;
 use crate::api::{CancelReason, Origin, Reason, ScrapeJobStatus, State, find};
 use crate::decide::facts::{Observed, RemoteState};
-use crate::decide::message::{End, Message, Note, Told};
-use crate::decide::plan::{Event, Standing};
+use crate::decide::message::{End, Message, Told};
+use crate::decide::plan::Standing;
 
 /// How long the service answers an equal payload with the earlier job (contract section 3).
 const DEDUPLICATION: Duration = Duration::from_secs(24 * 3600);
@@ -16,7 +16,7 @@ const DEDUPLICATION: Duration = Duration::from_secs(24 * 3600);
 /// How a finished run ended, as it is recorded.
 pub(in crate::decide) fn recorded_end(o: &Observed, state: State) -> Standing {
     let reason = o.recorded.reason.as_deref().and_then(Reason::parse).unwrap_or(Reason::Completed);
-    Standing::Ended(state, reason, o.recorded.message.clone().unwrap_or_default().into())
+    Standing::Ended(state, reason, Message::Said(o.recorded.message.clone().unwrap_or_default()))
 }
 
 /// How a run ended, as the service told it.
@@ -98,9 +98,4 @@ pub(in crate::decide) fn by_reason(reason: CancelReason, message: Message) -> St
 
 pub(in crate::decide) fn origin(o: &Observed) -> Option<Origin> {
     Submission::of(&o.recorded).origin()
-}
-
-/// The warning that names what nothing here follows any more.
-pub(in crate::decide) fn orphaned(note: Note) -> Event {
-    Event { warning: true, reason: Reason::Orphaned, note: note.into() }
 }

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use super::submission::{Intended, intended};
 use crate::api::{Reason, State};
 use crate::decide::facts::Observed;
+use crate::decide::message::Message;
 use crate::decide::plan::Standing;
 use crate::decide::record::{IntentFacts, KeptBody};
 
@@ -14,7 +15,7 @@ pub(in crate::decide) fn still_held(o: &Observed) -> Option<Standing> {
     let same = o.recorded.held_on.as_deref() == Some(hold_key(o).as_str());
     let clears_by_itself = matches!(reason, Reason::SpendCapReached | Reason::NotServed);
     (o.recorded.current_state() == State::Held && same && !clears_by_itself)
-        .then(|| Standing::Held(reason, o.recorded.message.clone().unwrap_or_default().into()))
+        .then(|| Standing::Held(reason, Message::Said(o.recorded.message.clone().unwrap_or_default())))
 }
 
 /// What a held job waits to see changed, as a short hash.

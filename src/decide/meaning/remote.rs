@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::submission::Submission;
 use crate::api::{Origin, Reason, ScrapeJobStatus};
 use crate::decide::facts::{AccountFacts, Observed, RemoteState, Trouble};
-use crate::decide::message::{Follow, Wait};
+use crate::decide::message::{Follow, Message, Wait};
 use crate::decide::plan::Freshness;
 use crate::decide::record::Recorded;
 
@@ -79,7 +79,7 @@ pub(in crate::decide) fn freshness(o: &Observed) -> Freshness {
             return Freshness::Stale(Reason::AccountNotFound, wait.into());
         }
         AccountFacts::Unusable { reason, message, fingerprint: _ } => {
-            return Freshness::Stale(*reason, message.clone().into());
+            return Freshness::Stale(*reason, Message::Said(message.clone()));
         }
         AccountFacts::Rejected { message, .. } => {
             return Freshness::Stale(Reason::CredentialsRejected, Wait::Rejected(message.clone()).into());

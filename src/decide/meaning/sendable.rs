@@ -2,7 +2,7 @@
 
 use crate::api::Reason;
 use crate::decide::facts::{AccountFacts, AccountUse};
-use crate::decide::message::Wait;
+use crate::decide::message::{Message, Wait};
 use crate::decide::plan::Standing;
 
 /// The account, if a submit may be sent with it now; else how the job stands.
@@ -18,14 +18,14 @@ pub(in crate::decide) fn sendable(account: &AccountFacts) -> Result<&AccountUse,
                 Reason::CredentialsMissing | Reason::NamespaceNotAllowed | Reason::ServiceUnavailable
             );
             let reason = if own { *reason } else { Reason::AccountNotReady };
-            Err(Standing::Waiting(reason, message.clone().into()))
+            Err(Standing::Waiting(reason, Message::Said(message.clone())))
         }
         AccountFacts::Rejected { since, message, fingerprint: _ } => {
             Err(Standing::Rejected(*since, Wait::Rejected(message.clone()).into()))
         }
         AccountFacts::Usable(account) => {
             if let Some((reason, words)) = &account.barred {
-                return Err(Standing::Waiting(*reason, words.clone().into()));
+                return Err(Standing::Waiting(*reason, Message::Said(words.clone())));
             }
             if let Some((since, words)) = &account.rejected {
                 return Err(Standing::Rejected(*since, Wait::Rejected(words.clone()).into()));

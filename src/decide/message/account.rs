@@ -15,6 +15,20 @@ pub enum Account {
     NoSubmits,
     /// The same, told to its jobs; kind and name.
     NoSubmitsOf(String),
+    /// The service accepts the credentials.
+    Authenticated,
+    /// The service was not asked with the credentials, or gave no clear answer.
+    NotAuthenticated,
+    /// The service asked the account to wait.
+    Paused,
+    /// The service asked the account to submit nothing.
+    SubmitsPaused,
+    /// The service does not ask the account to wait.
+    NotPaused,
+    /// The client may spend no more; the service's words, where they are known.
+    SpendCap(Option<String>),
+    /// Nothing was sent with it yet, or this release cannot read it; its kind and name.
+    Unopened(String),
     /// The service is not available; its words.
     Unavailable(String),
     /// The service has not accepted the credentials yet.
@@ -100,6 +114,15 @@ impl fmt::Display for Account {
             Self::NoSubmitsOf(account) => {
                 write!(f, "spec.limits.submitsPerMinute of {account} is 0. Raise it to go on.")
             }
+            Self::Authenticated => f.write_str("SpiderIQ accepts the credentials."),
+            Self::NotAuthenticated => {
+                f.write_str("SpiderIQ was not asked with these credentials yet, or gave no clear answer.")
+            }
+            Self::Paused | Self::SubmitsPaused | Self::NotPaused | Self::SpendCap(_) => self.brake(f),
+            Self::Unopened(account) => write!(
+                f,
+                "{account} is about to be opened, or this version of the operator cannot read it. If this lasts, run a newer version."
+            ),
             Self::Unavailable(words) => {
                 write!(f, "SpiderIQ is not available: {}. The operator tries again by itself.", quoted(words))
             }
@@ -129,20 +152,51 @@ impl fmt::Display for Account {
             Self::LabelsUnknown(namespace) => {
                 write!(f, "The labels of namespace {namespace} are not known yet.")
             }
-            Self::AnotherOperator { other, own, scope } => write!(
-                f,
-                "The release {other} of the operator works with {scope}, so {own} does nothing there. Uninstall one of them, or give each its own namespaces with watchNamespaces."
-            ),
-            Self::ClaimRefused { scope, words } => write!(
-                f,
-                "The API server refuses the write of status.operator, without which nothing is done with {scope}: {}. Let the operator's ServiceAccount change the status, and it goes on by itself.",
-                quoted(words)
-            ),
+            Self::AnotherOperator { .. } | Self::ClaimRefused { .. } => self.claim(f),
         }
     }
 }
 
 impl Account {
+    /// What keeps this release from working with it.
+    fn claim(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::AnotherOperator { other, own, scope } = self {
+            write!(
+                f,
+                "The release {other} of the operator works with {scope}, so {own} does nothing there. Uninstall one of them, or give each its own namespaces with watchNamespaces."
+            )?;
+        }
+        if let Self::ClaimRefused { scope, words } = self {
+            write!(
+                f,
+                "The API server refuses the write of status.operator, without which nothing is done with {scope}: {}. Let the operator's ServiceAccount change the status, and it goes on by itself.",
+                quoted(words)
+            )?;
+        }
+        Ok(())
+    }
+
+    /// What the service holds it back by.
+    fn brake(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::Paused {
+            f.write_str("SpiderIQ asked the account to wait until status.retryAfter.")?;
+        }
+        if *self == Self::SubmitsPaused {
+            f.write_str("SpiderIQ asked the account to submit nothing until status.submitsRetryAfter.")?;
+        }
+        if *self == Self::NotPaused {
+            f.write_str("SpiderIQ does not ask the account to wait.")?;
+        }
+        if let Self::SpendCap(words) = self {
+            f.write_str("The client has reached its monthly spend cap")?;
+            if let Some(words) = words {
+                write!(f, ": {}", quoted(words))?;
+            }
+            f.write_str(". Raise the cap. The operator tries it after status.spendCapRetryTime.")?;
+        }
+        Ok(())
+    }
+
     /// What is wrong with its Secret.
     fn secret(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Self::SecretUnreadable(name) = self {

@@ -17,7 +17,7 @@ pub enum End {
         /// Whether its details or results could not be read in time.
         unread: bool,
     },
-    /// With an earlier job that had failed or was cancelled; the last word says which.
+    /// With an earlier job that had failed or was cancelled.
     EarlierFailed {
         /// What the service says of that job's state.
         state: String,

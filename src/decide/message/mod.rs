@@ -80,18 +80,6 @@ impl Serialize for Message {
     }
 }
 
-impl From<String> for Message {
-    fn from(words: String) -> Self {
-        Self::Said(words)
-    }
-}
-
-impl From<&str> for Message {
-    fn from(words: &str) -> Self {
-        Self::Said(words.to_owned())
-    }
-}
-
 macro_rules! from {
     ($($kind:ident: $of:ty),*) => {$(
         impl From<$of> for Message {
@@ -104,15 +92,16 @@ macro_rules! from {
 from!(Wait: Wait, Hold: Hold, Unknown: Unknown, Follow: Follow, Cancel: Cancel, End: End, Run: RunWord, Note: Note, Object: Object,
     Account: Account);
 
-const KEPT_NOW: &str = " It is not deleted after spec.ttlSecondsAfterFinished, because";
 impl From<Unsettled> for Message {
     fn from(why: Unsettled) -> Self {
         Self::Hold(why.into())
     }
 }
 
-/// What stands before the reason for which a time to live is held back; the second as an earlier release said it.
-const KEPT: [&str; 2] = [KEPT_NOW, "; kept in spite of spec.ttlSecondsAfterFinished:"];
+/// What stands before the reason for which a time to live is held back.
+const KEPT: &str = " It is not deleted after spec.ttlSecondsAfterFinished, because";
+/// The same as earlier builds said it.
+const KEPT_BEFORE: &str = "; kept in spite of spec.ttlSecondsAfterFinished:";
 
 impl Message {
     /// The words of an end, with why the object is kept longer than its time to live: for the sake of this program. They
@@ -120,12 +109,13 @@ impl Message {
     #[must_use]
     pub fn kept_for(&self, program: Option<&str>) -> Self {
         let said = self.to_string();
-        let before = KEPT.iter().find_map(|kept| said.split_once(kept)).map(|(before, _)| before);
+        let before =
+            [KEPT, KEPT_BEFORE].iter().find_map(|kept| said.split_once(kept)).map(|(before, _)| before);
         let Some(program) = program else {
-            return before.map_or_else(|| self.clone(), Self::from);
+            return before.map_or_else(|| self.clone(), |before| Self::Said(before.to_owned()));
         };
         let why = format!(
-            "{KEPT_NOW} {program} would create it, and pay for it, again. To delete it, remove it where {program} has it from. spec.ttlPolicy Force deletes it all the same."
+            "{KEPT} {program} would create it, and pay for it, again. To delete it, remove it where {program} has it from. spec.ttlPolicy Force deletes it all the same."
         );
         let before = before.unwrap_or(&said);
         let room = MESSAGE_MAX.saturating_sub(why.len() + 1);

@@ -111,8 +111,8 @@ pub enum IntentLost {
 /// What to do about what may still be running.
 const CANCEL_IT: &str = "Cancel it at SpiderIQ if it is not wanted.";
 const LOOK_FOR_IT: &str = "Look for it at SpiderIQ.";
-const FORCED: &str = "the annotation spideriq.ai/force-orphan had the object go at once";
-/// How an event begins that tells of a job which could not be cancelled in time.
+const FORCED: &str = "spideriq.ai/force-orphan had the object go at once";
+/// What an event says of a job that could not be cancelled in time.
 pub const NOT_CANCELLED: &str = "could not be cancelled within spec.cancelTimeoutSeconds";
 
 impl fmt::Display for Note {
@@ -133,7 +133,7 @@ impl fmt::Display for Note {
             Self::SubmitLost(why) => why.fmt(f),
             Self::IntentLost { job_id, why } => {
                 intent(f, job_id.as_deref())?;
-                write!(f, ", and {why}. {LOOK_FOR_IT}")
+                write!(f, ". It is not looked up: {why}. {LOOK_FOR_IT}")
             }
             Self::RecordUnread(fault) => write!(
                 f,
@@ -162,7 +162,7 @@ impl fmt::Display for Left {
             }
             Self::NextRun => "the next run has the same payload, and SpiderIQ answers it with this job",
             Self::PerhapsNextRun => {
-                "the next run may have the same payload, which SpiderIQ would answer with this job; another version of the operator submitted it, so the payloads cannot be compared"
+                "the next run may have the same payload, and another version of the operator submitted this job"
             }
             Self::Said(words) => words,
         })

@@ -52,7 +52,7 @@ impl fmt::Display for Object {
             }
             Self::CrdsOutdated(fields) => write!(
                 f,
-                "The CRDs of this cluster are not those of this release and would lose {fields}. Nothing is submitted or written until they are. Run: {INSTALL_CRDS}"
+                "The CRDs of this cluster are not those of this release and would lose {fields}. Nothing is submitted or written until they are installed ({INSTALL_CRDS})."
             ),
         }
     }

@@ -10,6 +10,10 @@ use crate::api::AccountKind;
 pub enum Wait {
     /// For its first look.
     Begins,
+    /// For `spec.suspend` to be false.
+    Suspended,
+    /// For the answer to its submit.
+    Submitting,
     /// For the first look at a job that it names.
     FirstLook,
     /// For its turn in the budget.
@@ -53,6 +57,8 @@ impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Begins => f.write_str("The operator has not looked at the job yet."),
+            Self::Suspended => f.write_str("spec.suspend holds back the submit. Set it to false to go on."),
+            Self::Submitting => f.write_str("The operator is submitting the job."),
             Self::FirstLook => f.write_str("The operator has not looked at the job at SpiderIQ yet."),
             Self::Turn => f.write_str("The job waits for its turn in the account's request budget."),
             Self::Pause => {
@@ -114,6 +120,10 @@ impl Wait {
 /// What the job does, and why what is shown of it may be old.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Follow {
+    /// What is shown of it is fresh.
+    Synced,
+    /// It has left a state.
+    Left,
     /// It waits for a worker.
     Queued,
     /// A worker has it; which one, if the service names it.
@@ -131,6 +141,8 @@ pub enum Follow {
 impl fmt::Display for Follow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Synced => f.write_str("The newest look at the job succeeded."),
+            Self::Left => f.write_str("The job has left this state."),
             Self::Queued => f.write_str("The job waits for a worker of SpiderIQ."),
             Self::Processing(None) => f.write_str("A worker of SpiderIQ runs the job."),
             Self::Processing(Some(worker)) => write!(f, "Worker {worker} runs the job."),

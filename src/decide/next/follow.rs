@@ -24,7 +24,7 @@ pub(super) fn next(o: &Observed) -> Plan {
         && !seen_before(o)
     {
         // A mirrored job that was never looked at is not looked at for a namespace that may not use the account.
-        return Plan::Rest(Standing::Waiting(Reason::NamespaceNotAllowed, message.clone().into()));
+        return Plan::Rest(Standing::Waiting(Reason::NamespaceNotAllowed, Message::Said(message.clone())));
     }
     if let Some(why) = not_to_be_seen(o) {
         return Plan::Rest(Standing::Held(Reason::JobNotFound, why));

@@ -31,8 +31,8 @@ pub fn next(o: &Observed) -> Plan {
         return finished(o, state);
     }
     // Before anything that could take it for a job that was never submitted.
-    if let Some(plan) = adoptable(o) {
-        return plan;
+    if let Some(job_id) = adoptable(o) {
+        return Plan::Adopt(job_id);
     }
     if let Some(plan) = ending::cancel::next(o) {
         return plan;

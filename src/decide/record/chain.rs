@@ -44,7 +44,7 @@ pub enum Written {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Chain {
     step: Step,
-    /// Every nonce that was tried; the last one is the one that is sent.
+    /// Every nonce that was tried or is about to be; the last one is the one that is sent.
     nonces: Vec<String>,
 }
 
@@ -64,14 +64,14 @@ impl Chain {
         self.nonces.last().map_or("", String::as_str)
     }
 
-    /// Every nonce that was written, or may have been.
+    /// Every nonce that was written, may have been, or is about to be.
     pub fn nonces(&self) -> &[String] {
         &self.nonces
     }
 
-    /// Write 1 was carried out, or was not.
-    pub fn intended(&mut self, written: bool) {
-        self.step = if written { Step::Record } else { Step::Stop };
+    /// Write 1 was carried out.
+    pub fn intended(&mut self) {
+        self.step = Step::Record;
     }
 
     /// What came of write 2; `fresh` is a nonce for the next one.
@@ -120,8 +120,8 @@ pub fn is_same_record(before: &ScrapeJobStatus, read: &ScrapeJobStatus, ours: &[
     read.job_id.is_none() && (found == nonce(before) || found.is_some_and(|found| ours.contains(&found)))
 }
 
-/// The data of the status that write 2 makes, and whether what is told of an unknown outcome stays: a repeat is a look-up of
-/// what is unknown already, so that only the attempt itself is news.
+/// The data of the status that write 2 makes, and the message that stays: a repeat is a look-up of what is unknown already, so
+/// that only the attempt itself is news.
 pub fn recording(
     recorded: &ScrapeJobStatus,
     record: &SubmissionRecord,

@@ -1,4 +1,5 @@
-//! What is recorded of a submit before it is sent: the body, its hash, and the intent.
+//! What is recorded of a submit before it is sent, and in which order: the body, its hash, the intent, and the chain of
+//! writes.
 
 mod body;
 mod chain;

@@ -8,11 +8,11 @@ use k8s_openapi::jiff::Timestamp;
 use super::Settling;
 use crate::api::{OnCacheHit, Origin, Reason, State, SubmissionRecord};
 use crate::decide::facts::{Memory, Observed, RemoteState, Trouble};
-use crate::decide::meaning::end::{fresh_from, orphaned};
+use crate::decide::meaning::end::fresh_from;
 use crate::decide::meaning::standing::{capped, rate_limited, standing, unavailable, waits_for_budget};
 use crate::decide::meaning::submission::{Intended, intended, unknown_submission};
 use crate::decide::message::{End, Hold, Note, Unknown, Unsettled, Wait};
-use crate::decide::plan::{Accepted, Again, Refusal, Standing, SubmitAnswer, SubmitOutcome};
+use crate::decide::plan::{Accepted, Again, Event, Refusal, Standing, SubmitAnswer, SubmitOutcome};
 
 /// How far the two clocks may differ when it is judged whether a job is older than our first attempt.
 const CLOCK_MARGIN: Duration = Duration::from_secs(60);
@@ -80,11 +80,11 @@ impl Settling<'_> {
             Some(_) | None => standing(self.o, &self.record),
         });
         if accepted.strays.as_ref().is_none_or(|listed| listed.partly) {
-            self.events.push(orphaned(Note::StraysUnread));
+            self.events.push(Event::orphaned(Note::StraysUnread));
         }
         let strays = accepted.strays.iter().flat_map(|listed| &listed.jobs);
         for stray in strays.filter(|stray| !stray.claimed) {
-            self.events.push(orphaned(Note::Stray(stray.job_id.clone())));
+            self.events.push(Event::orphaned(Note::Stray(stray.job_id.clone())));
         }
     }
 

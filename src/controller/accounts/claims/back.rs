@@ -68,5 +68,5 @@ async fn tell_of_cluster_account(context: &Context, job: &CachedJob) {
     }
     let note = Account::ClusterAccountsOff.into();
     let event = decide::Event { warning: true, reason: Reason::AccountNotReady, note };
-    context.publish(&job.object_ref(&()), &[event]).await;
+    context.tell(&job.object_ref(&()), event).await;
 }

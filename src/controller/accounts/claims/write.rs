@@ -152,6 +152,6 @@ pub(super) async fn tell(
         }
     };
     if let Some(about) = about {
-        context.publish(&about, &[event]).await;
+        context.tell(&about, event).await;
     }
 }

@@ -12,8 +12,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::account::AccountKey;
 use crate::api::{
-    AccountKind, ClusterScrapeAccount, ConditionStatus, DEFAULT_ACCOUNT, ObjectName, ScrapeAccount,
-    ScrapeAccountSpec, ScrapeJob, Stored, find,
+    AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, ObjectName, ScrapeAccount, ScrapeAccountSpec,
+    ScrapeAccountStatus, ScrapeJob, Stored,
 };
 use crate::decide::message::Account;
 
@@ -203,9 +203,9 @@ impl Known {
         found.is_some_and(|found| found.usable().is_some_and(|found| found.spec.allow_mirror == Some(true)))
     }
 
-    /// Whether the status of an account says that the service accepted the Secret of this version.
-    pub(in crate::controller) fn has_accepted(&self, account: &AccountKey, resource_version: &str) -> bool {
-        let status = match account.kind() {
+    /// The status of an account, where it can be read.
+    pub(in crate::controller) fn status_of(&self, account: &AccountKey) -> Option<ScrapeAccountStatus> {
+        match account.kind() {
             AccountKind::ScrapeAccount => {
                 let found = self.own.get(&ObjectRef::new(&account.name).within(&account.namespace));
                 found.and_then(|found| found.read.as_ref().ok()?.status.clone())
@@ -213,11 +213,7 @@ impl Known {
             AccountKind::ClusterScrapeAccount => {
                 self.cluster_account(&account.name).and_then(|found| found.read.as_ref().ok()?.status.clone())
             }
-        };
-        let Some(status) = status else { return false };
-        let authenticated = find(&status.conditions, "Authenticated");
-        authenticated.is_some_and(|condition| condition.status == ConditionStatus::True)
-            && status.credential.is_some_and(|credential| credential.resource_version == resource_version)
+        }
     }
 
     /// The account that a job uses.

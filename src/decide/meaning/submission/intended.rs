@@ -3,7 +3,6 @@
 use super::intent::Fit;
 use super::record::Submission;
 use crate::decide::facts::{Named, Observed};
-use crate::decide::plan::Plan;
 use crate::decide::record::{Intent, IntentFacts};
 
 /// What the intent says.
@@ -36,9 +35,9 @@ pub(in crate::decide) fn intended(o: &Observed) -> Intended<'_> {
 }
 
 /// The job that an intent names as ours.
-pub(in crate::decide) fn adoptable(o: &Observed) -> Option<Plan> {
+pub(in crate::decide) fn adoptable(o: &Observed) -> Option<String> {
     match intended(o) {
-        Intended::Ours(intent) => intent.job_id.clone().map(Plan::Adopt),
+        Intended::Ours(intent) => intent.job_id.clone(),
         Intended::Nothing | Intended::Unclear(_) | Intended::Unproven(_) => None,
     }
 }

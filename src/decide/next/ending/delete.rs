@@ -2,7 +2,7 @@
 
 use super::{Ending, Terms, left};
 use crate::decide::facts::Observed;
-use crate::decide::meaning::end::{orphaned, recorded_end};
+use crate::decide::meaning::end::recorded_end;
 use crate::decide::meaning::remote::terminal_state;
 use crate::decide::meaning::submission::{Intended, adoptable, intended, unknown_submission};
 use crate::decide::message::{Cancel, Gone, IntentLost, Lost, Note};
@@ -22,9 +22,9 @@ pub(in crate::decide::next) fn next(o: &Observed) -> Plan {
         return Plan::Release(abandoned(o));
     }
     if !state.is_terminal()
-        && let Some(plan) = adoptable(o)
+        && let Some(job_id) = adoptable(o)
     {
-        return plan;
+        return Plan::Adopt(job_id);
     }
     if let Some(fault) = &o.job.faults.record
         && !state.is_terminal()
@@ -32,7 +32,7 @@ pub(in crate::decide::next) fn next(o: &Observed) -> Plan {
         && o.job.spec.job_id.is_none()
         && unknown_submission(o).is_none()
     {
-        return Plan::Release(Some(orphaned(Note::RecordUnread(fault.clone()))));
+        return Plan::Release(Some(Event::orphaned(Note::RecordUnread(fault.clone()))));
     }
     match super::next(o, &Terms { left: left(o), begun: o.job.deleted_at }) {
         Ending::Over(event) => Plan::Release(event),
@@ -45,15 +45,15 @@ fn abandoned(o: &Observed) -> Option<Event> {
     let running = !o.recorded.current_state().is_terminal() && terminal_state(o).is_none();
     match o.recorded.job_id.as_ref().or(o.job.spec.job_id.as_ref()) {
         Some(job_id) if running => {
-            Some(orphaned(Note::Orphaned { job_id: job_id.clone(), why: Gone::Forced }))
+            Some(Event::orphaned(Note::Orphaned { job_id: job_id.clone(), why: Gone::Forced }))
         }
         Some(_) => None,
-        None if unknown_submission(o).is_some() => Some(orphaned(Note::SubmitLost(Lost::Forced))),
+        None if unknown_submission(o).is_some() => Some(Event::orphaned(Note::SubmitLost(Lost::Forced))),
         None => match intended(o) {
             Intended::Nothing => None,
             Intended::Ours(intent) | Intended::Unclear(intent) | Intended::Unproven(intent) => {
                 let (job_id, why) = (intent.job_id.clone(), IntentLost::Forced);
-                Some(orphaned(Note::IntentLost { job_id, why }))
+                Some(Event::orphaned(Note::IntentLost { job_id, why }))
             }
         },
     }

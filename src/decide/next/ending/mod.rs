@@ -11,7 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::{AccountKind, Origin, Reason, SubmissionRecord};
 use crate::decide::facts::{AccountUse, Observed};
-use crate::decide::meaning::end::{origin, orphaned};
+use crate::decide::meaning::end::origin;
 use crate::decide::meaning::remote::{believed, freshness, terminal_state};
 use crate::decide::meaning::submission::{
     Intended, intended, is_seen_for_long, is_settled, unknown_submission,
@@ -52,14 +52,14 @@ fn next(o: &Observed, terms: &Terms) -> Ending {
     if let Some(why) = terms.left.clone().or_else(|| o.memory.left.clone().map(Left::Said)) {
         let lost = o.job.spec.job_id.is_none() && origin(o).is_none();
         if lost && o.job.spec.deletion_policy.is_none() && o.memory.left.is_none() {
-            return Ending::Over(Some(orphaned(Note::Orphaned { job_id, why: Gone::RecordLost })));
+            return Ending::Over(Some(Event::orphaned(Note::Orphaned { job_id, why: Gone::RecordLost })));
         }
         let note = Note::LeftRunning { job_id, why }.into();
         return Ending::Over(Some(Event { warning: false, reason: Reason::LeftRunning, note }));
     }
     if late {
         let why = if o.memory.missing { Gone::NotKnown } else { Gone::NotCancelled };
-        return Ending::Over(Some(orphaned(Note::Orphaned { job_id, why })));
+        return Ending::Over(Some(Event::orphaned(Note::Orphaned { job_id, why })));
     }
     if !believed(o) {
         let why = match freshness(o) {
@@ -81,13 +81,13 @@ fn without_id(o: &Observed, terms: &Terms, late: bool) -> Ending {
     if o.account.usable().is_some_and(|account| !may_be_of(account, &record)) {
         // They may be put back, as long as the wait is bounded.
         return if late || terms.begun.is_none() {
-            Ending::Over(Some(orphaned(Note::SubmitLost(Lost::TenantChanged))))
+            Ending::Over(Some(Event::orphaned(Note::SubmitLost(Lost::TenantChanged))))
         } else {
             Ending::First(Plan::Rest(Standing::Cancelling(Cancel::TenantChanged.into())))
         };
     }
     if late {
-        return Ending::Over(Some(orphaned(Note::SubmitLost(Lost::ListUnread))));
+        return Ending::Over(Some(Event::orphaned(Note::SubmitLost(Lost::ListUnread))));
     }
     Ending::First(if is_settled(o, &record) {
         Plan::LookUp(LookUp::ToRelease)
@@ -99,7 +99,7 @@ fn without_id(o: &Observed, terms: &Terms, late: bool) -> Ending {
 /// What the list of jobs named, where it was read.
 fn listed(o: &Observed) -> Option<Ending> {
     let (jobs, partly) = (o.memory.candidates.clone()?, o.memory.listed_partly);
-    Some(Ending::Over(Some(orphaned(Note::SubmitLost(Lost::Listed { jobs, partly })))))
+    Some(Ending::Over(Some(Event::orphaned(Note::SubmitLost(Lost::Listed { jobs, partly })))))
 }
 
 /// Whether the account may be of the client that made a submit. What is known of an intent without a client only
@@ -112,7 +112,7 @@ fn may_be_of(account: &AccountUse, record: &SubmissionRecord) -> bool {
 /// A run of which only an intent knows, and nobody can tell whether that is of this account's client.
 fn not_told_apart(o: &Observed, late: bool) -> Ending {
     let lost = |intent: &Intent, why: IntentLost| {
-        Ending::Over(Some(orphaned(Note::IntentLost { job_id: intent.job_id.clone(), why })))
+        Ending::Over(Some(Event::orphaned(Note::IntentLost { job_id: intent.job_id.clone(), why })))
     };
     let intent = match intended(o) {
         Intended::Unclear(intent) => intent,
