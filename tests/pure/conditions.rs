@@ -73,9 +73,9 @@ fn r2_r3_only_what_time_alone_does_not_help_is_false_or_stalled() {
 
 #[test]
 fn r4_ready_when_says_what_counts_as_healthy() {
-    let followed = Standing::Following(State::Processing, Reason::Processing, Message::Said("".into()));
-    let failed = Standing::Ended(State::Failed, Reason::RemoteFailed, Message::Said("".into()));
-    let completed = Standing::Ended(State::Completed, Reason::Completed, Message::Said("".into()));
+    let followed = Standing::Following(State::Processing, Reason::Processing, Message::Said(String::new()));
+    let failed = Standing::Ended(State::Failed, Reason::RemoteFailed, Message::Said(String::new()));
+    let completed = Standing::Ended(State::Completed, Reason::Completed, Message::Said(String::new()));
     for (ready_when, standing, ready) in [
         (ReadyWhen::Completed, &followed, "Unknown"),
         (ReadyWhen::Finished, &followed, "Unknown"),
@@ -91,7 +91,7 @@ fn r4_ready_when_says_what_counts_as_healthy() {
         o.job.spec.ready_when = Some(ready_when);
         assert_eq!(has(&shown(standing.clone(), &o), "Ready"), ready, "{ready_when:?} {standing:?}");
     }
-    let refused = Standing::Ended(State::Failed, Reason::InvalidPayload, Message::Said("".into()));
+    let refused = Standing::Ended(State::Failed, Reason::InvalidPayload, Message::Said(String::new()));
     let never_accepted = shown(refused, &with(Some(ReadyWhen::Accepted)));
     assert_eq!(has(&never_accepted, "Stalled"), "True", "what prevents acceptance stalls");
 }

@@ -176,7 +176,7 @@ fn what_must_not_submit_never_does() {
         ("suspended", |o| o.job.spec.suspend = Some(true)),
         ("of a namespace that is not admitted", barred),
         ("over", |o| {
-            let ended = Standing::Ended(State::Failed, Reason::RemoteFailed, Message::Said("".into()));
+            let ended = Standing::Ended(State::Failed, Reason::RemoteFailed, Message::Said(String::new()));
             o.recorded = shown(ended, o);
         }),
         ("mirrored", |o| {

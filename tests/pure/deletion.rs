@@ -137,7 +137,7 @@ fn deletion_cancels_what_is_ours() {
                 |o| {
                     o.job.protected = false;
                     let ended =
-                        Standing::Ended(State::Completed, Reason::Completed, Message::Said("".into()));
+                        Standing::Ended(State::Completed, Reason::Completed, Message::Said(String::new()));
                     o.recorded = shown(ended, o);
                 },
                 "rest Completed",
