@@ -1,6 +1,8 @@
 //! The table of arrows between rooms, held against the sources. `ARCHITECTURE.md` shows the same table.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "architecture/clients.rs"]
+mod clients;
 #[path = "architecture/imports.rs"]
 mod imports;
 
@@ -226,6 +228,18 @@ fn each_kind_of_write_has_one_file() {
         for (name, allowed) in WRITERS {
             assert!(!named.words.contains(name) || file == allowed, "{file} writes: it names {name}");
         }
+    }
+}
+
+/// Where one place forgets that a client may have two names, a job is cancelled that another object uses.
+#[test]
+fn two_clients_are_compared_in_one_place() {
+    let knows = ["decide/facts/client.rs"];
+    for file in files(&source()).into_iter().filter(|file| !knows.contains(&shown(file).as_str())) {
+        let mut compared = clients::Compared::default();
+        compared.visit_file(&syn::parse_file(&fs::read_to_string(&file).unwrap()).unwrap());
+        let (file, lines) = (shown(&file), compared.lines);
+        assert!(lines.is_empty(), "{file} compares names of clients in lines {lines:?}: ask ClientIdentity");
     }
 }
 

@@ -17,8 +17,9 @@ mod record;
 mod settle;
 
 pub use facts::{
-    AccountFacts, AccountUse, Details, Faults, JobFacts, Marks, Memory, Named, Observed, RemoteJob,
-    RemoteState, Stop, Summary, Trouble, WAIT_STORED_EVERY, Waiting, Watched, is_odd_address, since,
+    AccountFacts, AccountUse, ClientIdentity, Details, Faults, JobFacts, Marks, Memory, Named, Observed,
+    RemoteJob, RemoteState, Stop, Summary, Trouble, WAIT_STORED_EVERY, Waiting, Watched, is_odd_address,
+    since,
 };
 pub use meaning::remote::poll_interval;
 pub use meaning::sharing::{Party, Share, share};

@@ -84,8 +84,12 @@ async fn deep_objects_of_one_tenant_stop_nobody_and_say_what_is_wrong() {
         r#"{{"apiVersion":"spideriq.ai/v1alpha1","kind":"ScrapeAccount","metadata":{{"name":"managed"{managed}}},"spec":{{"secretRef":{{"name":"default"}}}}}}"#
     );
     create(&world, "scrapeaccounts", account).await;
-    until_text(&world, &names, &["\"state\":\"Failed\"", "\"reason\":\"InvalidPayload\"", "64 levels are allowed"])
-        .await;
+    until_text(
+        &world,
+        &names,
+        &["\"state\":\"Failed\"", "\"reason\":\"InvalidPayload\"", "64 levels are allowed"],
+    )
+    .await;
     until_text(&world, &["managed".to_owned()], &["\"state\":\"Processing\""]).await;
     world.enter(&neighbour, "");
     world.site("beside", "");

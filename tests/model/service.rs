@@ -58,7 +58,7 @@ pub fn is_shared(setup: &Setup, world: &World, object: usize, base: &Snap) -> Op
         // A broken model overlooks those who have the job's id, or all others.
         let follows = other.status.as_ref().is_some_and(|status| status.job_id.is_some());
         match share(&party(&ours, ours_makes.as_ref()), &party(&other, theirs.as_ref())) {
-            Share::None => false,
+            Share::None | Share::OtherName => false,
             Share::Recorded | Share::Wants if follows => !setup.breaks(Break::WaitersOnly),
             Share::Recorded | Share::Wants => !setup.breaks(Break::FollowersOnly),
         }

@@ -12,6 +12,7 @@ mod account;
 mod budget;
 mod chain;
 mod claims;
+mod client_identity;
 mod conditions;
 mod decisions;
 mod deletion;

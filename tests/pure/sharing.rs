@@ -88,7 +88,8 @@ fn a_job_is_shared_with_who_follows_it_or_may_receive_it() {
     }
 }
 
-/// Whatever becomes of an account, what its client was sent is that client's; and of another client nothing is shared.
+/// Whatever becomes of an account, what its client was sent is that client's; and of another client nothing is shared. By
+/// two records nobody can tell another client from another name of the same one: the accounts can.
 #[test]
 fn what_was_recorded_of_another_client_is_another_job() {
     let page = json!({"type": "spiderSite", "payload": {"url": "a"}});
@@ -101,8 +102,9 @@ fn what_was_recorded_of_another_client_is_another_job() {
     let ours = job(&page, &of("https://a", "cli_a", "job-1"));
     for (endpoint, client, expected) in [
         ("https://a", "cli_a", Share::Recorded),
-        ("https://a", "cli_b", Share::None),
+        ("https://a", "cli_b", Share::OtherName),
         ("https://b", "cli_a", Share::None),
+        ("https://b", "cli_b", Share::None),
     ] {
         assert_eq!(
             shares(&ours, &job(&page, &of(endpoint, client, "job-1"))),

@@ -10,6 +10,7 @@
     reason = "a test"
 )]
 
+mod aliases;
 mod api_server;
 mod clocks;
 mod cluster_account;

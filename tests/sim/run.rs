@@ -44,7 +44,7 @@ pub fn key(kind: &str, name: &str) -> Key {
 }
 
 /// The CRD of jobs.
-fn kind() -> Key {
+pub fn kind() -> Key {
     let name = "scrapejobs.spideriq.ai".to_owned();
     Key { kind: "CustomResourceDefinition".to_owned(), namespace: String::new(), name }
 }

@@ -15,6 +15,7 @@ use super::session::{Parts, Session};
 use crate::api::{Credential, Reason};
 use crate::budget::{Budget, Gate, Limits};
 use crate::clock::Clock;
+use crate::decide::ClientIdentity;
 use crate::decide::account::{Proof, Said};
 use crate::leader::Claims;
 use crate::spideriq::{Client, Credentials, Endpoint, Error, Transport};
@@ -312,6 +313,12 @@ impl Accounts {
     /// Every session, also of what rests.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
         self.lock().sessions.all()
+    }
+
+    /// A client with every name by which any account knows it.
+    pub fn every_name_of(&self, client: ClientIdentity) -> ClientIdentity {
+        let known = self.lock().sessions.identities();
+        client.known_by(&known)
     }
 
     /// Asks for an object to be looked at.

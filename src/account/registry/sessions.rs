@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::account::key::AccountKey;
 use crate::account::session::Session;
+use crate::decide::ClientIdentity;
 
 /// The sessions of every account.
 #[derive(Debug, Default)]
@@ -31,6 +32,12 @@ impl Sessions {
     /// Every session, also of what rests.
     pub(super) fn all(&self) -> Vec<Arc<Session>> {
         self.used.values().chain(self.resting.values()).map(Arc::clone).collect()
+    }
+
+    /// What every session knows of its client, also one that is kept for deletions.
+    pub(super) fn identities(&self) -> Vec<ClientIdentity> {
+        let sessions = self.used.values().chain(self.resting.values()).chain(self.departed.values());
+        sessions.map(|session| session.client()).collect()
     }
 
     /// The session in use or that rested, which rests no longer.

@@ -12,6 +12,7 @@ use super::turn::turn;
 use crate::api::{Credential, Reason};
 use crate::budget::{Gate, Lane, Permit};
 use crate::clock::Clock;
+use crate::decide::ClientIdentity;
 use crate::decide::account::{Asked, Health, Proof};
 use crate::leader::Claims;
 use crate::poll::{Followed, Poller};
@@ -93,6 +94,11 @@ impl Session {
             poller: Mutex::default(),
             channels,
         })
+    }
+
+    /// The client that it is of.
+    pub fn client(&self) -> ClientIdentity {
+        ClientIdentity::new(Some(&self.endpoint), self.client_id.as_deref(), self.alias.as_deref())
     }
 
     /// Follows jobs from now on: what rested follows nothing.

@@ -209,7 +209,8 @@ impl Read<'_> {
         let start = |proof: Proof| accounts.start(key, opening, (proof, limits));
         if let Some(session) = accounts.opened(key, opening) {
             let health = session.health();
-            let other = health.named.filter(|named| session.client_id.as_ref() != Some(named));
+            let client = session.client();
+            let other = health.named.filter(|named| !client.is_called(named));
             let Some(named) = other else { return Ok(Ok(session)) };
             // The service says whose token it is: from here on the budget is that client's.
             let spent = session.gate.limits().burst.saturating_sub(session.gate.available());

@@ -17,7 +17,7 @@ use crate::controller::context::accounts::Admission;
 use crate::controller::context::jobs::Sharers;
 use crate::controller::observe::facts;
 use crate::decide::account::is_accepted;
-use crate::decide::{CancelOutcome, Outcome, Share, Trouble, equality};
+use crate::decide::{CancelOutcome, ClientIdentity, Outcome, Share, Trouble, equality};
 use crate::health::waiting;
 use crate::kubernetes::said_of;
 use crate::spideriq::Error;
@@ -42,7 +42,8 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
     let submitted = job.status.as_ref().and_then(|status| status.submission.as_ref());
     let body = submitted.and_then(|submission| submission.body_hash.as_deref());
     let body = body.map(equality);
-    let Some(_exclusive) = context.exclusive.cancel(session.as_ref().into(), body.as_deref()).await else {
+    let client = context.accounts.every_name_of(session.client());
+    let Some(_exclusive) = context.exclusive.cancel(client, body.as_deref()).await else {
         let why = "a submit of an equal payload is under way".to_owned();
         return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why)));
     };
@@ -193,6 +194,7 @@ fn uses(
     match share {
         Share::None => Uses::No,
         Share::Recorded => Uses::Yes,
+        Share::OtherName => has_it_by_another_name(context, job, other),
         Share::Wants => may_get(context, job, session, other),
     }
 }
@@ -223,22 +225,17 @@ fn may_get(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &S
         Some(Standing::Unusable { .. }) | None => return Uses::No,
     };
     if let Some(theirs) = &theirs {
+        let client = context.accounts.every_name_of(session.client());
         let health = theirs.health();
         let rejected = health.rejected.is_some() || health.redirected.is_some();
-        if theirs.settings().suspended || rejected || !may_be_one(session, theirs) {
+        if theirs.settings().suspended || rejected || !client.may_be(&theirs.client()) {
             return Uses::No;
         }
         if admitted && (health.accepted.is_some() || theirs.key == session.key) {
             return Uses::Yes;
         }
     }
-    let now = context.clock.instant();
-    let uid = job.uid().unwrap_or_default();
-    let asked = context.memories.set(&uid, |remembered| {
-        let asks = remembered.asks.take().filter(|(id, _)| id == job_id(job));
-        remembered.asks.insert(asks.unwrap_or_else(|| (job_id(job).to_owned(), now))).1
-    });
-    if now.duration_since(asked) < ASKS_FOR {
+    if still_asks(context, job) {
         return Uses::NotKnown(account);
     }
     let before = theirs.is_some_and(|theirs| {
@@ -247,9 +244,25 @@ fn may_get(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &S
     if before { Uses::Yes } else { Uses::No }
 }
 
-/// Whether two accounts may be of one client: one that is not known may be any.
-fn may_be_one(ours: &Session, theirs: &Session) -> bool {
-    let clients = ours.client_id.as_ref().zip(theirs.client_id.as_ref());
-    ours.endpoint == theirs.endpoint
-        && clients.is_none_or(|(known, other)| known == other || ours.alias.as_ref() == Some(other))
+/// Whether an object that recorded the job by another name of a client has it of the same one, as an account knows that has
+/// both names. After a start the object's own may be the only one, and is waited for a little.
+fn has_it_by_another_name(context: &Context, job: &ScrapeJob, other: &ScrapeJob) -> Uses {
+    let ours = context.accounts.every_name_of(ClientIdentity::recorded(job));
+    if ours.may_be(&ClientIdentity::recorded(other)) {
+        return Uses::Yes;
+    }
+    let account = context.account_of(other);
+    let opens = context.accounts.last_session(&account).is_none() && context.known.can_open(&account);
+    if opens && still_asks(context, job) { Uses::NotKnown(account) } else { Uses::No }
+}
+
+/// Whether the cancel of a job waits, still, for the accounts of others.
+fn still_asks(context: &Context, job: &ScrapeJob) -> bool {
+    let now = context.clock.instant();
+    let uid = job.uid().unwrap_or_default();
+    let asked = context.memories.set(&uid, |remembered| {
+        let asks = remembered.asks.take().filter(|(id, _)| id == job_id(job));
+        remembered.asks.insert(asks.unwrap_or_else(|| (job_id(job).to_owned(), now))).1
+    });
+    now.duration_since(asked) < ASKS_FOR
 }

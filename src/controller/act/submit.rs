@@ -43,7 +43,8 @@ pub(super) async fn submit(
     // A check-then-cancel of an equal submit must not run between our record and the service's answer. Waited for before
     // a turn is taken and anything written.
     let Some(Ok(kept)) = &job.body else { return Outcome::Lost.into() };
-    let Some(_exclusive) = context.exclusive.submit(session.as_ref().into(), kept.equalities()).await else {
+    let client = context.accounts.every_name_of(session.client());
+    let Some(_exclusive) = context.exclusive.submit(client, kept.equalities()).await else {
         return Outcome::Lost.into();
     };
     if attempt.asked && context.memories.is_new_wish(&attempt.intent.uid, job.marks.requested.clone()) {

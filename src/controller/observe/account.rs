@@ -12,7 +12,7 @@ use crate::controller::context::Context;
 use crate::controller::context::accounts::{Admission, takes_default};
 use crate::controller::context::jobs::Remembered;
 use crate::decide::message::Account;
-use crate::decide::{AccountFacts, AccountUse, Named};
+use crate::decide::{AccountFacts, AccountUse, ClientIdentity, Named};
 use crate::health::waiting;
 use crate::status::{WriteError, answered};
 
@@ -129,9 +129,10 @@ fn named(context: &Context, job: &ScrapeJob, account: &AccountUse) -> Named {
     // What was looked at before is looked at still.
     let seen = job.status.as_ref().is_some_and(|status| status.submission.is_some());
     let Some(id) = job.spec.job_id.as_deref().filter(|_| !seen) else { return Named::NotAllowed };
+    let client = context.accounts.every_name_of(account.client());
     let cached = context.jobs.state();
     let (mut here, mut elsewhere) = (false, false);
-    for other in cached.iter().filter(|other| other.uid() != job.uid() && has_recorded(other, id, account)) {
+    for other in cached.iter().filter(|other| other.uid() != job.uid() && has_recorded(other, id, &client)) {
         let same = other.metadata.namespace == job.metadata.namespace;
         here |= same;
         elsewhere |= !same;
@@ -144,13 +145,9 @@ fn named(context: &Context, job: &ScrapeJob, account: &AccountUse) -> Named {
 }
 
 /// Whether an object has, or had, this job of the account's client. An id that it merely names is no record.
-fn has_recorded(other: &ScrapeJob, id: &str, account: &AccountUse) -> bool {
+fn has_recorded(other: &ScrapeJob, id: &str, client: &ClientIdentity) -> bool {
     let Some(status) = &other.status else { return false };
-    let of_client = |record: &SubmissionRecord| {
-        let client = record.client_id.as_ref().zip(account.client_id.as_ref());
-        record.endpoint.as_ref().is_none_or(|endpoint| *endpoint == account.endpoint)
-            && client.is_none_or(|(theirs, ours)| theirs == ours || Some(theirs) == account.alias.as_ref())
-    };
+    let of_client = |record: &SubmissionRecord| client.may_be(&record.into());
     let now = status.job_id.as_deref() == Some(id) && status.submission.as_ref().is_some_and(of_client);
     now || status.history.iter().any(|run| run.job_id.as_deref() == Some(id))
 }

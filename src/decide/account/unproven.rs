@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::standing::AccountHealth;
 use crate::api::Reason;
+use crate::decide::facts::ClientIdentity;
 use crate::decide::facts::is_odd_address;
 use crate::decide::message::Account;
 
@@ -31,8 +32,7 @@ pub struct Proof {
 impl Proof {
     /// The client as the service `named` it, else as the token itself `claimed`.
     pub fn new(named: Option<String>, claimed: Option<String>, told: bool, since: Timestamp) -> Self {
-        let client_id = named.or_else(|| claimed.clone());
-        let alias = claimed.filter(|claimed| client_id.as_ref() != Some(claimed));
+        let (client_id, alias) = ClientIdentity::of_token(claimed, named);
         Self { client_id, alias, told, since }
     }
 }

@@ -3,6 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::client::ClientIdentity;
 use crate::api::{AccountKind, Credential, DEFAULT_ACCOUNT, DEFAULT_ENDPOINT, Reason, SubmissionRecord};
 
 /// The account of a job.
@@ -138,12 +139,16 @@ impl AccountUse {
     /// Whether these credentials are proven to be of the client that made this submission:
     /// the same client at the same endpoint, or, where one of the two is not known, the very Secret that was used then.
     pub fn proves(&self, submission: &SubmissionRecord) -> bool {
+        let (ours, theirs) = (self.client(), ClientIdentity::from(submission));
         let same_endpoint = submission.endpoint.as_deref() == Some(self.endpoint.as_str());
-        let same_client = match (&submission.client_id, &self.client_id) {
-            (Some(theirs), Some(ours)) => theirs == ours || Some(theirs) == self.alias.as_ref(),
-            (None, _) | (_, None) => submission.credential.as_ref() == Some(&self.credential),
-        };
-        same_endpoint && same_client
+        let unknown = ours.is_unknown() || theirs.is_unknown();
+        let same_secret = submission.credential.as_ref() == Some(&self.credential);
+        ours.is_surely(&theirs) || (unknown && same_endpoint && same_secret)
+    }
+
+    /// The client that it is of.
+    pub fn client(&self) -> ClientIdentity {
+        ClientIdentity::new(Some(&self.endpoint), self.client_id.as_deref(), self.alias.as_deref())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a decision may look at, in words of its own: no JSON, no HTTP, no clock.
 
 mod account;
+mod client;
 mod memory;
 mod remote;
 
@@ -10,6 +11,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 pub use account::{AccountFacts, AccountUse, Named, is_odd_address};
+pub use client::ClientIdentity;
 pub use memory::Memory;
 pub use remote::{Details, RemoteJob, RemoteState, Stop, Summary, Trouble, Waiting, Watched};
 

@@ -8,6 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::submission::was_sent;
 use crate::api::{ScrapeJob, SubmissionRecord};
+use crate::decide::facts::ClientIdentity;
 use crate::decide::record::KeptBody;
 
 /// What another object has to do with a job.
@@ -17,6 +18,8 @@ pub enum Share {
     None,
     /// It follows the job, or has sent a submit that may have been answered with it.
     Recorded,
+    /// The same, by a record that names the client otherwise: it counts if an account knows both names as one client's.
+    OtherName,
     /// It is still to be submitted with an equal payload, or still to see the job: it counts if its account is of the
     /// same client.
     Wants,
@@ -42,7 +45,7 @@ pub fn share(ours: &Party<'_>, other: &Party<'_>) -> Share {
     if other.metadata.deletion_timestamp.is_some() {
         return Share::None;
     }
-    let recorded = || if may_be_one(ours, other) { Share::Recorded } else { Share::None };
+    let recorded = || by_records(&ClientIdentity::recorded(ours), &ClientIdentity::recorded(other));
     let wants = || if is_late(ours, touched) { Share::None } else { Share::Wants };
     let finished = other.status.as_ref().is_some_and(|status| status.finished);
     let has = job_id(other);
@@ -61,21 +64,23 @@ pub fn share(ours: &Party<'_>, other: &Party<'_>) -> Share {
     if unknown { recorded() } else { wants() }
 }
 
+/// What a record of the same job, or of the same submit, comes to.
+fn by_records(ours: &ClientIdentity, theirs: &ClientIdentity) -> Share {
+    if ours.may_be(theirs) {
+        Share::Recorded
+    } else if ours.may_be_beside(theirs) {
+        Share::OtherName
+    } else {
+        Share::None
+    }
+}
+
 /// Whether the service was seen to know the job that an object names: a mirror may name any.
 fn is_seen(other: &ScrapeJob) -> bool {
     let remote = other.status.as_ref().and_then(|status| status.remote.as_ref());
     other.spec.job_id.is_none()
         || submission(other).is_some()
         || remote.is_some_and(|remote| remote.state.is_some())
-}
-
-/// Whether what was recorded of both may be of one client: one that is not known may be any.
-fn may_be_one(ours: &ScrapeJob, other: &ScrapeJob) -> bool {
-    let Some((ours, theirs)) = submission(ours).zip(submission(other)) else { return true };
-    let equal = |ours: &Option<String>, theirs: &Option<String>| {
-        ours.as_ref().zip(theirs.as_ref()).is_none_or(|(ours, theirs)| ours == theirs)
-    };
-    equal(&ours.endpoint, &theirs.endpoint) && equal(&ours.client_id, &theirs.client_id)
 }
 
 /// Whether an object was made, or its spec changed, after the end of our job had begun: else whoever makes one after the

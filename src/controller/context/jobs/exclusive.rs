@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::account::Session;
+use crate::decide::ClientIdentity;
 
 /// The longest that one waits for the other; then it is looked at again later.
 const WAITS_FOR: Duration = Duration::from_secs(5);
@@ -26,30 +26,9 @@ enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct UnderWay {
     kind: Kind,
-    of: Whose,
+    of: ClientIdentity,
     /// Of the bodies that the service may take for one.
     hashes: Vec<String>,
-}
-
-/// Whose jobs these are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::controller) struct Whose {
-    endpoint: String,
-    client: Option<String>,
-}
-
-impl From<&Session> for Whose {
-    fn from(session: &Session) -> Self {
-        Self { endpoint: session.endpoint.clone(), client: session.client_id.clone() }
-    }
-}
-
-impl Whose {
-    /// Whether these may be one client's: one that is not known may be any.
-    fn may_be(&self, other: &Self) -> bool {
-        let clients = self.client.as_ref().zip(other.client.as_ref());
-        self.endpoint == other.endpoint && clients.is_none_or(|(ours, theirs)| ours == theirs)
-    }
 }
 
 /// What is under way until this is dropped.
@@ -63,14 +42,18 @@ impl Exclusive {
     /// Begins a submit of one of these bodies; `None` where a cancel of a job of such a body takes too long.
     pub(in crate::controller) async fn submit(
         &self,
-        of: Whose,
+        of: ClientIdentity,
         hashes: Vec<String>,
     ) -> Option<Exclusion<'_>> {
         self.begin(UnderWay { kind: Kind::Submit, of, hashes }).await
     }
 
     /// Begins a cancel of a job of this body; `None` where a submit of an equal one takes too long.
-    pub(in crate::controller) async fn cancel(&self, of: Whose, hash: Option<&str>) -> Option<Exclusion<'_>> {
+    pub(in crate::controller) async fn cancel(
+        &self,
+        of: ClientIdentity,
+        hash: Option<&str>,
+    ) -> Option<Exclusion<'_>> {
         // A job of an unknown body can be answered to no submit that is known here.
         let hashes = hash.into_iter().map(str::to_owned).collect();
         self.begin(UnderWay { kind: Kind::Cancel, of, hashes }).await
@@ -121,14 +104,14 @@ impl Drop for Exclusion<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exclusive, Whose};
+    use super::{ClientIdentity, Exclusive};
 
     fn hashes(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    fn of(endpoint: &str, client: Option<&str>) -> Whose {
-        Whose { endpoint: endpoint.to_owned(), client: client.map(str::to_owned) }
+    fn of(endpoint: &str, client: Option<&str>) -> ClientIdentity {
+        ClientIdentity::new(Some(endpoint), client, None)
     }
 
     #[tokio::test(start_paused = true)]
@@ -147,6 +130,8 @@ mod tests {
         let unknown = of("https://a", None);
         assert!(exclusive.submit(unknown, hashes(&["one"])).await.is_none(), "it may be of any client");
         assert!(exclusive.submit(ours(), hashes(&["zero", "one"])).await.is_none(), "it waits in vain");
+        let by_another_name = ClientIdentity::new(Some("https://a"), Some("cli_n"), Some("cli_a"));
+        assert!(exclusive.submit(by_another_name, hashes(&["one"])).await.is_none(), "it is the same client");
         let (begun, ()) = tokio::join!(exclusive.submit(ours(), hashes(&["zero", "one"])), async {
             tokio::task::yield_now().await;
             drop((cancel, beside));

@@ -2,7 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::decide::facts::{AccountUse, JobFacts};
+use crate::decide::facts::{AccountUse, ClientIdentity, JobFacts};
 use crate::decide::record::{Intent, Recorded};
 
 impl Intent {
@@ -39,15 +39,18 @@ impl Intent {
             return Fit::Other;
         }
         let Some(account) = account else { return Fit::Unclear };
-        match (&self.client_id, &account.client_id) {
-            _ if self.endpoint != account.endpoint => Fit::Other,
-            (Some(theirs), Some(ours)) if theirs != ours && Some(theirs) != account.alias.as_ref() => {
-                Fit::Other
-            }
-            _ if recorded == Recorded::Unclear => Fit::Unclear,
-            (Some(_), None) | (None, Some(_)) => Fit::Unclear,
-            (Some(_), Some(_)) | (None, None) => Fit::Same,
+        let (theirs, ours) = (self.client(), account.client());
+        if !ours.may_be(&theirs) {
+            return Fit::Other;
         }
+        // Where neither was ever named, what was begun so goes on so.
+        let same = ours.is_surely(&theirs) || (ours.is_unknown() && theirs.is_unknown());
+        if same && recorded == Recorded::Same { Fit::Same } else { Fit::Unclear }
+    }
+
+    /// The client that it was written for.
+    fn client(&self) -> ClientIdentity {
+        ClientIdentity::new(Some(&self.endpoint), self.client_id.as_deref(), None)
     }
 }
 
