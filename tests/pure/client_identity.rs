@@ -185,3 +185,23 @@ fn an_intent_counts_as_far_as_it_is_of_the_accounts_client() {
         assert_eq!(word(&next(&o)), "submit 1", "{what}, elsewhere");
     }
 }
+
+/// Whoever writes another client's name into a token of his own gets none of its jobs held up: the service has named both.
+#[test]
+fn a_name_that_a_token_claims_joins_no_two_clients_that_the_service_named() {
+    let victim = of((A, Some("cli_victim"), None));
+    let forger = of((A, Some("cli_forger"), Some("cli_victim"))).given(true);
+    let named = victim.clone().given(true);
+    assert!(!named.may_be(&forger) && !forger.may_be(&named));
+    // A record says nothing of who gave its name; an account that the service named does.
+    let accounts = [named.clone(), forger.clone()];
+    assert!(!victim.clone().known_by(&accounts).may_be(&forger));
+    assert!(!victim.clone().known_by(&accounts).may_be(&of((A, Some("cli_forger"), None))));
+    // Where the service never named the victim, nobody can tell.
+    assert!(victim.clone().known_by(&[victim.clone(), forger.clone()]).may_be(&forger));
+    // At another service it is another client.
+    let elsewhere = of((B, Some("cli_victim"), None)).given(true);
+    assert!(victim.clone().known_by(&[elsewhere, forger.clone()]).may_be(&forger));
+    // What has no name was named by nobody.
+    assert!(of((A, None, None)).given(true).may_be(&forger));
+}

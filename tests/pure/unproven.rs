@@ -16,7 +16,7 @@ fn words() -> String {
 }
 
 fn said() -> [Said; 5] {
-    let proof = Proof { client_id: None, alias: None, told: false, since: ago(0) };
+    let proof = Proof::new(None, None, false, ago(0));
     [
         Said::Nothing,
         Said::Accepted(proof),

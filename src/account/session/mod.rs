@@ -30,6 +30,8 @@ pub struct Session {
     pub client_id: Option<String>,
     /// Another name of that client, which the token itself carries.
     pub alias: Option<String>,
+    /// Whether the service itself gave the client's name.
+    given: bool,
     /// The Secret in use.
     pub credential: Credential,
     /// The client's budget, shared with every account of the same client.
@@ -78,13 +80,14 @@ pub(super) struct Parts {
 impl Session {
     pub(super) fn start(parts: Parts) -> Arc<Self> {
         let Parts { key, client, proof, credential, gate, clock, claims, channels } = parts;
-        let Proof { client_id, alias, told, since } = proof;
+        let Proof { client_id, alias, given, told, since } = proof;
         let health = Health { accepted: Some(since), told, ..Health::default() };
         Arc::new(Self {
             key,
             endpoint: client.endpoint().to_string(),
             client_id,
             alias,
+            given,
             credential,
             gate,
             client,
@@ -99,6 +102,7 @@ impl Session {
     /// The client that it is of.
     pub fn client(&self) -> ClientIdentity {
         ClientIdentity::new(Some(&self.endpoint), self.client_id.as_deref(), self.alias.as_deref())
+            .given(self.given)
     }
 
     /// Follows jobs from now on: what rested follows nothing.

@@ -23,6 +23,8 @@ pub struct Proof {
     pub client_id: Option<String>,
     /// Another name of it, which the same token carries.
     pub alias: Option<String>,
+    /// Whether the service itself gave the client's name.
+    pub given: bool,
     /// Whether the service told whose the credentials are, or never will.
     pub told: bool,
     /// Since when it accepts them.
@@ -32,8 +34,9 @@ pub struct Proof {
 impl Proof {
     /// The client as the service `named` it, else as the token itself `claimed`.
     pub fn new(named: Option<String>, claimed: Option<String>, told: bool, since: Timestamp) -> Self {
+        let given = named.is_some();
         let (client_id, alias) = ClientIdentity::of_token(claimed, named);
-        Self { client_id, alias, told, since }
+        Self { client_id, alias, given, told, since }
     }
 }
 

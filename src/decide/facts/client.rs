@@ -18,13 +18,22 @@ pub struct ClientIdentity {
     id: Option<String>,
     /// Its other names.
     aliases: BTreeSet<String>,
+    /// Whether the service itself gave the name. Two clients that it named differently are two, whatever a token claims:
+    /// else whoever writes another's name into a token of his own could hold up what that one cancels.
+    given: bool,
 }
 
 impl ClientIdentity {
     /// What is known of a client; the alias is another name of it, which the token carries.
     pub fn new(endpoint: Option<&str>, id: Option<&str>, alias: Option<&str>) -> Self {
         let aliases = alias.into_iter().filter(|alias| id != Some(alias)).map(str::to_owned).collect();
-        Self { endpoint: endpoint.map(str::to_owned), id: id.map(str::to_owned), aliases }
+        Self { endpoint: endpoint.map(str::to_owned), id: id.map(str::to_owned), aliases, given: false }
+    }
+
+    /// The same, where the service itself gave the name, or did not.
+    #[must_use]
+    pub fn given(self, given: bool) -> Self {
+        Self { given: given && self.id.is_some(), ..self }
     }
 
     /// The client of a token that the service accepted, where `claimed` is the name that the token carries and `named` the
@@ -54,7 +63,8 @@ impl ClientIdentity {
     pub fn may_be(&self, other: &Self) -> bool {
         let unnamed = self.is_unknown() || other.is_unknown();
         let named = || self.names().any(|ours| other.names().any(|theirs| ours == theirs));
-        self.may_be_beside(other) && (unnamed || named())
+        let told_apart = self.given && other.given && self.id != other.id;
+        self.may_be_beside(other) && !told_apart && (unnamed || named())
     }
 
     /// Whether both may be at one service.
@@ -78,6 +88,9 @@ impl ClientIdentity {
     #[must_use]
     pub fn known_by(mut self, accounts: &[Self]) -> Self {
         let Some(id) = self.id.clone() else { return self };
+        self.given |= accounts
+            .iter()
+            .any(|account| account.given && account.id == self.id && account.may_be_beside(&self));
         loop {
             let before = self.aliases.len();
             for account in accounts {
