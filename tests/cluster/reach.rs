@@ -1,10 +1,12 @@
-//! How the API server and the operator's own port are reached, and where the service runs.
+//! How the API server and the operator's own port are reached and what they tell, and where the service runs.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use testbed::Testbed;
 use tokio::net::TcpListener;
@@ -79,4 +81,22 @@ async fn keep_quiet(listener: TcpListener, heard: Arc<AtomicUsize>) {
             kept.pop_front();
         }
     }
+}
+
+/// The events of an object: type, reason and note.
+pub async fn events(client: kube::Client, namespace: &str, name: &str) -> Vec<(String, String, String)> {
+    let api: Api<Event> = Api::namespaced(client, namespace);
+    let mut events = api.list(&kube::api::ListParams::default()).await.unwrap().items;
+    events.retain(|event| event.regarding.as_ref().and_then(|about| about.name.as_deref()) == Some(name));
+    events.sort_by_key(|event| event.event_time.clone());
+    events
+        .into_iter()
+        .map(|event| {
+            (
+                event.type_.unwrap_or_default(),
+                event.reason.unwrap_or_default(),
+                event.note.unwrap_or_default(),
+            )
+        })
+        .collect()
 }

@@ -15,8 +15,8 @@ use serde_json::Value;
 use testbed::Testbed;
 
 pub use super::manifest::{condition, job, site, state_of};
-use super::reach::elsewhere;
 pub use super::reach::{admin, http};
+use super::reach::{elsewhere, events};
 
 /// The token of every test; it must never be seen anywhere but in a Secret.
 pub const TOKEN: &str = "cli_test:sk_test:secret_canary";
@@ -353,21 +353,7 @@ impl World {
 
     /// The events of an object: type, reason and note.
     pub async fn events(&self, name: &str) -> Vec<(String, String, String)> {
-        let api: Api<k8s_openapi::api::events::v1::Event> =
-            Api::namespaced(self.client.clone(), &self.namespace);
-        let mut events = api.list(&kube::api::ListParams::default()).await.unwrap().items;
-        events.retain(|event| event.regarding.as_ref().and_then(|about| about.name.as_deref()) == Some(name));
-        events.sort_by_key(|event| event.event_time.clone());
-        events
-            .into_iter()
-            .map(|event| {
-                (
-                    event.type_.unwrap_or_default(),
-                    event.reason.unwrap_or_default(),
-                    event.note.unwrap_or_default(),
-                )
-            })
-            .collect()
+        events(self.client.clone(), &self.namespace, name).await
     }
 
     /// A client of the admin.

@@ -1,8 +1,11 @@
-//! What is done about an object that is being deleted.
+//! When an object is deleted because it finished long ago, and what is done about one that is being deleted.
 
 use std::time::Duration;
 
-use spideriq_operator::api::{CancelReason, DeletionPolicy, Origin, Reason, ScrapeJobStatus, State};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use spideriq_operator::api::{
+    CancelReason, DeletionPolicy, Origin, Reason, ScrapeJobStatus, State, TtlPolicy,
+};
 use spideriq_operator::decide::message::{Cancel, CancelWaits, Gone, Lost, Note};
 use spideriq_operator::decide::{
     Again, CancelOutcome, Candidate, Listed, Message, Observed, Outcome, Plan, Standing, Stop, Trouble,
@@ -10,8 +13,11 @@ use spideriq_operator::decide::{
 };
 use spideriq_operator::status::same_meaning;
 
-use super::situation::{accepted, ago, attempted, fresh, now, remote, shown, site, status_of, word};
+use super::situation::{
+    accepted, ago, attempted, fresh, now, remote, rest, shown, site, status_of, word, writes,
+};
 use super::table::{barred, check, with_account};
+use super::verbs::completed;
 
 /// Deleted so long ago by the API server's clock, and seen for so long by our own.
 fn late(o: &mut Observed, deleted: i64, seen: u64) {
@@ -319,4 +325,39 @@ fn a_deletion_that_waits_for_its_turn_says_so_once_and_stores_what_it_waited() {
         assert_eq!(later.message, told.message);
         assert_eq!(same_meaning(&later, &told), same, "{seen}");
     }
+}
+
+#[test]
+fn r16_what_finished_long_enough_ago_is_deleted_unless_gitops_owns_it() {
+    let mut o = completed();
+    o.recorded.finish_time = Some(Time(ago(10)));
+    o.job.spec.ttl_seconds_after_finished = Some(11);
+    assert_eq!(rest(&o).again, Again::After(Duration::from_secs(1)));
+    o.job.spec.ttl_seconds_after_finished = Some(10);
+    assert_eq!(word(&next(&o)), "expire");
+    o.job.marks.applied_by = Some("Flux");
+    assert_eq!(word(&next(&o)), "rest Completed");
+    assert_eq!(rest(&o).again, Again::OnChange);
+    // It says so, once, whatever it said before, and no longer than it holds.
+    o.recorded = status_of(&rest(&o), &o);
+    let said = o.recorded.message.clone().unwrap();
+    let kept = |said: &str| Message::Said(said.to_owned()).kept_for(Some("Flux")).to_string();
+    let without = said.split(" It is kept").next().unwrap();
+    assert_eq!(said, kept(without));
+    assert!(said.contains("Flux") && said.contains("spec.ttlPolicy"), "{said}");
+    assert!(!writes(&o));
+    o.recorded.message = Some("\u{e9}".repeat(512));
+    o.recorded = status_of(&rest(&o), &o);
+    assert!(o.recorded.message.as_ref().is_some_and(|said| said.len() <= 1024 && *said == kept(said)));
+    assert!(!writes(&o));
+    let mut unmarked = o.clone();
+    unmarked.job.spec.ttl_seconds_after_finished = None;
+    assert!(!status_of(&rest(&unmarked), &unmarked).message.unwrap().contains("Flux"));
+    o.job.spec.ttl_policy = Some(TtlPolicy::Force);
+    assert_eq!(word(&next(&o)), "expire");
+    o.job.protected = true;
+    assert_eq!(word(&next(&o)), "release", "let go of first");
+    o.job.protected = false;
+    o.job.marks.paused = true;
+    assert_eq!(word(&next(&o)), "leave");
 }

@@ -25,6 +25,7 @@ mod restored;
 mod shared_account;
 mod sharing;
 mod situation;
+mod spend_cap;
 mod table;
 mod unknown;
 mod unproven;

@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spideriq_operator::api::{
-    CancelReason, DeletionPolicy, Origin, Payload, ScrapeJobStatus, Submission, SubmissionRecord, TtlPolicy,
-    find,
+    CancelReason, DeletionPolicy, Origin, Payload, ScrapeJobStatus, Submission, SubmissionRecord, find,
 };
 use spideriq_operator::decide::message::{Left, Note};
 use spideriq_operator::decide::{
-    Accepted, Again, CancelOutcome, Candidate, KeptBody, Listed, Message, Observed, Outcome, SubmitAnswer,
+    Accepted, Again, CancelOutcome, Candidate, KeptBody, Listed, Observed, Outcome, SubmitAnswer,
     SubmitOutcome, Verdict, next, settle,
 };
 
 use super::situation::{
-    accepted, ago, attempted, conditions, fresh, now, remote, rest, site, status_of, word, writes,
+    accepted, ago, attempted, conditions, fresh, now, remote, rest, site, status_of, word,
 };
 
 /// Decides, takes this for what came of it, and records the status.
@@ -57,7 +56,7 @@ fn submit(o: &mut Observed, job_id: &str, state: &str, from_cache: Option<bool>)
 }
 
 /// An object whose run "1" is completed and let go of.
-fn completed() -> Observed {
+pub fn completed() -> Observed {
     let mut o = fresh(site());
     want(&mut o, "1", "https://acme.example/1");
     submit(&mut o, "job-1", "queued", Some(false));
@@ -312,41 +311,6 @@ fn a_deadline_cancels_what_is_ours_and_only_ends_what_is_not() {
     assert_eq!(word(&next(&o)), "rest DeadlineExceeded");
     o.recorded.submit_time = None;
     assert_eq!(word(&next(&o)), "rest Processing", "no acceptance, no deadline");
-}
-
-#[test]
-fn r16_what_finished_long_enough_ago_is_deleted_unless_gitops_owns_it() {
-    let mut o = completed();
-    o.recorded.finish_time = Some(Time(ago(10)));
-    o.job.spec.ttl_seconds_after_finished = Some(11);
-    assert_eq!(rest(&o).again, Again::After(Duration::from_secs(1)));
-    o.job.spec.ttl_seconds_after_finished = Some(10);
-    assert_eq!(word(&next(&o)), "expire");
-    o.job.marks.applied_by = Some("Flux");
-    assert_eq!(word(&next(&o)), "rest Completed");
-    assert_eq!(rest(&o).again, Again::OnChange);
-    // It says so, once, whatever it said before, and no longer than it holds.
-    o.recorded = status_of(&rest(&o), &o);
-    let said = o.recorded.message.clone().unwrap();
-    let kept = |said: &str| Message::Said(said.to_owned()).kept_for(Some("Flux")).to_string();
-    let without = said.split(" It is kept").next().unwrap();
-    assert_eq!(said, kept(without));
-    assert!(said.contains("Flux") && said.contains("spec.ttlPolicy"), "{said}");
-    assert!(!writes(&o));
-    o.recorded.message = Some("\u{e9}".repeat(512));
-    o.recorded = status_of(&rest(&o), &o);
-    assert!(o.recorded.message.as_ref().is_some_and(|said| said.len() <= 1024 && *said == kept(said)));
-    assert!(!writes(&o));
-    let mut unmarked = o.clone();
-    unmarked.job.spec.ttl_seconds_after_finished = None;
-    assert!(!status_of(&rest(&unmarked), &unmarked).message.unwrap().contains("Flux"));
-    o.job.spec.ttl_policy = Some(TtlPolicy::Force);
-    assert_eq!(word(&next(&o)), "expire");
-    o.job.protected = true;
-    assert_eq!(word(&next(&o)), "release", "let go of first");
-    o.job.protected = false;
-    o.job.marks.paused = true;
-    assert_eq!(word(&next(&o)), "leave");
 }
 
 #[test]
