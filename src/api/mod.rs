@@ -13,7 +13,7 @@ mod schema;
 mod stored;
 
 pub use account::{
-    AccountJobs, AccountKind, ClaimLease, ClusterScrapeAccount, ClusterScrapeAccountSpec, Limits,
+    AccountJobs, AccountKind, ClaimLease, ClientIdSource, ClusterScrapeAccount, ClusterScrapeAccountSpec, Limits,
     OperatorClaim, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus, SecretRef, StatusCredential,
 };
 pub use condition::{Condition, ConditionStatus, find};

@@ -55,6 +55,7 @@ pub fn account_status(
     let status = ScrapeAccountStatus {
         observed_generation: Some(generation),
         client_id: state.client_id.clone(),
+        client_id_source: state.client_id.as_ref().and(state.client_id_source),
         jobs: Some(state.jobs),
         retry_after: state.paused_until.map(whole_second),
         submits_retry_after: state.submits_paused_until.map(whole_second),

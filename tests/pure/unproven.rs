@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use spideriq_operator::api::Reason;
+use spideriq_operator::api::{ClientIdSource, Reason, ScrapeAccountStatus};
 use spideriq_operator::decide::account::{AccountHealth, LATER, Proof, Said, Unproven};
 use spideriq_operator::decide::message::Account;
 
@@ -84,5 +84,34 @@ fn the_jobs_of_an_account_that_cannot_be_used_are_told_why() {
         ),
     ] {
         assert_eq!(health.why(), (why, rejected), "{health:?}");
+    }
+}
+
+/// After a restart nobody is taken for named by the service whose name only the token carries, nor the other way round.
+#[test]
+fn what_an_earlier_process_recorded_says_where_a_name_is_from() {
+    let (service, token) = (Some(ClientIdSource::Service), Some(ClientIdSource::Token));
+    let rows = [
+        // (recorded name and source, the token's) → (name, alias, source)
+        ((Some("cli_a"), service, Some("cli_a")), (Some("cli_a"), None, service)),
+        ((Some("cli_a"), service, Some("cli_b")), (Some("cli_a"), Some("cli_b"), service)),
+        ((Some("cli_a"), service, None), (Some("cli_a"), None, service)),
+        ((Some("cli_a"), token, Some("cli_a")), (Some("cli_a"), None, token)),
+        // An earlier release did not record it.
+        ((Some("cli_a"), None, Some("cli_a")), (Some("cli_a"), None, None)),
+        ((Some("cli_a"), None, Some("cli_b")), (Some("cli_a"), Some("cli_b"), service)),
+        ((Some("cli_a"), None, None), (Some("cli_a"), None, service)),
+        // Nobody was asked yet.
+        ((None, None, Some("cli_b")), (Some("cli_b"), None, None)),
+        ((None, None, None), (None, None, None)),
+    ];
+    for ((name, client_id_source, claimed), (client_id, alias, source)) in rows {
+        let owned = |word: Option<&str>| word.map(str::to_owned);
+        let client_id_before = owned(name);
+        let status =
+            ScrapeAccountStatus { client_id: client_id_before, client_id_source, ..Default::default() };
+        let expected = Proof { client_id: owned(client_id), alias: owned(alias), source, since: ago(9) };
+        let found = Proof::recorded(&status, owned(claimed), ago(9));
+        assert_eq!(found, expected, "{name:?} {client_id_source:?} {claimed:?}");
     }
 }

@@ -18,12 +18,20 @@ use super::store::Key;
 const NAMED: &str = "cli_sim:sk_named:secret_named";
 /// Of the same client; of this one the service never says whose it is.
 const SILENT: &str = "cli_sim:sk_silent:secret_silent";
+/// Another client's, which the service names `cli_forger`, although its token carries the name of the first.
+const FORGED: &str = "cli_sim:sk_forged:secret_forged";
+/// The one whose name that is: the service gives it, too.
+const FORGED_OF: &str = "cli_sim:sk_victim:secret_victim";
 const FAULTS: &str = r"
     - match: {route: whoami, token: sk_named}
       reply: {status: 200, body: {authenticated: true, client_id: cli_named}}
     - match: {route: whoami, token: sk_silent}
       reply: {status: 404}
+    - match: {route: whoami, token: sk_forged}
+      reply: {status: 200, body: {authenticated: true, client_id: cli_forger}}
 ";
+
+const TWO_NAMES: [(&str, &str); 2] = [("named", NAMED), ("silent", SILENT)];
 
 struct World {
     api: ApiServer,
@@ -32,11 +40,11 @@ struct World {
 }
 
 impl World {
-    /// An account of each token, in a namespace of its name.
-    fn new() -> Self {
+    /// An account of each token, in a namespace of its name; the forger's submits nothing, so that its jobs wait for ever.
+    fn new(accounts: [(&str, &str); 2]) -> Self {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let config = Config {
-            tokens: [NAMED, SILENT].map(str::to_owned).to_vec(),
+            tokens: accounts.map(|(_, token)| token.to_owned()).to_vec(),
             rules: Rules::parse(&format!("jobs: [{{queued: 900, processing: 900}}]\nfaults: {FAULTS}"))
                 .unwrap(),
             epoch: Some(start),
@@ -51,9 +59,12 @@ impl World {
             fate: Fate::new(1, plan),
         };
         world.api.with(|store, now| store.create(&kind(), json!({"metadata": {}}), now)).unwrap();
-        for (namespace, token) in [("named", NAMED), ("silent", SILENT)] {
+        for (namespace, token) in accounts {
             world.create("Secret", namespace, "default", json!({"data": {"token": base64(token)}}));
-            let spec = json!({"secretRef": {"name": "default"}, "endpoint": ENDPOINT});
+            let mut spec = json!({"secretRef": {"name": "default"}, "endpoint": ENDPOINT});
+            if token == FORGED {
+                spec["limits"] = json!({"submitsPerMinute": 0});
+            }
             world.create("ScrapeAccount", namespace, "default", json!({"spec": spec}));
         }
         world
@@ -80,6 +91,29 @@ impl World {
         self.api.with(|store, now| store.delete(&job, &Value::Null, now)).unwrap();
     }
 
+    /// An operator that has seen a job of each namespace, made one after the other with equal payloads.
+    async fn begun(&self, namespaces: [&str; 2]) -> Operator {
+        let operator = self.operator();
+        for namespace in namespaces {
+            self.create("ScrapeJob", namespace, "acme", json!({"spec": site("acme")}));
+            seconds(60).await;
+        }
+        operator
+    }
+
+    /// Deletes the job of a namespace, while the operator runs or just before another one starts, and lets it end.
+    async fn deleted(&self, namespace: &str, mut operator: Operator, restarts: bool) -> Operator {
+        if restarts {
+            drop(operator);
+            self.delete(namespace);
+            operator = self.operator();
+        } else {
+            self.delete(namespace);
+        }
+        seconds(300).await;
+        operator
+    }
+
     fn cancelled(&self) -> bool {
         self.service.journal(0).entries.iter().any(|entry| {
             matches!(&entry.event, emulator::journal::Event::Request(request) if request.route == "cancel")
@@ -93,12 +127,8 @@ fn key(kind: &str, namespace: &str, name: &str) -> Key {
 
 /// The object that submitted the job is deleted, while the other, which the service answered with it, uses it still.
 async fn deleted_beside_the_other(first: &str, second: &str, restarts: bool) {
-    let world = World::new();
-    let mut operator = world.operator();
-    for namespace in [first, second] {
-        world.create("ScrapeJob", namespace, "acme", json!({"spec": site("acme")}));
-        seconds(60).await;
-    }
+    let world = World::new(TWO_NAMES);
+    let operator = world.begun([first, second]).await;
     let recorded = |namespace: &str| {
         let job = world.job(namespace).unwrap();
         (job["status"]["jobID"].clone(), job["status"]["submission"]["clientID"].clone())
@@ -106,14 +136,7 @@ async fn deleted_beside_the_other(first: &str, second: &str, restarts: bool) {
     let ((ours, by), (theirs, other)) = (recorded("named"), recorded("silent"));
     assert!(ours.is_string() && ours == theirs, "one job: {ours} {theirs}");
     assert_eq!((by, other), (json!("cli_named"), json!("cli_sim")));
-    if restarts {
-        drop(operator);
-        world.delete(first);
-        operator = world.operator();
-    } else {
-        world.delete(first);
-    }
-    seconds(300).await;
+    let operator = world.deleted(first, operator, restarts).await;
     assert!(!world.cancelled(), "{:?}", world.fate.violations());
     assert!(world.job(first).is_none(), "the deletion ends");
     assert_eq!(world.job(second).unwrap()["status"]["state"], "Queued");
@@ -136,7 +159,7 @@ fn a_job_is_not_cancelled_while_another_name_of_its_client_uses_it() {
 fn a_job_that_only_one_name_of_its_client_uses_is_cancelled() {
     for namespace in ["named", "silent"] {
         simulate(1, async {
-            let world = World::new();
+            let world = World::new(TWO_NAMES);
             let operator = world.operator();
             world.create("ScrapeJob", namespace, "acme", json!({"spec": site("acme")}));
             seconds(60).await;
@@ -144,6 +167,26 @@ fn a_job_that_only_one_name_of_its_client_uses_is_cancelled() {
             seconds(60).await;
             assert!(world.cancelled() && world.job(namespace).is_none(), "{namespace}");
             assert_eq!(world.fate.violations(), Vec::<String>::new());
+            drop(operator);
+        });
+    }
+}
+
+/// The other client's job asks for an equal payload, and its token claims the name of the first: the service tells the two
+/// apart, before a restart and after it.
+#[test]
+fn a_job_is_cancelled_although_another_clients_token_claims_its_clients_name() {
+    for restarts in [false, true] {
+        println!("restart: {restarts}");
+        simulate(1, async {
+            let world = World::new([("victim", FORGED_OF), ("forger", FORGED)]);
+            let operator = world.begun(["victim", "forger"]).await;
+            assert_eq!(world.job("forger").unwrap()["status"]["jobID"], Value::Null, "it waits for ever");
+            let operator = world.deleted("victim", operator, restarts).await;
+            assert!(world.cancelled() && world.job("victim").is_none());
+            // To the oracle every object is of one client, so it sees a job that the forger's may receive.
+            let others = world.fate.violations().into_iter().filter(|words| !words.starts_with("S5: "));
+            assert_eq!(others.collect::<Vec<_>>(), Vec::<String>::new());
             drop(operator);
         });
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::key::AccountKey;
 use super::news::{Channels, News};
 use super::turn::turn;
-use crate::api::{Credential, Reason};
+use crate::api::{ClientIdSource, Credential, Reason};
 use crate::budget::{Gate, Lane, Permit};
 use crate::clock::Clock;
 use crate::decide::ClientIdentity;
@@ -30,8 +30,8 @@ pub struct Session {
     pub client_id: Option<String>,
     /// Another name of that client, which the token itself carries.
     pub alias: Option<String>,
-    /// Whether the service itself gave the client's name.
-    given: bool,
+    /// Where that name is from, as far as was known when the session began.
+    source: Option<ClientIdSource>,
     /// The Secret in use.
     pub credential: Credential,
     /// The client's budget, shared with every account of the same client.
@@ -80,14 +80,14 @@ pub(super) struct Parts {
 impl Session {
     pub(super) fn start(parts: Parts) -> Arc<Self> {
         let Parts { key, client, proof, credential, gate, clock, claims, channels } = parts;
-        let Proof { client_id, alias, given, told, since } = proof;
-        let health = Health { accepted: Some(since), told, ..Health::default() };
+        let Proof { client_id, alias, source, since } = proof;
+        let health = Health { accepted: Some(since), told: source.is_some(), ..Health::default() };
         Arc::new(Self {
             key,
             endpoint: client.endpoint().to_string(),
             client_id,
             alias,
-            given,
+            source,
             credential,
             gate,
             client,
@@ -102,7 +102,15 @@ impl Session {
     /// The client that it is of.
     pub fn client(&self) -> ClientIdentity {
         ClientIdentity::new(Some(&self.endpoint), self.client_id.as_deref(), self.alias.as_deref())
-            .given(self.given)
+            .given(self.client_id_source() == Some(ClientIdSource::Service))
+    }
+
+    /// Where the client's name is from; `None` while the service has still to say whose the credentials are.
+    pub fn client_id_source(&self) -> Option<ClientIdSource> {
+        let health = self.health();
+        let confirmed = health.named.is_some() && health.named == self.client_id;
+        let told = || health.told.then_some(ClientIdSource::Token);
+        if confirmed { Some(ClientIdSource::Service) } else { self.source.or_else(told) }
     }
 
     /// Follows jobs from now on: what rested follows nothing.

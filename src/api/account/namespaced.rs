@@ -108,6 +108,9 @@ pub struct ScrapeAccountStatus {
     #[schemars(length(max = 128))]
     #[serde(rename = "clientID", skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// Where that name is from. Service: the service gave it. Token: the token carries it, and the service gives none. Left out until the service was asked.
+    #[serde(rename = "clientIDSource", skip_serializing_if = "Option::is_none")]
+    pub client_id_source: Option<ClientIdSource>,
     /// Jobs of this account, written at most once a minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<AccountJobs>,
@@ -134,6 +137,15 @@ pub struct ScrapeAccountStatus {
     #[schemars(schema_with = "schema::conditions")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// Where the name of a client is from.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum ClientIdSource {
+    /// The service gave it.
+    Service,
+    /// The token carries it, and the service gives none.
+    Token,
 }
 
 /// Counts of the jobs of an account.

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, ResourceExt};
@@ -176,7 +175,7 @@ impl Read<'_> {
         let left =
             tries.map(|at| Duration::try_from(at.duration_since(context.clock.now())).unwrap_or_default());
         let due = left.is_some_and(|left| left.is_zero());
-        if self.works && (health.accepted.is_none() || is_unnamed(&session) || due) {
+        if self.works && (health.accepted.is_none() || session.client_id_source().is_none() || due) {
             context.claims.stand(&key.scope());
             session.ask_who();
         }
@@ -215,15 +214,14 @@ impl Read<'_> {
             // The service says whose token it is: from here on the budget is that client's.
             let spent = session.gate.limits().burst.saturating_sub(session.gate.available());
             let since = health.accepted.unwrap_or_else(|| self.context.clock.now());
-            let session = start(self.proof(Some(named), true, since))?;
+            let session = start(Proof::new(Some(named), self.claimed(), true, since))?;
             session.gate.charge(spent);
             return Ok(Ok(session));
         }
         if let Some(status) = self.told
             && let Some(since) = accepted_since(status)
         {
-            let told = status.client_id.is_some();
-            return Ok(Ok(start(self.proof(status.client_id.clone(), told, since))?));
+            return Ok(Ok(start(Proof::recorded(status, self.claimed(), since))?));
         }
         let proving = accounts.prove(key, opening)?;
         if self.account.wish().is_some() {
@@ -248,10 +246,9 @@ impl Read<'_> {
         }))
     }
 
-    /// What was accepted of the token, with the name that the service gave its client.
-    fn proof(&self, named: Option<String>, told: bool, since: Timestamp) -> Proof {
-        let claimed = self.opening.credentials.client_id().map(str::to_owned);
-        Proof::new(named, claimed, told, since)
+    /// The client's name that the token itself carries.
+    fn claimed(&self) -> Option<String> {
+        self.opening.credentials.client_id().map(str::to_owned)
     }
 
     /// The token may be another service's, and is not sent. What was accepted last goes on serving what was begun.
@@ -297,17 +294,12 @@ fn put_in_use(context: &Context, session: &Arc<Session>) {
     }
 }
 
-/// Whether the service has still to say whose credentials these are.
-fn is_unnamed(session: &Session) -> bool {
-    session.client_id.is_none() && !session.health().told
-}
-
 fn facts(session: &Arc<Session>) -> AccountState {
     let health = AccountHealth::of(session.health(), session.spend_cap(), session.settings().suspended);
     AccountState {
         health,
         client_id: session.client_id.clone(),
-        unnamed: is_unnamed(session),
+        client_id_source: session.client_id_source(),
         resource_version: Some(session.credential.resource_version.clone()),
         paused_until: session.gate.service_pause(),
         submits_paused_until: session.gate.submits_pause(),

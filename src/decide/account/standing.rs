@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::health::{Health, RETRY_REJECTED};
-use crate::api::{AccountJobs, ConditionStatus, Reason, ScrapeAccountStatus, find};
+use crate::api::{AccountJobs, ClientIdSource, ConditionStatus, Reason, ScrapeAccountStatus, find};
 use crate::decide::message::{Account, Remark};
 
 /// How often an account that the service gave no clear word about is asked about again.
@@ -20,8 +20,8 @@ pub struct AccountState {
     pub health: AccountHealth,
     /// The client at the service.
     pub client_id: Option<String>,
-    /// Whether the service has still to name the client.
-    pub unnamed: bool,
+    /// Where that name is from; `None` while the service has still to say whose the credentials are.
+    pub client_id_source: Option<ClientIdSource>,
     /// The version of the Secret in use.
     pub resource_version: Option<String>,
     /// Until when the service asked to wait.
@@ -144,7 +144,7 @@ pub fn looks_again_in(
     match (state.paused_until, tried_at) {
         // The end of the pause is a change that nothing else tells.
         (Some(until), _) => Some(after(until)),
-        _ if works && (!authenticated || state.unnamed) => Some(RETRY_UNKNOWN),
+        _ if works && (!authenticated || state.client_id_source.is_none()) => Some(RETRY_UNKNOWN),
         // Nor that nobody has tried the spend cap.
         (None, Some(until)) => Some(after(until) + untried),
         (None, None) => (works && !watched).then_some(RETRY_REJECTED),

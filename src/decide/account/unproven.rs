@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use super::standing::AccountHealth;
-use crate::api::Reason;
+use crate::api::{ClientIdSource, Reason, ScrapeAccountStatus};
 use crate::decide::facts::ClientIdentity;
 use crate::decide::facts::is_odd_address;
 use crate::decide::message::Account;
@@ -23,20 +23,32 @@ pub struct Proof {
     pub client_id: Option<String>,
     /// Another name of it, which the same token carries.
     pub alias: Option<String>,
-    /// Whether the service itself gave the client's name.
-    pub given: bool,
-    /// Whether the service told whose the credentials are, or never will.
-    pub told: bool,
+    /// Where the name is from; `None` while the service has still to say whose the credentials are.
+    pub source: Option<ClientIdSource>,
     /// Since when it accepts them.
     pub since: Timestamp,
 }
 
 impl Proof {
-    /// The client as the service `named` it, else as the token itself `claimed`.
+    /// The client as the service `named` it, else as the token itself `claimed`; `told` is whether the service has said all
+    /// that it ever will.
     pub fn new(named: Option<String>, claimed: Option<String>, told: bool, since: Timestamp) -> Self {
-        let given = named.is_some();
+        let source = match (&named, told) {
+            (Some(_), _) => Some(ClientIdSource::Service),
+            (None, true) => Some(ClientIdSource::Token),
+            (None, false) => None,
+        };
         let (client_id, alias) = ClientIdentity::of_token(claimed, named);
-        Self { client_id, alias, given, told, since }
+        Self { client_id, alias, source, since }
+    }
+
+    /// What an earlier process wrote of the same token. An earlier release did not write where the name is from: one that
+    /// the token does not carry was given by the service, and any other is asked about again.
+    pub fn recorded(status: &ScrapeAccountStatus, claimed: Option<String>, since: Timestamp) -> Self {
+        let foreign = status.client_id.is_some() && status.client_id != claimed;
+        let source = status.client_id_source.or(foreign.then_some(ClientIdSource::Service));
+        let named = status.client_id.clone().filter(|_| source == Some(ClientIdSource::Service));
+        Self::new(named, claimed, source.is_some(), since)
     }
 }
 
