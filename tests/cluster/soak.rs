@@ -151,6 +151,8 @@ async fn soak(name: &str, lasts: Duration, hostile: usize) -> Seen {
     service.lose(LOST);
 
     let (begun, mut round, mut kills, mut memory) = (Instant::now(), 0, 0, 0);
+    // The same moments in either half: one at the end of a round has the next round wait for the start.
+    let mut crash_at = fastrand::Rng::with_seed(1);
     for tenant in 0..hostile {
         let attacker = Attacker {
             client: world.client(),
@@ -173,7 +175,7 @@ async fn soak(name: &str, lasts: Duration, hostile: usize) -> Seen {
         if hostile > 0 {
             knock(&world).await;
         }
-        let crash = crashes(round).then(|| Instant::now() + ROUND.mul_f64(fastrand::f64()));
+        let crash = crashes(round).then(|| Instant::now() + ROUND.mul_f64(crash_at.f64()));
         while Instant::now() < next {
             tokio::time::sleep(Duration::from_millis(100)).await;
             memory = memory.max(resident(world.pid()));
