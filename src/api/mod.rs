@@ -13,8 +13,9 @@ mod schema;
 mod stored;
 
 pub use account::{
-    AccountJobs, AccountKind, ClaimLease, ClientIdSource, ClusterScrapeAccount, ClusterScrapeAccountSpec, Limits,
-    OperatorClaim, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus, SecretRef, StatusCredential,
+    AccountJobs, AccountKind, ClaimLease, ClientIdSource, ClusterScrapeAccount, ClusterScrapeAccountSpec,
+    Limits, OperatorClaim, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus, SecretRef,
+    StatusCredential,
 };
 pub use condition::{Condition, ConditionStatus, find};
 pub use crd::{INSTALL_CRDS, crds, full_status, is_status_field, to_yaml};

@@ -11,6 +11,8 @@ pub enum Lane {
     Cancel,
     /// Submitting.
     Submit,
+    /// Reading the list for what an unknown submit may have made.
+    LookUp,
     /// Following.
     Poll,
     /// Reading results.
@@ -23,14 +25,28 @@ pub enum Lane {
 
 impl Lane {
     /// Every lane, highest first.
-    pub const ALL: [Self; 6] =
-        [Self::Cancel, Self::Submit, Self::Poll, Self::Results, Self::Whoami, Self::Idle];
+    pub const ALL: [Self; 7] =
+        [Self::Cancel, Self::Submit, Self::LookUp, Self::Poll, Self::Results, Self::Whoami, Self::Idle];
+
+    /// How many turns in a row may pass over it while somebody waits in it: the next one is its own. So each lane but the
+    /// first has its share of the turns, however many wait in the others, and three of ten are left for cancels.
+    pub(super) const fn patience(self) -> u32 {
+        match self {
+            Self::Cancel => u32::MAX,
+            Self::Submit => 4,
+            Self::LookUp | Self::Poll => 6,
+            Self::Results => 8,
+            Self::Whoami => 16,
+            Self::Idle => 32,
+        }
+    }
 
     /// The word in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cancel => "cancel",
             Self::Submit => "submit",
+            Self::LookUp => "lookup",
             Self::Poll => "poll",
             Self::Results => "results",
             Self::Whoami => "whoami",

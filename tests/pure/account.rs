@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spideriq_operator::api::{
-    ClientIdSource, Condition, ConditionStatus, Credential, Reason, ScrapeAccountStatus, StatusCredential, SubmissionRecord,
+    ClientIdSource, Condition, ConditionStatus, Credential, Reason, ScrapeAccountStatus, StatusCredential,
+    SubmissionRecord,
 };
 use spideriq_operator::decide::account::{
     AccountHealth, AccountState, Answer, Asked, Health, accepted_since, capped, is_accepted, is_of,

@@ -21,7 +21,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0..4_usize, 0..3_u8, 0..6_u8).prop_map(|(lane, group, subject)| Step::Enqueue(lane, group, subject)),
+        4 => (0..Lane::ALL.len(), 0..3_u8, 0..6_u8).prop_map(|(lane, group, subject)| Step::Enqueue(lane, group, subject)),
         3 => (0..20_000_u64).prop_map(Step::Wait),
         3 => (0..8_u8).prop_map(Step::Answer),
         1 => Just(Step::Withdraw),
@@ -181,7 +181,7 @@ proptest! {
 
     /// While the service asked for a pause, nothing goes out; of long ones `pauses` tells.
     #[test]
-    fn a_pause_holds_the_whole_account(seconds in 1..=900_u64, lane in 0..4_usize) {
+    fn a_pause_holds_the_whole_account(seconds in 1..=900_u64, lane in 0..Lane::ALL.len()) {
         let mut ledger = Ledger::new(Limits { requests_per_minute: 100, burst: 20, submits_per_minute: 10 });
         ledger.now += Duration::from_secs(120);
         let start = ledger.now;
@@ -195,6 +195,49 @@ proptest! {
         prop_assert_eq!(ledger.budget.next_change(ledger.now), Some(end));
         ledger.now = end;
         prop_assert_eq!(ledger.grant().len(), 1);
+    }
+}
+
+/// Fast enough that all who wait get their turns at one moment.
+fn without_bounds() -> Ledger {
+    let mut ledger =
+        Ledger::new(Limits { requests_per_minute: 60_000, burst: 10_000, submits_per_minute: 60_000 });
+    ledger.now += Duration::from_secs(60);
+    ledger
+}
+
+/// A namespace is deleted and others' ends are read: whoever submits or looks waits for a few turns.
+#[test]
+fn no_lane_is_passed_over_for_long_however_many_wait_in_the_others() {
+    // (lane, the most turns before its first one)
+    for (lane, most) in
+        [(Lane::Submit, 4), (Lane::LookUp, 6), (Lane::Poll, 6), (Lane::Whoami, 16), (Lane::Idle, 32)]
+    {
+        let mut ledger = without_bounds();
+        (0..500).for_each(|n| drop(ledger.enqueue(Lane::Cancel, "going", &format!("c{n}"))));
+        (0..50).for_each(|n| drop(ledger.enqueue(Lane::Results, "over", &format!("r{n}"))));
+        let one = ledger.enqueue(lane, "new", "n");
+        let granted = ledger.grant();
+        let before = granted.iter().position(|granted| *granted == one).unwrap();
+        assert!(before <= most + 1, "{lane:?} after {before} turns");
+    }
+}
+
+/// With more than enough in every lane each has its share, and the longest wait of a lane is not much more than its own
+/// measure.
+#[test]
+fn every_lane_has_its_share() {
+    let mut ledger = without_bounds();
+    for lane in Lane::ALL {
+        (0..1000).for_each(|n| drop(ledger.enqueue(lane, "a", &format!("{lane:?}-{n}"))));
+    }
+    let granted = ledger.grant();
+    let most =
+        [(Lane::Submit, 4), (Lane::LookUp, 6), (Lane::Poll, 6), (Lane::Results, 8), (Lane::Whoami, 16)];
+    for (lane, measure) in most.into_iter().chain([(Lane::Idle, 32), (Lane::Cancel, 8)]) {
+        let turns: Vec<usize> = (0..1000).filter(|n| ledger.lanes[&granted[*n]] == lane).collect();
+        let longest = turns.windows(2).map(|pair| pair[1] - pair[0] - 1).max().unwrap();
+        assert!(longest <= measure + Lane::ALL.len(), "{lane:?} was passed over {longest} times");
     }
 }
 

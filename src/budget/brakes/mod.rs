@@ -30,19 +30,31 @@ pub(super) struct Brakes {
 
 impl Brakes {
     /// What an object's own failures, or those of its type, hold back.
-    fn of(&self, lane: Lane, subject: &Subject) -> impl Iterator<Item = &Brake> {
-        let own = self.subjects.get(lane, &subject.name);
-        own.into_iter().chain(self.kinds.get(subject.kind.as_ref()))
+    fn of(&self, lane: Lane, name: Option<&str>, kind: Option<&String>) -> impl Iterator<Item = &Brake> {
+        let own = name.and_then(|name| self.subjects.get(lane, name));
+        own.into_iter().chain(self.kinds.get(kind))
     }
 
     /// Whether nothing but its lane stops it.
     pub(super) fn lets_pass(&self, lane: Lane, subject: &Subject, now: Timestamp) -> bool {
-        self.of(lane, subject).all(|brake| brake.lets_pass(now))
+        self.of(lane, Some(&subject.name), subject.kind.as_ref()).all(|brake| brake.lets_pass(now))
     }
 
-    /// From when on nothing but its lane does, at the earliest then; `None` while only an answer can tell.
-    pub(super) fn opens(&self, lane: Lane, subject: &Subject, from: Timestamp) -> Option<Timestamp> {
-        self.of(lane, subject).map(Brake::opens).try_fold(from, |latest, opens| Some(latest.max(opens?)))
+    /// From when on nothing but its lane stops an object, or a type, at the earliest then; `None` while only an answer can
+    /// tell.
+    pub(super) fn opens(
+        &self,
+        lane: Lane,
+        (name, kind): (Option<&str>, Option<&String>),
+        from: Timestamp,
+    ) -> Option<Timestamp> {
+        let mut opens = self.of(lane, name, kind).map(Brake::opens);
+        opens.try_fold(from, |latest, opens| Some(latest.max(opens?)))
+    }
+
+    /// Whether an object's own requests in a lane fail.
+    pub(super) fn fails(&self, lane: Lane, subject: &Subject) -> bool {
+        self.subjects.get(lane, &subject.name).is_some()
     }
 
     /// A request was let out.
@@ -93,8 +105,8 @@ impl Brakes {
             Verdict::Capped(until) => self.pauses.capped(ticket, until, now),
             Verdict::Failed(why) => {
                 self.pauses.failed((lane, ticket), &subject.name, (now, jitter), &why);
-                // Who polls and who cancels spaces out its own failures; a poll that fails must not delay a cancel.
-                if lane != Lane::Poll && lane != Lane::Cancel {
+                // Who cancels, looks up and polls spaces out its own failures; a poll that fails must not delay a cancel.
+                if !matches!(lane, Lane::Cancel | Lane::LookUp | Lane::Poll) {
                     self.subjects.failed((lane, &subject.name), now, jitter, &why);
                 }
             }

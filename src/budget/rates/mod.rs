@@ -74,6 +74,11 @@ impl Rates {
         if lane == Lane::Submit { self.submits.next(now) } else { now }
     }
 
+    /// Whether this account has limits of its own, or what it has spent of them counts still.
+    pub(super) fn has_own(&self, account: &str) -> bool {
+        self.own.contains_key(account)
+    }
+
     /// When this account may, by its own limits.
     pub(super) fn next_of(&self, account: &str, lane: Lane, now: Timestamp) -> Timestamp {
         self.own.get(account).map_or(now, |own| own.next(lane == Lane::Submit, now))

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Budget;
+use super::{Budget, bound};
 use crate::budget::rates::Limits;
 
 impl Budget {
@@ -19,7 +19,13 @@ impl Budget {
 
     /// The limits that this account has for itself from now on; `spent` where it may just have used them elsewhere.
     pub fn set_own(&mut self, account: &str, limits: Limits, spent: bool, now: Timestamp) {
+        let new = !self.rates.has_own(account);
         self.rates.set_own(account, limits, spent, now);
+        if new {
+            let (rates, brakes) = (&self.rates, &self.brakes);
+            let waiting = self.queue.of_account(account);
+            self.queue.sort(&waiting, |lane, waiter| bound(rates, brakes, lane, waiter));
+        }
     }
 
     /// The account is gone, or has no limits of its own any more: what it has spent of them is not forgotten before it

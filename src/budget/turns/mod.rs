@@ -11,12 +11,10 @@ use jiff::Timestamp;
 
 use super::brakes::Brakes;
 use super::outage::{Outage, Reach};
-use super::queue::{Queue, Waiter};
+use super::queue::{Bound, Queue, Waiter};
 use super::rates::{Limits, Rates};
 use super::request::{Counted, Lane, Subject, Ticket, Verdict};
 
-/// How many grants in a row may pass over the lowest lane that waits: the next is its own, a fifth of all at the least.
-const PASSED_OVER: u32 = 4;
 /// The window of the service's count: a wait until it begins anew is a wait for a turn.
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -30,7 +28,8 @@ pub struct Budget {
     reach: Reach,
     queue: Queue,
     out: BTreeMap<Ticket, (Lane, Waiter)>,
-    passed_over: u32,
+    /// How many turns in a row have passed over each lane in which somebody waits.
+    passed_over: BTreeMap<Lane, u32>,
     next_ticket: u64,
 }
 
@@ -53,7 +52,7 @@ impl Budget {
             reach: Reach::default(),
             queue: Queue::default(),
             out: BTreeMap::new(),
-            passed_over: 0,
+            passed_over: BTreeMap::new(),
             next_ticket: 0,
         }
     }
@@ -64,13 +63,14 @@ impl Budget {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         let waiter = Waiter { ticket, account: account.to_owned(), subject: subject.into() };
-        self.queue.push(lane, group, waiter);
+        let bound = bound(&self.rates, &self.brakes, lane, &waiter);
+        self.queue.push(lane, group, waiter, bound);
         ticket
     }
 
     /// Leaves the queue, or gives a grant back that was not used.
     pub fn withdraw(&mut self, ticket: Ticket) {
-        self.queue.remove(ticket);
+        drop(self.queue.remove(ticket));
         let Some((lane, Waiter { account, subject, .. })) = self.out.remove(&ticket) else { return };
         self.rates.give_back(&account, lane);
         self.brakes.probe_over((lane, ticket), &subject);
@@ -95,22 +95,53 @@ impl Budget {
         if !self.rates.has(now) || !self.brakes.pauses.lets_pass(now) {
             return None;
         }
-        let (rates, brakes) = (&self.rates, &self.brakes);
-        let free = |lane: Lane, waiter: &Waiter| {
-            rates.next_of(&waiter.account, lane, now) <= now && brakes.lets_pass(lane, &waiter.subject, now)
-        };
-        let goes =
-            |lane: &Lane| self.lane_open(*lane, now) && self.queue.has(*lane, |waiter| free(*lane, waiter));
-        let waiting: Vec<Lane> = Lane::ALL.into_iter().filter(goes).collect();
-        // The highest lane that waits, but every so often the lowest: nothing starves.
-        let lane = if self.passed_over >= PASSED_OVER { *waiting.last()? } else { *waiting.first()? };
-        self.passed_over = if waiting.last() == Some(&lane) { 0 } else { self.passed_over + 1 };
-        let waiter = self.queue.pop(lane, |waiter| free(lane, waiter))?;
-        let ticket = waiter.ticket;
+        let mut open = Vec::with_capacity(Lane::ALL.len());
+        for lane in Lane::ALL {
+            if self.lane_open(lane, now) {
+                open.extend(self.next(lane, now).map(|ticket| (lane, ticket)));
+            }
+        }
+        let (lane, ticket) = self.choose(&open)?;
+        let waiter = self.queue.take(ticket)?;
         self.rates.take(&waiter.account, lane, now);
         self.brakes.passed((lane, ticket), &waiter.subject);
         self.out.insert(ticket, (lane, waiter));
         Some(ticket)
+    }
+
+    /// The highest lane, unless others were passed over for too long: of those the one that has waited longest by its own
+    /// measure.
+    fn choose(&mut self, open: &[(Lane, Ticket)]) -> Option<(Lane, Ticket)> {
+        let passed = |lane: Lane| self.passed_over.get(&lane).copied().unwrap_or_default();
+        // In thousandths of its patience.
+        let share = |lane: Lane| u64::from(passed(lane)) * 1000 / u64::from(lane.patience());
+        let late = open.iter().rev().filter(|(lane, _)| share(*lane) >= 1000);
+        let chosen = *late.max_by_key(|(lane, _)| share(*lane)).or(open.first())?;
+        let waits = |lane: &Lane| *lane != chosen.0 && self.queue.waiting(*lane) > 0;
+        let next = |lane: Lane| (lane, passed(lane).saturating_add(1));
+        self.passed_over = Lane::ALL.into_iter().filter(waits).map(next).collect();
+        Some(chosen)
+    }
+
+    /// The next in a lane that nothing stops.
+    fn next(&mut self, lane: Lane, now: Timestamp) -> Option<Ticket> {
+        loop {
+            let next =
+                self.queue.next(lane, |bound| self.opens(lane, bound, now).is_some_and(|at| at <= now))?;
+            let ticket = next.ticket;
+            if self.brakes.lets_pass(lane, &next.subject, now) {
+                return Some(ticket);
+            }
+            // Its requests fail since it took its place.
+            let (rates, brakes) = (&self.rates, &self.brakes);
+            self.queue.sort(&[ticket], |lane, waiter| bound(rates, brakes, lane, waiter));
+        }
+    }
+
+    /// When those go on whom the same stops, as far as that is concerned; `None` while only an answer can tell.
+    fn opens(&self, lane: Lane, bound: &Bound, now: Timestamp) -> Option<Timestamp> {
+        let own = bound.account.as_ref().map_or(now, |account| self.rates.next_of(account, lane, now));
+        self.brakes.opens(lane, (bound.failing.as_deref(), bound.kind.as_ref()), own)
     }
 
     fn lane_open(&self, lane: Lane, now: Timestamp) -> bool {
@@ -125,11 +156,8 @@ impl Budget {
         let waits = |lane: &Lane| self.queue.waiting(*lane) > 0 && !pauses.waits_for_read(*lane);
         let comes = Lane::ALL.into_iter().filter(waits).filter_map(|lane| {
             let opens = pauses.lane_opens(lane)?;
-            let waiters = self.queue.waiters(lane).filter_map(|waiter| {
-                let own = self.rates.next_of(&waiter.account, lane, now);
-                self.brakes.opens(lane, &waiter.subject, own)
-            });
-            Some(client.max(opens).max(self.rates.next_in(lane, now)).max(waiters.min()?))
+            let first = self.queue.bounds(lane).filter_map(|bound| self.opens(lane, bound, now)).min()?;
+            Some(client.max(opens).max(self.rates.next_in(lane, now)).max(first))
         });
         comes.min().filter(|at| *at < Timestamp::MAX)
     }
@@ -187,6 +215,16 @@ impl Budget {
     /// Keeps count of the time in which cancels pause: from then on, if a pause was just begun or made longer.
     fn note_outage(&mut self, now: Timestamp, from: Option<Timestamp>) {
         self.outage.note(self.brakes.pauses.stops(Lane::Cancel), now, from);
+    }
+}
+
+/// What may stop one who waits, besides what stops its whole lane.
+fn bound(rates: &Rates, brakes: &Brakes, lane: Lane, waiter: &Waiter) -> Bound {
+    let Waiter { account, subject, .. } = waiter;
+    Bound {
+        account: rates.has_own(account).then(|| account.clone()),
+        kind: subject.kind.clone(),
+        failing: brakes.fails(lane, subject).then(|| subject.name.clone()),
     }
 }
 

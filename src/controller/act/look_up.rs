@@ -97,7 +97,7 @@ async fn made_since(
         if page == pages || context.clock.instant() >= until {
             break;
         }
-        let turn = session.gate.acquire(Lane::Poll, &group, &key);
+        let turn = session.gate.acquire(Lane::LookUp, &group, &key);
         permit = match tokio::time::timeout_at(until, turn).await {
             Ok(permit) => permit,
             Err(_) => break,

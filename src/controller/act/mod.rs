@@ -98,7 +98,7 @@ async fn carry_out(context: &Context, job: &CachedJob, seen: &Seen, plan: &Plan)
 fn lane_of(why: LookUp) -> Lane {
     match why {
         LookUp::ToRelease => Lane::Cancel,
-        LookUp::ToHold | LookUp::ToAdopt => Lane::Poll,
+        LookUp::ToHold | LookUp::ToAdopt => Lane::LookUp,
     }
 }
 

@@ -269,7 +269,7 @@ async fn answer(
             let mut strays = Some(Listed::default());
             if attempt.number() > 1 && accepted.from_cache == Some(false) {
                 let (group, subject) = (job.namespace().unwrap_or_default(), key(job));
-                let wait = session.gate.acquire(Lane::Poll, &group, &subject);
+                let wait = session.gate.acquire(Lane::LookUp, &group, &subject);
                 let permit: Option<Permit> = tokio::time::timeout(Duration::from_secs(2), wait).await.ok();
                 strays = match permit {
                     // No further than it must: the job's id is not written yet.
