@@ -20,35 +20,8 @@ pub fn account_status(
     let before = if written { recorded.conditions.as_slice() } else { &[] };
     let mut list = List::new(before, generation, now);
     let (health, reason, message) = overall(state, before, now);
-    match &state.health {
-        AccountHealth::Usable { authenticated: true, .. }
-        | AccountHealth::SpendCap { authenticated: true, .. } => {
-            list.put(
-                "Authenticated",
-                ConditionStatus::True,
-                Reason::Authenticated,
-                &Account::Authenticated.to_string(),
-            );
-        }
-        AccountHealth::Rejected { message, .. } => {
-            list.put(
-                "Authenticated",
-                ConditionStatus::False,
-                Reason::CredentialsRejected,
-                &rejected(message),
-            );
-        }
-        AccountHealth::Usable { authenticated: false, .. }
-        | AccountHealth::SpendCap { authenticated: false, .. }
-        | AccountHealth::Unusable { .. } => {
-            list.put(
-                "Authenticated",
-                ConditionStatus::Unknown,
-                reason,
-                &Account::NotAuthenticated.to_string(),
-            );
-        }
-    }
+    let (authenticated, why, words) = authenticated(&state.health, reason);
+    list.put("Authenticated", authenticated, why, &words);
     let (throttled, why, words) = throttled(state);
     list.put("Throttled", throttled, why, &words.to_string());
     list.health(&health, reason, &message);
@@ -70,6 +43,23 @@ pub fn account_status(
         conditions: list.after,
     };
     (!written || status != *recorded).then_some(status)
+}
+
+fn authenticated(health: &AccountHealth, reason: Reason) -> (ConditionStatus, Reason, String) {
+    match health {
+        AccountHealth::Usable { authenticated: true, .. }
+        | AccountHealth::SpendCap { authenticated: true, .. } => {
+            (ConditionStatus::True, Reason::Authenticated, Account::Authenticated.to_string())
+        }
+        AccountHealth::Rejected { message, .. } => {
+            (ConditionStatus::False, Reason::CredentialsRejected, rejected(message))
+        }
+        AccountHealth::Usable { authenticated: false, .. }
+        | AccountHealth::SpendCap { authenticated: false, .. }
+        | AccountHealth::Unusable { .. } => {
+            (ConditionStatus::Unknown, reason, Account::NotAuthenticated.to_string())
+        }
+    }
 }
 
 fn throttled(state: &AccountState) -> (ConditionStatus, Reason, Account) {

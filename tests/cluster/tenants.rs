@@ -3,6 +3,7 @@
 //! theirs, nothing is paid for twice, and nothing of them is in what the tenants can read.
 
 mod acts;
+mod intents;
 mod place;
 mod tenant;
 

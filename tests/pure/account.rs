@@ -6,8 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spideriq_operator::api::{
-    ClientIdSource, Condition, ConditionStatus, Credential, Reason, ScrapeAccountStatus, StatusCredential,
-    SubmissionRecord,
+    Condition, ConditionStatus, Credential, Reason, ScrapeAccountStatus, StatusCredential, SubmissionRecord,
 };
 use spideriq_operator::decide::account::{
     AccountHealth, AccountState, Answer, Asked, Health, accepted_since, capped, is_accepted, is_of,
@@ -203,7 +202,7 @@ fn the_worst_that_is_known_says_how_an_account_stands() {
 }
 
 fn standing(health: AccountHealth) -> AccountState {
-    AccountState { health, client_id_source: Some(ClientIdSource::Service), ..AccountState::default() }
+    AccountState { health, ..AccountState::default() }
 }
 
 fn usable(authenticated: bool) -> AccountState {
@@ -229,7 +228,6 @@ fn an_account_is_looked_at_again_when_nothing_else_tells() {
         standing(AccountHealth::SpendCap { authenticated: true, tried_at: ago(-100), words: Some(words()) });
     let rejected = standing(AccountHealth::Rejected { since: ago(50), message: words() });
     let paused = AccountState { paused_until: Some(ago(-40)), ..usable(true) };
-    let unnamed = AccountState { client_id_source: None, ..usable(true) };
     let recorded = ScrapeAccountStatus::default();
     let cases = [
         ("in use", usable(true), works, watched, None),
@@ -237,7 +235,6 @@ fn an_account_is_looked_at_again_when_nothing_else_tells() {
         ("without work", usable(true), rests, unwatched, None),
         ("not accepted yet", usable(false), works, watched, Some(60)),
         ("not accepted yet, without work", usable(false), rests, unwatched, None),
-        ("without a name", unnamed, works, watched, Some(60)),
         ("paused", paused, works, watched, Some(41)),
         ("capped", capped, works, watched, Some(161)),
         ("rejected", rejected, works, watched, Some(300)),

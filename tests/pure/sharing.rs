@@ -36,6 +36,7 @@ fn a_job_is_shared_with_who_follows_it_or_may_receive_it() {
         spec[more] = value;
         spec
     };
+    let credential = json!({"uid": "u", "resourceVersion": "1"});
     let none = json!({});
     let finished = json!({"jobID": "job-1", "finished": true});
     let rows = [
@@ -68,7 +69,28 @@ fn a_job_is_shared_with_who_follows_it_or_may_receive_it() {
         (
             "held back, and what came of its submit is not known",
             with(page("a"), "suspend", true.into()),
-            json!({"submission": {"bodyHash": hash("a"), "nonce": "n"}}),
+            json!({"submission": {"bodyHash": hash("a"), "nonce": "n", "credential": credential}}),
+            Share::Recorded,
+        ),
+        (
+            "may have been submitted, says an annotation",
+            page("a"),
+            json!({"state": "Held", "submission": {"bodyHash": hash("a"), "nonce": "n"}}),
+            Share::Wants,
+        ),
+        (
+            "adopted it, by an annotation",
+            page("x"),
+            json!({"jobID": "job-1", "submission": {"origin": "Adopted", "credential": credential}}),
+            Share::Wants,
+        ),
+        (
+            "adopted it, and the service knows it",
+            page("x"),
+            json!({
+                "jobID": "job-1", "remote": {"state": "queued"},
+                "submission": {"origin": "Adopted", "credential": credential},
+            }),
             Share::Recorded,
         ),
         (
@@ -97,6 +119,7 @@ fn what_was_recorded_of_another_client_is_another_job() {
     let of = |endpoint: &str, client: &str, id: &str| {
         json!({"jobID": id, "submission": {
             "bodyHash": hash, "nonce": "n", "endpoint": endpoint, "clientID": client,
+            "credential": {"uid": "u", "resourceVersion": "1"},
         }})
     };
     let ours = job(&page, &of("https://a", "cli_a", "job-1"));

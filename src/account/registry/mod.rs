@@ -317,7 +317,7 @@ impl Accounts {
 
     /// A client with every name by which any account knows it.
     pub fn every_name_of(&self, client: ClientIdentity) -> ClientIdentity {
-        let known = self.lock().sessions.identities();
+        let known = self.lock().sessions.identities(client.id());
         client.known_by(&known)
     }
 

@@ -34,10 +34,18 @@ impl Sessions {
         self.used.values().chain(self.resting.values()).map(Arc::clone).collect()
     }
 
-    /// What every session knows of its client, also one that is kept for deletions.
-    pub(super) fn identities(&self) -> Vec<ClientIdentity> {
+    /// What sessions know of their clients, also those that are kept for deletions: those that have two names, and those
+    /// that have this one. No other tells anything new.
+    pub(super) fn identities(&self, id: Option<&str>) -> Vec<ClientIdentity> {
         let sessions = self.used.values().chain(self.resting.values()).chain(self.departed.values());
-        sessions.map(|session| session.client()).collect()
+        let tells = |session: &&Arc<Session>| {
+            ClientIdentity::tells((session.client_id.as_deref(), session.alias.as_deref()), id)
+        };
+        let mut told: Vec<ClientIdentity> = sessions.filter(tells).map(|session| session.client()).collect();
+        // Many accounts have the same token.
+        told.sort();
+        told.dedup();
+        told
     }
 
     /// The session in use or that rested, which rests no longer.

@@ -3,8 +3,10 @@
 mod verdict;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::key::AccountKey;
 use super::news::{Channels, News};
@@ -18,6 +20,10 @@ use crate::leader::Claims;
 use crate::poll::{Followed, Poller};
 use crate::spideriq::{Answer, Client, Error, JobStatus, Signals, SubmitAnswer};
 use verdict::{Shown, for_account, for_budget};
+
+/// The first pause before the service is asked again whose the credentials are, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// One account in use. It lives as long as its endpoint, client and Secret stay the same.
 #[derive(Debug)]
@@ -50,6 +56,8 @@ struct State {
     health: Health,
     /// Whether the service is being asked whose the credentials are.
     asking: bool,
+    /// When it was asked last, and how often in all.
+    asked: Option<(Instant, u32)>,
 }
 
 /// What may change about an account while it is in use.
@@ -81,7 +89,9 @@ impl Session {
     pub(super) fn start(parts: Parts) -> Arc<Self> {
         let Parts { key, client, proof, credential, gate, clock, claims, channels } = parts;
         let Proof { client_id, alias, source, since } = proof;
-        let health = Health { accepted: Some(since), told: source.is_some(), ..Health::default() };
+        // That only the token names the client is asked about once more: the service may have learnt to.
+        let told = source == Some(ClientIdSource::Service);
+        let health = Health { accepted: Some(since), told, ..Health::default() };
         Arc::new(Self {
             key,
             endpoint: client.endpoint().to_string(),
@@ -101,15 +111,19 @@ impl Session {
 
     /// The client that it is of.
     pub fn client(&self) -> ClientIdentity {
+        self.as_begun().given(self.client_id_source() == Some(ClientIdSource::Service))
+    }
+
+    /// Its client by the names that were known when it began.
+    fn as_begun(&self) -> ClientIdentity {
         ClientIdentity::new(Some(&self.endpoint), self.client_id.as_deref(), self.alias.as_deref())
-            .given(self.client_id_source() == Some(ClientIdSource::Service))
     }
 
     /// Where the client's name is from; `None` while the service has still to say whose the credentials are.
     pub fn client_id_source(&self) -> Option<ClientIdSource> {
-        let health = self.health();
-        let confirmed = health.named.is_some() && health.named == self.client_id;
-        let told = || health.told.then_some(ClientIdSource::Token);
+        let state = self.lock();
+        let confirmed = state.health.named.as_ref().is_some_and(|named| self.as_begun().is_called(named));
+        let told = || state.health.told.then_some(ClientIdSource::Token);
         if confirmed { Some(ClientIdSource::Service) } else { self.source.or_else(told) }
     }
 
@@ -166,8 +180,13 @@ impl Session {
 
     /// Has the service asked whose credentials these are, when all else that waits was asked; its answer is news.
     pub fn ask_who(self: &Arc<Self>) {
-        if std::mem::replace(&mut self.lock().asking, true) {
-            return;
+        {
+            let mut state = self.lock();
+            if std::mem::replace(&mut state.asking, true) {
+                return;
+            }
+            let times = state.asked.map_or(0, |(_, times)| times);
+            state.asked = Some((self.clock.instant(), times.saturating_add(1)));
         }
         let (session, gate) = (Arc::downgrade(self), self.gate.clone());
         let (claims, scope) = (self.claims.clone(), self.key.scope());
@@ -181,6 +200,17 @@ impl Session {
             // What it says is in the health from here on.
             let _ = session.settle(permit, answer, Asked::Who(named));
         });
+    }
+
+    /// In how long the service is to be asked whose the credentials are, where it has still to say so: each time that it
+    /// does not it is twice as long, since the work goes on without.
+    pub fn asks_in(&self) -> Option<Duration> {
+        let state = self.lock();
+        let next = state.asked.map(|(at, times)| {
+            at + FIRST_PAUSE.saturating_mul(1 << times.saturating_sub(1).min(16)).min(LONGEST_PAUSE)
+        });
+        let now = self.clock.instant();
+        (!state.health.told).then(|| next.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)))
     }
 
     /// Runs something with the poller.

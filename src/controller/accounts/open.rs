@@ -18,7 +18,8 @@ use crate::api::{
 use crate::budget::Limits;
 use crate::controller::context::Context;
 use crate::decide::account::{
-    AccountHealth, AccountState, LATER, Proof, Said, Unproven, accepted_since, capped, is_accepted, is_of,
+    AccountHealth, AccountState, LATER, Proof, RETRY_UNKNOWN, Said, Unproven, accepted_since, capped,
+    is_accepted, is_of,
 };
 use crate::decide::message::{Account, Remark};
 use crate::health::waiting;
@@ -175,7 +176,9 @@ impl Read<'_> {
         let left =
             tries.map(|at| Duration::try_from(at.duration_since(context.clock.now())).unwrap_or_default());
         let due = left.is_some_and(|left| left.is_zero());
-        if self.works && (health.accepted.is_none() || session.client_id_source().is_none() || due) {
+        let asks_in = session.asks_in();
+        let asks = asks_in.is_some_and(|left| left.is_zero());
+        if self.works && (health.accepted.is_none() || asks || due) {
             context.claims.stand(&key.scope());
             session.ask_who();
         }
@@ -186,7 +189,11 @@ impl Read<'_> {
             facts.remarks.push(Remark::BeyondClient);
         }
         // Nothing else tells when a read is to try a long pause; whether one is there that waits for it or not.
-        let again = left.filter(|_| self.works).map(|left| left.max(READ_AGAIN));
+        let again = left
+            .map(|left| left.max(READ_AGAIN))
+            .into_iter()
+            .chain(asks_in.map(|left| left.max(RETRY_UNKNOWN)));
+        let again = again.min().filter(|_| self.works);
         Opened { facts: Some(facts), again }
     }
 

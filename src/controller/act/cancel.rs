@@ -20,7 +20,7 @@ use crate::decide::account::is_accepted;
 use crate::decide::{CancelOutcome, ClientIdentity, Outcome, Share, Trouble, equality};
 use crate::health::waiting;
 use crate::kubernetes::said_of;
-use crate::spideriq::Error;
+use crate::spideriq::{Endpoint, Error};
 
 /// How long a cancel waits, in all, for the accounts of objects that may be about to receive the job.
 const ASKS_FOR: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
     let body = submitted.and_then(|submission| submission.body_hash.as_deref());
     let body = body.map(equality);
     let client = context.accounts.every_name_of(session.client());
-    let Some(_exclusive) = context.exclusive.cancel(client, body.as_deref()).await else {
+    let Some(_exclusive) = context.exclusive.cancel(client.clone(), body.as_deref()).await else {
         let why = "a submit of an equal payload is under way".to_owned();
         return Outcome::Cancel(CancelOutcome::Failed(Trouble::Unavailable(why)));
     };
@@ -61,7 +61,7 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
     {
         return Outcome::Cancel(outcome);
     }
-    let sharers = match nobody_shares(context, job, session).await {
+    let sharers = match nobody_shares(context, job, (session, &client)).await {
         Ok(sharers) => sharers,
         Err(outcome) => return Outcome::Cancel(outcome),
     };
@@ -87,16 +87,12 @@ pub(super) async fn cancel(context: &Context, job: &CachedJob, session: &Arc<Ses
 }
 
 /// Looks live whether another object uses the job: what was read, if none does.
-async fn nobody_shares(
-    context: &Context,
-    job: &CachedJob,
-    session: &Arc<Session>,
-) -> Result<Sharers, CancelOutcome> {
+async fn nobody_shares(context: &Context, job: &CachedJob, by: By<'_>) -> Result<Sharers, CancelOutcome> {
     let sharers = sharers(context, job).await.map_err(|error| {
         let why = format!("the jobs of the cluster could not be listed: {error}");
         CancelOutcome::Failed(Trouble::Unavailable(why))
     })?;
-    match sharer(context, job, session, &sharers) {
+    match sharer(context, job, by, &sharers) {
         Err(whom) => Err(CancelOutcome::Asking(whom)),
         Ok(Some(other)) => Err(CancelOutcome::Left(format!("{other} uses it, too"))),
         Ok(None) => Ok(sharers),
@@ -157,12 +153,12 @@ async fn kind_is_going(context: &Context) -> Result<bool, String> {
 fn sharer(
     context: &Context,
     job: &ScrapeJob,
-    session: &Arc<Session>,
+    by: By<'_>,
     sharers: &Sharers,
 ) -> Result<Option<String>, String> {
     let mut unanswered = None;
     for (share, other) in &sharers.of {
-        match uses(context, job, session, (*share, other)) {
+        match uses(context, job, by, (*share, other)) {
             Uses::No => {}
             Uses::Yes if other.metadata.namespace == job.metadata.namespace => {
                 return Ok(Some(format!("ScrapeJob {}", other.name_any())));
@@ -177,6 +173,9 @@ fn sharer(
         .to_owned())
 }
 
+/// Who cancels: the session, and its client with every name by which any account knows it.
+type By<'a> = (&'a Arc<Session>, &'a ClientIdentity);
+
 /// Whether another object uses a job.
 enum Uses {
     No,
@@ -185,23 +184,18 @@ enum Uses {
     NotKnown(AccountKey),
 }
 
-fn uses(
-    context: &Context,
-    job: &ScrapeJob,
-    session: &Arc<Session>,
-    (share, other): (Share, &CachedJob),
-) -> Uses {
+fn uses(context: &Context, job: &ScrapeJob, by: By<'_>, (share, other): (Share, &CachedJob)) -> Uses {
     match share {
         Share::None => Uses::No,
         Share::Recorded => Uses::Yes,
-        Share::OtherName => has_it_by_another_name(context, job, other),
-        Share::Wants => may_get(context, job, session, other),
+        Share::OtherName => has_it_by_another_name(context, job, by, other),
+        Share::Wants => may_get(context, job, by, other),
     }
 }
 
 /// Whether an object that asks for a job could have it: its account is there, admits it, submits, and is proven to be of
 /// this client. One that was not asked yet is waited for a little.
-fn may_get(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &ScrapeJob) -> Uses {
+fn may_get(context: &Context, job: &ScrapeJob, (session, client): By<'_>, other: &ScrapeJob) -> Uses {
     let account = context.account_of(other);
     // With an account of the cluster, what a namespace has recorded is never shown to others by its id.
     let recorded = job.status.as_ref().is_some_and(|status| status.submission.is_some());
@@ -225,7 +219,6 @@ fn may_get(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &S
         Some(Standing::Unusable { .. }) | None => return Uses::No,
     };
     if let Some(theirs) = &theirs {
-        let client = context.accounts.every_name_of(session.client());
         let health = theirs.health();
         let rejected = health.rejected.is_some() || health.redirected.is_some();
         if theirs.settings().suspended || rejected || !client.may_be(&theirs.client()) {
@@ -234,6 +227,9 @@ fn may_get(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &S
         if admitted && (health.accepted.is_some() || theirs.key == session.key) {
             return Uses::Yes;
         }
+    }
+    if is_elsewhere(context, &account, session) {
+        return Uses::No;
     }
     if still_asks(context, job) {
         return Uses::NotKnown(account);
@@ -246,14 +242,26 @@ fn may_get(context: &Context, job: &ScrapeJob, session: &Arc<Session>, other: &S
 
 /// Whether an object that recorded the job by another name of a client has it of the same one, as an account knows that has
 /// both names. After a start the object's own may be the only one, and is waited for a little.
-fn has_it_by_another_name(context: &Context, job: &ScrapeJob, other: &ScrapeJob) -> Uses {
-    let ours = context.accounts.every_name_of(ClientIdentity::recorded(job));
-    if ours.may_be(&ClientIdentity::recorded(other)) {
+fn has_it_by_another_name(
+    context: &Context,
+    job: &ScrapeJob,
+    (session, client): By<'_>,
+    other: &ScrapeJob,
+) -> Uses {
+    if client.may_be(&ClientIdentity::recorded(other)) {
         return Uses::Yes;
     }
     let account = context.account_of(other);
-    let opens = context.accounts.last_session(&account).is_none() && context.known.can_open(&account);
+    let opens = context.accounts.last_session(&account).is_none()
+        && context.known.can_open(&account)
+        && !is_elsewhere(context, &account, session);
     if opens && still_asks(context, job) { Uses::NotKnown(account) } else { Uses::No }
+}
+
+/// Whether an account that was not opened yet names another service.
+fn is_elsewhere(context: &Context, account: &AccountKey, session: &Session) -> bool {
+    let named = context.known.endpoint(account).and_then(|named| Endpoint::parse(&named).ok());
+    named.is_some_and(|named| named.to_string() != session.endpoint)
 }
 
 /// Whether the cancel of a job waits, still, for the accounts of others.
@@ -264,5 +272,8 @@ fn still_asks(context: &Context, job: &ScrapeJob) -> bool {
         let asks = remembered.asks.take().filter(|(id, _)| id == job_id(job));
         remembered.asks.insert(asks.unwrap_or_else(|| (job_id(job).to_owned(), now))).1
     });
-    now.duration_since(asked) < ASKS_FOR
+    // A deletion that has less time has some left for the cancel itself.
+    let bound =
+        Duration::from_secs(job.spec.cancel_timeout_seconds.unwrap_or(i32::MAX).max(0).unsigned_abs().into());
+    now.duration_since(asked) < ASKS_FOR.min(bound / 2)
 }

@@ -8,13 +8,13 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::account::Session;
-use crate::api::{AccountKind, INTENT, ScrapeJob};
+use crate::api::{AccountKind, INTENT, ScrapeJob, ScrapeJobStatus};
 use crate::budget::{Lane, Permit};
 use crate::cache::{CachedJob, key};
 use crate::controller::context::Context;
 use crate::controller::observe::facts;
 
-use crate::decide::{self, Intent, IntentFacts, Listed, Row, Sought, Trouble, was_sent};
+use crate::decide::{self, ClientIdentity, Intent, IntentFacts, Listed, Row, Sought, Trouble, was_sent};
 use crate::spideriq::{ListRow, PAGE};
 
 /// The most pages that are read of the list: a thousand jobs made since.
@@ -42,14 +42,19 @@ pub(super) async fn candidates(
     let cached = context.jobs.state();
     let statuses = || cached.iter().filter_map(|other| other.status.as_ref());
     let earlier = statuses().flat_map(|status| &status.history).filter_map(|run| run.job_id.as_deref());
-    // A mirror that was never seen only names a job, which anybody may.
-    let recorded = statuses().filter(|status| status.submission.is_some());
+    // A mirror that was never seen only names a job, which anybody may; so does an annotation.
+    let of_account = |status: &&ScrapeJobStatus| {
+        status.submission.as_ref().is_some_and(|record| record.credential.is_some())
+    };
+    let recorded = statuses().filter(of_account);
     let claimed: HashSet<&str> =
         recorded.filter_map(|status| status.job_id.as_deref()).chain(earlier).collect();
     // Two unknown submits of one type may each take the same job for its own.
+    let client = session.client();
     let contested = cached.iter().any(|other| {
-        let unknown = other.status.as_ref().is_some_and(was_sent);
-        unknown && other.uid() != job.uid() && other.spec.type_ == job.spec.type_
+        let unknown = other.status.as_ref().is_some_and(|status| was_sent(status) && of_account(&status));
+        let same = unknown && other.spec.type_ == job.spec.type_ && other.uid() != job.uid();
+        same && client.may_be(&ClientIdentity::recorded(other))
     });
     let rows = rows.into_iter().map(row).collect();
     let jobs = decide::candidates(rows, &sought, |id| claimed.contains(id), contested);

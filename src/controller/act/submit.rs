@@ -187,6 +187,7 @@ async fn record(
                 chain.recorded(came, nonce());
             }
             Step::Read => {
+                let _room = context.replies.room(base.bytes).await;
                 let live = tokio::time::timeout(BEGIN_WITHIN, jobs.get(&name)).await;
                 let live = live.ok().and_then(Result::ok).map(CachedJob::from);
                 let same = live.filter(|live| is_same_submit(intended, live, chain.nonces()));

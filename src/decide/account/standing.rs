@@ -144,7 +144,7 @@ pub fn looks_again_in(
     match (state.paused_until, tried_at) {
         // The end of the pause is a change that nothing else tells.
         (Some(until), _) => Some(after(until)),
-        _ if works && (!authenticated || state.client_id_source.is_none()) => Some(RETRY_UNKNOWN),
+        _ if works && !authenticated => Some(RETRY_UNKNOWN),
         // Nor that nobody has tried the spend cap.
         (None, Some(until)) => Some(after(until) + untried),
         (None, None) => (works && !watched).then_some(RETRY_REJECTED),

@@ -45,7 +45,7 @@ impl Proof {
     /// What an earlier process wrote of the same token. An earlier release did not write where the name is from: one that
     /// the token does not carry was given by the service, and any other is asked about again.
     pub fn recorded(status: &ScrapeAccountStatus, claimed: Option<String>, since: Timestamp) -> Self {
-        let foreign = status.client_id.is_some() && status.client_id != claimed;
+        let foreign = ClientIdentity::is_foreign(status.client_id.as_deref(), claimed.as_deref());
         let source = status.client_id_source.or(foreign.then_some(ClientIdSource::Service));
         let named = status.client_id.clone().filter(|_| source == Some(ClientIdSource::Service));
         Self::new(named, claimed, source.is_some(), since)

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::api::{ScrapeJob, SubmissionRecord};
 
 /// A client of the service, as far as it is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ClientIdentity {
     /// Base address of the service; `None` where a record of an earlier release does not tell.
     endpoint: Option<String>,
@@ -48,6 +48,11 @@ impl ClientIdentity {
         }
     }
 
+    /// Whether a recorded name is another one than the token itself carries, so that only the service can have given it.
+    pub fn is_foreign(recorded: Option<&str>, claimed: Option<&str>) -> bool {
+        recorded.is_some() && recorded != claimed
+    }
+
     /// Whether both are proven to be one client. Only then may what the one made be adopted, believed or repeated with the
     /// other.
     pub fn is_surely(&self, other: &Self) -> bool {
@@ -71,6 +76,16 @@ impl ClientIdentity {
     pub fn may_be_beside(&self, other: &Self) -> bool {
         let endpoints = self.endpoint.as_ref().zip(other.endpoint.as_ref());
         endpoints.is_none_or(|(here, there)| here == there)
+    }
+
+    /// Whether an account with these names tells more of a client than its name: it has another one, or is called so.
+    pub fn tells((id, alias): (Option<&str>, Option<&str>), asked: Option<&str>) -> bool {
+        id.is_some() && (alias.is_some() || id == asked)
+    }
+
+    /// Its name.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
     }
 
     /// Whether this is its first name: another one that the service gives is news.

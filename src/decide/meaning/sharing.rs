@@ -7,7 +7,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::submission::was_sent;
-use crate::api::{ScrapeJob, SubmissionRecord};
+use crate::api::{Origin, ScrapeJob, SubmissionRecord};
 use crate::decide::facts::ClientIdentity;
 use crate::decide::record::KeptBody;
 
@@ -61,7 +61,13 @@ pub fn share(ours: &Party<'_>, other: &Party<'_>) -> Share {
     if !submits || held_back || type_of(other) != type_of(ours) || !equal() {
         return Share::None;
     }
-    if unknown { recorded() } else { wants() }
+    if unknown && is_of_an_account(other) { recorded() } else { wants() }
+}
+
+/// Whether what was sent is known from more than an annotation, which anybody may write: the operator records its own
+/// attempts with the credentials of an account. Where it has lost the record, its own word on the state tells.
+fn is_of_an_account(other: &ScrapeJob) -> bool {
+    submission(other).is_none_or(|record| record.credential.is_some())
 }
 
 /// What a record of the same job, or of the same submit, comes to.
@@ -75,12 +81,16 @@ fn by_records(ours: &ClientIdentity, theirs: &ClientIdentity) -> Share {
     }
 }
 
-/// Whether the service was seen to know the job that an object names: a mirror may name any.
+/// Whether the service was seen to know the job that an object names: a mirror may name any, and so may the annotation from
+/// which a job is adopted.
 fn is_seen(other: &ScrapeJob) -> bool {
     let remote = other.status.as_ref().and_then(|status| status.remote.as_ref());
-    other.spec.job_id.is_none()
-        || submission(other).is_some()
-        || remote.is_some_and(|remote| remote.state.is_some())
+    let named = match submission(other).and_then(|record| record.origin) {
+        Some(Origin::Adopted) => true,
+        Some(Origin::Submitted | Origin::Cached | Origin::Mirrored) => false,
+        None => other.spec.job_id.is_some() && submission(other).is_none(),
+    };
+    !named || remote.is_some_and(|remote| remote.state.is_some())
 }
 
 /// Whether an object was made, or its spec changed, after the end of our job had begun: else whoever makes one after the

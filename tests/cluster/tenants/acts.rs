@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use super::intents::intents;
 use super::place::{Place, least, most, nested};
 use super::tenant::{Deed, path};
 
@@ -151,55 +152,6 @@ fn mirrors(place: &Place) -> Vec<Deed> {
         let id = format!("1c9b4f0e-0000-4000-8000-{n:012}");
         let spec = json!({"jobID": id, "cancel": true, "accountRef": {"name": place.named("rejected")}});
         deeds.push(place.job(&format!("mirror-{n}"), &json!({}), &spec));
-    }
-    deeds
-}
-
-fn intents(place: &Place) -> Vec<Deed> {
-    let mut deeds = vec![
-        place.secret("own", &format!("cli_{0}:sk_{0}:secret_{0}", "own")),
-        place.account("own", "own", place.service, &most()),
-    ];
-    let known: Vec<String> = place.victims.iter().map(|victim| victim.id.clone()).collect();
-    let odd = ["../../admin/x", "x?page_size=100", "a/b#c", "", "%2e%2e"].map(str::to_owned);
-    for (n, id) in known.iter().chain(&odd).enumerate() {
-        for account in ["own", "default"] {
-            let name = format!("intent-{n}-{account}");
-            let page = place.victims.first().map_or("", |victim| victim.page.as_str());
-            let mut spec = place.site("own", page);
-            if account == "default" {
-                // The account of the cluster, which admits this namespace.
-                spec.as_object_mut().map(|spec| spec.remove("accountRef"));
-                spec["payload"]["url"] = format!("https://intent-{n}.example").into();
-            }
-            spec["suspend"] = true.into();
-            spec["submission"] = json!({"onAmbiguous": "Adopt"});
-            deeds.push(place.job(&name, &json!({}), &spec));
-            let intent = json!({
-                "v": 1,
-                "object": format!("{}/{}", place.namespace, place.named(&name)),
-                "uid": "{uid}",
-                "type": "spiderSite",
-                "run": "",
-                "bodyHash": "v1:00",
-                "nonce": format!("nonce-{n}"),
-                "time": "2026-01-01T00:00:00Z",
-                "account": if account == "own" { place.named("own") } else { account.to_owned() },
-                "endpoint": place.service,
-                "jobID": id,
-                "outcome": "Processing",
-            });
-            let metadata = json!({"annotations": {"spideriq.ai/submission": intent.to_string()}, "finalizers": ["spideriq.ai/job"]});
-            deeds.push(place.edit(&name, &json!({"metadata": metadata, "spec": {"suspend": false}})));
-            deeds.push(place.edit(&name, &json!({"spec": {"cancel": true}})));
-        }
-    }
-    for (n, text) in
-        ["{{{".to_owned(), nested(9_000), "x".repeat(200_000), "[".repeat(50_000)].iter().enumerate()
-    {
-        let annotations = json!({"annotations": {"spideriq.ai/submission": text}});
-        let name = format!("garbage-{n}");
-        deeds.push(place.job(&name, &annotations, &place.site("own", "https://garbage.example")));
     }
     deeds
 }

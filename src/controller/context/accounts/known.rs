@@ -179,6 +179,19 @@ impl Known {
         }
     }
 
+    /// The service that an account names, as it is written there.
+    pub(in crate::controller) fn endpoint(&self, account: &AccountKey) -> Option<String> {
+        match account.kind() {
+            AccountKind::ScrapeAccount => {
+                let found = self.own.get(&ObjectRef::new(&account.name).within(&account.namespace))?;
+                Some(found.usable()?.spec.endpoint().to_owned())
+            }
+            AccountKind::ClusterScrapeAccount => {
+                Some(self.cluster_account(&account.name)?.usable()?.spec.account.endpoint().to_owned())
+            }
+        }
+    }
+
     fn cluster_account(&self, name: &str) -> Option<Arc<Cached<ClusterScrapeAccount>>> {
         self.cluster.as_ref()?.get(&ObjectRef::new(name))
     }

@@ -32,7 +32,12 @@ pub(in crate::decide) fn unknown_submission(o: &Observed) -> Option<SubmissionRe
             (!never_sent).then(|| SubmissionRecord { resubmitted, ..record.clone() })
         }
         Submission::Nothing => match intended(o) {
-            Intended::Ours(intent) if intent.job_id.is_none() => Some(intent.record()),
+            Intended::Ours(intent) if intent.job_id.is_none() => {
+                // It names the client as whoever wrote it likes; that it is this account's is what was compared.
+                let client = o.account.usable().and_then(|account| account.client_id.clone());
+                let record = intent.record();
+                Some(SubmissionRecord { client_id: client.or(record.client_id), ..record })
+            }
             Intended::Ours(_) | Intended::Nothing | Intended::Unclear(_) | Intended::Unproven(_) => None,
         },
         Submission::Refused(_)
