@@ -39,7 +39,7 @@ impl Sessions {
     pub(super) fn identities(&self, id: Option<&str>) -> Vec<ClientIdentity> {
         let sessions = self.used.values().chain(self.resting.values()).chain(self.departed.values());
         let tells = |session: &&Arc<Session>| {
-            ClientIdentity::tells((session.client_id.as_deref(), session.alias.as_deref()), id)
+            ClientIdentity::tells(session.client_id.as_deref(), session.alias.as_deref(), id)
         };
         let mut told: Vec<ClientIdentity> = sessions.filter(tells).map(|session| session.client()).collect();
         // Many accounts have the same token.

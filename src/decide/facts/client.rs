@@ -79,7 +79,7 @@ impl ClientIdentity {
     }
 
     /// Whether an account with these names tells more of a client than its name: it has another one, or is called so.
-    pub fn tells((id, alias): (Option<&str>, Option<&str>), asked: Option<&str>) -> bool {
+    pub fn tells(id: Option<&str>, alias: Option<&str>, asked: Option<&str>) -> bool {
         id.is_some() && (alias.is_some() || id == asked)
     }
 
