@@ -20,7 +20,7 @@ pub use account::{
 pub use condition::{Condition, ConditionStatus, find};
 pub use crd::{INSTALL_CRDS, crds, full_status, is_status_field, to_yaml};
 pub use job::{
-    AccountRef, CancelReason, Credential, DeletionPolicy, JobAccount, OnAmbiguous, OnCacheHit, Origin,
+    AccountRef, CancelReason, Credential, DeletionPolicy, JobAccount, OnAmbiguous, OnCacheHit, Origin, Owed,
     Payload, Poll, ReadyWhen, Remote, Results, Run, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, State,
     Submission, SubmissionRecord, TtlPolicy, Unfit, is_job_id,
 };

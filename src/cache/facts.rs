@@ -48,9 +48,11 @@ pub fn job_facts(job: &CachedJob) -> JobFacts {
     }
 }
 
-/// Whether a job is over, and nobody wants anything more of it that its account is needed for.
+/// Whether a job is over and all of it is read, and nobody wants anything more of it that its account is needed for.
 pub fn is_at_rest(job: &ScrapeJob) -> bool {
-    let over = |status: &ScrapeJobStatus| status.finished && status.run() == job.spec.run();
+    let over = |status: &ScrapeJobStatus| {
+        status.finished && status.owed.is_empty() && status.run() == job.spec.run()
+    };
     job.metadata.deletion_timestamp.is_none() && job.status.as_ref().is_some_and(over)
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::facts::{Details, Memory, RemoteJob, Summary, Trouble, Waiting};
 use super::message::{Message, Note};
 use super::record::Intent;
-use crate::api::{CancelReason, Reason, ScrapeJobStatus, State, SubmissionRecord};
+use crate::api::{CancelReason, Owed, Reason, ScrapeJobStatus, State, SubmissionRecord};
 
 /// What should happen next. At most one effect, and only `Submit` and `Cancel` cannot be repeated.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,10 +27,8 @@ pub enum Plan {
     Look,
     /// Read the job's status now, because it was cancelled.
     Confirm,
-    /// Read the details of a completed job.
-    Detail,
-    /// Read the summary of the results of a job that is over.
-    Collect,
+    /// Read what is owed of a job that is over.
+    Read(Owed),
     /// Put the finalizer on, and the intent back where it is gone.
     Protect(Option<Box<Intent>>),
     /// Record why the run is going to be cancelled, before the service is told.
@@ -51,13 +49,9 @@ impl Plan {
     /// Whether its effect is a request, which waits for its turn.
     pub fn takes_turn(&self) -> bool {
         match self {
-            Self::Submit(_)
-            | Self::LookUp(_)
-            | Self::Look
-            | Self::Confirm
-            | Self::Detail
-            | Self::Collect
-            | Self::Cancel => true,
+            Self::Submit(_) | Self::LookUp(_) | Self::Look | Self::Confirm | Self::Read(_) | Self::Cancel => {
+                true
+            }
             Self::Rest(_)
             | Self::Leave
             | Self::Adopt(_)
@@ -123,6 +117,8 @@ pub enum Outcome {
     Unsent(Option<Box<SubmissionRecord>>),
     /// The effect is not begun: it is not its turn yet.
     NotYet(Waiting),
+    /// The read goes on, and the object is looked at again when it is over.
+    Reading,
     /// Of a submit.
     Submit(Box<SubmitOutcome>),
     /// Of a look at the list.

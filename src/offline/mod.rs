@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::ScrapeJob;
+use crate::api::{Owed, ScrapeJob};
 use crate::cache::{CachedJob, intent_of, job_facts, recorded};
 use crate::decide::{
     self, AccountFacts, AccountUse, Again, Event, LookUp, Memory, Observed, Outcome, Plan, Standing, Verdict,
@@ -142,8 +142,8 @@ fn describe(plan: &Plan) -> (String, String, bool) {
         Plan::Confirm => {
             ("read the job's status now", "it was cancelled; the status decides".to_owned(), true)
         }
-        Plan::Detail => ("read the job's details", "it is completed".to_owned(), true),
-        Plan::Collect => ("read the summary of the results", "the job is over".to_owned(), true),
+        Plan::Read(Owed::Details) => ("read the job's details", "it is completed".to_owned(), true),
+        Plan::Read(Owed::Results) => ("read the summary of the results", "the job is over".to_owned(), true),
         Plan::Protect(intent) => {
             let what = if intent.is_some() { "finalizer and intent" } else { "finalizer" };
             (what, "a live job that deletion may have to cancel is protected".to_owned(), false)

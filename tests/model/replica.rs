@@ -1,6 +1,6 @@
 //! One look of a replica at one object: the real `next`, the effect, the real `settle`, the real `compute`, the write.
 
-use spideriq_operator::api::{ReadyWhen, ScrapeJobStatus};
+use spideriq_operator::api::{Owed, ReadyWhen, ScrapeJobStatus};
 use spideriq_operator::decide::message::Note;
 use spideriq_operator::decide::{
     Chain as Submit, Event, Freshness, Intent, IntentFacts, Memory, Message, Outcome, Plan, Standing, Step,
@@ -87,12 +87,14 @@ pub fn reconcile(setup: &Setup, world: &mut World, at: (usize, usize)) -> Option
         }
         Plan::LookUp(_) => (Outcome::Candidates(Ok(service::candidates(setup, world, at, &base))), None),
         Plan::Confirm | Plan::Look => (Outcome::Status(Ok(service::look(world, &base))), None),
-        Plan::Detail => {
+        Plan::Read(Owed::Details) => {
             let details = Outcome::Details(Ok(spideriq_operator::decide::Details::default()));
             conclude(setup, world, at, &decision, &base, (details, None));
             return reconcile(setup, world, at);
         }
-        Plan::Collect => (Outcome::Summary(Ok(spideriq_operator::decide::Summary::default())), None),
+        Plan::Read(Owed::Results) => {
+            (Outcome::Summary(Ok(spideriq_operator::decide::Summary::default())), None)
+        }
         Plan::Expire => panic!("no object of the model has a time to live"),
     };
     conclude(setup, world, at, &decision, &base, (outcome, left));

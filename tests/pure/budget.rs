@@ -214,8 +214,11 @@ fn no_lane_is_passed_over_for_long_however_many_wait_in_the_others() {
         [(Lane::Submit, 4), (Lane::LookUp, 6), (Lane::Poll, 6), (Lane::Whoami, 16), (Lane::Idle, 32)]
     {
         let mut ledger = without_bounds();
-        (0..500).for_each(|n| drop(ledger.enqueue(Lane::Cancel, "going", &format!("c{n}"))));
-        (0..50).for_each(|n| drop(ledger.enqueue(Lane::Results, "over", &format!("r{n}"))));
+        for (lane, many) in [(Lane::Cancel, 500), (Lane::Results, 50)] {
+            for n in 0..many {
+                ledger.enqueue(lane, "many", &format!("{lane:?}-{n}"));
+            }
+        }
         let one = ledger.enqueue(lane, "new", "n");
         let granted = ledger.grant();
         let before = granted.iter().position(|granted| *granted == one).unwrap();
@@ -229,7 +232,9 @@ fn no_lane_is_passed_over_for_long_however_many_wait_in_the_others() {
 fn every_lane_has_its_share() {
     let mut ledger = without_bounds();
     for lane in Lane::ALL {
-        (0..1000).for_each(|n| drop(ledger.enqueue(lane, "a", &format!("{lane:?}-{n}"))));
+        for n in 0..1000 {
+            ledger.enqueue(lane, "a", &format!("{lane:?}-{n}"));
+        }
     }
     let granted = ledger.grant();
     let most =

@@ -8,15 +8,14 @@ use spideriq_operator::api::{
     AccountKind, ReadyWhen, Reason, Remote, ScrapeAccountStatus, ScrapeJobStatus, State, find,
 };
 use spideriq_operator::decide::account::{AccountHealth, AccountState};
-use spideriq_operator::decide::message::{End, Told, Wait};
+use spideriq_operator::decide::message::Wait;
 use spideriq_operator::decide::{
-    AccountFacts, Details, Freshness, Message, Observed, Outcome, RemoteState, Standing, Summary, Trouble,
-    next, settle,
+    AccountFacts, Freshness, Message, Observed, Outcome, RemoteState, Standing, Trouble, next, settle,
 };
 use spideriq_operator::status::{account_status, same_meaning};
 
 use super::situation::{
-    accepted, ago, conditions, fresh, now, remote, rest, shown, site, standings, status_of, word, writes,
+    accepted, ago, fresh, has, now, remote, rest, shown, site, standings, status_of, writes,
 };
 
 const READY_WHEN: [Option<ReadyWhen>; 4] =
@@ -26,10 +25,6 @@ fn with(ready_when: Option<ReadyWhen>) -> Observed {
     let mut o = fresh(site());
     o.job.spec.ready_when = ready_when;
     o
-}
-
-fn has(status: &ScrapeJobStatus, type_: &str) -> String {
-    conditions(status).get(type_).cloned().unwrap_or_default()
 }
 
 #[test]
@@ -127,63 +122,6 @@ fn r6_a_cancel_that_nobody_here_asked_for_stalls_unless_any_end_will_do() {
         );
         assert_eq!(has(&status, "Stalled") == "True", stalled, "{ready_when:?}");
     }
-}
-
-#[test]
-fn r7_a_run_is_finished_only_when_its_summary_is_read_or_given_up() {
-    let mut o = accepted("processing");
-    o.watched.latest = Some(remote("completed"));
-    let trouble = || Trouble::Unavailable("down".to_owned());
-    let detailed = settle(&o, &next(&o), &Outcome::Details(Ok(Details::default())));
-    assert_eq!(detailed.standing, None, "the end of a job is one write");
-    let mut read = o.clone();
-    read.memory = detailed.memory;
-    let summary = Summary { count: Some(12), bytes: Some(900), error_message: None };
-    let good = status_of(&settle(&read, &next(&read), &Outcome::Summary(Ok(summary))), &read);
-    assert_eq!((good.finished, good.results.unwrap().count), (true, Some(12)));
-
-    let mut tries = 0;
-    loop {
-        // Whether it is the details or the summary that cannot be read.
-        let outcome = match word(&next(&o)).as_str() {
-            "detail" => Outcome::Details(Err(trouble())),
-            "collect" => Outcome::Summary(Err(trouble())),
-            other => panic!("{other}"),
-        };
-        let verdict = settle(&o, &next(&o), &outcome);
-        tries += 1;
-        let status = status_of(&verdict, &o);
-        if status.finished {
-            let end = End::AsTold { how: Told::Completed(None), unread: true };
-            assert_eq!(status.message, Some(end.to_string()));
-            break;
-        }
-        assert_eq!(
-            (has(&status, "Finished"), has(&status, "Completed")),
-            ("False".to_owned(), String::new())
-        );
-        o.memory = verdict.memory;
-        if tries == 2 {
-            o.memory.details = Some(Details::default());
-        }
-    }
-    assert_eq!(tries, 5);
-
-    let mut late = accepted("processing");
-    late.watched.latest = Some(remote("completed"));
-    late.memory.failed_reads = 1;
-    late.memory.over_seen_for = Duration::from_secs(601);
-    assert!(status_of(&rest(&late), &late).finished, "given up after ten minutes");
-    late.memory.failed_reads = 0;
-    assert_eq!(word(&next(&late)), "detail", "a mere wait for its turn may be longer");
-    late.memory.over_seen_for = Duration::from_secs(3601);
-    late.memory.details = Some(Details { pages_crawled: Some(7), ..Details::default() });
-    let status = status_of(&rest(&late), &late);
-    assert_eq!((status.finished, status.remote.unwrap().pages_crawled), (true, Some(7)));
-    late.memory.over_seen_for = Duration::from_secs(601);
-    late.recorded.remote.as_mut().unwrap().state = Some("completed".into());
-    late.account = AccountFacts::Missing { kind: AccountKind::ScrapeAccount, name: "default".to_owned() };
-    assert!(status_of(&rest(&late), &late).finished, "or of an account");
 }
 
 #[test]

@@ -90,8 +90,8 @@ fn a_job_with_an_id_is_followed_believed_and_finished() {
         &accepted("processing"),
         &[
             ("running", |_| {}, "rest Processing"),
-            ("completed", |o| o.watched.latest = Some(remote("completed")), "detail"),
-            ("failed", |o| o.watched.latest = Some(remote("failed")), "collect"),
+            ("completed", |o| o.watched.latest = Some(remote("completed")), "read Details"),
+            ("failed", |o| o.watched.latest = Some(remote("failed")), "read Results"),
             ("cancelled", |o| o.watched.latest = Some(remote("cancelled")), "rest CancelledRemotely"),
             ("missing once", |o| o.watched.missing = Some((ago(59), ago(0))), "rest Processing"),
             (
@@ -123,7 +123,7 @@ fn a_job_with_an_id_is_followed_believed_and_finished() {
                     barred(o);
                     o.watched.latest = Some(remote("completed"));
                 },
-                "detail",
+                "read Details",
             ),
         ],
     );

@@ -20,6 +20,7 @@ mod lease;
 mod limits;
 mod messages;
 mod numbers;
+mod owed;
 mod pauses;
 mod restored;
 mod shared_account;

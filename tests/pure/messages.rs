@@ -4,7 +4,7 @@ use spideriq_operator::api::{AccountKind, CancelReason, OnAmbiguous};
 use spideriq_operator::decide::Message;
 use spideriq_operator::decide::message::{
     Account, Ambiguous, Cancel, CancelWaits, End, Follow, Gone, Hold, IntentLost, Left, Lost, Named, Note,
-    Object, Remark, RunWord, Told, Unknown, Unsettled, Wait,
+    Object, Remark, RunWord, Told, Unknown, Unread, Unsettled, Wait,
 };
 
 use super::situation::ago;
@@ -152,7 +152,7 @@ fn ends() -> impl Iterator<Item = End> {
         Told::Cancelled(None),
         Told::Cancelled(Some(words())),
     ];
-    let told = told.into_iter().map(|how| End::AsTold { how, unread: true });
+    let told = told.into_iter().map(|how| End::AsTold { how, unread: Unread::GivenUp });
     let earlier =
         |state: &str, fresh_from| End::EarlierFailed { state: state.to_owned(), words: None, fresh_from };
     let reasons =

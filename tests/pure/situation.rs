@@ -164,6 +164,11 @@ pub fn conditions(status: &ScrapeJobStatus) -> BTreeMap<String, String> {
 }
 
 /// Every way in which a run can stand, in short.
+/// Whether a condition holds; nothing where it is not there.
+pub fn has(status: &ScrapeJobStatus, type_: &str) -> String {
+    conditions(status).get(type_).cloned().unwrap_or_default()
+}
+
 pub fn standings() -> Vec<Standing> {
     let words = || Message::Said("words".to_owned());
     vec![
@@ -217,8 +222,7 @@ pub fn word(plan: &Plan) -> String {
         Plan::Begin(Some(event)) => format!("begin {:?}", event.reason),
         Plan::Expire => "expire".to_owned(),
         Plan::Confirm => "confirm".to_owned(),
-        Plan::Detail => "detail".to_owned(),
-        Plan::Collect => "collect".to_owned(),
+        Plan::Read(owed) => format!("read {owed:?}"),
         Plan::Protect(_) => "protect".to_owned(),
         Plan::Cancel => "cancel".to_owned(),
         Plan::Release(None) => "release".to_owned(),

@@ -115,7 +115,7 @@ fn what_a_deep_object_has_or_has_sent_is_shared_with_it() {
         serde_json::from_value(json!({"metadata": {"name": "acme"}, "spec": spec, "status": status})).unwrap()
     };
     let record = |more: serde_json::Value| {
-        let mut record = json!({"nonce": "n"});
+        let mut record = json!({"nonce": "n", "credential": {"uid": "u", "resourceVersion": "1"}});
         record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         record
     };

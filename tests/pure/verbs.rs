@@ -250,7 +250,7 @@ fn a_cancel_is_latched_before_the_service_is_told_and_ends_the_run() {
     latch(&mut o, CancelReason::CancelledAsRequested, 9999);
     assert_eq!(word(&next(&o)), "cancel", "a cancel has no bound: the object stays");
     o.watched.latest = Some(remote("completed"));
-    assert_eq!(word(&next(&o)), "detail", "completed wins");
+    assert_eq!(word(&next(&o)), "read Details", "completed wins");
     let mut o = accepted("processing");
     latch(&mut o, CancelReason::CancelledAsRequested, 1);
     step(&mut o, "cancel", &Outcome::Cancel(CancelOutcome::Left("shared".to_owned())));

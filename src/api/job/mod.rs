@@ -1,5 +1,6 @@
 //! `ScrapeJob`: what a user writes, and what the operator says.
 
+mod owed;
 pub(in crate::api) mod payload;
 #[allow(
     unreachable_pub,
@@ -8,6 +9,7 @@ pub(in crate::api) mod payload;
 mod spec;
 mod status;
 
+pub use owed::Owed;
 pub use payload::{Payload, Unfit};
 pub use spec::{
     AccountRef, DeletionPolicy, OnAmbiguous, OnCacheHit, Poll, ReadyWhen, ScrapeJob, ScrapeJobSpec,

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::owed::Owed;
 use crate::api::{AccountKind, Condition, schema};
 
 /// What the operator saw.
@@ -67,6 +68,10 @@ pub struct ScrapeJobStatus {
     /// Summary of the results.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub results: Option<Results>,
+    /// What is still to be read of a finished run. It is empty once that was read, or given up; the message says which.
+    #[schemars(length(max = 2), extend("x-kubernetes-list-type" = "atomic"))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub owed: Vec<Owed>,
     /// When the operator first looked at the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,

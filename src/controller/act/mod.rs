@@ -1,6 +1,7 @@
 //! Carries out a plan: at most one effect.
 
 mod cancel;
+mod collect;
 mod effect;
 mod look_up;
 mod reading;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use kube::{Api, ResourceExt};
 use serde_json::{Map, Value, json};
 
+use self::collect::collect;
 use self::effect::{annotation, fenced, finalizers, not_written, tell, turn, written};
 use self::look_up::{MOST_PAGES, candidates};
 use super::context::Context;
@@ -82,16 +84,15 @@ async fn carry_out(context: &Context, job: &CachedJob, seen: &Seen, plan: &Plan)
         },
         (Plan::Look, Some(session)) => look(job, session, Lane::Poll).await.into(),
         (Plan::Confirm, Some(session)) => look(job, session, Lane::Cancel).await.into(),
-        (Plan::Detail | Plan::Collect, Some(session)) => collect(job, session, plan).await.into(),
+        (Plan::Read(owed), Some(session)) => collect(context, job, session, *owed).await.into(),
         (Plan::Cancel, Some(session)) => cancel::cancel(context, job, session).await.into(),
         (Plan::LookUp(_), None) => {
             let why = "the account cannot be used".to_owned();
             Outcome::Candidates(Err(crate::decide::Trouble::Unavailable(why))).into()
         }
-        (
-            Plan::Submit(_) | Plan::Look | Plan::Confirm | Plan::Detail | Plan::Collect | Plan::Cancel,
-            None,
-        ) => Outcome::Lost.into(),
+        (Plan::Submit(_) | Plan::Look | Plan::Confirm | Plan::Read(_) | Plan::Cancel, None) => {
+            Outcome::Lost.into()
+        }
     }
 }
 
@@ -128,21 +129,6 @@ async fn expire(context: &Context, job: &CachedJob) -> Acted {
             not_written(context, job, (Part::Object, &error)).await
         }
     }
-}
-
-/// Reads the details or the summary of a job that is over: one request a turn, so that nobody waits in here.
-async fn collect(job: &ScrapeJob, session: &Arc<Session>, plan: &Plan) -> Outcome {
-    let id = job_id(job);
-    let permit = match turn(session, job, Lane::Results, None) {
-        Ok(permit) => permit,
-        Err(waiting) => return Outcome::NotYet(waiting),
-    };
-    if *plan == Plan::Detail {
-        let details = session.ask(permit, async |client| client.details(id).await).await;
-        return Outcome::Details(details.map(facts::details).map_err(|error| facts::trouble(&error)));
-    }
-    let summary = session.ask(permit, async |client| client.results(id).await).await;
-    Outcome::Summary(summary.map_err(|error| facts::trouble(&error)).and_then(facts::summary))
 }
 
 async fn protect(context: &Context, job: &CachedJob, intent: Option<&Intent>) -> Acted {

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::accounts::{Known, Lines, Tallies, Woken, takes_default};
-use self::jobs::{Exclusive, Memories, Places, Readings, Unrecorded};
+use self::jobs::{Collecting, Exclusive, Memories, Places, Readings, Unrecorded};
 use self::schema::Schema;
 use crate::account::{AccountKey, Accounts, SecretWatches};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, Reason, ScrapeJob, State};
@@ -83,6 +83,7 @@ pub struct Context {
     pub(super) woken: Woken,
     pub(super) lines: Lines,
     pub(super) memories: Memories,
+    pub(super) collecting: Collecting,
     pub(super) exclusive: Exclusive,
     pub(super) places: Arc<Places>,
     pub(super) readings: Readings,
@@ -118,6 +119,7 @@ impl Context {
             woken: Woken::default(),
             lines: Lines::default(),
             memories: Memories::default(),
+            collecting: Collecting::default(),
             exclusive: Exclusive::default(),
             places: Places::new(AT_ONCE),
             readings: Readings::default(),

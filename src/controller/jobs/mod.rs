@@ -84,6 +84,7 @@ fn forget(context: &Arc<Context>, job: &CachedJob) {
     if let Some(line) = context.memories.forget(&uid).line {
         line.gate.forget(&key);
     }
+    context.collecting.forget(&uid);
     orphan_unrecorded(context, &uid);
     for session in context.accounts.sessions() {
         session.polling(|poller| poller.unfollow(&key));
@@ -229,8 +230,7 @@ fn goes_on(plan: &Plan, o: &Observed) -> bool {
         | Plan::Submit(_)
         | Plan::Adopt(_)
         | Plan::Look
-        | Plan::Detail
-        | Plan::Collect
+        | Plan::Read(_)
         | Plan::Protect(_)
         | Plan::Latch(_)
         | Plan::Abandon(_)

@@ -47,6 +47,7 @@ pub(super) async fn observe(
     let (facts_of_account, session) = account::facts(context, job, &account)?;
     let watched =
         session.as_ref().and_then(|session| session.polling(|poller| poller.latest(&key(job), job_id(job))));
+    let watched = watched.map_or_else(Watched::default, |observation| facts::watched(&observation));
     let now = context.clock.now();
     let intent = intent_of(job);
     let recorded = recorded(job, &intent);
@@ -56,11 +57,11 @@ pub(super) async fn observe(
         now,
         steady: context.clock.steady(),
         job: JobFacts { marks: Marks { requested, ..facts.marks }, ..facts },
-        memory: with_ages(context, job, (&recorded, &intent), remembered),
+        memory: with_ages(context, job, (&recorded, &intent, &watched), remembered),
         recorded,
         intent,
         account: facts_of_account,
-        watched: watched.map_or_else(Watched::default, |observation| facts::watched(&observation)),
+        watched,
         nonce,
     };
     Ok(Some(Seen { observed, session, wish_in }))
@@ -92,7 +93,7 @@ fn wish(context: &Context, job: &CachedJob, remembered: &Remembered) -> (Option<
 fn with_ages(
     context: &Context,
     job: &ScrapeJob,
-    (status, intent): (&ScrapeJobStatus, &IntentFacts),
+    (status, intent, watched): (&ScrapeJobStatus, &IntentFacts, &Watched),
     remembered: &Remembered,
 ) -> crate::decide::Memory {
     let nonce = status.submission.as_ref().and_then(|submission| submission.nonce.clone());
@@ -113,10 +114,11 @@ fn with_ages(
     memory.ending_before = ending.map(|ending| ending.before);
     let missing = memory.missing.then(|| remembered.missing.unwrap_or(now));
     memory.missing_for = missing.map_or(Duration::ZERO, |since| now.duration_since(since));
-    let remote = status.remote.as_ref().filter(|_| !status.finished);
-    let state = remote.and_then(|remote| remote.state.as_deref()).map(RemoteState::parse);
-    let is_over = state.is_some_and(|state| state.is_terminal());
-    let over = is_over.then(|| remembered.over.unwrap_or(now));
+    let recorded = status.remote.as_ref().and_then(|remote| remote.state.as_deref()).map(RemoteState::parse);
+    let seen = watched.latest.as_ref().map(|job| job.state.clone());
+    let is_over = recorded.into_iter().chain(seen).any(|state| state.is_terminal());
+    let is_open = !status.finished || !status.owed.is_empty();
+    let over = (is_over && is_open).then(|| remembered.over.unwrap_or(now));
     memory.over_seen_for = over.map_or(Duration::ZERO, |since| now.duration_since(since));
     if !same || ending != remembered.ending || missing != remembered.missing || over != remembered.over {
         context.memories.set(&job.uid().unwrap_or_default(), |remembered| {

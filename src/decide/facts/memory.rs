@@ -42,7 +42,8 @@ pub struct Memory {
     pub details: Option<Details>,
     /// How many reads at the end of the job failed.
     pub failed_reads: u32,
-    /// How long this process has seen that the job is over, with its run still open, by its monotonic clock.
+    /// How long this process has seen that the job is over, with its run still open or something of it owed, by its monotonic
+    /// clock.
     #[serde(with = "seconds")]
     pub over_seen_for: Duration,
     /// Whether the service took a cancel.

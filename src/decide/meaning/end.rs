@@ -5,9 +5,9 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::submission::Submission;
-use crate::api::{CancelReason, Origin, Reason, ScrapeJobStatus, State, find};
+use crate::api::{CancelReason, Origin, Owed, Reason, ScrapeJobStatus, State, find};
 use crate::decide::facts::{Observed, RemoteState};
-use crate::decide::message::{End, Message, Told};
+use crate::decide::message::{End, Message, Told, Unread};
 use crate::decide::plan::Standing;
 
 /// How long the service answers an equal payload with the earlier job (contract section 3).
@@ -24,17 +24,19 @@ pub(in crate::decide) fn ended(
     o: &Observed,
     state: &RemoteState,
     record: &ScrapeJobStatus,
-    reads_failed: bool,
+    unread: Unread,
 ) -> Standing {
+    let unread =
+        if unread == Unread::Yet && owed(state, record).is_empty() { Unread::Nothing } else { unread };
     // A job from the cache that was seen at work ended like any other; one that was over already is an old failure.
     let at_work = ["Queued", "Processing"].iter().any(|type_| find(&record.conditions, type_).is_some());
     let cached = Submission::of(record).origin() == Some(Origin::Cached) && !at_work;
     let words = record.remote.as_ref().and_then(|remote| remote.error_message.clone());
-    let told = |how: Told, unread: bool| Message::from(End::AsTold { how, unread });
+    let told = |how: Told, unread: Unread| Message::from(End::AsTold { how, unread });
     match state {
         RemoteState::Completed => {
             let count = record.results.as_ref().and_then(|results| results.count);
-            let message = told(Told::Completed(count), reads_failed);
+            let message = told(Told::Completed(count), unread);
             Standing::Ended(State::Completed, Reason::Completed, message)
         }
         RemoteState::Failed | RemoteState::Cancelled if cached => {
@@ -45,13 +47,28 @@ pub(in crate::decide) fn ended(
         }
         RemoteState::Cancelled if record.cancel_reason.is_some() => cancelled(record),
         RemoteState::Cancelled => {
-            let message = told(Told::Cancelled(words), false);
+            let message = told(Told::Cancelled(words), Unread::Nothing);
             Standing::Ended(State::Cancelled, Reason::CancelledRemotely, message)
         }
         RemoteState::Failed | RemoteState::Queued | RemoteState::Processing | RemoteState::Other(_) => {
-            let message = told(Told::Failed(words), reads_failed);
+            let message = told(Told::Failed(words), unread);
             Standing::Ended(State::Failed, Reason::RemoteFailed, message)
         }
+    }
+}
+
+/// What is to be read of a run that the service says is over: of a completed one all, of a failed one its words, where the
+/// service has not said them yet.
+pub(in crate::decide) fn owed(state: &RemoteState, record: &ScrapeJobStatus) -> &'static [Owed] {
+    let said = record.remote.as_ref().is_some_and(|remote| remote.error_message.is_some());
+    match state {
+        RemoteState::Completed => &[Owed::Details, Owed::Results],
+        RemoteState::Failed if !said => &[Owed::Results],
+        RemoteState::Failed
+        | RemoteState::Cancelled
+        | RemoteState::Queued
+        | RemoteState::Processing
+        | RemoteState::Other(_) => &[],
     }
 }
 

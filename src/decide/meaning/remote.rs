@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::submission::Submission;
-use crate::api::{Origin, Reason, ScrapeJobStatus};
+use crate::api::{Origin, Owed, Reason, ScrapeJobStatus};
 use crate::decide::facts::{AccountFacts, Observed, RemoteState, Trouble};
 use crate::decide::message::{Follow, Message, Wait};
 use crate::decide::plan::Freshness;
@@ -18,13 +18,16 @@ const STALE_AFTER: Duration = Duration::from_secs(60);
 /// The same in poll intervals.
 const STALE_INTERVALS: u32 = 5;
 
-/// How often, and for how long, the reads at the end are tried before the run is closed without them (R7).
+/// How often, and for how long, the reads at the end are tried before they are given up (R7).
 const READS: u32 = 5;
 
 const READING: Duration = Duration::from_secs(600);
 
 /// How long they wait for their turns in the budget, where that is all that holds them up.
 const TURNS: Duration = Duration::from_secs(3600);
+
+/// How long a failed job waits for the service's words on it: only the answer to a read of its results says them.
+const WORDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// The poll interval of a job whose spec names none, in seconds: the status page says 2 to 5.
 const POLL_SECONDS: i32 = 3;
@@ -43,10 +46,25 @@ pub(in crate::decide) fn terminal_state(o: &Observed) -> Option<RemoteState> {
     recorded.filter(RemoteState::is_terminal).or_else(|| seen.filter(RemoteState::is_terminal))
 }
 
-/// Whether the reads at the end may be tried once more, after the failures so far and whatever else held them up.
-pub(in crate::decide) fn reads_left(o: &Observed) -> bool {
+/// How much longer the reads at the end are tried, after the failures so far and whatever else held them up.
+pub(in crate::decide) fn reads_end_in(o: &Observed) -> Duration {
+    if o.memory.failed_reads >= READS {
+        return Duration::ZERO;
+    }
     let only_waits = o.memory.failed_reads == 0 && believed(o);
-    o.memory.failed_reads < READS && o.memory.over_seen_for < if only_waits { TURNS } else { READING }
+    let within = if only_waits { TURNS } else { READING };
+    within.saturating_sub(o.memory.over_seen_for)
+}
+
+/// The next of these reads, where the account may still make it.
+pub(in crate::decide) fn next_read(o: &Observed, owed: &[Owed]) -> Option<Owed> {
+    let unread = |read: &Owed| *read == Owed::Results || o.memory.details.is_none();
+    owed.iter().copied().find(unread).filter(|_| believed(o) && !reads_end_in(o).is_zero())
+}
+
+/// How much longer a failed job waits for the service's words on it, before it is shown without them.
+pub(in crate::decide) fn reason_comes_in(o: &Observed) -> Duration {
+    WORDS_WITHIN.saturating_sub(o.memory.over_seen_for)
 }
 
 /// Whether the account is proven to be of the client that the job belongs to; what another client's credentials

@@ -14,8 +14,8 @@ pub enum End {
     AsTold {
         /// How.
         how: Told,
-        /// Whether its details or results could not be read in time.
-        unread: bool,
+        /// What of its details and results is not read.
+        unread: Unread,
     },
     /// With an earlier job that had failed or was cancelled.
     EarlierFailed {
@@ -59,6 +59,17 @@ pub enum End {
     DeadlineOfOthers,
 }
 
+/// What of a job's details and results is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// Nothing that is to be read.
+    Nothing,
+    /// They are still being read.
+    Yet,
+    /// They could not be read in time.
+    GivenUp,
+}
+
 /// How the service says that a job ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
@@ -73,10 +84,7 @@ pub enum Told {
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AsTold { how, unread } => {
-                how.fmt(f)?;
-                if *unread { f.write_str(" Its details or results could not be read in time.") } else { Ok(()) }
-            }
+            Self::AsTold { how, unread } => as_told(f, how, *unread),
             Self::EarlierFailed { state, words, fresh_from: from } => {
                 let ended = if state == "failed" { "failed" } else { "was cancelled" };
                 let words = words.as_deref().map_or("SpiderIQ gives no reason", quoted);
@@ -126,6 +134,18 @@ impl fmt::Display for End {
             ),
         }
     }
+}
+
+fn as_told(f: &mut fmt::Formatter<'_>, how: &Told, unread: Unread) -> fmt::Result {
+    if (how, unread) == (&Told::Failed(None), Unread::Yet) {
+        return f.write_str("The job failed at SpiderIQ. The operator is still reading why.");
+    }
+    write!(f, "{how}")?;
+    f.write_str(match unread {
+        Unread::Nothing => "",
+        Unread::Yet => " The operator is still reading the summary of its results.",
+        Unread::GivenUp => " Its details or results could not be read in time.",
+    })
 }
 
 impl fmt::Display for Told {

@@ -23,7 +23,7 @@ use crate::api::MESSAGE_MAX;
 
 pub use account::{Account, Remark};
 pub use cancel::{Cancel, CancelWaits};
-pub use end::{End, Named, RunWord, Told};
+pub use end::{End, Named, RunWord, Told, Unread};
 pub use hold::{Ambiguous, Hold, Unknown, Unsettled};
 pub use note::{Gone, IntentLost, Left, Lost, NOT_CANCELLED, Note};
 pub use object::Object;

@@ -2,12 +2,14 @@
 
 use crate::api::{Reason, State};
 use crate::decide::facts::{AccountFacts, AccountUse, Named, Observed, RemoteState, since};
-use crate::decide::meaning::end::ended;
+use crate::decide::meaning::end::{ended, owed};
 use crate::decide::meaning::hold::still_held;
-use crate::decide::meaning::remote::{believed, is_gone, reads_left, seen_before, terminal_state};
+use crate::decide::meaning::remote::{
+    believed, is_gone, next_read, reason_comes_in, seen_before, terminal_state,
+};
 use crate::decide::meaning::standing::standing;
 use crate::decide::meaning::submission::Submission;
-use crate::decide::message::{End, Hold, Message};
+use crate::decide::message::{End, Hold, Message, Unread};
 use crate::decide::plan::{Plan, Standing};
 use crate::decide::record::{Intent, IntentFacts};
 
@@ -29,8 +31,8 @@ pub(super) fn next(o: &Observed) -> Plan {
     if let Some(why) = not_to_be_seen(o) {
         return Plan::Rest(Standing::Held(Reason::JobNotFound, why));
     }
-    if let Some(state) = terminal_state(o).filter(|_| !reads_left(o)) {
-        return Plan::Rest(ended(o, &state, &o.recorded, true));
+    if let Some(state) = terminal_state(o) {
+        return over(o, &state);
     }
     if believed(o) {
         if let Some((first, last)) = o.watched.missing {
@@ -42,15 +44,20 @@ pub(super) fn next(o: &Observed) -> Plan {
                 return Plan::Rest(end);
             }
         }
-        match terminal_state(o) {
-            Some(RemoteState::Completed) if o.memory.details.is_none() => return Plan::Detail,
-            Some(RemoteState::Completed | RemoteState::Failed) => return Plan::Collect,
-            Some(state) => return Plan::Rest(ended(o, &state, &o.recorded, false)),
-            None if o.owed_look().is_some() => return Plan::Look,
-            None => {}
+        if o.owed_look().is_some() {
+            return Plan::Look;
         }
     }
     Plan::Rest(standing(o, &o.recorded))
+}
+
+/// The next step of a job that the service says is over: what can be read at once is shown with its end, and nothing else
+/// holds that up; but for a moment the words on a failure (R7).
+fn over(o: &Observed, state: &RemoteState) -> Plan {
+    let waits = *state != RemoteState::Failed || !reason_comes_in(o).is_zero();
+    let first = o.memory.failed_reads == 0 || *state == RemoteState::Failed;
+    let read = next_read(o, owed(state, &o.recorded)).filter(|_| waits && first);
+    read.map_or_else(|| Plan::Rest(ended(o, state, &o.recorded, Unread::Yet)), Plan::Read)
 }
 
 /// A live job that deletion may have to cancel needs the finalizer; one of ours needs its intent, too, with the name of

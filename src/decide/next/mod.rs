@@ -7,6 +7,7 @@ mod submit;
 use crate::api::{Reason, State};
 use crate::decide::facts::Observed;
 use crate::decide::meaning::end::recorded_end;
+use crate::decide::meaning::remote::{next_read, reads_end_in};
 use crate::decide::meaning::submission::{adoptable, unknown_submission};
 use crate::decide::message::{Unknown, Wait};
 use crate::decide::plan::{Plan, Standing};
@@ -65,13 +66,17 @@ fn by_half_a_spec(o: &Observed, fault: &str) -> Plan {
     })
 }
 
-/// The next step of an object whose run is over: let go of it, and delete it when its time has come.
+/// The next step of an object whose run is over: let go of it, read what is owed, and delete it when its time has come.
 fn finished(o: &Observed, state: State) -> Plan {
     if o.job.protected {
         return Plan::Release(None);
     }
+    if let Some(read) = next_read(o, &o.recorded.owed) {
+        return Plan::Read(read);
+    }
     let finished = o.recorded.finish_time.as_ref().map(|time| time.0);
-    if o.job.expires(finished).is_some_and(|at| o.now >= at) {
+    let owes = !o.recorded.owed.is_empty() && !reads_end_in(o).is_zero();
+    if !owes && o.job.expires(finished).is_some_and(|at| o.now >= at) {
         return Plan::Expire;
     }
     Plan::Rest(recorded_end(o, state))

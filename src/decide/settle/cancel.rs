@@ -7,9 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::Settling;
 use crate::api::{CancelReason, Remote};
 use crate::decide::facts::{RemoteJob, RemoteState, Trouble};
-use crate::decide::meaning::end::{by_reason, ended};
+use crate::decide::meaning::end::by_reason;
 use crate::decide::meaning::remote::is_gone;
-use crate::decide::message::{Cancel, End};
+use crate::decide::message::{Cancel, End, Unread};
 use crate::decide::plan::{Again, CancelOutcome, Event, Standing};
 
 /// How soon it is asked again whether it is known who else uses the job.
@@ -27,7 +27,7 @@ impl Settling<'_> {
                 if job.state.is_terminal() && self.leaves_the_run() {
                     self.begin_run();
                 } else if job.state.is_terminal() {
-                    self.standing = Some(ended(self.o, &job.state, &self.record, false));
+                    self.end_as(&job.state, Unread::Yet);
                 } else {
                     self.retry();
                     // What was refused, or lost on the service's side, is asked for again.
@@ -91,7 +91,7 @@ impl Settling<'_> {
         self.memory.cancelled = true;
         let remote = self.record.remote.get_or_insert_with(Remote::default);
         remote.state = Some(RemoteState::Cancelled.word().to_owned());
-        self.standing = Some(ended(self.o, &RemoteState::Cancelled, &self.record, false));
+        self.end_as(&RemoteState::Cancelled, Unread::Nothing);
     }
 
     /// The service does not know the job that should be cancelled. It may not know it yet: it is asked for long enough

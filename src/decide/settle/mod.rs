@@ -19,7 +19,7 @@ use crate::decide::facts::{
 };
 use crate::decide::meaning::end::deadline;
 use crate::decide::meaning::hold::hold_key;
-use crate::decide::meaning::remote::{believed, freshness, payload_changed, stale_after};
+use crate::decide::meaning::remote::{believed, freshness, payload_changed, reads_end_in, stale_after};
 use crate::decide::meaning::standing::standing;
 use crate::decide::meaning::submission::{Intended, intended, settles_in, unknown_submission};
 use crate::decide::message::Follow;
@@ -44,6 +44,7 @@ pub fn settle(o: &Observed, plan: &Plan, outcome: &Outcome) -> Verdict {
         Outcome::Stopping => s.leave(Again::OnChange),
         Outcome::Unsent(before) => s.unsent(before.as_deref()),
         Outcome::NotYet(waiting) => s.not_yet(plan, waiting),
+        Outcome::Reading => s.unread(Again::OnChange),
         Outcome::Submit(submit) => s.submitted(submit),
         Outcome::Candidates(found) => s.candidates(plan, found),
         Outcome::Status(status) if *plan == Plan::Look => s.looked(status),
@@ -52,8 +53,10 @@ pub fn settle(o: &Observed, plan: &Plan, outcome: &Outcome) -> Verdict {
         Outcome::Summary(summary) => s.summarised(summary),
         Outcome::Cancel(cancel) => s.cancelled(cancel),
     }
-    let undone =
-        matches!(outcome, Outcome::NotYet(_) | Outcome::Lost | Outcome::WriteRefused(_) | Outcome::Stopping);
+    let undone = matches!(
+        outcome,
+        Outcome::NotYet(_) | Outcome::Reading | Outcome::Lost | Outcome::WriteRefused(_) | Outcome::Stopping
+    );
     s.finish(undone)
 }
 
@@ -215,7 +218,9 @@ impl<'a> Settling<'a> {
         let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);
         let left = match &self.standing {
             // What is past has had its effect, or does not hold any more.
+            Some(Standing::Ended(..)) if !self.record.owed.is_empty() => Some(reads_end_in(self.o)),
             Some(Standing::Ended(..)) => self.o.job.expires(time(&self.record.finish_time)).map(until),
+            None if self.o.recorded.finished && !self.record.owed.is_empty() => Some(reads_end_in(self.o)),
             Some(_) | None => match self.record.cancel_reason {
                 // What it has waited is stored on the way.
                 _ if self.o.job.deleted_at.is_some() => self.o.job.deleted_at.map(|begun| {
@@ -256,26 +261,15 @@ impl<'a> Settling<'a> {
             {
                 self.standing = Some(standing(self.o, &self.record));
             }
-            Plan::Rest(standing) => {
-                // What is over has its details, or went without them.
-                if matches!(standing, Standing::Ended(..)) && !self.o.recorded.finished {
-                    self.take_details();
-                }
-                self.standing = Some(standing.clone());
-            }
+            Plan::Rest(standing @ Standing::Ended(..)) => self.rest_ended(standing),
+            Plan::Rest(standing) => self.standing = Some(standing.clone()),
             Plan::Adopt(job_id) => self.adopt(job_id),
             Plan::Latch(reason) => self.latch(*reason),
             Plan::Abandon(event) => self.abandon(event),
             Plan::Begin(_) => self.begin_run(),
             // The write that a finalizer needs is not a change of meaning: the status stays, and the watch wakes us.
             Plan::Leave | Plan::Expire | Plan::Protect(_) | Plan::Release(_) => self.leave(Again::OnChange),
-            Plan::Submit(_)
-            | Plan::LookUp(_)
-            | Plan::Look
-            | Plan::Confirm
-            | Plan::Detail
-            | Plan::Collect
-            | Plan::Cancel => {
+            Plan::Submit(_) | Plan::LookUp(_) | Plan::Look | Plan::Confirm | Plan::Read(_) | Plan::Cancel => {
                 self.leave(Again::After(Duration::from_secs(5)));
             }
         }

@@ -26,6 +26,9 @@ const HELD_AFTER: SignedDuration = SignedDuration::from_mins(10);
 impl Settling<'_> {
     /// It is not its turn: told once, after a while, and never as more than a wait.
     pub(super) fn not_yet(&mut self, plan: &Plan, waiting: &Waiting) {
+        if matches!(plan, Plan::Read(_)) {
+            return self.unread(Again::OnChange);
+        }
         if let Plan::Submit(attempt) = plan
             && attempt.capped
         {
@@ -49,8 +52,7 @@ impl Settling<'_> {
             Plan::Submit(_) | Plan::LookUp(_) => return,
             Plan::Cancel | Plan::Confirm => Standing::Cancelling(waits_to_cancel(self.o, waiting)),
             Plan::Look
-            | Plan::Detail
-            | Plan::Collect
+            | Plan::Read(_)
             | Plan::Rest(_)
             | Plan::Leave
             | Plan::Adopt(_)
@@ -127,8 +129,7 @@ impl Settling<'_> {
             | Plan::Cancel
             | Plan::Confirm
             | Plan::Look
-            | Plan::Detail
-            | Plan::Collect
+            | Plan::Read(_)
             | Plan::Rest(_)
             | Plan::Leave
             | Plan::Adopt(_)

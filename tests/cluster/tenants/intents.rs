@@ -58,7 +58,7 @@ pub fn intents(place: &Place) -> Vec<Deed> {
     // What an unknown submit may have been answered with is not cancelled: this one was never sent, but for an annotation.
     for (n, victim) in place.victims.iter().enumerate() {
         for client in [Value::Null, "cli_acme".into(), "cli_hub".into()] {
-            let name = format!("unsent-{n}-{}", client.as_str().unwrap_or("nobody"));
+            let name = format!("unsent-{n}-{}", client.as_str().unwrap_or("nobody").replace('_', "-"));
             let mut spec = place.site("missing", &victim.page);
             spec["submission"] = json!({"onAmbiguous": "Hold"});
             let garbage = json!({"annotations": {annotation: "x"}});

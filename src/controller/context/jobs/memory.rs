@@ -45,7 +45,7 @@ pub(in crate::controller) struct Remembered {
     pub(in crate::controller) kind_stays: bool,
     /// Since when the service does not know the job that is to end.
     pub(in crate::controller) missing: Option<Instant>,
-    /// Since when the job was seen to be over, with its run still open.
+    /// Since when the job was seen to be over, with its run still open or something of it owed.
     pub(in crate::controller) over: Option<Instant>,
     /// The nonce of the request that this process itself ended.
     pub(in crate::controller) ended: Option<String>,

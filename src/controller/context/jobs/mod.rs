@@ -1,11 +1,13 @@
 //! What the process knows of jobs.
 
+mod collecting;
 mod exclusive;
 mod memory;
 mod places;
 mod readings;
 mod unrecorded;
 
+pub(in crate::controller) use collecting::{Collecting, Of, Taken};
 pub(in crate::controller) use exclusive::Exclusive;
 pub(in crate::controller) use memory::{Ending, Line, Memories, Remembered};
 pub(in crate::controller) use places::Places;
