@@ -108,7 +108,7 @@ fn unsettled() -> impl Iterator<Item = Unsettled> {
 
 fn unknown() -> impl Iterator<Item = Unknown> {
     [
-        Unknown::Failed("the service did not answer in time".to_owned()),
+        Unknown::Failed("no answer in time".to_owned()),
         Unknown::Settling,
         Unknown::Paused,
         Unknown::Suspended,
@@ -240,6 +240,7 @@ fn accounts() -> impl Iterator<Item = Account> {
         Account::SpendCap(Some(words())),
         Account::Unopened(title()),
         Account::Unavailable(words()),
+        Account::Redirects(words()),
         Account::NotAccepted { words: words(), odd_address: true },
         Account::WaitsToAsk,
         Account::SecretUnreadable(words()),

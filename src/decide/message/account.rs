@@ -31,6 +31,8 @@ pub enum Account {
     Unopened(String),
     /// The service is not available; its words.
     Unavailable(String),
+    /// The service redirects, in these words.
+    Redirects(String),
     /// The service has not accepted the credentials yet.
     NotAccepted {
         /// The service's words.
@@ -126,6 +128,11 @@ impl fmt::Display for Account {
             Self::Unavailable(words) => {
                 write!(f, "SpiderIQ is not available: {}. The operator tries again by itself.", quoted(words))
             }
+            Self::Redirects(words) => write!(
+                f,
+                "SpiderIQ cannot be used: {}. Correct spec.endpoint of the account.",
+                quoted(words)
+            ),
             Self::NotAccepted { words, odd_address } => {
                 write!(f, "SpiderIQ has not accepted the credentials yet: {}.", quoted(words))?;
                 if *odd_address { f.write_str(ODD_ADDRESS) } else { Ok(()) }
