@@ -154,7 +154,7 @@ fn r7_a_run_is_finished_only_when_its_summary_is_read_or_given_up() {
         tries += 1;
         let status = status_of(&verdict, &o);
         if status.finished {
-            let end = End::AsTold { how: Told::Completed(None), unread: true };
+            let end = End::AsTold { how: Told::Completed(None), unread: true, mirrored: false };
             assert_eq!(status.message, Some(end.to_string()));
             break;
         }

@@ -152,7 +152,9 @@ fn ends() -> impl Iterator<Item = End> {
         Told::Cancelled(None),
         Told::Cancelled(Some(words())),
     ];
-    let told = told.into_iter().map(|how| End::AsTold { how, unread: true });
+    let told = told.into_iter().flat_map(|how| {
+        [true, false].map(|mirrored| End::AsTold { how: how.clone(), unread: true, mirrored })
+    });
     let earlier =
         |state: &str, fresh_from| End::EarlierFailed { state: state.to_owned(), words: None, fresh_from };
     let reasons =
@@ -161,7 +163,8 @@ fn ends() -> impl Iterator<Item = End> {
         earlier("failed", None),
         earlier("cancelled", Some(ago(0))),
         End::EarlierNotAccepted { job_id: words(), state: "queued".to_owned(), fresh_from: Some(ago(0)) },
-        End::Vanished,
+        End::Vanished { mirrored: true },
+        End::Vanished { mirrored: false },
         End::PayloadRefused(words()),
         End::PayloadTooLarge(300_000),
         End::AnnotationsTooLarge(300_000, 262_144),
