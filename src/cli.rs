@@ -125,11 +125,11 @@ struct Run {
         value_name = "BOOL"
     )]
     leader_elect: bool,
-    /// Name of the lease, in the operator's namespace: one for each release of the chart.
+    /// Name of the lease, in the operator's namespace: one for each installation of the chart.
     #[arg(long, env = "SPIDERIQ_LEASE_NAME", default_value = "spideriq-operator", value_name = "NAME")]
     lease_name: ObjectName,
-    /// What names this release where another one may work, too, so that one of them does. Left out, the operator's namespace
-    /// and the name of the lease.
+    /// What names this installation where another one may work, too, so that one of them does. Left out, the operator's
+    /// namespace and the name of the lease.
     #[arg(long, env = "SPIDERIQ_OPERATOR_ID", value_parser = operator_id, value_name = "ID")]
     operator_id: Option<String>,
     /// Address of the probes and metrics; port 0 takes a free one. [::] is every address of both families.
@@ -140,7 +140,7 @@ struct Run {
     log_format: LogFormat,
 }
 
-/// Reads what names a release: it is shown in statuses and events.
+/// Reads what names an installation: it is shown in statuses and events.
 fn operator_id(text: &str) -> Result<String, String> {
     let fits = (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if fits { Ok(text.to_owned()) } else { Err("1 to 253 visible ASCII characters".to_owned()) }

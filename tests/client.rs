@@ -144,9 +144,9 @@ async fn hostile_answers_are_errors_within_bounds() {
         ("drop: before".to_owned(), "broke"),
         (
             format!("reply: {{status: 307, headers: {{location: '{}/jobs/list'}}}}", elsewhere.base_url()),
-            "redirects",
+            "a redirect",
         ),
-        (format!("reply: {{status: 500, body: 'oops {TOKEN} secret_canary'}}"), "failed with 500"),
+        (format!("reply: {{status: 500, body: 'oops {TOKEN} secret_canary'}}"), "HTTP 500"),
         (format!("reply: {{status: 422, body: {{detail: 'oops {TOKEN} secret_canary'}}}}"), "[redacted]"),
     ];
     for (fault, words) in rows {

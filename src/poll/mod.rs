@@ -1,7 +1,8 @@
 //! Follows many jobs of one account and says which of them changed.
 //!
 //! It may know the service's client. It must never name Kubernetes: an object is an opaque key here, so that the
-//! inside of this room can become one shared list of jobs without a change outside of it.
+//! inside of this room can become one list of an account's jobs without a change outside of it. One list for all
+//! accounts of a client would be started elsewhere, too: `account/session` starts a poller for each account.
 
 mod queue;
 

@@ -1,4 +1,7 @@
 //! What can go wrong with a request, and what that means for whoever asked.
+//!
+//! The words stand behind a colon in a sentence that names SpiderIQ and says what to do, so that they do neither. The two
+//! that speak of the credentials are the beginning of such a sentence.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -9,13 +12,13 @@ use super::wire::{clean, text};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No connection: not a byte was sent.
-    #[error("no connection to the service: {0}")]
+    #[error("no connection: {0}")]
     Connect(String),
     /// No answer in time.
-    #[error("the service did not answer in time")]
+    #[error("no answer in time")]
     Timeout,
     /// The connection broke after something was sent.
-    #[error("the connection to the service broke: {0}")]
+    #[error("the connection broke: {0}")]
     Interrupted(String),
     /// 401.
     #[error("SpiderIQ rejected the token: {message}")]
@@ -29,16 +32,16 @@ pub enum Error {
     #[error("SpiderIQ refuses this client: {0}")]
     Forbidden(String),
     /// 402: the monthly spend cap.
-    #[error("the account's spend cap is reached: {0}")]
+    #[error("the client has reached its monthly spend cap: {0}")]
     SpendCap(String),
     /// 404.
-    #[error("the service does not know it: {0}")]
+    #[error("not found: {0}")]
     NotFound(String),
     /// 400 and 422.
-    #[error("the service refused the request: {0}")]
+    #[error("the request was refused: {0}")]
     Invalid(String),
     /// Any other 4xx.
-    #[error("the service refused the request with {code}: {message}")]
+    #[error("HTTP {code}: {message}")]
     Refused {
         /// HTTP status.
         code: u16,
@@ -46,7 +49,7 @@ pub enum Error {
         message: String,
     },
     /// 429. Its words stay out of what is shown: they may count seconds.
-    #[error("the service asks to wait")]
+    #[error("HTTP 429, which asks to wait")]
     Throttled {
         /// Until when, if it says.
         until: Option<Timestamp>,
@@ -56,7 +59,7 @@ pub enum Error {
         message: String,
     },
     /// 5xx. Its words stay out of what is shown: they may differ from answer to answer.
-    #[error("the service failed with {code}")]
+    #[error("HTTP {code}")]
     Server {
         /// HTTP status.
         code: u16,
@@ -64,13 +67,13 @@ pub enum Error {
         message: String,
     },
     /// 3xx: redirects are never followed, because the token would go along.
-    #[error("SpiderIQ redirects (HTTP {0}), which is not followed. Correct spec.endpoint of the account.")]
+    #[error("a redirect (HTTP {0}), which is not followed")]
     Redirected(u16),
     /// An answer that cannot be read.
-    #[error("the service's answer cannot be read: {0}")]
+    #[error("the answer cannot be read: {0}")]
     Malformed(String),
     /// An answer larger than any sensible one.
-    #[error("the service's answer is too large")]
+    #[error("the answer is too large")]
     TooLarge,
 }
 

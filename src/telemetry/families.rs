@@ -54,9 +54,9 @@ families! {
     HELD: "gauge" "held_jobs" ["namespace", "reason"]
         "ScrapeJobs in state Held, by reason";
     UNDECODABLE: "gauge" "undecodable_jobs" ["namespace"]
-        "ScrapeJobs of which this release cannot read a part, so that nothing new is begun with them";
+        "ScrapeJobs of which this version cannot read a part, so that nothing new is begun with them";
     MISNAMED: "gauge" "misnamed_objects" ["namespace", "kind"]
-        "Objects that name a Secret or an account as nothing can be named; they are left alone, with a Warning event each";
+        "Objects in whose spec the name of a Secret or an account is not a valid Kubernetes name; they are left alone, with a Warning event each";
     NEWS_AGE_SECONDS: "gauge" "last_news_age_seconds" ["namespace", "resource"]
         "Seconds since the API server last answered a list or sent anything in a watch of this resource; namespace is empty where all are watched";
     UNKEPT: "gauge" "unkept_fields" ["kind"]

@@ -179,8 +179,9 @@ fn rejected_credentials_reject_until_work_is_tried_again() {
 fn the_worst_that_is_known_says_how_an_account_stands() {
     let cap = || Some((ago(-3600), Some("cap".to_owned())));
     let both = Health { rejected: Some((ago(50), words())), ..redirected() };
+    let redirects = Account::Redirects(words()).to_string();
     let unusable =
-        AccountHealth::Unusable { reason: Reason::EndpointNotAllowed, message: words(), stalled: true };
+        AccountHealth::Unusable { reason: Reason::EndpointNotAllowed, message: redirects, stalled: true };
     let cases = [
         (both, cap(), unusable),
         (rejected(None), cap(), AccountHealth::Rejected { since: ago(50), message: words() }),

@@ -108,7 +108,7 @@ fn unsettled() -> impl Iterator<Item = Unsettled> {
 
 fn unknown() -> impl Iterator<Item = Unknown> {
     [
-        Unknown::Failed("the service did not answer in time".to_owned()),
+        Unknown::Failed("no answer in time".to_owned()),
         Unknown::Settling,
         Unknown::Paused,
         Unknown::Suspended,
@@ -152,7 +152,9 @@ fn ends() -> impl Iterator<Item = End> {
         Told::Cancelled(None),
         Told::Cancelled(Some(words())),
     ];
-    let told = told.into_iter().map(|how| End::AsTold { how, unread: Unread::GivenUp });
+    let told = told.into_iter().flat_map(|how| {
+        [true, false].map(|mirrored| End::AsTold { how: how.clone(), unread: Unread::GivenUp, mirrored })
+    });
     let earlier =
         |state: &str, fresh_from| End::EarlierFailed { state: state.to_owned(), words: None, fresh_from };
     let reasons =
@@ -161,7 +163,8 @@ fn ends() -> impl Iterator<Item = End> {
         earlier("failed", None),
         earlier("cancelled", Some(ago(0))),
         End::EarlierNotAccepted { job_id: words(), state: "queued".to_owned(), fresh_from: Some(ago(0)) },
-        End::Vanished,
+        End::Vanished { mirrored: true },
+        End::Vanished { mirrored: false },
         End::PayloadRefused(words()),
         End::PayloadTooLarge(300_000),
         End::AnnotationsTooLarge(300_000, 262_144),
@@ -240,6 +243,7 @@ fn accounts() -> impl Iterator<Item = Account> {
         Account::SpendCap(Some(words())),
         Account::Unopened(title()),
         Account::Unavailable(words()),
+        Account::Redirects(words()),
         Account::NotAccepted { words: words(), odd_address: true },
         Account::WaitsToAsk,
         Account::SecretUnreadable(words()),

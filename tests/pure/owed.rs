@@ -28,7 +28,7 @@ fn down() -> Trouble {
 }
 
 fn as_told(how: Told, unread: Unread) -> Option<String> {
-    Some(End::AsTold { how, unread }.to_string())
+    Some(End::AsTold { how, unread, mirrored: false }.to_string())
 }
 
 /// The same object after this status was written, seen by a process that remembers this.

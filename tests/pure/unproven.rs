@@ -42,7 +42,8 @@ fn what_the_service_said_of_the_credentials_says_how_the_account_stands() {
     };
     let waits = || unusable(Reason::AccountNotReady, Account::WaitsToAsk.to_string(), false);
     let rejected = Unproven::Stands(AccountHealth::Rejected { since: ago(50), message: words() });
-    let redirected = unusable(Reason::EndpointNotAllowed, words(), true);
+    let redirects = Account::Redirects(words()).to_string();
+    let redirected = unusable(Reason::EndpointNotAllowed, redirects, true);
     let expected = [waits(), waits(), rejected, redirected, unclear(false)];
     let seconds = Duration::from_secs;
     assert_eq!(said().map(|said| said.unproven(true, seconds(3), GOOD)), expected);

@@ -42,7 +42,7 @@ pub(super) fn for_account(result: &Result<bool, Error>) -> Answer {
         Err(error @ (Error::Unauthorized { .. } | Error::Forbidden(_))) => {
             Answer::Rejected(error.to_string())
         }
-        Err(error @ Error::SpendCap(_)) => Answer::Capped(error.to_string()),
+        Err(Error::SpendCap(words)) => Answer::Capped(words.clone()),
         Err(error @ Error::Redirected(_)) => Answer::Redirected(error.to_string()),
         Err(Error::Throttled { .. } | Error::Server { .. }) => Answer::NotNow,
         Err(

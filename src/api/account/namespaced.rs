@@ -130,7 +130,7 @@ pub struct ScrapeAccountStatus {
     #[schemars(length(max = 64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
-    /// The release of the operator that works with this account, and in its namespace; one account of a namespace bears it.
+    /// The installation of the operator that works with this account, and in its namespace; one account of a namespace bears it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator: Option<OperatorClaim>,
     /// Conditions, one of each type.
@@ -167,14 +167,14 @@ pub struct StatusCredential {
     pub resource_version: String,
 }
 
-/// A release's claim to be the one that works where an account is. It counts as long as it is seen to change.
+/// An installation's claim to be the one that works where an account is. It counts as long as it is seen to change.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OperatorClaim {
-    /// Names the release: its namespace and lease, if it was not told another name with --operator-id.
+    /// Names the installation: its namespace and lease, if it was not told another name with --operator-id.
     #[schemars(length(max = 320))]
     pub id: String,
-    /// The Lease that the release holds while it works; left out where it runs without one.
+    /// The Lease that the installation holds while it works; left out where it runs without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease: Option<ClaimLease>,
     /// How often the claim was renewed.
@@ -184,7 +184,7 @@ pub struct OperatorClaim {
     pub renew_time: Option<Time>,
 }
 
-/// Names the Lease of a release.
+/// Names the Lease of an installation.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(default)]
 pub struct ClaimLease {

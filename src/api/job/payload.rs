@@ -25,16 +25,18 @@ pub struct Payload(Arc<str>);
 pub enum Unfit {
     /// It is nested too deep.
     #[error(
-        "The payload is nested {0} deep, and {DEPTH_MAX} levels are allowed. Create another ScrapeJob with a flatter one."
+        "The payload is nested {0} deep, and {DEPTH_MAX} levels are allowed. Set a new spec.runID with a flatter payload, or create another ScrapeJob."
     )]
     TooDeep(usize),
     /// It is too long to be looked at.
     #[error(
-        "The payload has {0} bytes, and {PAYLOAD_MAX} (256 KiB) are allowed. Create another ScrapeJob with a smaller one."
+        "The payload has {0} bytes, and {PAYLOAD_MAX} (256 KiB) are allowed. Set a new spec.runID with a smaller payload, or create another ScrapeJob."
     )]
     TooLong(usize),
     /// It is no JSON object of this world.
-    #[error("The payload cannot be read: {0}. Create another ScrapeJob with a corrected one.")]
+    #[error(
+        "The payload cannot be read: {0}. Set a new spec.runID with a corrected payload, or create another ScrapeJob."
+    )]
     Unreadable(String),
 }
 

@@ -243,7 +243,7 @@ pub enum OnCacheHit {
     Fail,
 }
 
-/// Whether ttlSecondsAfterFinished holds for an object that Argo CD, Flux or Helm owns. RespectGitOps (default): it is never deleted, because they would create it, and pay for it, again. Force: it is.
+/// Whether ttlSecondsAfterFinished holds for an object that Argo CD, Flux, Helm, Fleet, Config Sync, kapp, Sveltos or kluctl applies. RespectGitOps (default): it is never deleted, because they would create it, and pay for it, again. Force: it is.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub enum TtlPolicy {
     /// Such an object is never deleted.

@@ -16,7 +16,7 @@ pub struct ScrapeJobStatus {
     /// Generation of the spec that this status was computed for; -1 before the first look.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The release of the operator that wrote this status.
+    /// The installation of the operator that wrote this status.
     #[schemars(length(max = 320))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator: Option<String>,

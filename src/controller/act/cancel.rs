@@ -109,7 +109,7 @@ async fn ask_first(job: &ScrapeJob, session: &Arc<Session>) -> Outcome {
     let status = session.ask(permit, async |client| client.status(job_id(job)).await).await;
     let trouble = match status {
         Ok(_) | Err(Error::NotFound(_)) => {
-            Trouble::Unavailable("the service takes the credentials again".to_owned())
+            Trouble::Unavailable("the credentials are accepted again".to_owned())
         }
         Err(error) => facts::trouble(&error),
     };

@@ -36,9 +36,9 @@ pub(in crate::controller) fn account(
         }
         Some(Standing::Usable(session)) => match session.health().redirected {
             None => AccountFacts::Usable(account_use(&session)),
-            Some((_, message)) => AccountFacts::Unusable {
+            Some((_, words)) => AccountFacts::Unusable {
                 reason: Reason::EndpointNotAllowed,
-                message,
+                message: Account::Redirects(words).to_string(),
                 fingerprint: session.settings().fingerprint,
             },
         },

@@ -104,7 +104,8 @@ impl AccountHealth {
     /// service's words.
     pub fn of(health: Health, cap: Option<(Timestamp, Option<String>)>, suspended: bool) -> Self {
         let authenticated = health.accepted.is_some();
-        if let Some((_, message)) = health.redirected {
+        if let Some((_, words)) = health.redirected {
+            let message = Account::Redirects(words).to_string();
             Self::Unusable { reason: Reason::EndpointNotAllowed, message, stalled: true }
         } else if let Some((since, message)) = health.rejected {
             Self::Rejected { since, message }

@@ -62,7 +62,7 @@ pub enum Said {
     Accepted(Proof),
     /// It rejects them since then, in these words.
     Rejected(Timestamp, String),
-    /// It redirects.
+    /// It redirects, in these words.
     Redirected(String),
     /// It could not be reached, or gave no clear answer.
     Unclear {
@@ -94,7 +94,9 @@ impl Said {
         let unusable = |reason, message, stalled| AccountHealth::Unusable { reason, message, stalled };
         Unproven::Stands(match self {
             Self::Rejected(since, message) => AccountHealth::Rejected { since, message },
-            Self::Redirected(message) => unusable(Reason::EndpointNotAllowed, message, true),
+            Self::Redirected(words) => {
+                unusable(Reason::EndpointNotAllowed, Account::Redirects(words).to_string(), true)
+            }
             Self::Unclear { words, no_address } => {
                 let odd_address = no_address && is_odd_address(endpoint);
                 let message = Account::NotAccepted { words, odd_address }.to_string();

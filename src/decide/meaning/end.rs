@@ -32,7 +32,8 @@ pub(in crate::decide) fn ended(
     let at_work = ["Queued", "Processing"].iter().any(|type_| find(&record.conditions, type_).is_some());
     let cached = Submission::of(record).origin() == Some(Origin::Cached) && !at_work;
     let words = record.remote.as_ref().and_then(|remote| remote.error_message.clone());
-    let told = |how: Told, unread: Unread| Message::from(End::AsTold { how, unread });
+    let mirrored = o.job.spec.job_id.is_some();
+    let told = |how: Told, unread: Unread| Message::from(End::AsTold { how, unread, mirrored });
     match state {
         RemoteState::Completed => {
             let count = record.results.as_ref().and_then(|results| results.count);

@@ -27,10 +27,12 @@ pub enum Account {
     NotPaused,
     /// The client may spend no more; the service's words, where they are known.
     SpendCap(Option<String>),
-    /// Nothing was sent with it yet, or this release cannot read it; its kind and name.
+    /// Nothing was sent with it yet, or this version cannot read it; its kind and name.
     Unopened(String),
     /// The service is not available; its words.
     Unavailable(String),
+    /// The service redirects, in these words.
+    Redirects(String),
     /// The service has not accepted the credentials yet.
     NotAccepted {
         /// The service's words.
@@ -65,15 +67,15 @@ pub enum Account {
         /// The labels that the account asks for; nothing where its selector cannot be read.
         labels: Option<String>,
     },
-    /// This release cannot read the account; its kind and name.
+    /// This version cannot read the account; its kind and name.
     Unreadable(String),
     /// Accounts of the cluster are off.
     ClusterAccountsOff,
     /// The labels of the namespace are not known yet.
     LabelsUnknown(String),
-    /// Another release works where this one would.
+    /// Another installation works where this one would.
     AnotherOperator {
-        /// The other release.
+        /// The other one.
         other: String,
         /// This one.
         own: String,
@@ -115,61 +117,84 @@ impl fmt::Display for Account {
                 write!(f, "spec.limits.submitsPerMinute of {account} is 0. Raise it to go on.")
             }
             Self::Authenticated => f.write_str("SpiderIQ accepts the credentials."),
-            Self::NotAuthenticated => {
-                f.write_str("SpiderIQ was not asked with these credentials yet, or gave no clear answer.")
-            }
+            Self::NotAuthenticated => f.write_str(
+                "SpiderIQ was not asked with these credentials yet, or gave no clear answer. The operator asks by itself, as soon as it can.",
+            ),
             Self::Paused | Self::SubmitsPaused | Self::NotPaused | Self::SpendCap(_) => self.brake(f),
             Self::Unopened(account) => write!(
                 f,
-                "{account} is about to be opened, or this version of the operator cannot read it. If this lasts, run a newer version."
+                "The operator has not used {account} yet, or cannot read it. If this lasts, run the version that the CRDs are of."
             ),
             Self::Unavailable(words) => {
                 write!(f, "SpiderIQ is not available: {}. The operator tries again by itself.", quoted(words))
             }
+            Self::Redirects(words) => write!(
+                f,
+                "SpiderIQ cannot be used: {}. Correct spec.endpoint of the account.",
+                quoted(words)
+            ),
             Self::NotAccepted { words, odd_address } => {
-                write!(f, "SpiderIQ has not accepted the credentials yet: {}.", quoted(words))?;
+                write!(
+                    f,
+                    "SpiderIQ has not accepted the credentials yet: {}. The operator asks again by itself.",
+                    quoted(words)
+                )?;
                 if *odd_address { f.write_str(ODD_ADDRESS) } else { Ok(()) }
             }
-            Self::WaitsToAsk => {
-                f.write_str("The account waits for its turn to ask SpiderIQ whose the credentials are.")
-            }
+            Self::WaitsToAsk => f.write_str(
+                "The operator will ask SpiderIQ which client these credentials belong to. The account waits for its turn.",
+            ),
             Self::SecretUnreadable(_) | Self::NoSecret { .. } | Self::SecretForbidden { .. } => self.secret(f),
-            Self::NotAdmitted { account, namespace, labels } => {
-                write!(f, "{account} does not admit namespace {namespace}. ")?;
-                match labels {
-                    Some(labels) => write!(f, "Its spec.namespaceSelector asks for the labels {labels}. ")?,
-                    None => f.write_str("Its spec.namespaceSelector cannot be read. ")?,
-                }
-                f.write_str("Label the namespace, or create a ScrapeAccount in it.")
-            }
+            Self::NotAdmitted { .. } | Self::LabelsUnknown(_) => self.namespace(f),
             Self::Unreadable(account) => write!(
                 f,
-                "This version of the operator cannot read {account}. Run a newer version, or correct the account."
+                "This version of the operator cannot read {account}. Run the version that the CRDs are of, or correct the field that its log names."
             ),
             Self::ClusterAccountsOff => f.write_str(
                 "Cluster accounts are off, because the operator runs with --watch-namespace. Create a ScrapeAccount in this namespace and a ScrapeJob that uses it, or run the operator for all namespaces.",
             ),
-            Self::LabelsUnknown(namespace) => {
-                write!(f, "The labels of namespace {namespace} are not known yet.")
-            }
             Self::AnotherOperator { .. } | Self::ClaimRefused { .. } => self.claim(f),
         }
     }
 }
 
 impl Account {
-    /// What keeps this release from working with it.
+    /// What keeps a namespace from using it.
+    fn namespace(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::NotAdmitted { account, namespace, labels } = self {
+            write!(f, "{account} does not admit namespace {namespace}. ")?;
+            match labels {
+                Some(labels) => write!(
+                    f,
+                    "Its spec.namespaceSelector asks for the labels {labels}. Label the namespace."
+                )?,
+                None => f.write_str("Its spec.namespaceSelector cannot be read. Have it corrected.")?,
+            }
+            f.write_str(
+                " Or create a ScrapeAccount named default in the namespace, for jobs without spec.accountRef.",
+            )?;
+        }
+        if let Self::LabelsUnknown(namespace) = self {
+            write!(
+                f,
+                "The labels of namespace {namespace} are not known yet. If this lasts, check the operator's right to list namespaces."
+            )?;
+        }
+        Ok(())
+    }
+
+    /// What keeps this installation from working with it.
     fn claim(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Self::AnotherOperator { other, own, scope } = self {
             write!(
                 f,
-                "The release {other} of the operator works with {scope}, so {own} does nothing there. Uninstall one of them, or give each its own namespaces with watchNamespaces."
+                "Another installation of the operator, {other}, works with {scope}. This one, {own}, does nothing there. Uninstall one of them, or give each its own namespaces with watchNamespaces."
             )?;
         }
         if let Self::ClaimRefused { scope, words } = self {
             write!(
                 f,
-                "The API server refuses the write of status.operator, without which nothing is done with {scope}: {}. Let the operator's ServiceAccount change the status, and it goes on by itself.",
+                "The operator cannot write status.operator, so it does nothing with {scope}: {}. Allow its ServiceAccount to change that status. The operator then goes on by itself.",
                 quoted(words)
             )?;
         }
@@ -192,7 +217,7 @@ impl Account {
             if let Some(words) = words {
                 write!(f, ": {}", quoted(words))?;
             }
-            f.write_str(". Raise the cap. The operator tries it after status.spendCapRetryTime.")?;
+            f.write_str(". Raise the cap. The operator tries one submit at status.spendCapRetryTime.")?;
         }
         Ok(())
     }
@@ -200,7 +225,7 @@ impl Account {
     /// What is wrong with its Secret.
     fn secret(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Self::SecretUnreadable(name) = self {
-            write!(f, "Secret {name} cannot be read. Create it anew with the key token.")?;
+            write!(f, "Secret {name} cannot be decoded. Create it anew with the key token.")?;
         }
         if let Self::NoSecret { name, operator_namespace } = self {
             write!(f, "Secret {name} does not exist in ")?;
@@ -213,7 +238,7 @@ impl Account {
         if let Self::SecretForbidden { name, words } = self {
             write!(
                 f,
-                "The operator may not read Secret {name}: {}. Name it spideriq, or add its name to rbac.secretNames of the operator's chart.",
+                "The operator may not read Secret {name}: {}. Add its name to rbac.secretNames of the operator's chart, or use a Secret that is listed there.",
                 quoted(words)
             )?;
         }
@@ -224,9 +249,11 @@ impl Account {
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NeedsLabel(words) => write!(f, "Once the Secret changes, it needs a label. {words}"),
+            Self::NeedsLabel(words) => {
+                write!(f, "The Secret works now, but label it before you change it. {words}")
+            }
             Self::BeyondClient => f.write_str(
-                "spec.limits.requestsPerMinute is more than the client is known to have, and is not reached.",
+                "spec.limits.requestsPerMinute is above what the operator gives this client. Lower it, or raise clientLimits of the chart.",
             ),
         }
     }

@@ -60,7 +60,7 @@ impl fmt::Display for Cancel {
                 write!(f, "The job is being cancelled, because {why}.")
             }
             Self::Sent => f.write_str(
-                "SpiderIQ accepted the cancel and has not confirmed it yet. The operator looks until it has.",
+                "SpiderIQ accepted the cancel and has not confirmed it yet. The operator checks until SpiderIQ confirms it.",
             ),
             Self::JobUnknown => {
                 f.write_str("SpiderIQ does not know the job, or not yet. The operator cancels it again.")
@@ -75,18 +75,20 @@ impl fmt::Display for Cancel {
                 f.write_str("The object is being deleted. Nothing at SpiderIQ holds it back.")
             }
             Self::Settling => {
-                write!(f, "{NOT_KNOWN}. The operator waits until no request can still be under way.")
+                write!(f, "{NOT_KNOWN}. The operator looks for the job as soon as the request must be over.")
             }
             Self::TenantChanged => write!(
                 f,
-                "{NOT_KNOWN}, and the account's credentials are not of the client that made it. Put back credentials of that client."
+                "{NOT_KNOWN}, and the account's credentials are not of the client that submitted. Put back credentials of that client."
             ),
             Self::ListUnread => {
                 write!(f, "{NOT_KNOWN}, and the list of jobs cannot be read yet. The operator tries again.")
             }
             Self::IntentAlone(job) => {
                 intent(f, job.as_deref())?;
-                f.write_str(". The operator waits until its account can be used.")
+                f.write_str(
+                    ". The operator waits until its account can be used. Mend the account, or delete the object with the annotation spideriq.ai/force-orphan set to \"true\".",
+                )
             }
             Self::WriteRefused(why) => why.fmt(f),
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::phrase::{fresh_from, quoted};
+use super::phrase::{SAME_JOB, fresh_run, quoted};
 use crate::api::{CancelReason, PAYLOAD_MAX};
 
 /// How the run ended.
@@ -16,6 +16,8 @@ pub enum End {
         how: Told,
         /// What of its details and results is not read.
         unread: Unread,
+        /// Whether the spec only names the job: then there is no run to set anew.
+        mirrored: bool,
     },
     /// With an earlier job that had failed or was cancelled.
     EarlierFailed {
@@ -36,7 +38,10 @@ pub enum End {
         fresh_from: Option<Timestamp>,
     },
     /// The service no longer knows the job.
-    Vanished,
+    Vanished {
+        /// Whether the spec only names the job: then there is no run to set anew.
+        mirrored: bool,
+    },
     /// The service refused the payload; its words.
     PayloadRefused(String),
     /// The payload can never be sent; why, with what to do.
@@ -84,45 +89,40 @@ pub enum Told {
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AsTold { how, unread } => as_told(f, how, *unread),
+            Self::AsTold { how, unread, mirrored } => as_told(f, how, *unread, *mirrored),
             Self::EarlierFailed { state, words, fresh_from: from } => {
                 let ended = if state == "failed" { "failed" } else { "was cancelled" };
                 let words = words.as_deref().map_or("SpiderIQ gives no reason", quoted);
                 write!(
                     f,
-                    "SpiderIQ returned its earlier job for the same payload, and that job {ended}: {words}. Change the payload, or wait until {} for a fresh run.",
-                    fresh_from(*from)
+                    "SpiderIQ returned its earlier job for the same payload, and that job {ended}: {words}. {}",
+                    fresh_run(*from)
                 )
             }
             Self::EarlierNotAccepted { job_id, state, fresh_from: from } => write!(
                 f,
-                "SpiderIQ returned its earlier job {job_id} for the same payload, which is {state}. spec.submission.onCacheHit does not accept that. Change the payload, or wait until {} for a fresh run.",
-                fresh_from(*from)
+                "SpiderIQ returned its earlier job {job_id} for the same payload, which is {state}. spec.submission.onCacheHit does not accept that. {}",
+                fresh_run(*from)
             ),
-            Self::Vanished => f.write_str(
+            Self::Vanished { mirrored: true } => f.write_str("SpiderIQ no longer knows the job."),
+            Self::Vanished { mirrored: false } => f.write_str(
                 "SpiderIQ no longer knows the job. It is not submitted again by itself. Set a new spec.runID to run it again.",
             ),
             Self::PayloadRefused(words) => write!(
                 f,
-                "SpiderIQ refused the payload: {}. Correct spec.payload together with a new spec.runID, or create another ScrapeJob.",
+                "SpiderIQ refused the payload: {}. Set a new spec.runID with a corrected payload, or create another ScrapeJob.",
                 quoted(words)
             ),
             Self::Unfit(why) => f.write_str(why),
             Self::PayloadTooLarge(bytes) => write!(
                 f,
-                "The payload has {bytes} bytes, and {PAYLOAD_MAX} (256 KiB) are allowed. Create another ScrapeJob with a smaller one."
+                "The payload has {bytes} bytes, and {PAYLOAD_MAX} (256 KiB) are allowed. Set a new spec.runID with a smaller payload, or create another ScrapeJob."
             ),
             Self::AnnotationsTooLarge(bytes, allowed) => write!(
                 f,
-                "The annotations have {bytes} of the {allowed} bytes (256 KiB) that Kubernetes allows, which leaves no room for the operator's own. kubectl apply keeps a copy of the payload in one. Create another ScrapeJob with a smaller payload, or use kubectl apply --server-side."
+                "The annotations have {bytes} of the {allowed} bytes (256 KiB) that Kubernetes allows, which leaves no room for the operator's own. kubectl apply keeps a copy of the payload in one. Create another ScrapeJob, with a smaller payload or with kubectl apply --server-side."
             ),
-            Self::Cancelled(reason) => f.write_str(match reason {
-                CancelReason::CancelledAsRequested => "The job was cancelled, because spec.cancel asked for it.",
-                CancelReason::DeadlineExceeded => {
-                    "The job was cancelled, because it ran longer than spec.activeDeadlineSeconds."
-                }
-                CancelReason::Superseded => "The job was cancelled, because another run was wanted.",
-            }),
+            Self::Cancelled(reason) => cancelled(f, *reason),
             Self::Deleted => f.write_str("The job was cancelled, because its object was deleted."),
             Self::NothingSubmitted => f.write_str("The run was cancelled before anything was submitted."),
             Self::OverBeforeCancel => f.write_str("The job was over before it could be cancelled."),
@@ -136,7 +136,7 @@ impl fmt::Display for End {
     }
 }
 
-fn as_told(f: &mut fmt::Formatter<'_>, how: &Told, unread: Unread) -> fmt::Result {
+fn as_told(f: &mut fmt::Formatter<'_>, how: &Told, unread: Unread, mirrored: bool) -> fmt::Result {
     if (how, unread) == (&Told::Failed(None), Unread::Yet) {
         return f.write_str("The job failed at SpiderIQ. The operator is still reading why.");
     }
@@ -145,7 +145,34 @@ fn as_told(f: &mut fmt::Formatter<'_>, how: &Told, unread: Unread) -> fmt::Resul
         Unread::Nothing => "",
         Unread::Yet => " The operator is still reading the summary of its results.",
         Unread::GivenUp => " Its details or results could not be read in time.",
-    })
+    })?;
+    if mirrored { Ok(()) } else { how.again(f) }
+}
+
+/// The job was cancelled from here.
+fn cancelled(f: &mut fmt::Formatter<'_>, reason: CancelReason) -> fmt::Result {
+    match reason {
+        CancelReason::CancelledAsRequested => {
+            f.write_str("The job was cancelled, because spec.cancel asked for it.")
+        }
+        CancelReason::DeadlineExceeded => write!(
+            f,
+            "The job was cancelled, because it ran longer than spec.activeDeadlineSeconds. Set a new spec.runID to run it again, and raise spec.activeDeadlineSeconds. {SAME_JOB}"
+        ),
+        CancelReason::Superseded => f.write_str("The job was cancelled, because another run was wanted."),
+    }
+}
+
+impl Told {
+    /// How to run it again, where it did not end well.
+    fn again(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(_) | Self::Cancelled(_) => {
+                write!(f, " Set a new spec.runID to run it again. {SAME_JOB}")
+            }
+            Self::Completed(_) => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Told {
@@ -173,7 +200,7 @@ pub enum RunWord {
     Begins(Named),
     /// It was used before, and nobody can say that it was for this payload.
     Reused(Named),
-    /// It was used before, and another release made what it would be compared by.
+    /// It was used before, and another version made what it would be compared by.
     OfAnotherRelease(Named),
     /// It ended earlier, and is shown again.
     Recalled {
@@ -205,7 +232,7 @@ impl fmt::Display for RunWord {
             ),
             Self::OfAnotherRelease(run) => write!(
                 f,
-                "{run} was used before, and this version of the operator cannot compare its payload with that of another version. Run that version, or set spec.runID to one that was never used."
+                "{run} was used before, and this version of the operator cannot compare its payload with that of another version. Set spec.runID to one that was never used."
             ),
             Self::Recalled { run, superseded: true } => write!(
                 f,

@@ -12,7 +12,7 @@ pub enum Hold {
     IntentUnreadable,
     /// The intent proves nothing with an account of the cluster.
     IntentUnproven,
-    /// The intent is of another release.
+    /// The intent is of another version.
     IntentOfAnotherRelease,
     /// The intent names no client to compare with that of this account.
     IntentOfNobody(String),
@@ -51,7 +51,7 @@ pub enum Unsettled {
     Ambiguous(Ambiguous),
     /// The service refused the repeat that would tell; its words.
     RepeatRefused(String),
-    /// This release cannot repeat the submit of another one.
+    /// This version cannot repeat the submit of another one.
     RepeatOfAnotherRelease,
     /// The spec is not what was submitted.
     PayloadChanged,
@@ -87,9 +87,11 @@ impl fmt::Display for Hold {
             ),
             Self::IntentOfNobody(account) => write!(
                 f,
-                "The annotation spideriq.ai/submission records a submit of an unknown client, which cannot be compared with that of {account}. Restore the status, or {REMOVE_IT}."
+                "The annotation spideriq.ai/submission does not say which client submitted, so it cannot be checked against {account}. Restore the status, or {REMOVE_IT}."
             ),
-            Self::NoPayload => f.write_str("The spec has nothing to submit. Add spec.type and spec.payload."),
+            Self::NoPayload => f.write_str(
+                "The spec has nothing to submit. Create another ScrapeJob with spec.type and spec.payload.",
+            ),
             Self::Refused(words) => write!(
                 f,
                 "SpiderIQ refused the submit and created no job: {}. Waiting does not help. Correct the cause and {LOOK_NOW}, or create another ScrapeJob.",
@@ -97,12 +99,12 @@ impl fmt::Display for Hold {
             ),
             Self::SpendCap(account) => write!(
                 f,
-                "{account} has reached its monthly spend cap. Raise the cap, and the job goes on within the hour."
+                "The client of {account} has reached its monthly spend cap. Raise the cap, and the job goes on within the hour."
             ),
             Self::NotServed { type_, words, odd_address } => {
                 write!(
                     f,
-                    "SpiderIQ has no address for jobs of type {type_}: {}. The job goes on by itself when it has.",
+                    "SpiderIQ has no address for jobs of type {type_}: {}. If the type is wrong, create another ScrapeJob. Otherwise check spec.endpoint of the account. The job then goes on by itself.",
                     quoted(words)
                 )?;
                 if *odd_address { f.write_str(ODD_ADDRESS) } else { Ok(()) }
@@ -110,13 +112,13 @@ impl fmt::Display for Hold {
             Self::JobUnknown { id, odd_address } => {
                 write!(
                     f,
-                    "SpiderIQ does not know job {id}, or it belongs to another client. Check the id and the account, and create the object again."
+                    "SpiderIQ does not know job {id}, or it belongs to another client. If the id is wrong, create another ScrapeJob. If the client is wrong, put a token of the job's client into the account's Secret."
                 )?;
                 if *odd_address { f.write_str(ODD_ADDRESS) } else { Ok(()) }
             }
             Self::MirrorNotAllowed(account) => write!(
                 f,
-                "No ScrapeJob of this namespace has the job, and {account} lets nobody follow such a job. Have its spec.allowMirror set to true, or create a ScrapeAccount in this namespace."
+                "No ScrapeJob in this namespace recorded this job, and {account} does not allow following it. Have spec.allowMirror of the account set to true. Or create a ScrapeAccount in this namespace, and another ScrapeJob that uses it."
             ),
             Self::Unsettled(why) => why.fmt(f),
         }
@@ -129,20 +131,20 @@ impl fmt::Display for Unsettled {
             Self::Ambiguous(ambiguous) => ambiguous.fmt(f),
             Self::RepeatRefused(words) => write!(
                 f,
-                "{NOT_KNOWN}. SpiderIQ refused the repeat that would tell: {}. Set spec.submission.onAmbiguous to Adopt or Resubmit.",
+                "{NOT_KNOWN}. SpiderIQ refused the repeat that would tell: {}. Set spec.submission.onAmbiguous to Adopt to take over the only candidate, or to Resubmit, which may cost twice.",
                 quoted(words)
             ),
             Self::RepeatOfAnotherRelease => write!(
                 f,
-                "{NOT_KNOWN}. Another version of the operator sent it, and this one cannot repeat it exactly. Run that version, or set spec.submission.onAmbiguous to Adopt or Resubmit."
+                "{NOT_KNOWN}. Another version of the operator sent the submit, and this one cannot repeat it exactly. Run that version, then {LOOK_NOW}. Or set spec.submission.onAmbiguous to Adopt to take over the only candidate."
             ),
             Self::PayloadChanged => write!(
                 f,
-                "{NOT_KNOWN}, and spec.payload or spec.priority differ from what was submitted. Put them back."
+                "{NOT_KNOWN}, and spec.payload or spec.priority differ from what was submitted. Put them back. A new spec.runID instead may leave a paid job running."
             ),
             Self::TenantChanged(account) => write!(
                 f,
-                "{NOT_KNOWN}. The credentials of {account} are not proven to be of the client that sent it. Put back credentials of that client."
+                "{NOT_KNOWN}. The credentials of {account} are not proven to be of the client that submitted. Put back credentials of that client."
             ),
         }
     }
@@ -168,10 +170,10 @@ impl fmt::Display for Ambiguous {
         write!(f, "To have the list read again, {LOOK_NOW}. ")?;
         f.write_str(match self.on_ambiguous {
             OnAmbiguous::Auto | OnAmbiguous::Hold => {
-                "Set spec.submission.onAmbiguous to Adopt to take over a job if it is the only one, or to Resubmit to submit again, which may cost twice."
+                "Set spec.submission.onAmbiguous to Adopt to take over the only candidate, or to Resubmit to submit again, which may cost twice."
             }
             OnAmbiguous::Resubmit => {
-                "Set spec.submission.onAmbiguous to Adopt to take over a job if it is the only one."
+                "Set spec.submission.onAmbiguous to Adopt to take over the only candidate."
             }
             OnAmbiguous::Adopt => {
                 "Set spec.submission.onAmbiguous to Resubmit to submit again, which may cost twice."
@@ -203,13 +205,14 @@ impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(why) => {
-                write!(f, "{NOT_KNOWN}: {}. The operator looks for it.", quoted(why))
+                write!(f, "{NOT_KNOWN}: {}. The operator looks for the job.", quoted(why))
             }
-            Self::Settling => write!(
-                f,
-                "{NOT_KNOWN}. The operator looks for it as soon as no request can still be under way."
-            ),
-            Self::Paused => write!(f, "{NOT_KNOWN}. The operator looks for it again, after growing pauses."),
+            Self::Settling => {
+                write!(f, "{NOT_KNOWN}. The operator looks for the job as soon as the request must be over.")
+            }
+            Self::Paused => {
+                write!(f, "{NOT_KNOWN}. The operator looks for the job again, after growing pauses.")
+            }
             Self::Suspended => write!(
                 f,
                 "{NOT_KNOWN}, and spec.suspend holds back the request that would tell. Set it to false to go on."
@@ -220,10 +223,10 @@ impl fmt::Display for Unknown {
             Self::Stops => {
                 write!(
                     f,
-                    "{NOT_KNOWN}. The operator is shutting down, and looks for it after its next start."
+                    "{NOT_KNOWN}. The operator is shutting down, and looks for the job after its next start."
                 )
             }
-            Self::Blocked(by) => write!(f, "{NOT_KNOWN}, and the operator cannot look for it yet. {by}"),
+            Self::Blocked(by) => write!(f, "{NOT_KNOWN}, and the operator cannot look for the job yet. {by}"),
         }
     }
 }

@@ -1,5 +1,9 @@
 //! What people read of a job, in a status or an event: every sentence that this room says, and nowhere else.
 //!
+//! What others find out stands with them, in sentences of the same form: of a payload that is never sent in
+//! `api/job/payload.rs`, of a Secret in `account/secrets/credentials.rs`, and of an address in
+//! `spideriq/connection/endpoint.rs`.
+//!
 //! A decision names the message, and the words are made here. So a test asks which message it is and not how it reads, and
 //! a message can be worded anew without a decision being touched.
 //!
@@ -115,7 +119,7 @@ impl Message {
             return before.map_or_else(|| self.clone(), |before| Self::Said(before.to_owned()));
         };
         let why = format!(
-            "{KEPT} {program} would create it, and pay for it, again. To delete it, remove it where {program} has it from. spec.ttlPolicy Force deletes it all the same."
+            "{KEPT} {program} would create it, and pay for it, again. To delete it, remove it from the source of {program}, or set spec.ttlPolicy to Force."
         );
         let before = before.unwrap_or(&said);
         let room = MESSAGE_MAX.saturating_sub(why.len() + 1);

@@ -110,8 +110,8 @@ pub enum IntentLost {
 
 /// What to do about what may still be running.
 const CANCEL_IT: &str = "Cancel it at SpiderIQ if it is not wanted.";
-const LOOK_FOR_IT: &str = "Look for it at SpiderIQ.";
-const FORCED: &str = "spideriq.ai/force-orphan had the object go at once";
+const LOOK_FOR_IT: &str = "Look for the job at SpiderIQ, and cancel it if it is not wanted.";
+const FORCED: &str = "the annotation spideriq.ai/force-orphan let the object go at once";
 /// What an event says of a job that could not be cancelled in time.
 pub const NOT_CANCELLED: &str = "could not be cancelled within spec.cancelTimeoutSeconds";
 
@@ -172,7 +172,7 @@ impl fmt::Display for Left {
 impl fmt::Display for Gone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RecordLost => f.write_str("the record of whose submit it was is lost"),
+            Self::RecordLost => f.write_str("the record of who submitted it is lost"),
             Self::NotCancelled => write!(f, "it {NOT_CANCELLED}"),
             Self::NotKnown => {
                 write!(f, "it {NOT_CANCELLED}, because SpiderIQ does not know it, or not yet")
@@ -185,9 +185,9 @@ impl fmt::Display for Gone {
 impl fmt::Display for IntentLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unproven => "with a ClusterScrapeAccount that proves nothing",
+            Self::Unproven => "with a ClusterScrapeAccount the annotation alone proves nothing",
             Self::NotComparable => "it cannot be compared with this account's client and this payload",
-            Self::NoAccount => "the account could not be used in time to end it",
+            Self::NoAccount => "the account could not be used before the object had to go",
             Self::Forced => FORCED,
         })
     }
@@ -215,7 +215,7 @@ impl fmt::Display for Lost {
             }
             Self::TenantChanged => write!(
                 f,
-                "{NOT_KNOWN}, and the account's credentials are not of the client that made it. {LOOK_FOR_IT}"
+                "{NOT_KNOWN}, and the account's credentials are not of the client that submitted. {LOOK_FOR_IT}"
             ),
             Self::ListUnread => {
                 write!(f, "{NOT_KNOWN}, and the list of jobs could not be read in time. {LOOK_FOR_IT}")

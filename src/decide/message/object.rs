@@ -23,7 +23,7 @@ pub enum Object {
     AccountName(String),
     /// The Secret that the spec names has a name that is none; what is wrong with it.
     SecretName(String),
-    /// The CRDs are of another release; the fields that they would lose.
+    /// The CRDs are of another version; the fields that they would lose.
     CrdsOutdated(String),
 }
 
@@ -37,22 +37,22 @@ impl fmt::Display for Object {
             ),
             Self::NotRecorded { job_id, words } => write!(
                 f,
-                "SpiderIQ accepted job {job_id} for this object, and that cannot be recorded: {}. The operator goes on trying, and knows the job only as long as it runs.",
+                "SpiderIQ accepted job {job_id} for this object, and that cannot be recorded: {}. The operator goes on trying. Allow its ServiceAccount to change this object. Do not restart the operator before: only this process knows the job.",
                 quoted(words)
             ),
             Self::NotTaken(job_id) => write!(
                 f,
-                "SpiderIQ accepted job {job_id} for this object, which no longer takes it. Cancel it at SpiderIQ if it is not wanted."
+                "SpiderIQ accepted job {job_id} for this object, but the object was deleted or has another job or run by now. Cancel the job at SpiderIQ if it is not wanted."
             ),
             Self::AccountName(error) => {
                 write!(f, "spec.accountRef.name: {}. Create another ScrapeJob.", quoted(error))
             }
             Self::SecretName(error) => {
-                write!(f, "spec.secretRef.name: {}. Create the account anew.", quoted(error))
+                write!(f, "spec.secretRef.name: {}. Correct the name.", quoted(error))
             }
             Self::CrdsOutdated(fields) => write!(
                 f,
-                "The CRDs of this cluster are not those of this release and would lose {fields}. Nothing is submitted or written until they are installed ({INSTALL_CRDS})."
+                "The CRDs of this cluster are not those of this version of the operator, and would lose {fields}. Nothing is submitted or written until those are installed ({INSTALL_CRDS})."
             ),
         }
     }

@@ -9,7 +9,7 @@ pub(super) const ODD_ADDRESS: &str =
     " The likely cause: spec.endpoint of the account does not end in /api/v1.";
 
 /// How the outcome of a submit that nobody knows is told.
-pub(super) const NOT_KNOWN: &str = "The submit may have created a job";
+pub(super) const NOT_KNOWN: &str = "It is not known whether the submit created a job";
 
 /// What an intent tells of the submit that it speaks of.
 pub(super) fn intent(f: &mut fmt::Formatter<'_>, job: Option<&str>) -> fmt::Result {
@@ -32,10 +32,17 @@ fn minute(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// From when on the service runs an equal payload afresh.
-pub(super) fn fresh_from(from: Option<Timestamp>) -> String {
-    from.map_or_else(|| "24 hours after that job was created".to_owned(), minute)
+/// What to do for a fresh run, where the service answers an equal payload with its earlier job until then.
+pub(super) fn fresh_run(from: Option<Timestamp>) -> String {
+    let unchanged = from.map_or_else(
+        || "24 hours after that job was created".to_owned(),
+        |from| format!("from {} on", minute(from)),
+    );
+    format!("For a fresh run set a new spec.runID, with a changed payload at once, or unchanged {unchanged}.")
 }
+
+/// What an equal payload of another run comes to.
+pub(super) const SAME_JOB: &str = "For 24 hours SpiderIQ may answer an equal payload with this job.";
 
 /// How people have an object looked at now.
 pub(super) const LOOK_NOW: &str =

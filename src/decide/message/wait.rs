@@ -49,7 +49,7 @@ pub enum Wait {
     Stops,
     /// For the right to write the object; what the API server said.
     WriteRefused(String),
-    /// For a release that can read the spec; what cannot be read.
+    /// For a version that can read the spec; what cannot be read.
     Unreadable(String),
 }
 
@@ -103,7 +103,7 @@ impl fmt::Display for Wait {
             ),
             Self::Unreadable(fault) => write!(
                 f,
-                "This version of the operator cannot read the spec: {}. Run a newer version, or create another ScrapeJob.",
+                "This version of the operator cannot read the spec: {}. Run the version that the CRDs are of, or correct the field.",
                 quoted(fault)
             ),
         }
@@ -128,7 +128,7 @@ pub enum Follow {
     Queued,
     /// A worker has it; which one, if the service names it.
     Processing(Option<String>),
-    /// It is in a state that this release does not know.
+    /// It is in a state that this version does not know.
     StateUnknown,
     /// It is over, and the reads at its end are under way.
     Collecting,

@@ -40,7 +40,8 @@ pub(super) fn next(o: &Observed) -> Plan {
                 return Plan::Rest(Standing::Held(Reason::JobNotFound, job_not_found(o)));
             }
             if is_gone(since(first, last)) {
-                let end = Standing::Ended(State::Failed, Reason::RemoteJobVanished, End::Vanished.into());
+                let vanished = End::Vanished { mirrored: o.job.spec.job_id.is_some() };
+                let end = Standing::Ended(State::Failed, Reason::RemoteJobVanished, vanished.into());
                 return Plan::Rest(end);
             }
         }
