@@ -24,12 +24,6 @@ use crate::spideriq::{Answer, Client, Endpoint, Error};
 pub(super) const TOGETHER: Limits = Limits { requests_per_minute: 20, burst: 6, submits_per_minute: 1 };
 /// What those of one namespace may: less than comes back, so that they never keep another namespace waiting for long.
 const OF_A_NAMESPACE: Limits = Limits { requests_per_minute: 10, burst: 2, submits_per_minute: 1 };
-/// The first pause after an answer that says nothing; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// The longest such pause of an account that has work.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// The longest pause of all, and how long rejected credentials are left alone.
-const REJECTED_PAUSE: Duration = Duration::from_secs(300);
 /// A longer wait that the service asks for is tried so often.
 const LONGEST_WAIT: Duration = Duration::from_secs(900);
 /// When to ask again while it is being asked: the answer is told at once, so nobody has to look for it before.
@@ -232,15 +226,7 @@ impl State {
     /// How long the last answer holds.
     fn pause(&self, works: bool, now: Instant) -> Duration {
         let Some((last, back)) = self.last else { return Duration::ZERO };
-        let pause = match self.said {
-            Said::Rejected(..) | Said::Redirected(_) => REJECTED_PAUSE,
-            Said::Nothing | Said::Accepted(_) => Duration::ZERO,
-            Said::Unclear { .. } => {
-                let longest = if works { LONGEST_PAUSE } else { REJECTED_PAUSE };
-                FIRST_PAUSE.saturating_mul(1 << self.unclear.saturating_sub(1).min(16)).min(longest)
-            }
-        };
-        (last + pause).max(back.unwrap_or(last)).saturating_duration_since(now)
+        (last + self.said.holds(works, self.unclear)).max(back.unwrap_or(last)).saturating_duration_since(now)
     }
 }
 

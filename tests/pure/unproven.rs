@@ -116,3 +116,20 @@ fn what_an_earlier_process_recorded_says_where_a_name_is_from() {
         assert_eq!(found, expected, "{name:?} {client_id_source:?} {claimed:?}");
     }
 }
+
+#[test]
+fn what_says_nothing_is_asked_again_with_growing_pauses() {
+    let [nothing, accepted, rejected, redirected, unclear] = said();
+    for works in [true, false] {
+        for said in [&nothing, &accepted] {
+            assert_eq!(said.holds(works, 9), Duration::ZERO);
+        }
+        for said in [&rejected, &redirected] {
+            assert_eq!(said.holds(works, 0), Duration::from_secs(300));
+        }
+        let pauses = [1, 2, 3, 4, 5, 6, 7, u32::MAX].map(|times| unclear.holds(works, times).as_secs());
+        let longest = if works { [60; 4] } else { [80, 160, 300, 300] };
+        assert_eq!(pauses[..4], [5, 10, 20, 40]);
+        assert_eq!(pauses[4..], longest);
+    }
+}

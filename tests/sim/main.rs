@@ -16,6 +16,7 @@ mod clocks;
 mod cluster_account;
 mod credentials;
 mod crowd;
+mod ends;
 mod fate;
 mod faults;
 mod loud;

@@ -210,7 +210,7 @@ async fn reconcile<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) ->
         return Ok(Action::await_change());
     }
     // Before anything that can fail, and compared with what the jobs know, whoever changed it.
-    if works && facts.is_some() && context.woken.differs(key, context.account_facts(key)) {
+    if works && facts.is_some() && context.woken.note(key, context.account_facts(key)) {
         changed(&context, key);
     }
     let Some(facts) = facts else {
@@ -313,7 +313,7 @@ async fn leave<K: Account>(
     context.accounts.stop_proving(key);
     let why = (Reason::CredentialsMissing, note.to_string());
     context.accounts.close(key, why, None, subject.identity.clone());
-    if context.woken.differs(key, context.account_facts(key)) {
+    if context.woken.note(key, context.account_facts(key)) {
         changed(context, key);
         let event = decide::Event { warning: true, reason: Reason::CredentialsMissing, note };
         context.tell(&account.object_ref(&()), event).await;

@@ -47,7 +47,7 @@ pub(super) async fn submit(
     let Some(_exclusive) = context.exclusive.submit(client, kept.equalities()).await else {
         return Outcome::Lost.into();
     };
-    if attempt.asked && context.memories.is_new_wish(&attempt.intent.uid, job.marks.requested.clone()) {
+    if attempt.asked && context.memories.take_wish(&attempt.intent.uid, job.marks.requested.clone()) {
         session.gate.try_now();
     }
     let permit = match turn(session, job, Lane::Submit, Some(&attempt.type_)) {

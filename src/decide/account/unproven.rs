@@ -13,6 +13,12 @@ use crate::decide::message::Account;
 
 /// How long nothing is said of an account that waits for its turn to be proven: most wait for a moment only.
 const SOON: Duration = Duration::from_secs(3);
+/// The first pause after an answer that says nothing; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest such pause of an account that has work.
+const LONGEST_AT_WORK: Duration = Duration::from_secs(60);
+/// The longest pause of all, and how long rejected credentials are left alone.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// What is told by itself is looked at again no later than this.
 pub const LATER: Duration = Duration::from_secs(300);
 
@@ -87,6 +93,18 @@ impl Said {
     /// or it has work.
     pub fn is_asked(&self, works: bool) -> bool {
         works || !matches!(self, Self::Rejected(..) | Self::Redirected(_))
+    }
+
+    /// How long an answer holds before the service is asked again, after so many in a row that said nothing.
+    pub fn holds(&self, works: bool, unclear: u32) -> Duration {
+        match self {
+            Self::Rejected(..) | Self::Redirected(_) => LONGEST_PAUSE,
+            Self::Nothing | Self::Accepted(_) => Duration::ZERO,
+            Self::Unclear { .. } => {
+                let longest = if works { LONGEST_AT_WORK } else { LONGEST_PAUSE };
+                FIRST_PAUSE.saturating_mul(1 << unclear.saturating_sub(1).min(16)).min(longest)
+            }
+        }
     }
 
     /// How an account of this endpoint stands that has waited for so long.

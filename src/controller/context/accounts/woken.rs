@@ -19,8 +19,8 @@ impl Woken {
         with(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default())
     }
 
-    /// Whether the account stands otherwise than then; the caller wakes them.
-    pub(in crate::controller) fn differs(&self, key: &AccountKey, facts: decide::AccountFacts) -> bool {
+    /// Notes how the account stands; says whether that is otherwise than then: the caller wakes them.
+    pub(in crate::controller) fn note(&self, key: &AccountKey, facts: decide::AccountFacts) -> bool {
         self.with(key, |(known, _)| {
             let other = known.as_ref() != Some(&facts);
             *known = Some(facts);

@@ -143,9 +143,9 @@ impl Memories {
         with(self.lock().entry(uid.to_owned()).or_default())
     }
 
-    /// Whether this is another wish than the one for which a reached spend cap was tried last: one try for each, whatever
-    /// becomes of the look.
-    pub(in crate::controller) fn is_new_wish(&self, uid: &str, wish: Option<String>) -> bool {
+    /// Takes a wish up; says whether it is another one than that for which a reached spend cap was tried last: one try for
+    /// each, whatever becomes of the look.
+    pub(in crate::controller) fn take_wish(&self, uid: &str, wish: Option<String>) -> bool {
         self.set(uid, |remembered| {
             let new = remembered.tried_for != wish;
             remembered.tried_for = wish;

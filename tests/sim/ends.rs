@@ -1,0 +1,151 @@
+//! Ends in numbers, and what else waits beside them and beside deletions: how soon each is shown, and sent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use emulator::journal::{Event, JobEvent, RequestEvent};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::fate::Plan;
+use super::run::{Ended, run};
+use super::scenario::{Deed, Scenario, site};
+
+/// Jobs that others made, and their mirrors.
+const MIRRORED: usize = 200;
+/// Groups of them that end one after the other.
+const RULES: &str = r"
+    jobs:
+    - match: {contains: group-0.}
+      queued: 5
+      processing: 40
+    - match: {contains: group-1.}
+      queued: 5
+      processing: 70
+    - match: {contains: group-2.}
+      queued: 5
+      processing: 100
+      end: failed
+    - match: {contains: group-3.}
+      queued: 5
+      processing: 130
+    - queued: 5
+      end: processing
+";
+
+fn leaked(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+fn mirrored(more: &Value) -> Vec<(u64, Deed)> {
+    let deeds = (0..MIRRORED).flat_map(|n| {
+        let id = leaked(format!("550e8400-e29b-41d4-a716-{n:012}"));
+        let page = leaked(format!("https://group-{}.example/{n}", n % 5));
+        let mut spec = json!({"jobID": id});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        [(0, Deed::Theirs(id, page)), (1, Deed::Create(leaked(format!("mirror-{n}")), spec))]
+    });
+    deeds.collect()
+}
+
+fn quick() -> Plan {
+    let delays = Duration::from_millis(20);
+    Plan { latency: delays, watch_lag: delays, ..Plan::default() }
+}
+
+/// What happened at the service, each at its second.
+fn journal(ended: &Ended) -> Vec<(i64, Event)> {
+    let entries = ended.service.journal(0).entries.into_iter();
+    entries.map(|entry| (entry.at.parse::<Timestamp>().unwrap().as_second(), entry.event)).collect()
+}
+
+fn second(time: &Value) -> i64 {
+    time.as_str().unwrap().parse::<Timestamp>().unwrap().as_second()
+}
+
+/// Most requests in any 60 seconds.
+fn busiest(journal: &[(i64, Event)]) -> usize {
+    let sent: Vec<i64> =
+        journal.iter().filter(|(_, event)| matches!(event, Event::Request(_))).map(|(at, _)| *at).collect();
+    sent.iter()
+        .map(|from| sent.iter().filter(|at| (*from..from + 60).contains(at)).count())
+        .max()
+        .unwrap_or(0)
+}
+
+/// Ends come faster than their reads have turns: each is shown when it was seen, and in the end all is read.
+#[test]
+fn an_end_is_shown_within_seconds_of_being_seen_whatever_its_reads_wait_for() {
+    let scenario =
+        Scenario { name: "ends in numbers", rules: RULES, deeds: mirrored(&json!({})), lasts: 1800 };
+    let ended = run(&scenario, 1, quick());
+    let journal = journal(&ended);
+    let mut over: BTreeMap<String, i64> = BTreeMap::new();
+    let mut seen: BTreeMap<String, i64> = BTreeMap::new();
+    for (at, event) in &journal {
+        match event {
+            Event::Job(JobEvent { job_id, to, .. }) if ["completed", "failed"].contains(to) => {
+                over.insert(job_id.clone(), *at);
+            }
+            Event::Request(RequestEvent { route: "status", status: Some(200), job_id: Some(id), .. })
+                if over.contains_key(id) =>
+            {
+                seen.entry(id.clone()).or_insert(*at);
+            }
+            Event::Job(_) | Event::Request(_) => {}
+        }
+    }
+    let mut slowest = 0;
+    for job in ended.api.store().list("ScrapeJob", None) {
+        let status = &job["status"];
+        let id = status["jobID"].as_str().unwrap();
+        let Some(seen) = seen.get(id) else {
+            assert_ne!(status["finished"], true, "{id}");
+            continue;
+        };
+        let shown = second(&status["finishTime"]) - seen;
+        // A failed one waits for the words on it.
+        assert!(shown <= 6, "{id} was shown {shown} s after it was seen");
+        slowest = slowest.max(shown);
+        assert_eq!(status["owed"], Value::Null, "{id}: all is read in the end");
+        if status["state"] == "Completed" {
+            assert!(status["results"]["count"].is_number(), "{id}: {status}");
+        } else {
+            assert!(status["remote"]["errorMessage"].is_string(), "{id}: {status}");
+        }
+    }
+    assert_eq!(seen.len(), MIRRORED * 4 / 5);
+    assert!(busiest(&journal) <= 100, "S8: {}", busiest(&journal));
+    println!("{} ends, shown at most {slowest} s after they were seen", seen.len());
+}
+
+/// Beside deletions in numbers a new job is submitted as soon as its own limits let it.
+#[test]
+fn a_submit_waits_for_seconds_beside_deletions_in_numbers() {
+    const DELETED: u64 = 300;
+    let mut deeds = mirrored(&json!({"deletionPolicy": "Cancel"}));
+    deeds.extend((0..MIRRORED).map(|n| (DELETED, Deed::Delete(leaked(format!("mirror-{n}"))))));
+    let new: Vec<(u64, &str)> = (0..3).map(|n| (DELETED + 5 + n * 30, leaked(format!("new-{n}")))).collect();
+    deeds.extend(new.iter().map(|(at, name)| (*at, Deed::Create(name, site(name)))));
+    deeds.sort_by_key(|(at, _)| *at);
+    let rules = "jobs: [{queued: 5, end: processing}]";
+    let scenario = Scenario { name: "submits beside deletions", rules, deeds, lasts: 900 };
+    let ended = run(&scenario, 1, quick());
+    let journal = journal(&ended);
+    let start = "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap().as_second();
+    for (at, name) in new {
+        let submitted = journal.iter().find_map(|(second, event)| match event {
+            Event::Request(request) if request.route == "submit" => {
+                let url = request.payload.as_ref().and_then(|payload| payload["url"].as_str());
+                url.is_some_and(|url| url.contains(name)).then_some(*second)
+            }
+            Event::Request(_) | Event::Job(_) => None,
+        });
+        let waited = submitted.unwrap() - start - i64::try_from(at).unwrap();
+        assert!(waited <= 10, "{name} was submitted after {waited} s");
+    }
+    let cancels =
+        |(_, event): &&(i64, Event)| matches!(event, Event::Request(request) if request.route == "cancel");
+    assert_eq!(journal.iter().filter(cancels).count(), MIRRORED, "and every job is cancelled");
+    assert!(busiest(&journal) <= 100, "S8: {}", busiest(&journal));
+}
