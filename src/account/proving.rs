@@ -166,6 +166,7 @@ impl Proving {
 
     /// Sends one request; says whether its answer is all that there is to ask.
     async fn request(&self, question: Question, permit: Permit) -> bool {
+        let permit = permit.begun();
         {
             let (mut state, now) = (self.lock(), self.clock.instant());
             state.sent.retain(|at| now.duration_since(*at) < MINUTE);

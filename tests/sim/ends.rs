@@ -84,7 +84,7 @@ fn an_end_is_shown_within_seconds_of_being_seen_whatever_its_reads_wait_for() {
     let mut seen: BTreeMap<String, i64> = BTreeMap::new();
     for (at, event) in &journal {
         match event {
-            Event::Job(JobEvent { job_id, to, .. }) if ["completed", "failed"].contains(to) => {
+            Event::Job(JobEvent { job_id, to, .. }) if ["completed", "failed"].contains(&to.as_str()) => {
                 over.insert(job_id.clone(), *at);
             }
             Event::Request(RequestEvent { route: "status", status: Some(200), job_id: Some(id), .. })

@@ -194,6 +194,7 @@ impl Session {
         tokio::spawn(async move {
             let permit = turn((&claims, &scope), &gate, (Lane::Whoami, &group, &subject)).await;
             let Some(session) = session.upgrade() else { return };
+            let permit = permit.begun();
             let answer = session.client.whoami().await;
             session.lock().asking = false;
             let named = answer.result.as_ref().ok().and_then(|who| who.client_id.clone());
@@ -223,7 +224,7 @@ impl Session {
     /// # Errors
     /// As the client says.
     pub async fn status(&self, lane: Lane, group: &str, key: &str, id: &str) -> Result<JobStatus, Error> {
-        let permit = turn((&self.claims, &self.key.scope()), &self.gate, (lane, group, key)).await;
+        let permit = turn((&self.claims, &self.key.scope()), &self.gate, (lane, group, key)).await.begun();
         let answer = self.client.status(id).await;
         self.settle(permit, answer, Asked::Work)
     }
@@ -235,6 +236,7 @@ impl Session {
         (type_, body): (&str, &str),
         first: bool,
     ) -> (SubmitAnswer, Signals) {
+        let permit = permit.begun();
         let answer = self.client.submit(type_, body).await;
         let signals = answer.signals;
         let judged = match &answer.result {
@@ -264,6 +266,7 @@ impl Session {
                 "nothing is sent while the claim of this release is not renewed".to_owned(),
             ));
         }
+        let permit = permit.begun();
         let answer = request(&self.client).await;
         self.settle(permit, answer, Asked::Work)
     }

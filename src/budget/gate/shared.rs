@@ -162,21 +162,29 @@ impl Shared {
     }
 }
 
-/// One request that may be made now. Dropped unused, its turn goes to somebody else.
+/// One request that may be made now. Dropped before it is begun, its turn goes to somebody else.
 #[derive(Debug)]
 pub struct Permit {
     gate: Weak<Shared>,
     ticket: Ticket,
+    begun: bool,
     used: bool,
 }
 
 impl Permit {
     fn new(gate: &Arc<Shared>, ticket: Ticket) -> Self {
-        Self { gate: Arc::downgrade(gate), ticket, used: false }
+        Self { gate: Arc::downgrade(gate), ticket, begun: false, used: false }
     }
 
     fn is_of(&self, ticket: Ticket) -> bool {
         self.ticket == ticket
+    }
+
+    /// The same, of a request that is made from here on: it may arrive whatever becomes of this.
+    #[must_use]
+    pub fn begun(mut self) -> Self {
+        self.begun = true;
+        self
     }
 
     /// Tells the budget what came of the request; says whether the spend cap stands otherwise than before.
@@ -204,11 +212,12 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if !self.used
-            && let Some(gate) = self.gate.upgrade()
+        let Some(gate) = self.gate.upgrade().filter(|_| !self.used) else { return };
         {
-            gate.lock().budget.withdraw(self.ticket);
-            gate.hand_out(None);
+            let now = gate.clock.steady();
+            let budget = &mut gate.lock().budget;
+            if self.begun { budget.abandon(self.ticket, now) } else { budget.withdraw(self.ticket) }
         }
+        gate.hand_out(None);
     }
 }

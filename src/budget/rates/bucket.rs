@@ -55,16 +55,6 @@ impl Bucket {
         self.span(self.burst).unwrap_or_default().saturating_sub(missing.unwrap_or(Duration::MAX))
     }
 
-    /// Counts what was sent without having been taken, for a minute at the most: longer ago it does not count.
-    pub(super) fn charge(&mut self, tokens: u32, now: Timestamp) {
-        let (Some(owed), Some(spare)) = (self.span(tokens), self.span(self.burst.saturating_sub(1))) else {
-            return;
-        };
-        let most = spare.saturating_add(Duration::from_nanos(MINUTE));
-        let most = now.checked_add(most).unwrap_or(now);
-        self.full_at = self.full_at.max(now).checked_add(owed).unwrap_or(most).min(most);
-    }
-
     /// Whether nothing of it is taken.
     pub(super) fn is_full(&self, now: Timestamp) -> bool {
         self.full_at <= now
@@ -92,13 +82,6 @@ impl Bucket {
     pub(super) fn give_back(&mut self) {
         if let Some(each) = self.each {
             self.full_at = self.full_at.checked_sub(each).unwrap_or(self.full_at);
-        }
-    }
-
-    /// Believes somebody who counts fewer tokens.
-    pub(super) fn at_most(&mut self, tokens: u32, now: Timestamp) {
-        if let Some(missing) = self.span(self.burst.saturating_sub(tokens)) {
-            self.full_at = self.full_at.max(now.checked_add(missing).unwrap_or(now));
         }
     }
 

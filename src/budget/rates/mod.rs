@@ -3,6 +3,7 @@
 
 mod bucket;
 mod limits;
+mod window;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::request::Lane;
 use bucket::Bucket;
 pub use limits::Limits;
 use limits::{ClientLimits, Own};
+use window::Window;
 
 /// What one client may send.
 #[derive(Debug, PartialEq)]
@@ -20,9 +22,7 @@ pub(super) struct Rates {
     limits: ClientLimits,
     /// What the buckets are made for.
     in_force: Limits,
-    requests: Bucket,
-    /// The same without the guess that the burst is spent, until the service has said how many requests are left.
-    unguessed: Option<Bucket>,
+    requests: Window,
     submits: Bucket,
     /// Accounts with limits of their own.
     own: BTreeMap<String, Own>,
@@ -32,9 +32,8 @@ impl Rates {
     /// With the burst spent.
     pub(super) fn spent(limits: Limits, now: Timestamp) -> Self {
         let mut rates = Self::unused(limits, now);
-        rates.requests = Bucket::spent(limits.requests_per_minute, limits.burst, now);
+        rates.requests = Window::spent(limits.requests_per_minute, limits.burst, now);
         rates.submits = Bucket::spent(limits.submits_per_minute, limits.submit_burst(), now);
-        rates.unguessed = Some(Bucket::full(limits.requests_per_minute, limits.burst, now));
         rates
     }
 
@@ -43,15 +42,10 @@ impl Rates {
         Self {
             limits: ClientLimits::new(limits),
             in_force: limits,
-            requests: Bucket::full(limits.requests_per_minute, limits.burst, now),
-            unguessed: None,
+            requests: Window::unused(limits.requests_per_minute, limits.burst, now),
             submits: Bucket::full(limits.submits_per_minute, limits.submit_burst(), now),
             own: BTreeMap::new(),
         }
-    }
-
-    fn buckets(&mut self) -> impl Iterator<Item = &mut Bucket> {
-        std::iter::once(&mut self.requests).chain(&mut self.unguessed)
     }
 
     /// Whether the client may send a request.
@@ -86,13 +80,15 @@ impl Rates {
 
     /// How long so many requests of a lane take.
     pub(super) fn time_for(&self, lane: Lane, requests: u32) -> Option<Duration> {
-        let pace = if lane == Lane::Submit { &self.submits } else { &self.requests };
-        pace.time_for(requests)
+        match lane {
+            Lane::Submit => self.submits.time_for(requests),
+            _ => self.requests.time_for(requests),
+        }
     }
 
     /// Counts a request of this account.
     pub(super) fn take(&mut self, account: &str, lane: Lane, now: Timestamp) {
-        self.buckets().for_each(|bucket| bucket.take(now));
+        self.requests.take(now);
         if lane == Lane::Submit {
             self.submits.take(now);
         }
@@ -101,9 +97,14 @@ impl Rates {
         }
     }
 
-    /// Undoes that, where nothing came of it.
+    /// A request that was counted is answered, or nobody waits for its answer any more.
+    pub(super) fn answered(&mut self, now: Timestamp) {
+        self.requests.answered(now);
+    }
+
+    /// Undoes that, where nothing was sent.
     pub(super) fn give_back(&mut self, account: &str, lane: Lane) {
-        self.buckets().for_each(Bucket::give_back);
+        self.requests.give_back();
         if lane == Lane::Submit {
             self.submits.give_back();
         }
@@ -135,24 +136,20 @@ impl Rates {
         self.put_in_force(now);
     }
 
-    /// Believes what the service counts where that is less than ours. The first time it replaces the guess that ours
-    /// began with.
-    pub(super) fn told_remaining(&mut self, requests: u32, now: Timestamp) {
-        if let Some(own) = self.unguessed.take() {
-            self.requests = own;
-        }
+    /// Believes what the service counts where that is less than ours; says whether others must have used the client.
+    pub(super) fn told_remaining(&mut self, requests: u32, now: Timestamp) -> bool {
         self.requests.at_most(requests, now);
+        requests == 0 && !self.requests.is_full(now)
     }
 
     /// Has the buckets be those of the limits that hold now.
     pub(super) fn put_in_force(&mut self, now: Timestamp) {
+        self.requests.refresh(now);
         let limits = self.limits.in_force(now);
         if std::mem::replace(&mut self.in_force, limits) == limits {
             return;
         }
-        for bucket in self.buckets() {
-            bucket.resize(limits.requests_per_minute, limits.burst, now);
-        }
+        self.requests.resize(limits.requests_per_minute, limits.burst, now);
         self.submits.resize(limits.submits_per_minute, limits.submit_burst(), now);
     }
 
@@ -172,6 +169,6 @@ impl Rates {
 
     /// Counts requests of the client that were sent without having been taken.
     pub(super) fn charge(&mut self, requests: u32, now: Timestamp) {
-        self.buckets().for_each(|bucket| bucket.charge(requests, now));
+        self.requests.charge(requests, now);
     }
 }

@@ -76,6 +76,13 @@ impl Budget {
         self.brakes.probe_over((lane, ticket), &subject);
     }
 
+    /// Nobody waits for the answer to a request any more: it counts as one that was sent.
+    pub fn abandon(&mut self, ticket: Ticket, now: Timestamp) {
+        let Some((lane, Waiter { subject, .. })) = self.out.remove(&ticket) else { return };
+        self.rates.answered(now);
+        self.brakes.probe_over((lane, ticket), &subject);
+    }
+
     /// How many wait in a lane.
     pub fn waiting(&self, lane: Lane) -> usize {
         self.queue.waiting(lane)
@@ -181,6 +188,7 @@ impl Budget {
         jitter: f64,
     ) {
         let Some((lane, Waiter { subject, .. })) = self.out.remove(&ticket) else { return };
+        self.rates.answered(now);
         let paused = self.brakes.pauses.stops(lane);
         let lasts = matches!(verdict, Verdict::Failed(_) | Verdict::Throttled(_)).then_some(now);
         let failed = if let Verdict::Failed(why) = &verdict { Some(Arc::clone(why)) } else { None };
@@ -203,11 +211,10 @@ impl Budget {
     /// Believes what the service counts where that is less than ours.
     fn counted(&mut self, now: Timestamp, counted: Counted) {
         let Some(remaining) = counted.remaining else { return };
-        self.rates.told_remaining(remaining, now);
-        if remaining == 0
-            && let Some(reset) = counted.reset
-        {
-            self.brakes.pauses.used_up(now, reset);
+        // What was sent from here alone ceases to count piece by piece: nothing has to stop for that.
+        let others = self.rates.told_remaining(remaining, now);
+        if others && let Some(reset) = counted.reset {
+            self.brakes.pauses.used_up(now, reset.min(now + WINDOW));
             self.note_outage(now, Some(now + WINDOW));
         }
     }
