@@ -379,6 +379,19 @@ async fn an_ordinary_answer_is_no_news_of_a_spend_cap() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_turn_whose_request_was_begun_is_spent_whatever_becomes_of_it() {
+    let (turns, _keys) = mpsc::unbounded_channel();
+    let clock = Clock::system();
+    let budget = Budget::unused(Limits::default(), clock.steady());
+    let gate = Gate::new(budget, clock, turns, Metrics::default());
+    assert_eq!(gate.available(), 20);
+    drop(gate.acquire(Lane::Poll, "a", "job").await);
+    assert_eq!(gate.available(), 20, "nothing was sent");
+    drop(gate.acquire(Lane::Poll, "a", "job").await.begun());
+    assert_eq!(gate.available(), 19, "it may arrive");
+}
+
 #[test]
 fn a_spend_cap_that_nobody_tries_is_forgotten_after_a_minute() {
     for (line, seconds, forgotten) in [(1, 3700, false), (0, 3659, false), (0, 3660, true)] {
