@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use spideriq_operator::decide::Message;
-use spideriq_operator::decide::message::{End, Told};
+use spideriq_operator::decide::message::{End, Told, Unread};
 
 use super::support::World;
 
@@ -172,7 +172,11 @@ async fn a_time_to_live_that_is_held_back_is_told_on_the_object() {
     }
     for (name, program) in [("kapp", "kapp"), ("csync", "Config Sync")] {
         let job = world.until(name, "Completed").await;
-        let done = Message::End(End::AsTold { how: Told::Completed(None), unread: false, mirrored: false });
+        let done = Message::End(End::AsTold {
+            how: Told::Completed(None),
+            unread: Unread::Nothing,
+            mirrored: false,
+        });
         let said = job["status"]["message"].as_str().unwrap();
         let (_, kept) = said.split_once('.').unwrap();
         let meant = done.kept_for(Some(program)).to_string();

@@ -298,9 +298,12 @@ impl World {
         panic!("{name} never came to: {what}; it is {}", serde_json::to_string_pretty(&seen).unwrap());
     }
 
-    /// Waits until a job has this state.
+    /// Waits until a job has this state, and all that is to be read of it was.
     pub async fn until(&self, name: &str, state: &str) -> Value {
-        self.until_of("ScrapeJob", name, state, |job| state_of(job) == state).await
+        self.until_of("ScrapeJob", name, state, |job| {
+            state_of(job) == state && job["status"]["owed"].is_null()
+        })
+        .await
     }
 
     /// Waits until a job has this state and reason.
