@@ -29,15 +29,15 @@ impl Lane {
         [Self::Cancel, Self::Submit, Self::LookUp, Self::Poll, Self::Results, Self::Whoami, Self::Idle];
 
     /// How many turns in a row may pass over it while somebody waits in it: the next one is its own. So each lane but the
-    /// first has its share of the turns, however many wait in the others, and three of ten are left for cancels.
+    /// first has its share of the turns, however many wait in the others; three of ten are left for cancels.
     pub(super) const fn patience(self) -> u32 {
         match self {
             Self::Cancel => u32::MAX,
-            Self::Submit => 4,
+            // The last two wait together only where accounts are not accepted yet, and nothing else does.
+            Self::Submit | Self::Idle => 4,
             Self::LookUp | Self::Poll => 6,
             Self::Results => 8,
             Self::Whoami => 16,
-            Self::Idle => 32,
         }
     }
 

@@ -136,7 +136,7 @@ fn a_day_that_a_read_is_told_is_tried_by_a_read_and_never_by_a_submit() {
 
 #[test]
 fn a_quarter_of_an_hour_is_waited_for_and_stops_everything() {
-    for lane in [Lane::Submit, Lane::Poll] {
+    for lane in [Lane::Cancel, Lane::Poll] {
         let mut desk = Desk::open();
         desk.throttled(lane, 15 * MINUTE);
         desk.asks(Lane::Cancel, "");
@@ -147,6 +147,37 @@ fn a_quarter_of_an_hour_is_waited_for_and_stops_everything() {
         desk.now += MINUTE;
         assert_eq!(desk.turns().len(), 1);
     }
+}
+
+/// A service that takes fewer submits at once than it says is learned by one refusal, which stops nothing else.
+#[test]
+fn a_submit_that_is_told_to_wait_stops_submits_alone_and_fewer_go_at_once_for_a_day() {
+    let limits = Limits { submits_per_minute: 10, ..Limits::new(6000, 10) };
+    let mut desk = Desk { budget: Budget::unused(limits, now()), now: now(), ..Desk::open() };
+    for at_once in [10, 5, 2, 1, 1] {
+        desk.ask(at_once);
+        let turns = desk.turns();
+        assert_eq!(turns.len(), at_once, "at once");
+        let until = desk.now + MINUTE;
+        desk.hear(turns, &Verdict::Throttled(Some(until)));
+        desk.asked(Lane::Poll, Verdict::Answered);
+        desk.ask(1);
+        assert!(desk.turns().is_empty(), "{at_once}");
+        desk.now = until;
+        let probe = desk.turns();
+        assert_eq!(probe.len(), 1);
+        desk.hear(probe, &Verdict::Answered);
+        desk.now += 2 * MINUTE;
+    }
+    // A read that is told the same says that it is not the submits.
+    desk.throttled(Lane::Poll, MINUTE);
+    desk.asks(Lane::Cancel, "");
+    assert!(desk.turns().is_empty());
+    desk.now += DAY;
+    let probe = desk.turns();
+    desk.hear(probe, &Verdict::Answered);
+    desk.ask(10);
+    assert_eq!(desk.turns().len(), 10, "a day later as many as ever");
 }
 
 #[test]

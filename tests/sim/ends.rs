@@ -149,3 +149,47 @@ fn a_submit_waits_for_seconds_beside_deletions_in_numbers() {
     assert_eq!(journal.iter().filter(cancels).count(), MIRRORED, "and every job is cancelled");
     assert!(busiest(&journal) <= 100, "S8: {}", busiest(&journal));
 }
+
+/// When each submit went out, in seconds since the start.
+fn submits(ended: &Ended) -> Vec<i64> {
+    let start = "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap().as_second();
+    let submit = |(at, event): (i64, Event)| match event {
+        Event::Request(request) if request.route == "submit" => Some(at - start),
+        Event::Request(_) | Event::Job(_) => None,
+    };
+    journal(ended).into_iter().filter_map(submit).collect()
+}
+
+/// Ten go at once, also by a process that has just begun, and no more than ten in a minute whoever sends them: what a process
+/// has sent its successor reads off the objects, also where the service refused it.
+#[test]
+fn ten_submits_go_at_once_and_a_new_process_knows_what_the_last_one_sent() {
+    let name = |n: usize| leaked(format!("job-{n}"));
+    let many =
+        |at: u64, from: usize| (from..from + 10).map(move |n| (at, Deed::Create(name(n), site(name(n)))));
+    for (refused, restart) in [(false, 35), (true, 35), (false, 200)] {
+        let mut deeds: Vec<(u64, Deed)> = vec![(restart, Deed::Crash)];
+        deeds.extend(many(30, 0));
+        deeds.extend(many(restart + 5, 10));
+        if refused {
+            deeds.push((0, Deed::Faults("[{match: {route: submit}, reply: {status: 503}}]")));
+            deeds.push((restart + 1, Deed::Faults("[]")));
+        }
+        deeds.sort_by_key(|(at, _)| *at);
+        let scenario = Scenario { name: "ten at once", rules: "{}", deeds, lasts: 600 };
+        let ended = run(&scenario, 1, quick());
+        let sent = submits(&ended);
+        let at_once = |from: i64| sent.iter().filter(|at| (from..from + 4).contains(*at)).count();
+        let restart = i64::try_from(restart).unwrap();
+        let busiest =
+            sent.iter().map(|from| sent.iter().filter(|at| (*from..from + 60).contains(at)).count()).max();
+        assert!(busiest <= Some(10), "{busiest:?} submits in a minute: {sent:?}");
+        if !refused {
+            assert_eq!(at_once(30), 10, "{sent:?}");
+        }
+        // Where the last minute saw none, the new process begins at once.
+        assert_eq!(at_once(restart + 5) == 10, restart == 200, "{sent:?}");
+        let completed = |job: &Value| job["status"]["state"] == "Completed";
+        assert_eq!(ended.api.store().list("ScrapeJob", None).iter().filter(|job| completed(job)).count(), 20);
+    }
+}

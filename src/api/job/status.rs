@@ -75,6 +75,9 @@ pub struct ScrapeJobStatus {
     /// When the operator first looked at the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
+    /// When the last submit was recorded, right before it was sent: what a new process counts against the client's limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tried_at: Option<Time>,
     /// When the service accepted the job, as the operator saw it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub submit_time: Option<Time>,

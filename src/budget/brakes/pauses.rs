@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::brake::{Brake, LONGEST_WAIT, SUBMITS_PROBE};
 use super::spend_cap::SpendCap;
 use crate::budget::outage::Stop;
-use crate::budget::request::{Lane, Ticket};
+use crate::budget::request::{Lane, Ticket, Verdict};
 
 /// A wait that the service asks for is obeyed to its end up to this. A longer one is tried: so often by a read, where a
 /// read was told, and every hour by a submit, where a submit was.
@@ -137,21 +137,42 @@ impl Pauses {
         until: Option<Timestamp>,
         (now, jitter): (Timestamp, f64),
     ) {
-        let Some(until) = until.filter(|until| *until > now) else {
-            return self.all.failed(now, jitter, None);
-        };
-        let until = until.min(now + LONGEST_WAIT);
-        if until <= now + LONG {
-            self.all.hold(now, until);
-            self.asked.all = self.asked.all.max(self.all.until);
-        } else if lane == Lane::Submit {
-            // A ceiling of submits: reads go on.
+        let until = until.filter(|until| *until > now).map(|until| until.min(now + LONGEST_WAIT));
+        if lane == Lane::Submit {
+            // It may be of submits alone: reads go on, until one of them is told the same.
             self.all.answered(ticket, now);
-            self.hold_submits(until, now + SUBMITS_PROBE);
-        } else {
-            self.all.hold(now, now + LONG);
-            self.asked.all = self.asked.all.max(Some(until));
-            self.asked.tried_by_reads = true;
+            match until {
+                None => self.lanes.entry(lane).or_default().failed(now, jitter, None),
+                Some(until) if until <= now + LONG => self.hold_submits(until, until),
+                Some(until) => self.hold_submits(until, now + SUBMITS_PROBE),
+            }
+            return;
+        }
+        match until {
+            None => self.all.failed(now, jitter, None),
+            Some(until) if until <= now + LONG => {
+                self.all.hold(now, until);
+                self.asked.all = self.asked.all.max(self.all.until);
+            }
+            Some(until) => {
+                self.all.hold(now, now + LONG);
+                self.asked.all = self.asked.all.max(Some(until));
+                self.asked.tried_by_reads = true;
+            }
+        }
+    }
+
+    /// Whether a submit is told for the first time to wait, and not for long.
+    pub(in crate::budget) fn is_first(&self, verdict: &Verdict, now: Timestamp) -> bool {
+        match verdict {
+            Verdict::Throttled(until) => {
+                until.is_none_or(|until| until <= now + LONG) && !self.stops(Lane::Submit)
+            }
+            Verdict::Answered
+            | Verdict::Spent
+            | Verdict::Failed(_)
+            | Verdict::NotServed(_)
+            | Verdict::Capped(_) => false,
         }
     }
 

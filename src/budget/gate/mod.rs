@@ -157,6 +157,17 @@ impl Gate {
         self.shared.hand_out(None);
     }
 
+    /// Whether it is only feared what an earlier process submitted.
+    pub fn guesses_submits(&self) -> bool {
+        self.with(|budget, _| budget.guesses_submits())
+    }
+
+    /// What an earlier process submitted, each so long ago.
+    pub fn submitted_before(&self, ages: &[Duration]) {
+        self.with(|budget, now| budget.submitted_before(ages, now));
+        self.shared.hand_out(None);
+    }
+
     /// Counts requests that were sent before anybody knew that they were of this client.
     pub fn charge(&self, requests: u32) {
         self.with(|budget, now| budget.charge(requests, now));

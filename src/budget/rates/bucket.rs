@@ -60,10 +60,6 @@ impl Bucket {
         self.full_at <= now
     }
 
-    pub(super) fn has(&self, now: Timestamp) -> bool {
-        self.each.is_some() && self.next(now) <= now
-    }
-
     /// When there is a token.
     pub(super) fn next(&self, now: Timestamp) -> Timestamp {
         match self.span(self.burst.saturating_sub(1)) {
@@ -92,11 +88,6 @@ impl Bucket {
             .unwrap_or_default();
         let missing = u32::try_from(missing.as_nanos().div_ceil(each.as_nanos())).unwrap_or(u32::MAX);
         self.burst.saturating_sub(missing)
-    }
-
-    /// How long so many tokens take to come.
-    pub(super) fn time_for(&self, tokens: u32) -> Option<Duration> {
-        self.span(tokens)
     }
 
     fn span(&self, tokens: u32) -> Option<Duration> {

@@ -11,10 +11,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::request::Lane;
-use bucket::Bucket;
 pub use limits::Limits;
 use limits::{ClientLimits, Own};
 use window::Window;
+
+/// How long it is believed how many submits at once the service takes.
+const LEARNED_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// What one client may send.
 #[derive(Debug, PartialEq)]
@@ -23,7 +25,9 @@ pub(super) struct Rates {
     /// What the buckets are made for.
     in_force: Limits,
     requests: Window,
-    submits: Bucket,
+    submits: Window,
+    /// The most submits at once that the service was seen to take, and until when that is believed.
+    learned: Option<(u32, Timestamp)>,
     /// Accounts with limits of their own.
     own: BTreeMap<String, Own>,
 }
@@ -33,7 +37,7 @@ impl Rates {
     pub(super) fn spent(limits: Limits, now: Timestamp) -> Self {
         let mut rates = Self::unused(limits, now);
         rates.requests = Window::spent(limits.requests_per_minute, limits.burst, now);
-        rates.submits = Bucket::spent(limits.submits_per_minute, limits.submit_burst(), now);
+        rates.submits = Window::spent(limits.submits_per_minute, limits.submits_per_minute, now);
         rates
     }
 
@@ -43,7 +47,8 @@ impl Rates {
             limits: ClientLimits::new(limits),
             in_force: limits,
             requests: Window::unused(limits.requests_per_minute, limits.burst, now),
-            submits: Bucket::full(limits.submits_per_minute, limits.submit_burst(), now),
+            submits: Window::unused(limits.submits_per_minute, limits.submits_per_minute, now),
+            learned: None,
             own: BTreeMap::new(),
         }
     }
@@ -98,8 +103,35 @@ impl Rates {
     }
 
     /// A request that was counted is answered, or nobody waits for its answer any more.
-    pub(super) fn answered(&mut self, now: Timestamp) {
+    pub(super) fn answered(&mut self, lane: Lane, now: Timestamp) {
         self.requests.answered(now);
+        if lane == Lane::Submit {
+            self.submits.answered(now);
+        }
+    }
+
+    /// Whether it is only feared what an earlier process submitted.
+    pub(super) fn guesses_submits(&self) -> bool {
+        self.submits.guesses()
+    }
+
+    /// What an earlier process submitted, each so long ago.
+    pub(super) fn submitted_before(&mut self, ages: impl Iterator<Item = Duration>, now: Timestamp) {
+        self.submits.sent_before(ages, now);
+    }
+
+    /// The service asked to wait with a submit, although no more were sent than it allows in a minute: half as many go at
+    /// once for a day.
+    pub(super) fn submit_throttled(&mut self, now: Timestamp) {
+        let fewer = (self.submit_burst(now) / 2).max(1);
+        self.learned = Some((fewer, now + LEARNED_FOR));
+        self.submits.resize(self.in_force.submits_per_minute, fewer, now);
+    }
+
+    /// The most submits at once.
+    fn submit_burst(&self, now: Timestamp) -> u32 {
+        let learned = self.learned.filter(|(_, until)| now < *until);
+        learned.map_or(self.in_force.submits_per_minute, |(burst, _)| burst)
     }
 
     /// Undoes that, where nothing was sent.
@@ -145,12 +177,18 @@ impl Rates {
     /// Has the buckets be those of the limits that hold now.
     pub(super) fn put_in_force(&mut self, now: Timestamp) {
         self.requests.refresh(now);
+        self.submits.refresh(now);
+        if self.learned.is_some_and(|(_, until)| now >= until) {
+            self.learned = None;
+            self.submits.resize(self.in_force.submits_per_minute, self.in_force.submits_per_minute, now);
+        }
         let limits = self.limits.in_force(now);
         if std::mem::replace(&mut self.in_force, limits) == limits {
             return;
         }
         self.requests.resize(limits.requests_per_minute, limits.burst, now);
-        self.submits.resize(limits.submits_per_minute, limits.submit_burst(), now);
+        let at_once = self.submit_burst(now);
+        self.submits.resize(limits.submits_per_minute, at_once, now);
     }
 
     /// The limits that this account has for itself from now on; `spent` where it may just have used them elsewhere.

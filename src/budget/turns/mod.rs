@@ -79,7 +79,7 @@ impl Budget {
     /// Nobody waits for the answer to a request any more: it counts as one that was sent.
     pub fn abandon(&mut self, ticket: Ticket, now: Timestamp) {
         let Some((lane, Waiter { subject, .. })) = self.out.remove(&ticket) else { return };
-        self.rates.answered(now);
+        self.rates.answered(lane, now);
         self.brakes.probe_over((lane, ticket), &subject);
     }
 
@@ -188,10 +188,13 @@ impl Budget {
         jitter: f64,
     ) {
         let Some((lane, Waiter { subject, .. })) = self.out.remove(&ticket) else { return };
-        self.rates.answered(now);
+        self.rates.answered(lane, now);
         let paused = self.brakes.pauses.stops(lane);
         let lasts = matches!(verdict, Verdict::Failed(_) | Verdict::Throttled(_)).then_some(now);
         let failed = if let Verdict::Failed(why) = &verdict { Some(Arc::clone(why)) } else { None };
+        if lane == Lane::Submit && self.brakes.pauses.is_first(&verdict, now) {
+            self.rates.submit_throttled(now);
+        }
         self.brakes.settle((lane, ticket), &subject, verdict, (now, jitter));
         if let Some(why) = failed {
             self.reach.failed(&why, now);

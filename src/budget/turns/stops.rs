@@ -31,6 +31,16 @@ impl Budget {
         self.brakes.not_served_since(kind)
     }
 
+    /// Whether it is only feared what an earlier process submitted.
+    pub fn guesses_submits(&self) -> bool {
+        self.rates.guesses_submits()
+    }
+
+    /// What an earlier process submitted, each so long ago.
+    pub fn submitted_before(&mut self, ages: &[Duration], now: Timestamp) {
+        self.rates.submitted_before(ages.iter().copied(), now);
+    }
+
     /// Has what pauses for long tried by a single request each, now or a minute after the last time.
     pub fn try_now(&mut self, now: Timestamp) {
         self.brakes.try_now(now);

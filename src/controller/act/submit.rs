@@ -47,6 +47,11 @@ pub(super) async fn submit(
     let Some(_exclusive) = context.exclusive.submit(client, kept.equalities()).await else {
         return Outcome::Lost.into();
     };
+    if session.gate.guesses_submits()
+        && let Some(ages) = context.submitted_lately(session)
+    {
+        session.gate.submitted_before(&ages);
+    }
     if attempt.asked && context.memories.take_wish(&attempt.intent.uid, job.marks.requested.clone()) {
         session.gate.try_now();
     }

@@ -8,7 +8,9 @@ pub(super) mod schema;
 pub(super) use replies::{Measured, Replies};
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::FutureExt;
 use kube::runtime::reflector::Store;
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::watch;
@@ -17,16 +19,19 @@ use tokio::time::Instant;
 use self::accounts::{Known, Lines, Tallies, Woken, takes_default};
 use self::jobs::{Collecting, Exclusive, Memories, Places, Readings, Unrecorded};
 use self::schema::Schema;
-use crate::account::{AccountKey, Accounts, SecretWatches};
+use crate::account::{AccountKey, Accounts, SecretWatches, Session};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, Reason, ScrapeJob, State};
 use crate::budget::{Lane, Limits};
 use crate::cache::{CachedJob, is_at_rest, key, misnamed};
 use crate::clock::Clock;
+use crate::decide::ClientIdentity;
 use crate::health::Health;
 use crate::leader::{Claims, Leadership, Release};
 use crate::spideriq::Endpoint;
 use crate::telemetry::{AccountGauges, Metrics, Snapshot};
 
+/// How long a submit that an earlier process recorded may count: a minute from when it arrived.
+const COUNTS_FOR: Duration = Duration::from_secs(75);
 /// How many objects are worked on at once, half of them of one namespace; what waits for the budget does not count.
 const AT_ONCE: usize = 128;
 
@@ -142,7 +147,7 @@ impl Context {
     }
 
     /// Whether the process may end before something of this length does.
-    pub(super) fn stops_within(&self, length: std::time::Duration) -> bool {
+    pub(super) fn stops_within(&self, length: Duration) -> bool {
         let at = *self.stopping.borrow();
         at.is_some_and(|at| self.clock.instant() + length > at)
     }
@@ -204,6 +209,27 @@ impl Context {
         for key in keys {
             self.accounts.tell(key);
         }
+    }
+
+    /// How long ago the last submits of a session's client were recorded, by this process or an earlier one; `None` while not
+    /// all jobs were listed.
+    pub(super) fn submitted_lately(&self, session: &Session) -> Option<Vec<Duration>> {
+        self.jobs.wait_until_ready().now_or_never()?.ok()?;
+        let (client, now) = (session.client(), self.clock.now());
+        // What was refused has no record of its client: there the account tells.
+        let of_account = |job: &CachedJob| {
+            let account = self.account_of(job);
+            account == session.key
+                || self.accounts.last_session(&account).is_some_and(|other| client.may_be(&other.client()))
+        };
+        let age = |job: &CachedJob| {
+            let tried = job.status.as_ref()?.tried_at.as_ref()?.0;
+            let age = Duration::try_from(now.duration_since(tried)).unwrap_or_default();
+            let by = ClientIdentity::recorded(job);
+            let ours = age < COUNTS_FOR && if by.is_unknown() { of_account(job) } else { client.may_be(&by) };
+            ours.then_some(age)
+        };
+        Some(self.jobs.state().into_iter().filter_map(|job| age(&job)).collect())
     }
 
     /// The jobs of the cache that use this account.

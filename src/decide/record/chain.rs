@@ -133,6 +133,7 @@ pub fn recording(
     data.type_ = type_.cloned();
     data.run_id = run_id.cloned();
     data.submission = Some(record.clone());
+    data.tried_at.clone_from(&record.tried_at);
     data.retry_after = None;
     data.held_on = None;
     let known = recorded.message.clone().filter(|_| record.attempt > Some(1));

@@ -43,6 +43,7 @@ impl Settling<'_> {
             type_: before.type_,
             run_id: wanted.clone(),
             start_time: Some(Time(self.o.now)),
+            tried_at: before.tried_at,
             last_handled_reconcile_at: before.last_handled_reconcile_at,
             history,
             used_run_ids: used,

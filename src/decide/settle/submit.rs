@@ -54,6 +54,8 @@ impl Settling<'_> {
         self.memory.attempted_at = Some(self.o.steady);
         self.memory.ended_here = true;
         self.keep_begun(outcome.record.started_at.as_ref());
+        // What the service refuses counts against its limits, too.
+        self.record.tried_at.clone_from(&outcome.record.tried_at);
         let first = outcome.record.attempt.unwrap_or(1) <= 1;
         match &outcome.answer {
             SubmitAnswer::Accepted(accepted) => self.accepted(&outcome.record, accepted, first),
