@@ -332,7 +332,9 @@ fn a_spend_cap_is_over_when_a_submit_that_tries_it_is_charged_for() {
     };
     answer(&mut ledger, *first, Verdict::Capped(until));
     answer(&mut ledger, *second, Verdict::Spent);
-    rest.iter().for_each(|ticket| answer(&mut ledger, *ticket, Verdict::Answered));
+    for ticket in rest {
+        answer(&mut ledger, *ticket, Verdict::Answered);
+    }
     assert_eq!(ledger.budget.spend_cap(), Some(until), "what was under way says nothing");
     ledger.now = until;
     for free in [Verdict::Answered, Verdict::Failed("".into())] {

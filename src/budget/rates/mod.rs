@@ -85,10 +85,7 @@ impl Rates {
 
     /// How long so many requests of a lane take.
     pub(super) fn time_for(&self, lane: Lane, requests: u32) -> Option<Duration> {
-        match lane {
-            Lane::Submit => self.submits.time_for(requests),
-            _ => self.requests.time_for(requests),
-        }
+        if lane == Lane::Submit { self.submits.time_for(requests) } else { self.requests.time_for(requests) }
     }
 
     /// Counts a request of this account.

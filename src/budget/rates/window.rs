@@ -81,9 +81,9 @@ impl Window {
 
     /// How many may have been sent within so long.
     fn within(&self, length: SignedDuration) -> u32 {
-        let even = i128::from(self.limit - self.burst.min(self.limit));
-        let length = length.max(SignedDuration::ZERO).as_nanos() + ROUNDING.as_nanos() as i128;
-        let spread = even * length / MINUTE.as_nanos() as i128;
+        let length = Duration::try_from(length).unwrap_or_default() + ROUNDING;
+        let even = u128::from(self.limit.saturating_sub(self.burst));
+        let spread = even * length.as_nanos() / MINUTE.as_nanos();
         self.burst.saturating_add(u32::try_from(spread).unwrap_or(u32::MAX))
     }
 

@@ -37,14 +37,12 @@ pub(super) async fn collect(
         Err(waiting) => return Outcome::NotYet(waiting),
     };
     let mut reading = tokio::spawn(read(Arc::clone(session), permit, of.clone()));
-    match tokio::time::timeout(PATIENCE, &mut reading).await {
-        Ok(read) => read.unwrap_or_else(|_| failed(owed, "the read was broken off".to_owned())),
-        Err(_) => {
-            let (accounts, key) = (Arc::clone(&context.accounts), key(job));
-            context.collecting.go_on(uid, of, reading, move || accounts.tell(key));
-            Outcome::Reading
-        }
+    if let Ok(read) = tokio::time::timeout(PATIENCE, &mut reading).await {
+        return read.unwrap_or_else(|_| failed(owed, "the read was broken off".to_owned()));
     }
+    let (accounts, key) = (Arc::clone(&context.accounts), key(job));
+    context.collecting.go_on(uid, of, reading, move || accounts.tell(key));
+    Outcome::Reading
 }
 
 async fn read(session: Arc<Session>, permit: Permit, Of { owed, job_id, .. }: Of) -> Outcome {

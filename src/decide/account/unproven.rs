@@ -112,8 +112,8 @@ impl Said {
         let unusable = |reason, message, stalled| AccountHealth::Unusable { reason, message, stalled };
         Unproven::Stands(match self {
             Self::Rejected(since, message) => AccountHealth::Rejected { since, message },
-            Self::Redirected(words) => {
-                unusable(Reason::EndpointNotAllowed, Account::Redirects(words).to_string(), true)
+            Self::Redirected(how) => {
+                unusable(Reason::EndpointNotAllowed, Account::Redirects(how).to_string(), true)
             }
             Self::Unclear { words, no_address } => {
                 let odd_address = no_address && is_odd_address(endpoint);

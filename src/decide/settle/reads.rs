@@ -90,15 +90,14 @@ impl Settling<'_> {
 
     /// The recorded outcome, with these words where they are about the same.
     fn as_recorded(&self, told: Standing) -> Standing {
-        let (state, reason) = (self.o.recorded.current_state(), self.o.recorded.reason.as_deref());
-        match told {
-            Standing::Ended(told_state, told_reason, _)
-                if told_state == state && Some(told_reason.as_str()) == reason =>
-            {
-                told
-            }
-            _ => recorded_end(self.o, state),
+        let (recorded, why) = (self.o.recorded.current_state(), self.o.recorded.reason.as_deref());
+        if let Standing::Ended(state, reason, _) = &told
+            && *state == recorded
+            && Some(reason.as_str()) == why
+        {
+            return told;
         }
+        recorded_end(self.o, recorded)
     }
 
     /// Records the details that were read.
