@@ -56,7 +56,7 @@ async fn a_job_is_submitted_followed_and_read() {
     let details = client.details(&accepted.job_id).await.result.unwrap();
     assert_eq!(details.pages_crawled, Some(7));
     assert!(details.started_at <= details.completed_at);
-    let summary = client.results(&accepted.job_id).await.result.unwrap();
+    let summary = client.results(&accepted.job_id, || ()).await.result.unwrap();
     assert_eq!((summary.state, summary.count), (SummaryState::Ready, Some(7)));
     assert_eq!(client.newest(1).await.result.unwrap().rows.first().unwrap().job_id, accepted.job_id);
     assert_eq!(client.whoami().await.result.unwrap().client_id.as_deref(), Some("cli_test"));
@@ -194,19 +194,19 @@ async fn results_are_counted_as_they_stream_and_bounded() {
         ("{success: false, data: {results_count: 0}, error_message: partial}", Some(0)),
     ] {
         set(&format!("reply: {{status: 200, body: {body}}}"));
-        let summary = client.results(&id).await.result.unwrap();
+        let summary = client.results(&id, || ()).await.result.unwrap();
         assert_eq!(summary.count, count, "{body}");
     }
     set("reply: {status: 410, body: {success: false, status: failed, error_message: 'robots.txt'}}");
-    let gone = client.results(&id).await.result.unwrap();
+    let gone = client.results(&id, || ()).await.result.unwrap();
     assert_eq!((gone.state, gone.error_message.as_deref()), (SummaryState::Gone, Some("robots.txt")));
     set("reply: {status: 202, body: {success: false, status: queued}}");
-    assert_eq!(client.results(&id).await.result.unwrap().state, SummaryState::Pending);
+    assert_eq!(client.results(&id, || ()).await.result.unwrap().state, SummaryState::Pending);
     set("reply: {status: 200, body: '<html>'}");
-    assert!(matches!(client.results(&id).await.result, Err(Error::Malformed(_))));
+    assert!(matches!(client.results(&id, || ()).await.result, Err(Error::Malformed(_))));
     set("cut: 20");
-    assert!(client.results(&id).await.result.is_err());
-    let refused = client_of(&endless().await).results("large").await.result;
+    assert!(client.results(&id, || ()).await.result.is_err());
+    let refused = client_of(&endless().await).results("large", || ()).await.result;
     assert!(matches!(refused, Err(Error::TooLarge)), "{refused:?}");
 }
 

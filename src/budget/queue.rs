@@ -22,7 +22,7 @@ pub(super) struct Waiter {
 pub(super) struct Bound {
     /// The account, where it has limits of its own.
     pub(super) account: Option<String>,
-    /// The type of a submit.
+    /// The type of a submit, where the service takes none of it.
     pub(super) kind: Option<String>,
     /// The object, where its own requests fail.
     pub(super) failing: Option<String>,

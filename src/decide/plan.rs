@@ -119,6 +119,8 @@ pub enum Outcome {
     NotYet(Waiting),
     /// The read goes on, and the object is looked at again when it is over.
     Reading,
+    /// The service is still making what was to be read.
+    Unready,
     /// Of a submit.
     Submit(Box<SubmitOutcome>),
     /// Of a look at the list.

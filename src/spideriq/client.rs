@@ -190,13 +190,14 @@ impl Client {
             .await
     }
 
-    /// Reads a job's results as they stream by.
-    pub async fn results(&self, id: &str) -> Answer<Summary> {
+    /// Reads a job's results as they stream by; tells when the answer has begun.
+    pub async fn results(&self, id: &str, begins: impl FnOnce()) -> Answer<Summary> {
         let request = self.request(Method::GET, &["jobs", id, "results"], &[], RESULTS_TOTAL);
         let (response, signals) = match self.checked("results", id, request).await {
             Ok(sent) => sent,
             Err(error) => return Answer { result: Err(error), signals: Signals::default() },
         };
+        begins();
         let state = match response.status() {
             StatusCode::OK => SummaryState::Ready,
             StatusCode::ACCEPTED => SummaryState::Pending,

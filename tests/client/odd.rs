@@ -69,7 +69,7 @@ async fn shown(client: &Client) -> String {
     let text = text.unwrap_or_else(|error| error.to_string()).replace(['\n', '\t'], " ");
     let details =
         client.details(ID).await.result.map_or_else(|error| error.to_string(), |said| format!("{said:?}"));
-    let results = client.results(ID).await.result;
+    let results = client.results(ID, || ()).await.result;
     let results =
         results.map_or_else(|error| error.to_string(), |said| said.error_message.unwrap_or_default());
     let cancel = client.cancel(ID).await.result.map_or_else(|error| error.to_string(), |_| String::new());
@@ -156,7 +156,7 @@ async fn whatever_stands_beside_it_what_can_be_read_is_read() {
         let body = corpus().into_iter().find(|(file, _)| file == name).unwrap().1;
         let bytes = body.len() as u64;
         *answers.0.lock().unwrap() = Canned { code: 200, body, ..Canned::default() };
-        let summary = client.results(ID).await.result.unwrap();
+        let summary = client.results(ID, || ()).await.result.unwrap();
         assert_eq!((summary.count, summary.bytes), (count, bytes), "{name}");
         let page = client.newest(1).await.result;
         let rows = page.map(|page| (page.rows.len(), page.length)).ok();
@@ -179,7 +179,7 @@ async fn halves_of_surrogates_cost_no_job_no_end_and_no_count() {
     let job = client.status(ID).await.result.unwrap();
     assert_eq!((job.state, job.error_message.as_deref()), (JobState::Failed, Some("x \u{fffd} y")));
     set("half-a-surrogate-in-results.json", 200);
-    let summary = client.results(ID).await.result.unwrap();
+    let summary = client.results(ID, || ()).await.result.unwrap();
     assert_eq!((summary.state, summary.count), (SummaryState::Ready, Some(3)));
     set("half-a-surrogate-in-a-submit.json", 201);
     let answer = client.submit("spiderSite", BODY).await.result.unwrap();

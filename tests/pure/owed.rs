@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use spideriq_operator::api::{AccountKind, Owed, ScrapeJobStatus};
 use spideriq_operator::decide::message::{End, Told, Unread};
 use spideriq_operator::decide::{
@@ -85,8 +86,7 @@ fn r7_an_end_is_shown_at_once_whatever_its_reads_wait_for_and_they_are_owed() {
 
 /// In how long the reads of what is over are given up.
 fn reads_end(o: &Observed) -> Duration {
-    let whole = if o.memory.failed_reads == 0 { 3600 } else { 600 };
-    Duration::from_secs(whole).saturating_sub(o.memory.over_seen_for)
+    Duration::from_secs(if o.memory.failed_reads == 0 { 3600 } else { 600 })
 }
 
 #[test]
@@ -143,21 +143,77 @@ fn r7_what_is_owed_is_given_up_in_the_end_and_keeps_the_object_until_then() {
         assert_eq!(word(&next(&written(&o, &status, &o.memory))), "expire");
     }
     o.job.spec.ttl_seconds_after_finished = None;
-    for (failed_reads, seconds, given_up) in
-        [(0, 599, false), (1, 599, false), (1, 600, true), (0, 600, false), (0, 3599, false), (0, 3600, true)]
-    {
-        o.memory = Memory { failed_reads, over_seen_for: Duration::from_secs(seconds), ..Memory::default() };
+    // Waiting alone is given up after an hour, failing after ten minutes of failures.
+    let failing = |seconds: i64| Some(o.steady.checked_sub(SignedDuration::from_secs(seconds)).unwrap());
+    for (failed_reads, since, seconds, given_up) in [
+        (0, None, 3599, false),
+        (0, None, 3600, true),
+        (1, failing(0), 3000, false),
+        (1, failing(599), 700, false),
+        (1, failing(600), 700, true),
+        (1, failing(10), 3600, true),
+    ] {
+        let over_seen_for = Duration::from_secs(seconds);
+        o.memory = Memory { failed_reads, unreadable_since: since, over_seen_for, ..Memory::default() };
         assert_eq!(word(&next(&o)).starts_with("read"), !given_up, "{failed_reads} failed, {seconds} s");
         let status = Some(rest(&o)).filter(|_| given_up).map(|verdict| status_of(&verdict, &o));
         assert!(status.is_none_or(|status| status.owed.is_empty()));
     }
     // Without the account nobody reads, and nothing is deleted before that is given up, too.
     o.account = AccountFacts::Missing { kind: AccountKind::ScrapeAccount, name: "default".to_owned() };
+    o.memory = Memory { over_seen_for: Duration::from_secs(2000), ..Memory::default() };
+    let verdict = rest(&o);
+    assert_eq!(verdict.again, Again::After(Duration::from_secs(600)));
+    assert_eq!(verdict.memory.unreadable_since, Some(o.steady), "it counts from the first look without");
     for (seconds, given_up) in [(599, false), (600, true)] {
-        o.memory = Memory { over_seen_for: Duration::from_secs(seconds), ..Memory::default() };
-        let verdict = rest(&o);
-        assert_eq!(status_of(&verdict, &o).owed.is_empty(), given_up, "{seconds} s without the account");
-        assert!(given_up || verdict.again == Again::After(Duration::from_secs(600 - seconds)));
+        o.memory.unreadable_since = Some(o.steady.checked_sub(SignedDuration::from_secs(seconds)).unwrap());
+        assert_eq!(status_of(&rest(&o), &o).owed.is_empty(), given_up, "{seconds} s without the account");
+    }
+}
+
+/// Nobody looks at it again and again for what is given up by then.
+#[test]
+fn r7_what_is_left_alone_is_not_hurried_by_what_it_owes() {
+    let o = completed();
+    let ended = status_of(&settle(&o, &next(&o), &waiting()), &o);
+    let mut o = written(&o, &ended, &Memory::default());
+    o.job.marks.paused = true;
+    for (seconds, again) in [(3500, Again::After(Duration::from_secs(100))), (3600, Again::OnChange)] {
+        o.memory.over_seen_for = Duration::from_secs(seconds);
+        assert_eq!((word(&next(&o)).as_str(), rest(&o).again), ("leave", again));
+    }
+}
+
+/// Results that the service is still making are no failure.
+#[test]
+fn r7_what_is_not_ready_is_asked_for_again() {
+    let o = completed();
+    let ended = status_of(&settle(&o, &next(&o), &Outcome::Unready), &o);
+    assert_eq!((ended.finished, ended.owed.len()), (true, 2));
+    let mut o = written(&o, &ended, &Memory { details: Some(Details::default()), ..Memory::default() });
+    for _ in 0..20 {
+        let verdict = settle(&o, &next(&o), &Outcome::Unready);
+        assert_eq!((verdict.standing, verdict.again), (None, Again::After(Duration::from_secs(30))));
+        o.memory = verdict.memory;
+        assert_eq!(o.memory.failed_reads, 0);
+    }
+}
+
+/// An older version may have written over the record of what it does not know: the outcome stays, and nothing is owed.
+#[test]
+fn r8_an_end_without_a_word_of_the_service_owes_nothing() {
+    let o = completed();
+    let mut ended = status_of(&settle(&o, &next(&o), &waiting()), &o);
+    ended.remote = None;
+    let mut o = written(&o, &ended, &Memory::default());
+    for _ in 0..2 {
+        let summary = Outcome::Summary(Ok(Summary { count: Some(1), bytes: Some(2), error_message: None }));
+        let verdict =
+            settle(&o, &next(&o), if o.recorded.owed.is_empty() { &Outcome::Done } else { &summary });
+        let status = status_of(&verdict, &o);
+        assert_eq!((status.finished, status.owed.len()), (true, 0));
+        assert_eq!((&status.state, &status.reason), (&ended.state, &ended.reason));
+        o.recorded = status;
     }
 }
 

@@ -180,6 +180,22 @@ fn a_submit_that_is_told_to_wait_stops_submits_alone_and_fewer_go_at_once_for_a_
     assert_eq!(desk.turns().len(), 10, "a day later as many as ever");
 }
 
+/// What is left of submits says nothing of the requests; and of those that are refused together the first tells all.
+#[test]
+fn what_a_refused_submit_tells_stops_nothing_else_and_for_no_longer_than_one_does() {
+    let limits = Limits { submits_per_minute: 10, ..Limits::new(600, 10) };
+    let mut desk = Desk { budget: Budget::unused(limits, now()), now: now(), ..Desk::open() };
+    desk.ask(10);
+    let none_left = Counted { remaining: Some(0), limit: Some(10), reset: Some(desk.now + MINUTE) };
+    for ticket in desk.turns() {
+        desk.budget.answered(desk.now, ticket, Verdict::Throttled(None), none_left, 1.0);
+    }
+    desk.asked(Lane::Cancel, Verdict::Answered);
+    desk.ask(1);
+    desk.now += MINUTE;
+    assert_eq!(desk.turns().len(), 1, "not twice as long for each of the ten");
+}
+
 #[test]
 fn what_people_wish_is_tried_at_once_and_again_after_a_minute() {
     let mut desk = Desk::open();

@@ -18,7 +18,7 @@ use crate::decide::ClientIdentity;
 use crate::decide::account::{Asked, Health, Proof};
 use crate::leader::Claims;
 use crate::poll::{Followed, Poller};
-use crate::spideriq::{Answer, Client, Error, JobStatus, Signals, SubmitAnswer};
+use crate::spideriq::{Answer, Client, Error, JobStatus, Signals, SubmitAnswer, Summary};
 use verdict::{Shown, for_account, for_budget};
 
 /// The first pause before the service is asked again whose the credentials are, and the longest.
@@ -261,14 +261,30 @@ impl Session {
         permit: Permit,
         request: impl AsyncFnOnce(&Client) -> Answer<T>,
     ) -> Result<T, Error> {
-        if !self.claims.may_send(&self.key.scope()) {
-            return Err(Error::Connect(
-                "nothing is sent while the claim of this release is not renewed".to_owned(),
-            ));
-        }
+        self.may_send()?;
         let permit = permit.begun();
         let answer = request(&self.client).await;
         self.settle(permit, answer, Asked::Work)
+    }
+
+    /// Reads the summary of a job's results with a turn that was reserved for it. However long they are, the request has
+    /// arrived when they begin.
+    ///
+    /// # Errors
+    /// As the client says, or that nothing was sent because this release does not work here any more.
+    pub async fn results(&self, permit: Permit, id: &str) -> Result<Summary, Error> {
+        self.may_send()?;
+        let permit = permit.begun();
+        let answer = self.client.results(id, || permit.arrived()).await;
+        self.settle(permit, answer, Asked::Work)
+    }
+
+    fn may_send(&self) -> Result<(), Error> {
+        if self.claims.may_send(&self.key.scope()) {
+            return Ok(());
+        }
+        let why = "nothing is sent while the claim of this release is not renewed";
+        Err(Error::Connect(why.to_owned()))
     }
 
     fn settle<T>(&self, permit: Permit, answer: Answer<T>, asked: Asked) -> Result<T, Error> {

@@ -142,14 +142,14 @@ impl Pauses {
             // It may be of submits alone: reads go on, until one of them is told the same.
             self.all.answered(ticket, now);
             match until {
-                None => self.lanes.entry(lane).or_default().failed(now, jitter, None),
+                None => refused_together(self.lanes.entry(lane).or_default(), ticket, (now, jitter)),
                 Some(until) if until <= now + LONG => self.hold_submits(until, until),
                 Some(until) => self.hold_submits(until, now + SUBMITS_PROBE),
             }
             return;
         }
         match until {
-            None => self.all.failed(now, jitter, None),
+            None => refused_together(&mut self.all, ticket, (now, jitter)),
             Some(until) if until <= now + LONG => {
                 self.all.hold(now, until);
                 self.asked.all = self.asked.all.max(self.all.until);
@@ -285,5 +285,12 @@ impl Pauses {
     /// Forgets a spend cap that might have been tried for a minute, where no submit waits; says whether there was one.
     pub(in crate::budget) fn forget_untried_cap(&mut self, waits: bool, now: Timestamp) -> bool {
         self.spend_cap.forget_untried(self.lanes.entry(Lane::Submit).or_default(), waits, now)
+    }
+}
+
+/// The service asks to wait and does not say how long: of those that were under way together the first tells all.
+fn refused_together(brake: &mut Brake, ticket: Ticket, (now, jitter): (Timestamp, f64)) {
+    if brake.until.is_none() || brake.is_probe(ticket) {
+        brake.failed(now, jitter, None);
     }
 }

@@ -187,6 +187,14 @@ impl Permit {
         self
     }
 
+    /// Its answer has begun: whatever it brings, the request arrived before.
+    pub fn arrived(&self) {
+        let Some(gate) = self.gate.upgrade() else { return };
+        let now = gate.clock.steady();
+        gate.lock().budget.arrived(self.ticket, now);
+        gate.hand_out(None);
+    }
+
     /// Tells the budget what came of the request; says whether the spend cap stands otherwise than before.
     pub fn settle(mut self, verdict: Verdict, counted: Counted) -> bool {
         self.used = true;

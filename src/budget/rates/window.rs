@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+/// The largest limit: a thousand requests a second. Each that is sent is kept for a minute, whatever limits somebody writes.
+const MOST: u32 = 60_000;
 /// The longest that a request takes: one whose answer nobody saw may have arrived so late.
 const LATEST: Duration = Duration::from_secs(15);
 /// What is lost where a minute is divided, summed up.
@@ -47,7 +49,7 @@ impl Window {
     /// An earlier process may just have sent all that it could: evenly, and a burst at the end.
     pub(super) fn spent(limit: u32, burst: u32, now: Timestamp) -> Self {
         let mut window = Self::unused(limit, burst, now);
-        let even = limit.saturating_sub(window.burst);
+        let even = window.limit.saturating_sub(window.burst);
         let evenly = (1..even).map(|n| MINUTE * n / even);
         let at_the_end = std::iter::repeat_n(MINUTE, window.burst as usize);
         let until = evenly.chain(at_the_end).map(|after| now + after);
@@ -58,6 +60,7 @@ impl Window {
     /// Other limits from now on; what was sent counts as before.
     pub(super) fn resize(&mut self, limit: u32, burst: u32, now: Timestamp) {
         self.refresh(now);
+        let limit = limit.min(MOST);
         (self.limit, self.burst) = (limit, burst.clamp(1, limit.max(1)));
     }
 
@@ -162,6 +165,10 @@ impl Window {
     /// An earlier process sent these, so long ago at the least: nothing else is feared of it.
     pub(super) fn sent_before(&mut self, ages: impl Iterator<Item = Duration>, now: Timestamp) {
         self.refresh(now);
+        if !self.guesses() {
+            // Somebody else has just told it.
+            return;
+        }
         self.counts.retain(|count| !count.guessed);
         for age in ages {
             self.count(1, now + (MINUTE + LATEST).saturating_sub(age).min(MINUTE));
@@ -252,6 +259,22 @@ mod tests {
         let mut rested = Window::spent(100, 20, now);
         rested.refresh(now + MINUTE);
         assert_eq!(at_once(&rested, now + MINUTE), 20);
+    }
+
+    #[test]
+    fn a_limit_that_nobody_reaches_costs_no_memory() {
+        let now = Timestamp::UNIX_EPOCH;
+        for limit in [100_000, u32::MAX] {
+            let window = Window::spent(limit, limit, now);
+            assert_eq!(window.counts.len(), super::MOST as usize);
+            assert!(Window::unused(limit, 20, now).has(now));
+        }
+        let mut none = Window::unused(0, 1, now);
+        assert_eq!((none.has(now), none.next(now), none.available(now)), (false, Timestamp::MAX, 0));
+        none.answered(now);
+        none.give_back();
+        none.at_most(3, now);
+        assert!(!none.has(now));
     }
 
     #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 mod limits;
 mod stops;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub struct Budget {
     reach: Reach,
     queue: Queue,
     out: BTreeMap<Ticket, (Lane, Waiter)>,
+    /// Of those the ones whose answers have begun.
+    arrived: BTreeSet<Ticket>,
     /// How many turns in a row have passed over each lane in which somebody waits.
     passed_over: BTreeMap<Lane, u32>,
     next_ticket: u64,
@@ -52,6 +54,7 @@ impl Budget {
             reach: Reach::default(),
             queue: Queue::default(),
             out: BTreeMap::new(),
+            arrived: BTreeSet::new(),
             passed_over: BTreeMap::new(),
             next_ticket: 0,
         }
@@ -79,8 +82,24 @@ impl Budget {
     /// Nobody waits for the answer to a request any more: it counts as one that was sent.
     pub fn abandon(&mut self, ticket: Ticket, now: Timestamp) {
         let Some((lane, Waiter { subject, .. })) = self.out.remove(&ticket) else { return };
-        self.rates.answered(lane, now);
+        self.has_arrived(ticket, lane, now);
         self.brakes.probe_over((lane, ticket), &subject);
+    }
+
+    /// The answer to a granted request has begun: it counts for a minute from now on.
+    pub fn arrived(&mut self, ticket: Ticket, now: Timestamp) {
+        if let Some((lane, _)) = self.out.get(&ticket) {
+            let lane = *lane;
+            if self.arrived.insert(ticket) {
+                self.rates.answered(lane, now);
+            }
+        }
+    }
+
+    fn has_arrived(&mut self, ticket: Ticket, lane: Lane, now: Timestamp) {
+        if !self.arrived.remove(&ticket) {
+            self.rates.answered(lane, now);
+        }
     }
 
     /// How many wait in a lane.
@@ -188,7 +207,7 @@ impl Budget {
         jitter: f64,
     ) {
         let Some((lane, Waiter { subject, .. })) = self.out.remove(&ticket) else { return };
-        self.rates.answered(lane, now);
+        self.has_arrived(ticket, lane, now);
         let paused = self.brakes.pauses.stops(lane);
         let lasts = matches!(verdict, Verdict::Failed(_) | Verdict::Throttled(_)).then_some(now);
         let failed = if let Verdict::Failed(why) = &verdict { Some(Arc::clone(why)) } else { None };
@@ -207,7 +226,9 @@ impl Budget {
             self.rates.told_limit(limit, now);
         }
         self.note_outage(now, lasts);
-        self.counted(now, counted);
+        if lane != Lane::Submit {
+            self.counted(now, counted);
+        }
         self.brakes.probe_over((lane, ticket), &subject);
     }
 
@@ -233,7 +254,7 @@ fn bound(rates: &Rates, brakes: &Brakes, lane: Lane, waiter: &Waiter) -> Bound {
     let Waiter { account, subject, .. } = waiter;
     Bound {
         account: rates.has_own(account).then(|| account.clone()),
-        kind: subject.kind.clone(),
+        kind: subject.kind.clone().filter(|kind| brakes.not_served_since(kind).is_some()),
         failing: brakes.fails(lane, subject).then(|| subject.name.clone()),
     }
 }

@@ -51,10 +51,7 @@ async fn read(session: Arc<Session>, permit: Permit, Of { owed, job_id, .. }: Of
             let details = session.ask(permit, async |client| client.details(&job_id).await).await;
             Outcome::Details(details.map(facts::details).map_err(|error| facts::trouble(&error)))
         }
-        Owed::Results => {
-            let summary = session.ask(permit, async |client| client.results(&job_id).await).await;
-            Outcome::Summary(summary.map_err(|error| facts::trouble(&error)).and_then(facts::summary))
-        }
+        Owed::Results => facts::summary(session.results(permit, &job_id).await),
     }
 }
 

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use serde_json::{Map, json};
 
@@ -161,15 +163,21 @@ async fn record(
     let mut base = intended.clone();
     let mut stored = None;
     let mut last = WriteError::Unanswered("the API server was too slow".to_owned());
-    let with =
-        |chain: &Chain| SubmissionRecord { nonce: Some(chain.nonce().to_owned()), ..attempt.record.clone() };
+    let mut tried_at = attempt.record.tried_at.clone();
+    let with = |chain: &Chain, tried_at: &Option<Time>| SubmissionRecord {
+        nonce: Some(chain.nonce().to_owned()),
+        tried_at: tried_at.clone(),
+        ..attempt.record.clone()
+    };
     loop {
         match chain.step() {
             // The tries before may have taken longer than this process leads.
             Step::Record if !context.leads() || !context.claims.may_send(&account.scope()) => chain.stop(),
             Step::Record => {
                 let recorded = base.status.clone().unwrap_or_default();
-                let status = submitting(context, &base, &recorded, (&with(chain), account));
+                // A write before it may have taken long, and the request goes out after this one.
+                tried_at = Timestamp::from_second(context.clock.now().as_second()).ok().map(Time);
+                let status = submitting(context, &base, &recorded, (&with(chain, &tried_at), account));
                 let _room = context.replies.room_to_write(base.bytes).await;
                 let sent_at = context.clock.instant();
                 let version = base.resource_version().unwrap_or_default();
@@ -199,7 +207,7 @@ async fn record(
                 chain.read(same.is_some(), nonce());
                 base = same.unwrap_or(base);
             }
-            Step::Send => return stored.map(|stored| (stored, with(chain))).ok_or(last),
+            Step::Send => return stored.map(|stored| (stored, with(chain, &tried_at))).ok_or(last),
             Step::Intend | Step::Stop => return Err(last),
         }
     }

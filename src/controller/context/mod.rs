@@ -223,7 +223,9 @@ impl Context {
                 || self.accounts.last_session(&account).is_some_and(|other| client.may_be(&other.client()))
         };
         let age = |job: &CachedJob| {
-            let tried = job.status.as_ref()?.tried_at.as_ref()?.0;
+            let status = job.status.as_ref()?;
+            let recorded = || status.submission.as_ref().and_then(|record| record.tried_at.as_ref());
+            let tried = status.tried_at.as_ref().or_else(recorded)?.0;
             let age = Duration::try_from(now.duration_since(tried)).unwrap_or_default();
             let by = ClientIdentity::recorded(job);
             let ours = age < COUNTS_FOR && if by.is_unknown() { of_account(job) } else { client.may_be(&by) };

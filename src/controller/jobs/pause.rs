@@ -20,7 +20,12 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 pub(super) fn rest_after(outcome: &Outcome, again: Again) -> Option<Duration> {
     let failed = matches!(
         outcome,
-        Outcome::Cancel(CancelOutcome::Failed(_)) | Outcome::Status(Err(_)) | Outcome::Candidates(Err(_))
+        Outcome::Cancel(CancelOutcome::Failed(_))
+            | Outcome::Status(Err(_))
+            | Outcome::Candidates(Err(_))
+            | Outcome::Details(Err(_))
+            | Outcome::Summary(Err(_))
+            | Outcome::Unready
     );
     let Again::After(pause) = again else { return None };
     failed.then_some(pause.min(LONGEST_REST))
@@ -28,7 +33,7 @@ pub(super) fn rest_after(outcome: &Outcome, again: Again) -> Option<Duration> {
 
 /// How long this plan still rests, because it failed and nothing is new that it may hang on.
 pub(super) fn rests(context: &Context, seen: &Seen, plan: &Plan) -> Option<Duration> {
-    let again = matches!(plan, Plan::Cancel | Plan::Confirm | Plan::LookUp(_) | Plan::Look);
+    let again = matches!(plan, Plan::Cancel | Plan::Confirm | Plan::LookUp(_) | Plan::Look | Plan::Read(_));
     let (hoped, until) = context.memories.get(&seen.observed.job.uid).rest.filter(|_| again)?;
     let left = until.saturating_duration_since(context.clock.instant());
     (hoped == hope(seen) && !left.is_zero()).then_some(left)

@@ -9,8 +9,8 @@ use crate::api::Reason;
 use crate::budget::{self, Permit, Reservation};
 use crate::decide::message::Account;
 use crate::decide::{
-    AccountFacts, AccountUse, Details, Named, Refusal, RemoteJob, RemoteState, Stop, Summary, Trouble,
-    Waiting, Watched,
+    AccountFacts, AccountUse, Details, Named, Outcome, Refusal, RemoteJob, RemoteState, Stop, Summary,
+    Trouble, Waiting, Watched,
 };
 use crate::poll::Observation;
 use crate::spideriq::{self, Error, JobState, JobStatus};
@@ -96,20 +96,22 @@ pub(in crate::controller) fn details(details: spideriq::Details) -> Details {
     Details { started_at, completed_at, processing_time_seconds, pages_crawled, priority }
 }
 
-/// A summary that is still being made is one that could not be read yet.
-pub(in crate::controller) fn summary(summary: spideriq::Summary) -> Result<Summary, Trouble> {
+/// What a read of the results came to.
+pub(in crate::controller) fn summary(read: Result<spideriq::Summary, Error>) -> Outcome {
+    let summary = match read {
+        Ok(summary) => summary,
+        Err(error) => return Outcome::Summary(Err(trouble(&error))),
+    };
     let ready = match summary.state {
         spideriq::SummaryState::Ready => true,
         spideriq::SummaryState::Gone => false,
-        spideriq::SummaryState::Pending => {
-            return Err(Trouble::Unavailable("the results are not ready yet".to_owned()));
-        }
+        spideriq::SummaryState::Pending => return Outcome::Unready,
     };
-    Ok(Summary {
+    Outcome::Summary(Ok(Summary {
         count: summary.count,
         bytes: ready.then(|| i64::try_from(summary.bytes).unwrap_or(i64::MAX)),
         error_message: summary.error_message,
-    })
+    }))
 }
 
 pub(in crate::controller) fn trouble(error: &Error) -> Trouble {

@@ -42,6 +42,8 @@ pub struct Memory {
     pub details: Option<Details>,
     /// How many reads at the end of the job failed.
     pub failed_reads: u32,
+    /// Since when reads at the end fail, or the account cannot make them, by the clock that never jumps.
+    pub unreadable_since: Option<Timestamp>,
     /// How long this process has seen that the job is over, with its run still open or something of it owed, by its monotonic
     /// clock.
     #[serde(with = "seconds")]

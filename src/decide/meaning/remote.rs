@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::submission::Submission;
 use crate::api::{Origin, Owed, Reason, ScrapeJobStatus};
-use crate::decide::facts::{AccountFacts, Observed, RemoteState, Trouble};
+use crate::decide::facts::{AccountFacts, Observed, RemoteState, Trouble, since};
 use crate::decide::message::{Follow, Message, Wait};
 use crate::decide::plan::Freshness;
 use crate::decide::record::Recorded;
@@ -51,9 +51,13 @@ pub(in crate::decide) fn reads_end_in(o: &Observed) -> Duration {
     if o.memory.failed_reads >= READS {
         return Duration::ZERO;
     }
-    let only_waits = o.memory.failed_reads == 0 && believed(o);
-    let within = if only_waits { TURNS } else { READING };
-    within.saturating_sub(o.memory.over_seen_for)
+    let whole = TURNS.saturating_sub(o.memory.over_seen_for);
+    if o.memory.failed_reads == 0 && believed(o) {
+        return whole;
+    }
+    // One failure after a long wait for a turn is no reason to give up.
+    let failing = o.memory.unreadable_since.map_or(Duration::ZERO, |at| since(at, o.steady));
+    whole.min(READING.saturating_sub(failing))
 }
 
 /// The next of these reads, where the account may still make it.

@@ -27,6 +27,8 @@ use crate::decide::plan::{Again, Event, Freshness, Outcome, Plan, Standing, Verd
 
 /// How often an end or an unknown outcome that is held up is looked at.
 const LOOKS_AGAIN: Duration = Duration::from_secs(8);
+/// How often results are asked for that the service is still making.
+const UNREADY: Duration = Duration::from_secs(30);
 /// The longest pause between two looks at something that waits and that nothing announces.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// The longest that a timer runs: a deadline may be years away.
@@ -45,6 +47,7 @@ pub fn settle(o: &Observed, plan: &Plan, outcome: &Outcome) -> Verdict {
         Outcome::Unsent(before) => s.unsent(before.as_deref()),
         Outcome::NotYet(waiting) => s.not_yet(plan, waiting),
         Outcome::Reading => s.unread(Again::OnChange),
+        Outcome::Unready => s.unread(Again::After(UNREADY)),
         Outcome::Submit(submit) => s.submitted(submit),
         Outcome::Candidates(found) => s.candidates(plan, found),
         Outcome::Status(status) if *plan == Plan::Look => s.looked(status),
@@ -55,7 +58,12 @@ pub fn settle(o: &Observed, plan: &Plan, outcome: &Outcome) -> Verdict {
     }
     let undone = matches!(
         outcome,
-        Outcome::NotYet(_) | Outcome::Reading | Outcome::Lost | Outcome::WriteRefused(_) | Outcome::Stopping
+        Outcome::NotYet(_)
+            | Outcome::Reading
+            | Outcome::Unready
+            | Outcome::Lost
+            | Outcome::WriteRefused(_)
+            | Outcome::Stopping
     );
     s.finish(undone)
 }
@@ -140,6 +148,9 @@ impl<'a> Settling<'a> {
             self.record.finish_time.get_or_insert(Time(self.o.now));
             *message = message.kept_for(self.o.job.kept_for());
         }
+        if !matches!(self.standing, Some(Standing::Ended(..)) | None) {
+            self.record.owed.clear();
+        }
         if !matches!(
             self.standing,
             Some(Standing::Waiting(Reason::RateLimited | Reason::WaitingForBudget, _)) | None
@@ -169,6 +180,7 @@ impl<'a> Settling<'a> {
         if !matches!(self.standing, Some(Standing::Waiting(..)) | None) {
             self.memory.waits = 0;
         }
+        self.note_unreadable();
         let usual = self.usual_pause();
         let again = self.in_time(self.again.unwrap_or(usual));
         let freshness = self.freshness();
@@ -220,7 +232,10 @@ impl<'a> Settling<'a> {
             // What is past has had its effect, or does not hold any more.
             Some(Standing::Ended(..)) if !self.record.owed.is_empty() => Some(reads_end_in(self.o)),
             Some(Standing::Ended(..)) => self.o.job.expires(time(&self.record.finish_time)).map(until),
-            None if self.o.recorded.finished && !self.record.owed.is_empty() => Some(reads_end_in(self.o)),
+            // What is left alone is not hurried, either.
+            None if self.o.recorded.finished && !self.record.owed.is_empty() => {
+                Some(reads_end_in(self.o)).filter(|left| !left.is_zero())
+            }
             Some(_) | None => match self.record.cancel_reason {
                 // What it has waited is stored on the way.
                 _ if self.o.job.deleted_at.is_some() => self.o.job.deleted_at.map(|begun| {

@@ -6,7 +6,7 @@ use super::{Settling, past, pause};
 use crate::api::{Owed, Remote, Results};
 use crate::decide::facts::{Details, Observed, RemoteState, Summary, Trouble};
 use crate::decide::meaning::end::{ended, owed, recorded_end};
-use crate::decide::meaning::remote::{reads_end_in, reason_comes_in, terminal_state};
+use crate::decide::meaning::remote::{believed, reads_end_in, reason_comes_in, terminal_state};
 use crate::decide::meaning::standing::standing;
 use crate::decide::message::Unread;
 use crate::decide::plan::{Again, Standing};
@@ -74,6 +74,11 @@ impl Settling<'_> {
     fn end(&mut self, unread: Unread) {
         match terminal_state(self.o) {
             Some(state) => self.end_as(&state, unread),
+            // Another version of the operator has written over it: nothing is owed of this end.
+            None if self.o.recorded.finished => {
+                self.record.owed.clear();
+                self.standing = Some(recorded_end(self.o, self.o.recorded.current_state()));
+            }
             None => self.standing = Some(standing(self.o, &self.record)),
         }
     }
@@ -98,6 +103,14 @@ impl Settling<'_> {
             return told;
         }
         recorded_end(self.o, recorded)
+    }
+
+    /// Keeps since when the reads of a job that is over fail, or cannot be made.
+    pub(super) fn note_unreadable(&mut self) {
+        let over = terminal_state(self.o).is_some();
+        let unreadable = over && (self.memory.failed_reads > 0 || !believed(self.o));
+        self.memory.unreadable_since =
+            unreadable.then(|| self.o.memory.unreadable_since.unwrap_or(self.o.steady));
     }
 
     /// Records the details that were read.
