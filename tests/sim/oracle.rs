@@ -79,12 +79,13 @@ pub fn cost(ended: &Ended) -> Cost {
     Cost { writes: writes.try_into().unwrap(), requests: requests.try_into().unwrap() }
 }
 
-/// What a run cost too much, if it did: each thing that goes wrong may cost this much more than the calm run.
+/// What a run cost too much, if it did: each thing that goes wrong may cost this much more than the calm run. A crash finds
+/// the submits of several objects under way, since they go at once.
 /// Two replicas without a lease correct what each other says of the service, and are not judged by it.
 pub fn too_dear(least: Cost, ended: &Ended) -> Option<String> {
     let (found, hits) = (cost(ended), ended.fate.hits());
-    let most = |least: u64| least + 3 * (1 + hits);
-    let dear = found.writes > most(least.writes) || found.requests > most(least.requests);
+    let most = |least: u64, each: u64| least + each * (1 + hits);
+    let dear = found.writes > most(least.writes, 4) || found.requests > most(least.requests, 3);
     (dear && !ended.fate.plan().two).then(|| format!("{found:?} after {hits} faults, and {least:?} without"))
 }
 
