@@ -26,12 +26,15 @@ use crate::decide::{
     Accepted, Again, Attempt, Body, Chain, Freshness, Intent, Listed, Memory, Message, Outcome, Standing,
     Step, SubmitAnswer, SubmitOutcome, Verdict, Written, is_intended, is_same_record, recording,
 };
+use crate::health::waiting;
 use crate::spideriq::{Signals, SubmitAnswer as Said};
 use crate::status::{WriteError, compute, patch_status};
 
 /// The request goes out within this time of sending the write before it, or not at all: whoever waits for an unknown
 /// outcome to settle relies on it.
 const BEGIN_WITHIN: Duration = Duration::from_secs(5);
+/// How long a process that has just begun waits for the list of jobs before it takes the worst for granted.
+const LISTED_WITHIN: Duration = Duration::from_secs(10);
 /// A request and the write after it take so long at the most; a process that ends earlier does not begin one.
 const SUBMIT_TIME: Duration = Duration::from_secs(9);
 
@@ -42,6 +45,13 @@ pub(super) async fn submit(
     attempt: &Attempt,
     session: &Arc<Session>,
 ) -> Acted {
+    if session.gate.guesses_submits() {
+        // Until all jobs are listed nobody knows what was sent, and a place in line would be for a minute.
+        drop(waiting(tokio::time::timeout(LISTED_WITHIN, context.jobs.wait_until_ready())).await);
+        if let Some(ages) = context.submitted_lately(session) {
+            session.gate.submitted_before(&ages);
+        }
+    }
     // A check-then-cancel of an equal submit must not run between our record and the service's answer. Waited for before
     // a turn is taken and anything written.
     let Some(Ok(kept)) = &job.body else { return Outcome::Lost.into() };
@@ -49,11 +59,6 @@ pub(super) async fn submit(
     let Some(_exclusive) = context.exclusive.submit(client, kept.equalities()).await else {
         return Outcome::Lost.into();
     };
-    if session.gate.guesses_submits()
-        && let Some(ages) = context.submitted_lately(session)
-    {
-        session.gate.submitted_before(&ages);
-    }
     if attempt.asked && context.memories.take_wish(&attempt.intent.uid, job.marks.requested.clone()) {
         session.gate.try_now();
     }
