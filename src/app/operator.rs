@@ -67,18 +67,20 @@ impl Operator {
         let accounts = Arc::new(Accounts::new(clock.clone(), channels, metrics.clone(), network));
         let (stop, stopping) = watch::channel(None);
         let (jobs, jobs_writer) = reflector::store();
+        let (jobs, waking) = controller::Jobs::new(jobs);
+        let jobs = Arc::new(jobs);
         let (known, account_writers) = controller::account_caches(&options.namespaces);
         if !known.cluster_accounts() {
             tracing::info!("cluster accounts are off, because of --watch-namespace");
         }
-        let caches = (jobs.clone(), known.clone());
+        let caches = (jobs.store(), known.clone());
         let secrets = SecretWatches::new(nudge);
         let stopping = Stopping { told: stopping, leadership, claims };
         let told = (options, stopping, metrics.clone(), health);
         let caches_of = (jobs, known);
         let context = Arc::new(controller::Context::new(client, clock, (accounts, secrets), told, caches_of));
         let accounts = controller::run_accounts(Arc::clone(&context), account_writers, (nudges, wanted));
-        let jobs = controller::run_jobs(Arc::clone(&context), jobs_writer, keys);
+        let jobs = controller::run_jobs(Arc::clone(&context), (jobs_writer, waking), keys);
         let controllers = [tokio::spawn(accounts), tokio::spawn(jobs)];
         let synced = async move {
             let (jobs, known) = caches;

@@ -132,6 +132,14 @@ impl crate::status::Reply for CachedJob {
 }
 
 impl CachedJob {
+    /// What there is left of an object that is gone: what it was called.
+    pub fn remains(namespace: &str, name: &str, uid: String) -> Self {
+        let mut job = ScrapeJob::new(name, ScrapeJobSpec::default());
+        job.metadata.namespace = Some(namespace.to_owned());
+        job.metadata.uid = Some(uid);
+        Self::from(job)
+    }
+
     /// What is kept of its payload, if that can be sent.
     pub fn kept(&self) -> Option<&KeptBody> {
         self.body.as_ref().and_then(|body| body.as_ref().ok())

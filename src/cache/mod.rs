@@ -3,7 +3,9 @@
 mod facts;
 mod job;
 mod marks;
+mod rest;
 
 pub use facts::{intent_of, is_at_rest, job_facts, job_id, key, misnamed, recorded};
 pub use job::CachedJob;
 pub use marks::requested;
+pub use rest::{Rest, rest, status_of};

@@ -13,5 +13,6 @@ mod write;
 
 pub use accounts::run as run_accounts;
 pub use context::accounts::{AccountWriters, Known, account_caches};
+pub use context::table::Jobs;
 pub use context::{Context, Options, Stopping};
 pub use jobs::run as run_jobs;

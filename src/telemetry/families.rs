@@ -53,6 +53,8 @@ families! {
         "ScrapeJobs by state";
     HELD: "gauge" "held_jobs" ["namespace", "reason"]
         "ScrapeJobs in state Held, by reason";
+    KEPT: "gauge" "kept_jobs" ["kept"]
+        "ScrapeJobs in this process's memory: whole, because something is to be done with them, or as a record";
     UNDECODABLE: "gauge" "undecodable_jobs" ["namespace"]
         "ScrapeJobs of which this version cannot read a part, so that nothing new is begun with them";
     MISNAMED: "gauge" "misnamed_objects" ["namespace", "kind"]

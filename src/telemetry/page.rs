@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::Metrics;
 use super::families::{
-    BUDGET_LEFT, BUDGET_WAIT_SECONDS, BUDGET_WAITING, BUILD, Described, HELD, JOBS, LEADER, MISNAMED,
+    BUDGET_LEFT, BUDGET_WAIT_SECONDS, BUDGET_WAITING, BUILD, Described, HELD, JOBS, KEPT, LEADER, MISNAMED,
     NEWS_AGE_SECONDS, ORPHANED, PAUSE_SECONDS, PREFIX, RECONCILE_SECONDS, RECONCILES, REQUEST_SECONDS,
     REQUESTS, SUBMIT_PAUSE_SECONDS, SUBMITS, UNDECODABLE, UNKEPT, UNRECORDED,
 };
@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub jobs: BTreeMap<(String, &'static str), u32>,
     /// Held jobs by namespace and reason.
     pub held: BTreeMap<(String, &'static str), u32>,
+    /// Jobs in memory, by how they are kept.
+    pub kept: Vec<(&'static str, usize)>,
     /// Jobs that cannot be decoded, by namespace.
     pub undecodable: BTreeMap<String, u32>,
     /// Objects that name what nothing can be named, by namespace and kind.
@@ -115,7 +117,7 @@ impl fmt::Debug for Gauges {
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Snapshot { accounts, jobs, held, undecodable, misnamed, news, unkept, unrecorded, leading } =
+        let Snapshot { accounts, jobs, held, kept, undecodable, misnamed, news, unkept, unrecorded, leading } =
             (self.now)();
         let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         let mut put = |family: &Described, rows: Vec<(Vec<&str>, f64)>| -> fmt::Result {
@@ -164,6 +166,7 @@ impl Collector for Gauges {
                 counts.iter().map(|(words, count)| (words.iter().map(String::as_str).collect(), *count));
             put(family, rows.collect())?;
         }
+        put(&KEPT, kept.iter().map(|(kept, count)| (vec![*kept], number(*count))).collect())?;
         let odd = undecodable.iter().map(|(namespace, count)| (vec![namespace.as_str()], f64::from(*count)));
         put(&UNDECODABLE, odd.collect())?;
         let heard = news.iter().map(|((namespace, of), age)| (vec![namespace.as_str(), *of], *age));
@@ -204,6 +207,7 @@ mod tests {
             }],
             jobs: count("Held"),
             held: count("Refused"),
+            kept: vec![("whole", 1), ("record", 2)],
             undecodable: BTreeMap::from([("team-a".to_owned(), 1)]),
             misnamed: count("ScrapeAccount"),
             news: BTreeMap::from([(("team-a".to_owned(), "scrapejobs"), 3.5)]),

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::leader::only_renews;
+use super::memory::until_scraped;
 use super::support::World;
 
 #[tokio::test]
-async fn an_idle_minute_with_200_finished_objects_costs_nothing() {
-    let world = World::new("idle", "jobs: [{queued: 0.1, processing: 0.1}]").await;
+async fn an_idle_minute_with_200_finished_objects_costs_nothing_and_a_start_neither() {
+    let mut world = World::new("idle", "jobs: [{queued: 0.1, processing: 0.1}]").await;
     let manifests: Vec<String> = (0..200)
         .map(|n| super::support::job(&format!("job-{n}"), &super::support::site(&format!("site-{n}"), "")))
         .collect();
@@ -37,5 +38,22 @@ async fn an_idle_minute_with_200_finished_objects_costs_nothing() {
     let (leases, asked): (Vec<_>, Vec<_>) = asked.into_iter().partition(|entry| entry.resource == "leases");
     assert!(asked.is_empty(), "{asked:#?}");
     assert!(only_renews(&leases, 13, &world.logged()[before..]), "{leases:#?}");
+    assert!(world.service.journal(last).entries.is_empty());
+
+    assert!(world.stop().await);
+    let (_, from) = world.bed.audit(0).unwrap();
+    world.start();
+    until_scraped(&world, "spideriq_operator_kept_jobs{kept=\"record\"} 200.0\n").await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let page = world.http("/metrics").await;
+    assert!(page.contains("spideriq_operator_kept_jobs{kept=\"whole\"} 0.0\n"), "{page}");
+    assert!(!page.contains("spideriq_operator_reconciles_total{kind=\"ScrapeJob\""), "{page}");
+    let asked = world.bed.audit(from).unwrap().0.into_iter().filter(|entry| {
+        entry.user == world.user()
+            && entry.resource == "scrapejobs"
+            && !["list", "watch"].contains(&&*entry.verb)
+    });
+    let asked: Vec<_> = asked.collect();
+    assert!(asked.is_empty(), "{asked:#?}");
     assert!(world.service.journal(last).entries.is_empty());
 }

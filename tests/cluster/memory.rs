@@ -90,17 +90,21 @@ impl Drop for Watched {
     }
 }
 
-/// Waits until the operator has so many jobs in a state. Nobody else lists objects of this size just to count them.
-async fn until_counted(world: &World, state: &str, count: usize) {
-    let line =
-        format!("spideriq_operator_jobs{{namespace=\"{}\",state=\"{state}\"}} {count}.0\n", world.namespace);
+/// Waits until the operator's page of metrics has a line.
+pub async fn until_scraped(world: &World, line: &str) {
     for _ in 0..600 {
-        if world.http("/metrics").await.contains(&line) {
+        if world.http("/metrics").await.contains(line) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     panic!("never: {line} in {}", world.http("/metrics").await);
+}
+
+/// The same of how many jobs are in a state. Nobody else lists objects of this size just to count them.
+async fn until_counted(world: &World, state: &str, count: usize) {
+    let labels = format!("namespace=\"{}\",state=\"{state}\"", world.namespace);
+    until_scraped(world, &format!("spideriq_operator_jobs{{{labels}}} {count}.0\n")).await;
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod messages;
 mod numbers;
 mod owed;
 mod pauses;
+mod resting;
 mod restored;
 mod shared_account;
 mod sharing;

@@ -24,6 +24,7 @@ mod mass_deletion;
 mod mirrors;
 mod oracle;
 mod pauses;
+mod resting;
 mod run;
 mod scenario;
 mod service;

@@ -153,7 +153,7 @@ fn forget(context: &Context, key: &AccountKey) {
     context.secrets.forget(key);
     context.tallies.forget(key);
     context.woken.forget(key);
-    if context.jobs_of(key).is_empty() {
+    if context.tally(key).jobs == 0 {
         context.accounts.let_go(key);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::account::{AccountKey, News};
-use crate::api::{AccountJobs, ScrapeJobStatus, State};
+use crate::api::AccountJobs;
 use crate::controller::context::Context;
 
 /// How long after a change they are counted, so that many changes are one count.
@@ -14,17 +14,9 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// The jobs of an account as the cache has them.
 pub(in crate::controller) fn count(context: &Context, key: &AccountKey) -> AccountJobs {
-    let mut counts = AccountJobs::default();
-    for job in context.jobs_of(key) {
-        let unwritten = ScrapeJobStatus::default();
-        let status = job.status.as_ref().unwrap_or(&unwritten);
-        match (status.finished, status.job_id.is_some(), status.current_state()) {
-            (true, _, _) | (_, _, State::Suspended | State::Held) => {}
-            (false, true, _) => counts.active += 1,
-            (false, false, _) => counts.waiting += 1,
-        }
-    }
-    counts
+    let tally = context.tally(key);
+    let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    AccountJobs { active: count(tally.active), waiting: count(tally.waiting) }
 }
 
 /// A job of this account changed: the account is looked at as soon as its counts may be written, if they differ.

@@ -1,6 +1,5 @@
 //! Looks through the list of jobs for those that a submit of unknown outcome may have made.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,26 +38,22 @@ pub(super) async fn candidates(
     let kind = (job.spec.type_.as_deref(), body.and_then(|body| body.url.as_deref()));
     let sought = Sought::of(submission, intended_at(job), shared, kind, context.clock.now());
     let (rows, partly) = made_since(context, job, session, (permit, pages), sought.since).await?;
-    let cached = context.jobs.state();
-    let statuses = || cached.iter().filter_map(|other| other.status.as_ref());
-    let earlier = statuses().flat_map(|status| &status.history).filter_map(|run| run.job_id.as_deref());
-    // A mirror that was never seen only names a job, which anybody may; so does an annotation.
-    let of_account = |status: &&ScrapeJobStatus| {
-        status.submission.as_ref().is_some_and(|record| record.credential.is_some())
-    };
-    let recorded = statuses().filter(of_account);
-    let claimed: HashSet<&str> =
-        recorded.filter_map(|status| status.job_id.as_deref()).chain(earlier).collect();
     // Two unknown submits of one type may each take the same job for its own.
     let client = session.client();
-    let contested = cached.iter().any(|other| {
-        let unknown = other.status.as_ref().is_some_and(|status| was_sent(status) && of_account(&status));
+    let contested = context.jobs.awake().iter().any(|other| {
+        let unknown = other.status.as_ref().is_some_and(|status| was_sent(status) && of_account(status));
         let same = unknown && other.spec.type_ == job.spec.type_ && other.uid() != job.uid();
         same && client.may_be(&ClientIdentity::recorded(other))
     });
     let rows = rows.into_iter().map(row).collect();
-    let jobs = decide::candidates(rows, &sought, |id| claimed.contains(id), contested);
+    let jobs = decide::candidates(rows, &sought, |id| context.jobs.is_claimed(id), contested);
     Ok(Listed { jobs, partly })
+}
+
+/// Whether the record of a submit names the credentials of an account. A mirror that was never seen only names a job, which
+/// anybody may; so does an annotation.
+fn of_account(status: &ScrapeJobStatus) -> bool {
+    status.submission.as_ref().is_some_and(|record| record.credential.is_some())
 }
 
 fn row(row: ListRow) -> Row {

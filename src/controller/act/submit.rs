@@ -47,7 +47,7 @@ pub(super) async fn submit(
 ) -> Acted {
     if session.gate.guesses_submits() {
         // Until all jobs are listed nobody knows what was sent, and a place in line would be for a minute.
-        drop(waiting(tokio::time::timeout(LISTED_WITHIN, context.jobs.wait_until_ready())).await);
+        drop(waiting(tokio::time::timeout(LISTED_WITHIN, context.jobs.listed())).await);
         if let Some(ages) = context.submitted_lately(session) {
             session.gate.submitted_before(&ages);
         }

@@ -4,25 +4,26 @@ pub(super) mod accounts;
 pub(super) mod jobs;
 mod replies;
 pub(super) mod schema;
+pub(super) mod table;
 
 pub(super) use replies::{Measured, Replies};
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use kube::runtime::reflector::Store;
-use kube::{Api, Client, Resource, ResourceExt};
+use k8s_openapi::jiff::Timestamp;
+use kube::{Api, Client, Resource};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::accounts::{Known, Lines, Tallies, Woken, takes_default};
-use self::jobs::{Collecting, Exclusive, Memories, Places, Readings, Unrecorded};
+use self::accounts::{Known, Lines, Tallies, Uses, Woken, takes_default};
+use self::jobs::{Collecting, Exclusive, Memories, Paces, Places, Readings, Unrecorded};
 use self::schema::Schema;
+use self::table::{Jobs, Tally};
 use crate::account::{AccountKey, Accounts, SecretWatches, Session};
-use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, Reason, ScrapeJob, State};
+use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, ScrapeJob};
 use crate::budget::{Lane, Limits};
-use crate::cache::{CachedJob, is_at_rest, key, misnamed};
+use crate::cache::{CachedJob, key};
 use crate::clock::Clock;
 use crate::decide::ClientIdentity;
 use crate::health::Health;
@@ -83,11 +84,12 @@ pub struct Context {
     pub health: Health,
     /// What is counted.
     pub metrics: Metrics,
-    pub(super) jobs: Store<CachedJob>,
+    pub(super) jobs: Arc<Jobs>,
     pub(super) known: Known,
     pub(super) woken: Woken,
     pub(super) lines: Lines,
     pub(super) memories: Memories,
+    pub(super) paces: Paces,
     pub(super) collecting: Collecting,
     pub(super) exclusive: Exclusive,
     pub(super) places: Arc<Places>,
@@ -105,7 +107,7 @@ impl Context {
         clock: Clock,
         (accounts, secrets): (Arc<Accounts>, SecretWatches),
         (options, stopping, metrics, health): (Options, Stopping, Metrics, Health),
-        (jobs, known): (Store<CachedJob>, Known),
+        (jobs, known): (Arc<Jobs>, Known),
     ) -> Self {
         let Stopping { told: stopping, leadership, claims } = stopping;
         Self {
@@ -124,6 +126,7 @@ impl Context {
             woken: Woken::default(),
             lines: Lines::default(),
             memories: Memories::default(),
+            paces: Paces::default(),
             collecting: Collecting::default(),
             exclusive: Exclusive::default(),
             places: Places::new(AT_ONCE),
@@ -200,8 +203,9 @@ impl Context {
         });
     }
 
+    /// Has every job looked at that this concerns, but for those that rest: nothing is to be done with them.
     pub(super) fn wake(&self, concerned: impl Fn(&ScrapeJob) -> bool) {
-        let jobs = self.jobs.state();
+        let jobs = self.jobs.awake();
         let jobs = jobs.iter().filter(|job| concerned(job));
         let mut keys: Vec<String> = jobs.map(|job| key(job)).collect();
         // The cache has no order; a simulation that is to be repeated needs one.
@@ -214,36 +218,35 @@ impl Context {
     /// How long ago the last submits of a session's client were recorded, by this process or an earlier one; `None` while not
     /// all jobs were listed.
     pub(super) fn submitted_lately(&self, session: &Session) -> Option<Vec<Duration>> {
-        self.jobs.wait_until_ready().now_or_never()?.ok()?;
+        if !self.jobs.are_listed() {
+            return None;
+        }
         let (client, now) = (session.client(), self.clock.now());
         // What was refused has no record of its client: there the account tells.
-        let of_account = |job: &CachedJob| {
-            let account = self.account_of(job);
+        let of_account = |uses: Uses| {
+            let account = self.known.resolve(uses);
             account == session.key
                 || self.accounts.last_session(&account).is_some_and(|other| client.may_be(&other.client()))
         };
-        let age = |job: &CachedJob| {
-            let status = job.status.as_ref()?;
-            let recorded = || status.submission.as_ref().and_then(|record| record.tried_at.as_ref());
-            let tried = status.tried_at.as_ref().or_else(recorded)?.0;
+        let age = |(tried, uses, by): (Timestamp, Uses, ClientIdentity)| {
             let age = Duration::try_from(now.duration_since(tried)).unwrap_or_default();
-            let by = ClientIdentity::recorded(job);
-            let ours = age < COUNTS_FOR && if by.is_unknown() { of_account(job) } else { client.may_be(&by) };
+            let ours =
+                age < COUNTS_FOR && if by.is_unknown() { of_account(uses) } else { client.may_be(&by) };
             ours.then_some(age)
         };
-        Some(self.jobs.state().into_iter().filter_map(|job| age(&job)).collect())
+        let then = now.checked_sub(COUNTS_FOR).unwrap_or_default();
+        Some(self.jobs.tried_since(then).into_iter().filter_map(age).collect())
     }
 
-    /// The jobs of the cache that use this account.
-    pub(super) fn jobs_of(&self, account: &AccountKey) -> Vec<Arc<CachedJob>> {
-        let mut jobs = self.jobs.state();
-        jobs.retain(|job| !is_elsewhere(account, job) && self.account_of(job) == *account);
-        jobs
+    /// The jobs that use this account, counted.
+    pub(super) fn tally(&self, account: &AccountKey) -> Tally {
+        self.jobs.tally(account, |account| self.known.has(account))
     }
 
-    /// The jobs of a namespace as they were last seen, whether it can be read now or not.
+    /// The jobs of a namespace as they were last seen, whether it can be read now or not, but for those that rest: they
+    /// share no job.
     pub(super) fn last_known_in(&self, namespace: &str) -> Vec<Arc<CachedJob>> {
-        let mut jobs = self.jobs.state();
+        let mut jobs = self.jobs.awake();
         jobs.retain(|job| job.meta().namespace.as_deref() == Some(namespace));
         jobs
     }
@@ -255,14 +258,14 @@ impl Context {
 
     /// Whether anything is left to be done with this account.
     pub(super) fn has_work(&self, account: &AccountKey) -> bool {
-        self.jobs_of(account).iter().any(|job| !is_at_rest(job))
+        self.tally(account).works > 0
     }
 
     /// What a scrape is told of the moment.
     pub fn snapshot(&self) -> Snapshot {
         let now = self.clock.now();
         let accounts = self.accounts.sessions().into_iter().map(|session| {
-            let left = |until: Option<jiff::Timestamp>| {
+            let left = |until: Option<Timestamp>| {
                 until.map_or(0.0, |until| until.duration_since(now).as_secs_f64().max(0.0))
             };
             AccountGauges {
@@ -275,8 +278,10 @@ impl Context {
             }
         });
         let leading = self.leads();
+        let (awake, resting) = self.jobs.counts();
         let mut snapshot = Snapshot {
             accounts: accounts.collect(),
+            kept: vec![("whole", awake), ("record", resting)],
             leading,
             unkept: self.schema.missing(),
             unrecorded: self.unrecorded.len(),
@@ -285,23 +290,18 @@ impl Context {
         for (kind, namespace) in self.known.misnamed() {
             *snapshot.misnamed.entry((namespace, kind.as_str())).or_default() += 1;
         }
-        for job in self.jobs.state() {
-            let namespace = job.namespace().unwrap_or_default();
-            if !job.faults.is_none() {
-                *snapshot.undecodable.entry(namespace.clone()).or_default() += 1;
+        for (namespace, class, count) in self.jobs.classes() {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            if class.undecodable {
+                *snapshot.undecodable.entry(namespace.clone()).or_default() += count;
             }
-            if misnamed(&job).is_some() {
-                *snapshot.misnamed.entry((namespace.clone(), "ScrapeJob")).or_default() += 1;
+            if class.misnamed {
+                *snapshot.misnamed.entry((namespace.clone(), "ScrapeJob")).or_default() += count;
             }
-            let status = job.status.as_ref();
-            let state = status.map_or(State::Pending, crate::api::ScrapeJobStatus::current_state);
-            if state == State::Held
-                && let Some(reason) =
-                    status.and_then(|status| status.reason.as_deref()).and_then(Reason::parse)
-            {
-                *snapshot.held.entry((namespace.clone(), reason.as_str())).or_default() += 1;
+            if let Some(reason) = class.held {
+                *snapshot.held.entry((namespace.clone(), reason)).or_default() += count;
             }
-            *snapshot.jobs.entry((namespace, state.as_str())).or_default() += 1;
+            *snapshot.jobs.entry((namespace, class.state.as_str())).or_default() += count;
         }
         snapshot
     }

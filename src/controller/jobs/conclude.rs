@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use super::pause::{hope, rest_after, retry};
 use crate::api::{Reason, ScrapeJob, State};
-use crate::cache::{CachedJob, key};
+use crate::cache::{CachedJob, intent_of, job_facts, key, recorded};
 use crate::controller::context::Context;
 use crate::controller::observe::Seen;
 use crate::controller::write::{Part, is_refusal, note_refusal, status_of, write_outcome};
-use crate::decide::{self, Again, Outcome, Verdict};
+use crate::decide::{self, Again, JobFacts, Marks, Observed, Outcome, Plan, Verdict};
 use crate::poll::Followed;
 use crate::status::WriteError;
 
@@ -54,7 +54,10 @@ pub(super) async fn conclude(
         // Those that a status tells as well are not tried any more.
         drop(context.publish(&job.object_ref(&()), &untold).await);
     }
+    let settled = written.as_ref().ok().and_then(|after| settled(context, (current, after), seen, verdict));
+    let again = settled.map_or(again, |(_, then)| sooner(again, then));
     let failures = context.memories.set(&uid, |remembered| {
+        remembered.settled = settled.map(|(version, _)| version);
         remembered.rest = rest_after(outcome, again).map(|rest| (hope(seen), context.clock.instant() + rest));
         remembered.live = again == Again::Live;
         let well = written.is_ok() && *outcome != Outcome::Lost;
@@ -74,6 +77,50 @@ pub(super) async fn conclude(
         }
         (Again::OnChange, Some(wish_in)) => Action::requeue(wish_in),
         (Again::OnChange, None) => Action::await_change(),
+    }
+}
+
+/// The version of the object that was just written, and when to look again, where a look at it as it is now would do
+/// nothing.
+fn settled(
+    context: &Context,
+    (before, after): (&CachedJob, &CachedJob),
+    seen: &Seen,
+    verdict: &Verdict,
+) -> Option<(u64, Again)> {
+    if before.resource_version() == after.resource_version() {
+        return None;
+    }
+    let intent = intent_of(after);
+    let facts = job_facts(after);
+    let requested = seen.observed.job.marks.requested.clone();
+    let observed = Observed {
+        now: context.clock.now(),
+        steady: context.clock.steady(),
+        job: JobFacts { marks: Marks { requested, ..facts.marks }, ..facts },
+        recorded: recorded(after, &intent),
+        intent,
+        memory: verdict.memory.clone(),
+        ..seen.observed.clone()
+    };
+    let plan = decide::next(&observed);
+    let then = decide::settle(&observed, &plan, &Outcome::Done);
+    let nothing = matches!(plan, Plan::Rest(_) | Plan::Leave)
+        && then.events.is_empty()
+        && status_of(context, after, &then).is_none();
+    let version = after.resource_version()?.parse().ok()?;
+    (nothing && then.again != Again::Live).then_some((version, then.again))
+}
+
+/// The sooner of two.
+fn sooner(first: Again, second: Again) -> Again {
+    match (first, second) {
+        (Again::Live, _) | (_, Again::Live) => Again::Live,
+        (Again::After(first), Again::After(second)) => Again::After(first.min(second)),
+        (Again::After(pause), Again::OnChange) | (Again::OnChange, Again::After(pause)) => {
+            Again::After(pause)
+        }
+        (Again::OnChange, Again::OnChange) => Again::OnChange,
     }
 }
 
@@ -97,8 +144,7 @@ async fn save(
         note_refusal(context, job, (Part::Status, &error)).await;
     }
     if job.metadata.deletion_timestamp.is_some() && is_refusal(&error) {
-        let recorded = job.status.clone().unwrap_or_default();
-        let unsaved = status_of(context, job, &recorded, verdict).map(Box::new);
+        let unsaved = status_of(context, job, verdict).map(Box::new);
         context.memories.set(&job.uid().unwrap_or_default(), |remembered| {
             remembered.unsaved = unsaved.or(remembered.unsaved.take());
         });

@@ -1,5 +1,6 @@
 //! The pipeline of one job, and the controller that runs it.
 
+mod changes;
 mod conclude;
 mod pause;
 
@@ -7,25 +8,25 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
+use self::changes::{after_a_look, changes};
 use self::conclude::{Came, conclude};
 use self::pause::{rests, retry};
-use super::accounts::{stand_back, tally};
+use super::accounts::stand_back;
 use super::act::{Acted, act, nonce};
 use super::context::Context;
 use super::context::schema::Kind;
+use super::context::table::Waking;
 use super::drive::drive;
 use super::observe::{Seen, observe};
-use super::watch;
-use super::write::{PROVEN, orphan_unrecorded, retry_unrecorded, status_of};
+use super::write::{PROVEN, retry_unrecorded, status_of};
 use crate::api::{NotAName, Reason, ScrapeJob};
 use crate::cache::{CachedJob, is_at_rest, key, misnamed};
 use crate::decide::message::Object;
@@ -41,72 +42,39 @@ const STANDS_STILL: Duration = Duration::from_secs(60);
 /// The same of one that is deleted, whose bound may pass meanwhile.
 const LOOKS_AT_END: Duration = Duration::from_secs(5);
 
-/// Runs until the process stops: every change of a job, and every key that arrives on `keys`, is looked at.
-pub async fn run(context: Arc<Context>, writer: Writer<CachedJob>, keys: mpsc::UnboundedReceiver<String>) {
-    let watched = watched(&context, writer);
+/// Runs until the process stops: every change of a job with which something is to be done, and every key that arrives on
+/// `keys`, is looked at.
+pub async fn run(
+    context: Arc<Context>,
+    (writer, woken): (Writer<CachedJob>, mpsc::UnboundedReceiver<Waking>),
+    keys: mpsc::UnboundedReceiver<String>,
+) {
+    let changes = changes(&context, writer, woken);
     let told = UnboundedReceiverStream::new(keys).filter_map(|key| async move {
         let (namespace, name) = key.split_once('/')?;
         Some(ObjectRef::<CachedJob>::new(name).within(namespace))
     });
     // Each waits for its place by itself, so that they go round by namespace.
-    let controller = drive(&context, (watched, context.jobs.clone()), (told, 0), reconcile, on_error);
+    let controller = drive(&context, (changes, context.jobs.store()), (told, 0), reconcile, on_error);
     tokio::select! {
         // In this order, so that a simulation can be repeated.
         biased;
         () = controller => {}
+        () = context.jobs.wake_in_time(|| context.clock.instant()) => {}
         () = context.keep_proving() => {}
     }
 }
 
-/// The jobs as they change, kept in the cache.
-fn watched(
-    context: &Arc<Context>,
-    writer: Writer<CachedJob>,
-) -> impl futures::Stream<Item = Result<CachedJob, watcher::Error>> + Send + use<> {
-    let watched = watch::watch(context.apis(), context.jobs.clone(), &context.replies, |heard| {
-        watch::warn("ScrapeJob", &heard);
-    });
-    let context = Arc::clone(context);
-    let noted = watched.reflect(writer).inspect_ok(move |event| match event {
-        watcher::Event::Delete(job) => forget(&context, job),
-        watcher::Event::Apply(job) => {
-            tally::changed(&context, context.account_of(job));
-        }
-        watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone => {}
-    });
-    noted.touched_objects()
-}
-
-/// Forgets what this process holds for an object that is gone.
-fn forget(context: &Arc<Context>, job: &CachedJob) {
-    let key = key(job);
-    let uid = job.uid().unwrap_or_default();
-    if let Some(line) = context.memories.forget(&uid).line {
-        line.gate.forget(&key);
-    }
-    context.collecting.forget(&uid);
-    orphan_unrecorded(context, &uid);
-    for session in context.accounts.sessions() {
-        session.polling(|poller| poller.unfollow(&key));
-    }
-    let account = context.account_of(job);
-    if context.accounts.keeps(&account) && context.jobs_of(&account).is_empty() {
-        context.accounts.let_go(&account);
-    }
-    tally::changed(context, account);
-}
-
-/// Looks at one object. One that was seen to go meanwhile is forgotten once more: what was learnt of it since would stay
-/// for ever, and its job would be followed.
+/// Looks at one object that is awake.
 async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Action, WriteError> {
     let place = context.places.take(&cached.namespace().unwrap_or_default()).await;
     if context.stopping.borrow().is_some() {
         // Who waited for a place until now has not begun.
         return Ok(Action::await_change());
     }
-    // It may have changed while it waited.
+    // It may have changed, or gone to rest, while it waited.
     let now = context.jobs.get(&ObjectRef::from_obj(&*cached)).filter(|now| now.uid() == cached.uid());
-    let cached = now.unwrap_or(cached);
+    let Some(cached) = now else { return Ok(Action::await_change()) };
     let what = || format!("ScrapeJob {}", key(&cached));
     let looked = Box::pin(health::stage(&context.health, what, look_at(&cached, &context))).await;
     drop(place);
@@ -115,10 +83,7 @@ async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Acti
             remembered.failures = remembered.failures.saturating_add(1);
         });
     }
-    let known = context.jobs.get(&ObjectRef::from_obj(&*cached));
-    if known.is_none_or(|known| known.uid() != cached.uid()) {
-        forget(&context, &cached);
-    }
+    after_a_look(&context, &cached);
     looked
 }
 
@@ -205,8 +170,7 @@ fn writes(context: &Context, job: &CachedJob, seen: &Seen, plan: &Plan) -> bool 
         return true;
     }
     let verdict = decide::settle(&seen.observed, plan, &Outcome::Done);
-    let recorded = job.status.clone().unwrap_or_default();
-    !verdict.events.is_empty() || status_of(context, job, &recorded, &verdict).is_some()
+    !verdict.events.is_empty() || status_of(context, job, &verdict).is_some()
 }
 
 async fn prove(context: &Context, job: &ScrapeJob) -> Result<(), WriteError> {

@@ -7,12 +7,12 @@ use kube::{Api, ResourceExt};
 
 use super::facts;
 use crate::account::{AccountKey, News, Session, Standing};
-use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeAccount, ScrapeJob, Stored, SubmissionRecord};
+use crate::api::{AccountKind, DEFAULT_ACCOUNT, Reason, ScrapeAccount, ScrapeJob, Stored};
 use crate::controller::context::Context;
 use crate::controller::context::accounts::{Admission, takes_default};
 use crate::controller::context::jobs::Remembered;
 use crate::decide::message::Account;
-use crate::decide::{AccountFacts, AccountUse, ClientIdentity, Named};
+use crate::decide::{AccountFacts, AccountUse, Named};
 use crate::health::waiting;
 use crate::status::{WriteError, answered};
 
@@ -130,24 +130,18 @@ fn named(context: &Context, job: &ScrapeJob, account: &AccountUse) -> Named {
     let seen = job.status.as_ref().is_some_and(|status| status.submission.is_some());
     let Some(id) = job.spec.job_id.as_deref().filter(|_| !seen) else { return Named::NotAllowed };
     let client = context.accounts.every_name_of(account.client());
-    let cached = context.jobs.state();
     let (mut here, mut elsewhere) = (false, false);
-    for other in cached.iter().filter(|other| other.uid() != job.uid() && has_recorded(other, id, &client)) {
-        let same = other.metadata.namespace == job.metadata.namespace;
-        here |= same;
-        elsewhere |= !same;
+    for other in context.jobs.holders(id) {
+        let of_client = other.client.is_none_or(|theirs| client.may_be(&theirs));
+        if of_client && job.uid().as_ref() != Some(&other.uid) {
+            let same = job.metadata.namespace.as_ref() == Some(&other.namespace);
+            here |= same;
+            elsewhere |= !same;
+        }
     }
     match (elsewhere, here || context.known.allows_mirrors(&account.name)) {
         (true, _) => Named::OfOthers,
         (false, true) => Named::Followed,
         (false, false) => Named::NotAllowed,
     }
-}
-
-/// Whether an object has, or had, this job of the account's client. An id that it merely names is no record.
-fn has_recorded(other: &ScrapeJob, id: &str, client: &ClientIdentity) -> bool {
-    let Some(status) = &other.status else { return false };
-    let of_client = |record: &SubmissionRecord| client.may_be(&record.into());
-    let now = status.job_id.as_deref() == Some(id) && status.submission.as_ref().is_some_and(of_client);
-    now || status.history.iter().any(|run| run.job_id.as_deref() == Some(id))
 }

@@ -16,9 +16,6 @@ use crate::cache::{CachedJob, intent_of, is_at_rest, job_facts, job_id, key, rec
 use crate::decide::{IntentFacts, JobFacts, Marks, Observed, RemoteState, Watched, since};
 use crate::status::WriteError;
 
-/// One look that an annotation asks for is taken up in so long.
-const WISHES: Duration = Duration::from_secs(10);
-
 /// What is known, and the session to act with.
 pub(super) struct Seen {
     pub(super) observed: Observed,
@@ -51,7 +48,7 @@ pub(super) async fn observe(
     let now = context.clock.now();
     let intent = intent_of(job);
     let recorded = recorded(job, &intent);
-    let (requested, wish_in) = wish(context, job, remembered);
+    let (requested, wish_in) = wish(context, job);
     let facts = job_facts(job);
     let observed = Observed {
         now,
@@ -69,23 +66,14 @@ pub(super) async fn observe(
 
 /// The look that is asked for, one in a while however often the annotation changes; else the one before, and how long this
 /// one still waits.
-fn wish(context: &Context, job: &CachedJob, remembered: &Remembered) -> (Option<String>, Option<Duration>) {
+fn wish(context: &Context, job: &CachedJob) -> (Option<String>, Option<Duration>) {
     let handled = job.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
     let asked = job.marks.requested.clone();
-    if asked.is_none() || asked == handled {
-        return (asked, None);
+    let Some(new) = asked.as_deref().filter(|_| asked != handled) else { return (asked, None) };
+    match context.paces.take_up(&job.uid().unwrap_or_default(), new, context.clock.instant()) {
+        Ok(()) => (asked, None),
+        Err(left) => (handled, Some(left)),
     }
-    let now = context.clock.instant();
-    let last = remembered.wish.as_ref().filter(|(last, _)| Some(last) != asked.as_ref());
-    let left = last.map_or(Duration::ZERO, |(_, at)| WISHES.saturating_sub(now.duration_since(*at)));
-    if !left.is_zero() {
-        return (handled, Some(left));
-    }
-    if remembered.wish.as_ref().map(|(last, _)| last) != asked.as_ref() {
-        let wish = asked.clone().map(|asked| (asked, now));
-        context.memories.set(&job.uid().unwrap_or_default(), |remembered| remembered.wish = wish);
-    }
-    (asked, None)
 }
 
 /// Keeps by the monotonic clock how long the recorded nonce has been seen without a job id, that the run should end, and

@@ -66,15 +66,47 @@ pub(super) fn warn(kind: &str, heard: &Heard<'_>) {
     }
 }
 
-/// One stream of changes. `store` is the reading end of the store that they are for; `heard` is told how each namespace
-/// does.
+/// What is known of a kind by those for whom the changes are.
+pub(super) trait Holds<K: Resource<DynamicType = ()>> {
+    /// The uid and the resourceVersion of an object.
+    fn version(&self, key: &ObjectRef<K>) -> Option<(String, String)>;
+
+    /// An object as it is told to be gone.
+    fn remains(&self, key: &ObjectRef<K>) -> Option<K>;
+
+    /// All objects of a namespace, or of all, that were not listed, in an order that is always the same.
+    fn unlisted(&self, namespace: Option<&str>, listed: &HashSet<ObjectRef<K>>) -> Vec<ObjectRef<K>>;
+}
+
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Holds<K> for Store<K> {
+    fn version(&self, key: &ObjectRef<K>) -> Option<(String, String)> {
+        let known = self.get(key)?;
+        Some((known.uid().unwrap_or_default(), known.resource_version().unwrap_or_default()))
+    }
+
+    fn remains(&self, key: &ObjectRef<K>) -> Option<K> {
+        self.get(key).map(|known| (*known).clone())
+    }
+
+    fn unlisted(&self, namespace: Option<&str>, listed: &HashSet<ObjectRef<K>>) -> Vec<ObjectRef<K>> {
+        let mut keys: Vec<_> = self.state().iter().map(|object| ObjectRef::from_obj(&**object)).collect();
+        keys.retain(|key| {
+            namespace.is_none_or(|name| key.namespace.as_deref() == Some(name)) && !listed.contains(key)
+        });
+        // The store has no order; a simulation that is to be repeated needs one.
+        keys.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        keys
+    }
+}
+
+/// One stream of changes. `held` is what those know for whom they are; `heard` is told how each namespace does.
 pub(super) fn watch<K: Kept>(
     apis: Vec<Api<K>>,
-    store: Store<K>,
+    held: impl Holds<K> + Send + 'static,
     replies: &Replies,
     heard: impl Fn(Heard<'_>) + Send + Sync + 'static,
 ) -> Changes<K> {
-    join((apis, store), |api| pausing(changes(api, replies.clone()).modify(slim).boxed()), heard)
+    join((apis, held), |api| pausing(changes(api, replies.clone()).modify(slim).boxed()), heard)
 }
 
 /// Pauses after an error, twice as long each time. While a kind cannot be heard of, nobody's new object is seen, and the
@@ -112,7 +144,7 @@ fn pausing<K: Send + 'static>(changes: Changes<K>) -> Changes<K> {
 
 /// Joins the changes of each part of a kind.
 fn join<K>(
-    (apis, store): (Vec<Api<K>>, Store<K>),
+    (apis, held): (Vec<Api<K>>, impl Holds<K> + Send + 'static),
     changes: impl Fn(Api<K>) -> Changes<K>,
     heard: impl Fn(Heard<'_>) + Send + Sync + 'static,
 ) -> Changes<K>
@@ -122,7 +154,7 @@ where
     let namespaces: Vec<Option<String>> = apis.iter().map(|api| api.namespace().map(str::to_owned)).collect();
     let numbered =
         apis.into_iter().enumerate().map(|(at, api)| changes(api).map(move |event| (at, event)).boxed());
-    let mut joined = Joined::new(namespaces.clone(), store);
+    let mut joined = Joined::new(namespaces.clone(), held);
     let heard = Arc::new(heard);
     stream::select_all(numbered)
         .flat_map(move |(at, event)| {
@@ -148,10 +180,10 @@ where
 }
 
 /// Joins the changes of several namespaces, or of all as one.
-struct Joined<K: Resource<DynamicType = ()> + 'static> {
+struct Joined<K: Resource<DynamicType = ()> + 'static, H> {
     /// None for all.
     namespaces: Vec<Option<String>>,
-    store: Store<K>,
+    held: H,
     /// The first list of each namespace, until it is whole; none afterwards.
     first: Vec<Option<List<K>>>,
     /// Whether the store was told of a whole list.
@@ -165,10 +197,10 @@ struct List<K: Resource<DynamicType = ()>> {
     objects: HashMap<ObjectRef<K>, K>,
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + 'static> Joined<K> {
-    fn new(namespaces: Vec<Option<String>>, store: Store<K>) -> Self {
+impl<K: Resource<DynamicType = ()> + Clone + 'static, H: Holds<K>> Joined<K, H> {
+    fn new(namespaces: Vec<Option<String>>, held: H) -> Self {
         let first = namespaces.iter().map(|_| Some(List { objects: HashMap::new() })).collect();
-        Self { namespaces, store, first, begun: false, again: HashMap::new() }
+        Self { namespaces, held, first, begun: false, again: HashMap::new() }
     }
 
     /// What the store has to be told of this change in the namespace with this number.
@@ -213,27 +245,19 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Joined<K> {
             Event::InitApply(object) => {
                 let key = ObjectRef::from_obj(&object);
                 self.again.entry(at).or_default().insert(key.clone());
-                let known = self.store.get(&key);
-                let same = known.as_ref().is_some_and(|known| {
-                    known.uid() == object.uid() && known.resource_version() == object.resource_version()
-                });
-                if same {
+                let known = self.held.version(&key);
+                let now = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
+                if known.as_ref() == Some(&now) {
                     return Vec::new();
                 }
-                let other = known.filter(|known| known.uid() != object.uid());
-                let gone = other.map(|other| Event::Delete((*other).clone()));
-                gone.into_iter().chain([Event::Apply(object)]).collect()
+                let gone = known.filter(|(uid, _)| *uid != now.0).and_then(|_| self.held.remains(&key));
+                gone.map(Event::Delete).into_iter().chain([Event::Apply(object)]).collect()
             }
             Event::InitDone => {
                 let listed = self.again.remove(&at).unwrap_or_default();
-                let namespace = self.namespaces.get(at).cloned().flatten();
-                let here = |object: &K| namespace.is_none() || object.namespace() == namespace;
-                let gone = |object: &K| here(object) && !listed.contains(&ObjectRef::from_obj(object));
-                let mut objects = self.store.state();
-                objects.retain(|object| gone(object));
-                // The store has no order; a simulation that is to be repeated needs one.
-                objects.sort_by_key(|object| (object.namespace(), object.name_any()));
-                objects.iter().map(|object| Event::Delete((**object).clone())).collect()
+                let namespace = self.namespaces.get(at).and_then(Option::as_deref);
+                let gone = self.held.unlisted(namespace, &listed);
+                gone.iter().filter_map(|key| self.held.remains(key)).map(Event::Delete).collect()
             }
             Event::Apply(_) | Event::Delete(_) => vec![event],
         }

@@ -22,7 +22,7 @@ impl Context {
             let costs = matches!(event.reason, Reason::Orphaned | Reason::LeftRunning);
             let job = reference.uid.as_deref().filter(|_| reference.kind.as_deref() == Some("ScrapeJob"));
             // Whoever has an object change its state in a loop floods nobody; what may still cost money is always told.
-            if !costs && job.is_some_and(|uid| !self.memories.may_tell(uid, self.clock.instant())) {
+            if !costs && job.is_some_and(|uid| !self.paces.may_tell(uid, self.clock.instant())) {
                 continue;
             }
             let note: String = bounded(&event.note.to_string());

@@ -80,7 +80,7 @@ impl Context {
             let mended = self.schema.all_missing().is_empty();
             let pause = if mended { PROVEN } else { TRIED_AGAIN };
             tokio::time::sleep(pause).await;
-            if mended && self.jobs.state().iter().all(|job| is_at_rest(job)) {
+            if mended && self.jobs.awake().iter().all(|job| is_at_rest(job)) {
                 continue;
             }
             for kind in Kind::ALL {
@@ -101,18 +101,13 @@ impl Context {
 
     /// The first object of a kind but this one, by name: a simulation has to find the same again.
     fn first_object(&self, kind: Kind, but: Option<&Name>) -> Option<Name> {
-        let names: Vec<Name> = match kind {
-            Kind::Job => self
-                .jobs
-                .state()
-                .iter()
-                .map(|job| (job.namespace().unwrap_or_default(), job.name_any()))
-                .collect(),
+        match kind {
+            Kind::Job => self.jobs.first(but),
             Kind::Account(kind) => {
-                self.known.of_kind(kind).into_iter().map(|key| (key.namespace, key.name)).collect()
+                let keys = self.known.of_kind(kind).into_iter();
+                keys.map(|key| (key.namespace, key.name)).filter(|name| Some(name) != but).min()
             }
-        };
-        names.into_iter().filter(|name| Some(name) != but).min()
+        }
     }
 
     /// The fields that would be dropped. One object whose status is refused may be an odd one: only what is refused of
@@ -198,7 +193,8 @@ impl Context {
     /// Has everything looked at again. What is cached may have been read without the fields that were dropped, and an
     /// object that nobody changed since keeps its version: so it is read live.
     fn go_on(&self) {
-        for job in self.jobs.state() {
+        self.jobs.wake_all();
+        for job in self.jobs.awake() {
             let version = job.resource_version();
             self.memories.set(&job.uid().unwrap_or_default(), |remembered| remembered.doubted = version);
         }

@@ -8,14 +8,14 @@ use kube::{Api, Resource, ResourceExt};
 
 use super::proof::{JUST_PROVEN, PROVEN};
 use crate::api::{Reason, ScrapeJob, ScrapeJobStatus};
-use crate::cache::{CachedJob, key};
+use crate::cache::{self, CachedJob, key};
 use crate::controller::context::Context;
 use crate::controller::context::jobs::Accepted;
 use crate::controller::context::schema::Kind;
 use crate::decide::message::Object;
 use crate::decide::{self, Outcome, SubmitAnswer, Verdict};
 use crate::health;
-use crate::status::{WriteError, answered, compute, patch_status, same_meaning};
+use crate::status::{WriteError, answered, patch_status};
 
 /// After so many refusals in a row a write is refused for good, as far as anybody can tell: people are told.
 const FOR_GOOD: u32 = 3;
@@ -133,7 +133,7 @@ impl<'a> Sent<'a> {
 
 async fn write_once(context: &Context, base: &CachedJob, verdict: &Verdict) -> Result<CachedJob, WriteError> {
     let recorded = base.status.clone().unwrap_or_default();
-    let Some(status) = status_of(context, base, &recorded, verdict) else { return Ok(base.clone()) };
+    let Some(status) = status_of(context, base, verdict) else { return Ok(base.clone()) };
     let version = base.resource_version().unwrap_or_default();
     let jobs: Api<CachedJob> = context.jobs_in(&base.namespace().unwrap_or_default());
     let _room = context.replies.room_to_write(base.bytes).await;
@@ -226,7 +226,7 @@ pub(in crate::controller) async fn retry_unrecorded(
         return Some(Action::requeue(Duration::ZERO));
     }
     let recorded = job.status.clone().unwrap_or_default();
-    let status = status_of(context, job, &recorded, &unrecorded.verdict)?;
+    let status = status_of(context, job, &unrecorded.verdict)?;
     if job.metadata.deletion_timestamp.is_some() {
         context.unrecorded.take(&uid);
         job.set_status(status.clone());
@@ -326,14 +326,9 @@ async fn orphaned(context: &Context, job: &CachedJob, job_id: &str) -> Result<Ca
 pub(in crate::controller) fn status_of(
     context: &Context,
     job: &ScrapeJob,
-    recorded: &ScrapeJobStatus,
     verdict: &Verdict,
 ) -> Option<ScrapeJobStatus> {
-    let generation = job.metadata.generation.unwrap_or(0);
-    let ready_when = job.spec.ready_when.unwrap_or_default();
-    let mut status = compute(verdict, recorded, ready_when, generation, context.clock.now())?;
-    status.operator = Some(context.claims.release().id.clone());
-    (!recorded.is_written() || !same_meaning(&status, recorded)).then_some(status)
+    cache::status_of(job, verdict, &context.claims.release().id, context.clock.now())
 }
 
 #[cfg(test)]

@@ -162,8 +162,10 @@ impl<'a> Settling<'a> {
         if self.standing.is_some() && this_run && self.record.submission.is_none() {
             self.record.submission = self.told_by_the_intent();
         }
-        // What waits may still be given another account.
-        if (self.record.job_id.is_some() || self.record.submission.is_some())
+        // What waits may still be given another account, and what is over needs none.
+        let over = self.o.recorded.finished && this_run;
+        if !over
+            && (self.record.job_id.is_some() || self.record.submission.is_some())
             && let AccountFacts::Usable(account) = &self.o.account
         {
             let used = JobAccount { kind: account.kind, name: account.name.clone(), client_id: None };

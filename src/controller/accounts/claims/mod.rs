@@ -119,7 +119,7 @@ fn is_under_way(context: &Context, scope: &Scope) -> bool {
             && job.metadata.deletion_timestamp.is_none();
         !is_at_rest(job) && !stays
     };
-    context.jobs.state().iter().any(|job| waits(job) && is_in(context, scope, job))
+    context.jobs.awake().iter().any(|job| waits(job) && is_in(context, scope, job))
 }
 
 /// Whether a job is of a scope. Most are of another namespace, which costs nothing to see.

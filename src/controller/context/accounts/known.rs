@@ -10,10 +10,11 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use tokio::sync::{Notify, watch};
 
+use super::uses::Uses;
 use crate::account::AccountKey;
 use crate::api::{
-    AccountKind, ClusterScrapeAccount, DEFAULT_ACCOUNT, ObjectName, ScrapeAccount, ScrapeAccountSpec,
-    ScrapeAccountStatus, ScrapeJob, Stored,
+    AccountKind, ClusterScrapeAccount, ObjectName, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus,
+    ScrapeJob, Stored,
 };
 use crate::decide::message::Account;
 
@@ -231,7 +232,12 @@ impl Known {
 
     /// The account that a job uses.
     pub(in crate::controller) fn account_of(&self, job: &ScrapeJob) -> AccountKey {
-        resolve(job, |account| self.has(account))
+        self.resolve(Uses::of(job))
+    }
+
+    /// The account that is used so.
+    pub(in crate::controller) fn resolve(&self, uses: Uses) -> AccountKey {
+        uses.resolve(|account| self.has(account))
     }
 
     /// Whether this namespace may submit with this account.
@@ -263,25 +269,6 @@ pub(in crate::controller) fn takes_default(job: &ScrapeJob) -> bool {
     job.spec.account_ref.is_none() && job.status.as_ref().is_none_or(|status| status.account.is_none())
 }
 
-/// The account that a job uses: the recorded one for the life of the run, else the one that it names, else the
-/// namespace's default, else the cluster's.
-fn resolve(job: &ScrapeJob, exists: impl Fn(&AccountKey) -> bool) -> AccountKey {
-    let own =
-        |name: &str| AccountKey { namespace: job.namespace().unwrap_or_default(), name: name.to_owned() };
-    let recorded = job.status.as_ref().and_then(|status| status.account.as_ref());
-    let recorded = recorded.map(|account| (account.kind, account.name.as_str()));
-    let named = job.spec.account_ref.as_ref();
-    let named = named.map(|account| (account.kind.unwrap_or_default(), account.name.as_str()));
-    match recorded.or(named) {
-        Some((AccountKind::ScrapeAccount, name)) => own(name),
-        Some((AccountKind::ClusterScrapeAccount, name)) => AccountKey::cluster(name),
-        None => {
-            let (own, cluster) = (own(DEFAULT_ACCOUNT), AccountKey::cluster(DEFAULT_ACCOUNT));
-            if !exists(&own) && exists(&cluster) { cluster } else { own }
-        }
-    }
-}
-
 /// The key of an account; one of the cluster has no namespace.
 pub(in crate::controller) fn key_of(account: &impl ResourceExt) -> AccountKey {
     AccountKey { namespace: account.namespace().unwrap_or_default(), name: account.name_any() }
@@ -289,8 +276,8 @@ pub(in crate::controller) fn key_of(account: &impl ResourceExt) -> AccountKey {
 
 #[cfg(test)]
 mod tests {
-    use super::{Known, account_caches, resolve};
-    use crate::api::{AccountKind, JobAccount, ObjectName, ScrapeJob, ScrapeJobStatus};
+    use super::{Known, account_caches};
+    use crate::api::{AccountKind, ObjectName};
     use futures::FutureExt;
 
     fn known_in(namespaces: &[&str]) -> Known {
@@ -324,36 +311,6 @@ mod tests {
             known.hear(AccountKind::ScrapeAccount, of, true);
             known.hear(AccountKind::ClusterScrapeAccount, None, true);
             assert_eq!(known.synced_in("a").now_or_never(), Some(true));
-        }
-    }
-
-    #[test]
-    fn the_recorded_account_wins_then_the_named_then_the_own_default_then_the_clusters() {
-        let own = "team/default";
-        let cluster = "ClusterScrapeAccount default";
-        let rows: &[(&str, &str, &[&str], &str)] = &[
-            ("", "", &[], own),
-            ("", "", &[own], own),
-            ("", "", &[cluster], cluster),
-            ("", "", &[own, cluster], own),
-            ("", "{name: default}", &[cluster], own),
-            ("", "{name: x}", &[own, cluster], "team/x"),
-            ("", "{kind: ScrapeAccount, name: x}", &[cluster], "team/x"),
-            ("", "{kind: ClusterScrapeAccount, name: x}", &[own, cluster], "ClusterScrapeAccount x"),
-            ("", "{kind: ClusterScrapeAccount, name: x}", &[], "ClusterScrapeAccount x"),
-            ("{kind: ClusterScrapeAccount, name: default}", "", &[own, cluster], cluster),
-            ("{kind: ClusterScrapeAccount, name: default}", "", &[own], cluster),
-            ("{kind: ScrapeAccount, name: default}", "", &[cluster], own),
-        ];
-        for (recorded, named, existing, expected) in rows {
-            let spec = if named.is_empty() { "{}".to_owned() } else { format!("{{accountRef: {named}}}") };
-            let mut job = ScrapeJob::new("job", serde_saphyr::from_str(&spec).unwrap());
-            job.metadata.namespace = Some("team".to_owned());
-            let account: Option<JobAccount> =
-                (!recorded.is_empty()).then(|| serde_saphyr::from_str(recorded).unwrap());
-            job.status = Some(ScrapeJobStatus { account, ..ScrapeJobStatus::default() });
-            let used = resolve(&job, |account| existing.contains(&account.to_string().as_str()));
-            assert_eq!(used.to_string(), *expected, "{recorded} {named} {existing:?}");
         }
     }
 }

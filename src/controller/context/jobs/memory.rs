@@ -1,4 +1,4 @@
-//! What this process alone remembers of each object; forgotten when the object goes.
+//! What this process alone remembers of each object; forgotten when the object rests or goes.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,10 +12,6 @@ use crate::decide::Memory;
 
 /// How many nonces of an object are known not to have been sent: a write that is still on its way is an early one's.
 const UNSENT: usize = 16;
-
-/// How many events of an object are told at once, and how often one more.
-const TOLD_AT_ONCE: u32 = 25;
-const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// The memories of all objects, by uid.
 #[derive(Debug, Default)]
@@ -35,12 +31,8 @@ pub(in crate::controller) struct Remembered {
     pub(in crate::controller) ending: Option<Ending>,
     /// The job whose cancel asks the accounts of those who may be about to receive it, and since when.
     pub(in crate::controller) asks: Option<(String, Instant)>,
-    /// The look that was asked for and taken up last, and when.
-    pub(in crate::controller) wish: Option<(String, Instant)>,
     /// What the next try of something that failed may hang on, and until when it rests if that is the same.
     pub(in crate::controller) rest: Option<(String, Instant)>,
-    /// Events that may still be told at once, and when that was counted.
-    pub(in crate::controller) told: Option<(u32, Instant)>,
     /// Whether the kind was seen to stay, since the object was seen to be deleted.
     pub(in crate::controller) kind_stays: bool,
     /// Since when the service does not know the job that is to end.
@@ -53,6 +45,8 @@ pub(in crate::controller) struct Remembered {
     pub(in crate::controller) unsent: Vec<String>,
     /// The resourceVersion of our own last write: an older object in the cache is stale.
     pub(in crate::controller) written: Option<u64>,
+    /// The resourceVersion of the last write after which nothing is to be done: its echo in the watch needs no look.
+    pub(in crate::controller) settled: Option<u64>,
     /// What is true of an object that goes, where the API server did not take it as its status.
     pub(in crate::controller) unsaved: Option<Box<ScrapeJobStatus>>,
     /// The version of the cached object that may have been read while the API server dropped fields.
@@ -162,17 +156,9 @@ impl Memories {
         });
     }
 
-    /// Whether one more event may be told of an object: so many at once, and then one in a while.
-    pub(in crate::controller) fn may_tell(&self, uid: &str, now: Instant) -> bool {
-        self.set(uid, |remembered| {
-            let (left, counted) = remembered.told.unwrap_or((TOLD_AT_ONCE, now));
-            let more = now.duration_since(counted).as_secs() / TOLD_EVERY.as_secs();
-            let left = left.saturating_add(u32::try_from(more).unwrap_or(u32::MAX)).min(TOLD_AT_ONCE);
-            // What is left of a pause goes on.
-            let counted = if more == 0 { counted } else { now };
-            remembered.told = Some((left.saturating_sub(1), counted));
-            left > 0
-        })
+    /// Whether nothing is to be done with an object in this version.
+    pub(in crate::controller) fn is_settled(&self, uid: &str, version: u64) -> bool {
+        self.lock().get(uid).is_some_and(|remembered| remembered.settled == Some(version))
     }
 
     /// What was remembered until now.

@@ -3,6 +3,7 @@
 mod collecting;
 mod exclusive;
 mod memory;
+mod paces;
 mod places;
 mod readings;
 mod unrecorded;
@@ -10,6 +11,7 @@ mod unrecorded;
 pub(in crate::controller) use collecting::{Collecting, Of, Taken};
 pub(in crate::controller) use exclusive::Exclusive;
 pub(in crate::controller) use memory::{Ending, Line, Memories, Remembered};
+pub(in crate::controller) use paces::Paces;
 pub(in crate::controller) use places::Places;
 pub(in crate::controller) use readings::{Asked, Readings, Sharers, compare};
 pub(in crate::controller) use unrecorded::{Accepted, Unrecorded};

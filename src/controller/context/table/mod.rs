@@ -1,0 +1,254 @@
+//! All objects: those with which something is to be done as they are, in kube's store, and a record of each.
+//!
+//! What rests costs its record and nothing else, and is read from the API server again when it wakes.
+
+mod due;
+mod index;
+mod record;
+mod records;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+pub(in crate::controller) use record::Class;
+pub(in crate::controller) use records::{Keep, Known, Tally};
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::FutureExt;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use self::record::Id;
+use self::records::{Name, Records};
+use super::accounts::Uses;
+use crate::account::AccountKey;
+use crate::api::{AccountKind, DEFAULT_ACCOUNT};
+use crate::cache::CachedJob;
+use crate::decide::ClientIdentity;
+
+/// All objects.
+#[derive(Debug)]
+pub struct Jobs {
+    awake: Store<CachedJob>,
+    records: Mutex<Records>,
+    /// Whether the next time at which something is due is another one.
+    changed: Notify,
+    waking: mpsc::UnboundedSender<Waking>,
+}
+
+/// An object that rests and has to be read anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waking {
+    pub(in crate::controller) namespace: String,
+    pub(in crate::controller) name: String,
+}
+
+/// Who has, or had, a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::controller) struct Holder {
+    pub(in crate::controller) namespace: String,
+    pub(in crate::controller) uid: String,
+    /// The client that made it, as it is recorded; `None` for a job of an earlier run, of which no client is.
+    pub(in crate::controller) client: Option<ClientIdentity>,
+}
+
+impl Jobs {
+    /// No object yet: `awake` is what the watch fills, and what has to wake is told to the other end.
+    pub fn new(awake: Store<CachedJob>) -> (Self, mpsc::UnboundedReceiver<Waking>) {
+        let (waking, woken) = mpsc::unbounded_channel();
+        (Self { awake, records: Mutex::default(), changed: Notify::new(), waking }, woken)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The store of what is awake.
+    pub fn store(&self) -> Store<CachedJob> {
+        self.awake.clone()
+    }
+
+    /// Whether all objects were listed.
+    pub(in crate::controller) fn are_listed(&self) -> bool {
+        self.awake.wait_until_ready().now_or_never().is_some_and(|ready| ready.is_ok())
+    }
+
+    /// Waits until all objects were listed.
+    pub(in crate::controller) async fn listed(&self) {
+        // The writer goes only when the process stops.
+        let _ = self.awake.wait_until_ready().await;
+    }
+
+    /// Every object that is awake, in no order.
+    pub(in crate::controller) fn awake(&self) -> Vec<Arc<CachedJob>> {
+        self.awake.state()
+    }
+
+    /// An object that is awake.
+    pub(in crate::controller) fn get(&self, key: &ObjectRef<CachedJob>) -> Option<Arc<CachedJob>> {
+        self.awake.get(key)
+    }
+
+    /// What is known of an object.
+    pub(in crate::controller) fn known(&self, namespace: &str, name: &str) -> Option<Known> {
+        self.lock().get(namespace, name)
+    }
+
+    /// A first list begins: nothing is known.
+    pub(in crate::controller) fn clear(&self) {
+        *self.lock() = Records::default();
+    }
+
+    /// Keeps a record of an object as it is now; says what was known of it before.
+    pub(in crate::controller) fn put(&self, job: &CachedJob, keep: Keep) -> Option<Known> {
+        let before = self.lock().put(job, keep);
+        if keep != Keep::Awake {
+            self.changed.notify_one();
+        }
+        before
+    }
+
+    /// Takes out an object that is gone.
+    pub(in crate::controller) fn take(&self, namespace: &str, name: &str) -> Option<Known> {
+        self.lock().take(namespace, name)
+    }
+
+    /// Has an object looked at that rests, at this time.
+    pub(in crate::controller) fn wake_at(&self, Waking { namespace, name }: &Waking, at: Instant) {
+        self.lock().put_due(namespace, name, at);
+        self.changed.notify_one();
+    }
+
+    /// Has every object read anew that rests.
+    pub(in crate::controller) fn wake_all(&self) {
+        let resting = self.lock().names(|record| !record.awake);
+        for (namespace, name) in resting {
+            self.wake(Waking { namespace, name });
+        }
+    }
+
+    /// Wakes what is due, for as long as it is polled.
+    pub(in crate::controller) async fn wake_in_time(&self, now: impl Fn() -> Instant) {
+        loop {
+            let next = self.lock().due.next();
+            tokio::select! {
+                // In this order, so that a simulation can be repeated.
+                biased;
+                () = self.changed.notified() => {}
+                () = sleep_until(next) => {
+                    let due = self.lock().take_due(now());
+                    for (namespace, name) in due {
+                        self.wake(Waking { namespace, name });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Has an object read anew.
+    pub(in crate::controller) fn wake(&self, waking: Waking) {
+        // The receiver goes only when the process stops.
+        let _ = self.waking.send(waking);
+    }
+
+    /// The objects of an account, counted; `exists` says which accounts there are.
+    pub(in crate::controller) fn tally(
+        &self,
+        account: &AccountKey,
+        exists: impl Fn(&AccountKey) -> bool,
+    ) -> Tally {
+        let records = self.lock();
+        let counted = |uses: &Uses| records.accounts.counted(uses).copied().unwrap_or_default();
+        let mut sum = counted(&Uses::Named(account.clone()));
+        if account.name != DEFAULT_ACCOUNT {
+            return sum;
+        }
+        let takes = |uses: &Uses| uses.clone().resolve(&exists) == *account;
+        if account.kind() == AccountKind::ScrapeAccount {
+            let here = Uses::Default(account.namespace.clone());
+            if takes(&here) {
+                sum.add(&counted(&here));
+            }
+            return sum;
+        }
+        for (uses, tally) in records.accounts.all() {
+            if matches!(uses, Uses::Default(_)) && takes(uses) {
+                sum.add(tally);
+            }
+        }
+        sum
+    }
+
+    /// How many objects of each namespace are of each class.
+    pub(in crate::controller) fn classes(&self) -> Vec<(String, Class, usize)> {
+        let records = self.lock();
+        let of_namespace = records.namespaces.all().flat_map(|(namespace, classes)| {
+            classes.iter().map(move |(class, count)| (namespace.clone(), *class, *count))
+        });
+        of_namespace.collect()
+    }
+
+    /// How many objects are awake, and how many rest.
+    pub(in crate::controller) fn counts(&self) -> (usize, usize) {
+        let records = self.lock();
+        (records.awake, records.len().saturating_sub(records.awake))
+    }
+
+    /// Whether an object has recorded this job as that of an account, or had it in an earlier run. A mirror that was never
+    /// seen only names a job, which anybody may; so does an annotation.
+    pub(in crate::controller) fn is_claimed(&self, job_id: &str) -> bool {
+        self.lock().holders(&Id::new(job_id)).any(|holder| holder.earlier || holder.record.recorded)
+    }
+
+    /// Who has, or had, this job.
+    pub(in crate::controller) fn holders(&self, job_id: &str) -> Vec<Holder> {
+        let (records, id) = (self.lock(), Id::new(job_id));
+        let told = records.holders(&id).filter_map(|holder| {
+            let client = holder.client.filter(|_| !holder.earlier).cloned();
+            let (namespace, uid) = (holder.namespace.to_owned(), holder.record.uid.to_string());
+            (holder.earlier || client.is_some()).then_some(Holder { namespace, uid, client })
+        });
+        told.collect()
+    }
+
+    /// When a submit was tried last for each object for which one was since then, which account it uses, and whose it is.
+    pub(in crate::controller) fn tried_since(
+        &self,
+        then: Timestamp,
+    ) -> Vec<(Timestamp, Uses, ClientIdentity)> {
+        let then = u32::try_from(then.as_second()).unwrap_or_default();
+        let tried = self.lock().tried_since(then);
+        let at = |second: u32| Timestamp::from_second(second.into()).unwrap_or_default();
+        tried.into_iter().map(|(second, uses, client)| (at(second), uses, client)).collect()
+    }
+
+    /// The first name of all but one.
+    pub(in crate::controller) fn first(&self, but: Option<&Name>) -> Option<Name> {
+        self.lock().first(but)
+    }
+
+    /// Names of those in a namespace, or in all, that were not listed, in order.
+    pub(in crate::controller) fn unlisted(
+        &self,
+        namespace: Option<&str>,
+        listed: &HashSet<ObjectRef<CachedJob>>,
+    ) -> Vec<Name> {
+        let mut names = self.lock().names(|_| true);
+        names.retain(|(of, name)| {
+            let here = namespace.is_none_or(|namespace| namespace == of);
+            here && !listed.contains(&ObjectRef::new(name).within(of))
+        });
+        names
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
