@@ -13,9 +13,9 @@ mod schema;
 mod stored;
 
 pub use account::{
-    AccountJobs, AccountKind, ClaimLease, ClientIdSource, ClusterScrapeAccount, ClusterScrapeAccountSpec,
-    Limits, OperatorClaim, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus, SecretRef,
-    StatusCredential,
+    AccountJobs, AccountKind, AccountSync, ClaimLease, ClientIdSource, ClusterScrapeAccount,
+    ClusterScrapeAccountSpec, Limits, ListSync, OperatorClaim, ScrapeAccount, ScrapeAccountSpec,
+    ScrapeAccountStatus, SecretRef, StatusCredential, SyncMode, SyncPolicy, SyncReason,
 };
 pub use condition::{Condition, ConditionStatus, find};
 pub use crd::{INSTALL_CRDS, crds, full_status, is_status_field, to_yaml};

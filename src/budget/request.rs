@@ -13,7 +13,9 @@ pub enum Lane {
     Submit,
     /// Reading the list for what an unknown submit may have made.
     LookUp,
-    /// Following.
+    /// Reading what has changed of all jobs.
+    List,
+    /// Looking at one job.
     Poll,
     /// Reading results.
     Results,
@@ -25,16 +27,25 @@ pub enum Lane {
 
 impl Lane {
     /// Every lane, highest first.
-    pub const ALL: [Self; 7] =
-        [Self::Cancel, Self::Submit, Self::LookUp, Self::Poll, Self::Results, Self::Whoami, Self::Idle];
+    pub const ALL: [Self; 8] = [
+        Self::Cancel,
+        Self::Submit,
+        Self::LookUp,
+        Self::List,
+        Self::Poll,
+        Self::Results,
+        Self::Whoami,
+        Self::Idle,
+    ];
 
     /// How many turns in a row may pass over it while somebody waits in it: the next one is its own. So each lane but the
-    /// first has its share of the turns, however many wait in the others; three of ten are left for cancels.
+    /// first has its share of the turns, however many wait in the others; three of ten are left for cancels, or
+    /// one of ten where the list of jobs is read as well.
     pub(super) const fn patience(self) -> u32 {
         match self {
             Self::Cancel => u32::MAX,
             // The last two wait together only where accounts are not accepted yet, and nothing else does.
-            Self::Submit | Self::Idle => 4,
+            Self::Submit | Self::List | Self::Idle => 4,
             Self::LookUp | Self::Poll => 6,
             Self::Results => 8,
             Self::Whoami => 16,
@@ -47,6 +58,7 @@ impl Lane {
             Self::Cancel => "cancel",
             Self::Submit => "submit",
             Self::LookUp => "lookup",
+            Self::List => "list",
             Self::Poll => "poll",
             Self::Results => "results",
             Self::Whoami => "whoami",

@@ -1,23 +1,35 @@
-//! Follows many jobs of one account and says which of them changed.
+//! Follows many jobs of one account and says which of them changed: by the list that all accounts of a client share, and one
+//! by one what that does not show.
 //!
-//! It may know the service's client. It must never name Kubernetes: an object is an opaque key here, so that the
-//! inside of this room can become one list of an account's jobs without a change outside of it. One list for all
-//! accounts of a client would be started elsewhere, too: `account/session` starts a poller for each account.
+//! It may know the service's client. It must never name Kubernetes: an object is an opaque key here, and nobody outside of
+//! this room knows how news came.
 
+mod observation;
 mod queue;
+mod tail;
+
+pub use observation::Observation;
+pub use tail::{Known, List, Read, Tail, Why};
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::spideriq::{Error, JobStatus};
 use queue::Queue;
+use tail::Hears;
+
+/// How long a first look waits for the list to show the job.
+const LIST_FIRST: Duration = Duration::from_secs(5);
+/// How often a job is looked at that a list in use does not show, at the least: others wait for the same turns.
+const UNLISTED: Duration = Duration::from_secs(15);
 
 /// How many looks may be under way at once: enough that one that hangs until its timeout delays nobody else.
 const AT_ONCE: usize = 4;
@@ -37,43 +49,37 @@ pub struct Followed {
     pub group: String,
     /// The job's id at the service.
     pub job_id: String,
-    /// How often it should be looked at.
+    /// How often it should be looked at, where it is by itself.
     pub interval: Duration,
-}
-
-/// What is known of a followed job.
-#[derive(Clone, Debug, Default)]
-pub struct Observation {
-    /// The newest good look.
-    pub latest: Option<JobStatus>,
-    /// When that was, by the clock that never jumps.
-    pub read_at: Option<Timestamp>,
-    /// The first and the last time, without a good look between, that the service did not know the job;
-    /// by the clock that never jumps.
-    pub missing: Option<(Timestamp, Timestamp)>,
-    /// What went wrong since the newest good look.
-    pub trouble: Option<Arc<Error>>,
+    /// What is recorded of it.
+    pub known: Option<Known>,
 }
 
 /// Follows the jobs of one account; ends when it is dropped.
-#[derive(Debug)]
 pub struct Poller {
     shared: Arc<Shared>,
+    list: List,
     task: AbortHandle,
 }
 
-#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     changed: mpsc::UnboundedSender<String>,
     work: Notify,
     clock: Clock,
+    /// The list, and the name by which it knows this one.
+    tail: Arc<Tail>,
+    name: String,
+    /// Is told where jobs are followed another way than before.
+    turned: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     queue: Queue,
     jobs: HashMap<String, Tracked>,
+    /// Whether the list is used.
+    lists: bool,
 }
 
 #[derive(Debug)]
@@ -82,54 +88,174 @@ struct Tracked {
     observation: Observation,
     /// Looks in a row that failed.
     failures: u32,
+    /// When it was last looked at by itself, or told of.
+    heard: Instant,
+}
+
+/// What a poller is made of.
+pub struct Parts {
+    /// One look at one job.
+    pub look: Look,
+    /// The list of the client's jobs, the name of the account, and how it reads a page.
+    pub tail: (Arc<Tail>, String, List),
+    /// Time.
+    pub clock: Clock,
+    /// Keys of changed jobs.
+    pub changed: mpsc::UnboundedSender<String>,
+    /// Is called when jobs are followed another way than before.
+    pub turned: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Poller {
-    /// Starts a poller that tells the keys of changed jobs to `changed`. It sleeps while it follows nothing.
-    pub fn start(look: Look, clock: Clock, changed: mpsc::UnboundedSender<String>) -> Self {
-        let shared = Arc::new(Shared { state: Mutex::default(), changed, work: Notify::new(), clock });
+    /// Starts a poller. It sleeps while it follows nothing.
+    pub fn start(parts: Parts) -> Self {
+        let Parts { look, tail: (tail, name, list), clock, changed, turned } = parts;
+        let (state, name) = (Mutex::default(), tail.name_of(&name));
+        let shared = Arc::new(Shared { state, changed, work: Notify::new(), clock, tail, name, turned });
         let task = tokio::spawn(Arc::clone(&shared).run(look)).abort_handle();
-        Self { shared, task }
+        Self { shared, list, task }
+    }
+
+    /// Whether the list is to be used from now on.
+    pub fn use_list(&self, lists: bool) {
+        let Shared { tail, name, .. } = &*self.shared;
+        let followed: Vec<Followed> = {
+            let mut state = self.shared.lock();
+            if std::mem::replace(&mut state.lists, lists) == lists {
+                return;
+            }
+            state.jobs.values().map(|tracked| tracked.followed.clone()).collect()
+        };
+        if !lists {
+            tail.leave(name);
+            self.shared.left_alone();
+            return;
+        }
+        let hears: Arc<dyn Hears> = Arc::clone(&self.shared) as Arc<dyn Hears>;
+        tail.join(name, Arc::clone(&self.list), Arc::downgrade(&hears));
+        for job in followed {
+            tail.follow(&job.job_id, (name, &job.key), job.known.as_ref());
+        }
     }
 
     /// Follows a job from now on; one that is followed already keeps what is known of it.
     pub fn follow(&self, job: Followed) {
-        let mut state = self.shared.lock();
-        if let Some(tracked) = state.jobs.get_mut(&job.key)
-            && tracked.followed.job_id == job.job_id
-        {
-            // Its next look is queued or under way; another interval counts from the one after that.
-            tracked.followed = job;
-            return;
+        let Shared { tail, name, clock, .. } = &*self.shared;
+        let now = clock.instant();
+        let before = {
+            let mut state = self.shared.lock();
+            if let Some(tracked) = state.jobs.get_mut(&job.key)
+                && tracked.followed.job_id == job.job_id
+            {
+                // Its next look is queued or under way; another interval counts from the one after that.
+                tracked.followed = job;
+                return;
+            }
+            let observation = Observation::default();
+            let tracked = Tracked { followed: job.clone(), observation, failures: 0, heard: now };
+            state.jobs.insert(job.key.clone(), tracked)
+        };
+        if let Some(before) = before {
+            tail.unfollow(&before.followed.job_id, (name, &job.key));
         }
-        let key = job.key.clone();
-        let due = self.shared.clock.instant();
-        state
-            .jobs
-            .insert(key.clone(), Tracked { followed: job, observation: Observation::default(), failures: 0 });
-        state.queue.put(key, due);
-        drop(state);
+        tail.follow(&job.job_id, (name, &job.key), job.known.as_ref());
+        let due = if self.shared.lock().lists && tail.is_read() { now + LIST_FIRST } else { now };
+        self.shared.lock().queue.put(job.key, due);
         self.shared.work.notify_one();
     }
 
     /// Stops following a job, and forgets what is known of it.
     pub fn unfollow(&self, key: &str) {
-        let mut state = self.shared.lock();
-        state.jobs.remove(key);
-        state.queue.remove(key);
+        let gone = {
+            let mut state = self.shared.lock();
+            state.queue.remove(key);
+            state.jobs.remove(key)
+        };
+        if let Some(gone) = gone {
+            self.shared.tail.unfollow(&gone.followed.job_id, (&self.shared.name, key));
+        }
     }
 
     /// What is known of the job with this id; nothing where the object follows another one.
     pub fn latest(&self, key: &str, job_id: &str) -> Observation {
-        let state = self.shared.lock();
-        let tracked = state.jobs.get(key).filter(|tracked| tracked.followed.job_id == job_id);
-        tracked.map(|tracked| tracked.observation.clone()).unwrap_or_default()
+        let known = {
+            let state = self.shared.lock();
+            let tracked = state.jobs.get(key).filter(|tracked| tracked.followed.job_id == job_id);
+            tracked.map(|tracked| tracked.observation.clone())
+        };
+        let Some(known) = known else { return Observation::default() };
+        let listed = self.shared.tail.known_at(job_id);
+        let good = listed.filter(|_| known.trouble.is_none());
+        Observation { read_at: known.read_at.max(good), listed: good.is_some(), ..known }
+    }
+
+    /// Why jobs are followed one by one, if they are although the list is to be used.
+    pub fn left(&self) -> Option<Why> {
+        self.shared.tail.left()
     }
 }
 
 impl Drop for Poller {
     fn drop(&mut self) {
         self.task.abort();
+        self.shared.tail.leave(&self.shared.name);
+    }
+}
+
+impl fmt::Debug for Poller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Poller")
+    }
+}
+
+impl Hears for Shared {
+    fn hear(&self, key: &str, job: JobStatus) {
+        let now = self.clock.steady();
+        let told = {
+            let mut state = self.lock();
+            let Some(tracked) = state.jobs.get_mut(key) else { return };
+            tracked.failures = 0;
+            tracked.heard = self.clock.instant();
+            let told = tracked.observation.take(Ok(job), now);
+            if tracked.is_over() {
+                state.queue.remove(key);
+            }
+            told
+        };
+        if told {
+            // The receiver goes only when the process stops.
+            let _ = self.changed.send(key.to_owned());
+        }
+    }
+
+    /// Every job is looked at by itself again, and those who have it know that nothing else tells of it.
+    fn left_alone(&self) {
+        let now = self.clock.instant();
+        let mut keys: Vec<String> = {
+            let mut state = self.lock();
+            let running = state.jobs.iter().filter(|(_, tracked)| !tracked.is_over());
+            let due: Vec<_> = running.map(|(key, job)| (key.clone(), now + job.followed.interval)).collect();
+            for (key, at) in due {
+                state.queue.put_sooner(key, at);
+            }
+            state.jobs.keys().cloned().collect()
+        };
+        // A simulation that is to be repeated needs an order.
+        keys.sort();
+        for key in keys {
+            let _ = self.changed.send(key);
+        }
+        self.work.notify_one();
+    }
+
+    fn turned(&self) {
+        (self.turned)();
+    }
+}
+
+impl Tracked {
+    fn is_over(&self) -> bool {
+        self.observation.latest.as_ref().is_some_and(|job| job.state.is_terminal())
     }
 }
 
@@ -151,10 +277,7 @@ impl Shared {
                 Some(_) = looks.join_next(), if !looks.is_empty() => {}
                 () = sleep_until(due), if room && due.is_some() => {
                     let now = self.clock.instant();
-                    let next = {
-                        let mut state = self.lock();
-                        state.queue.take(now).and_then(|key| state.jobs.get(&key).map(|t| t.followed.clone()))
-                    };
+                    let next = self.due(now);
                     if let Some(followed) = next {
                         looks.spawn(Arc::clone(&self).look(Arc::clone(&look), followed));
                     }
@@ -163,48 +286,52 @@ impl Shared {
         }
     }
 
+    /// The job to be looked at now, if one is: what the list tells of is seldom looked at.
+    fn due(&self, now: Instant) -> Option<Followed> {
+        let (key, followed, heard) = {
+            let mut state = self.lock();
+            let key = state.queue.take(now)?;
+            let tracked = state.jobs.get(&key)?;
+            (key, tracked.followed.clone(), tracked.heard)
+        };
+        let seldom = self.tail.looks_in(&followed.job_id).map(|pause| heard + pause);
+        if let Some(later) = seldom.filter(|at| *at > now) {
+            self.lock().queue.put(key, later);
+            return None;
+        }
+        Some(followed)
+    }
+
     async fn look(self: Arc<Self>, look: Look, followed: Followed) {
         let result = look(followed.clone()).await;
-        let now = self.clock.steady();
+        let (now, instant) = (self.clock.steady(), self.clock.instant());
+        if let Ok(job) = &result {
+            self.tail.saw(&followed.job_id, job);
+        }
+        // After a failure nothing but another look tells.
+        let seldom = result.is_ok().then(|| self.tail.looks_in(&followed.job_id)).flatten();
         let (told, over) = {
             let mut state = self.lock();
+            let lists = state.lists && self.tail.is_read();
             let Some(tracked) = state.jobs.get_mut(&followed.key) else { return };
             if tracked.followed.job_id != followed.job_id {
                 return;
             }
             tracked.failures = if result.is_ok() { 0 } else { tracked.failures.saturating_add(1) };
+            tracked.heard = instant;
             let told = tracked.observation.take(result, now);
-            let over = tracked.observation.latest.as_ref().is_some_and(|job| job.state.is_terminal());
+            let over = tracked.is_over();
             if !over {
-                let pause = pause(tracked.followed.interval, tracked.failures);
-                state.queue.put(followed.key.clone(), self.clock.instant() + pause);
+                let interval = tracked.followed.interval;
+                let interval = if lists { interval.max(UNLISTED) } else { interval };
+                let pause = seldom.unwrap_or_else(|| pause(interval, tracked.failures));
+                state.queue.put(followed.key.clone(), instant + pause);
             }
             (told, over)
         };
         if told || over {
             // The receiver goes only when the process stops.
             let _ = self.changed.send(followed.key);
-        }
-    }
-}
-
-impl Observation {
-    /// Takes over what a look found; says whether the object has to be told.
-    fn take(&mut self, result: Result<JobStatus, Error>, now: Timestamp) -> bool {
-        match result {
-            Ok(job) => {
-                let told = self.latest.as_ref() != Some(&job) || self.trouble.is_some();
-                *self = Self { latest: Some(job), read_at: Some(now), missing: None, trouble: None };
-                told
-            }
-            Err(error) => {
-                let vanished = matches!(error, Error::NotFound { .. });
-                if vanished {
-                    self.missing = Some((self.missing.map_or(now, |(first, _)| first), now));
-                }
-                self.trouble = Some(Arc::new(error));
-                vanished
-            }
         }
     }
 }
@@ -216,7 +343,7 @@ fn pause(interval: Duration, failures: u32) -> Duration {
     interval.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest)
 }
 
-async fn sleep_until(due: Option<tokio::time::Instant>) {
+async fn sleep_until(due: Option<Instant>) {
     if let Some(due) = due {
         tokio::time::sleep_until(due).await;
     }

@@ -19,6 +19,13 @@ impl Queue {
         self.order.insert((due, key));
     }
 
+    /// The same, unless its place is sooner.
+    pub(super) fn put_sooner(&mut self, key: String, due: Instant) {
+        if self.due.get(&key).is_none_or(|at| *at > due) {
+            self.put(key, due);
+        }
+    }
+
     /// Takes a key out.
     pub(super) fn remove(&mut self, key: &str) {
         if let Some(due) = self.due.remove(key) {

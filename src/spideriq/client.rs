@@ -10,10 +10,9 @@ use reqwest::{Method, Request, Response, StatusCode};
 use tokio::sync::mpsc;
 
 use super::connection::{Failure, Network, Transport};
-use super::signals::ours;
 use super::wire::{
-    Accepted, CancelBody, Details, JobStatus, ListPage, SubmitBody, Summary, SummaryState, Whoami, clean,
-    is_job_id, is_type, lines, summarise, text,
+    Accepted, CancelBody, Details, JobStatus, SubmitBody, Summary, SummaryState, Whoami, clean, is_job_id,
+    is_type, lines, summarise, text,
 };
 use super::{Credentials, Endpoint, Error, Signals};
 use crate::clock::Clock;
@@ -21,7 +20,7 @@ use crate::health::waiting;
 use crate::telemetry::Metrics;
 
 /// A request from its start to the end of its answer.
-const TOTAL: Duration = Duration::from_secs(10);
+pub(super) const TOTAL: Duration = Duration::from_secs(10);
 /// The same for a submit: the bound that the protocol's waiting times are made from (`docs/adr/0003`).
 const SUBMIT_TOTAL: Duration = Duration::from_secs(8);
 /// The same for results, which may be many megabytes.
@@ -30,9 +29,6 @@ const RESULTS_TOTAL: Duration = Duration::from_secs(60);
 const SMALL: usize = 1024 * 1024;
 /// Decoded bytes of results.
 const LARGE: u64 = 64 * 1024 * 1024;
-
-/// Jobs on a page of the list: the most that the service gives.
-pub const PAGE: usize = 100;
 
 /// A form of the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +71,9 @@ pub enum SubmitAnswer {
 pub struct Client {
     transport: Arc<dyn Transport>,
     endpoint: Endpoint,
-    credentials: Credentials,
+    pub(super) credentials: Credentials,
     bearer: HeaderValue,
-    clock: Clock,
+    pub(super) clock: Clock,
     metrics: Metrics,
 }
 
@@ -249,38 +245,11 @@ impl Client {
             .await
     }
 
-    /// Reads a page of the client's jobs, newest first; pages count from 1 and hold [`PAGE`] jobs.
-    pub async fn newest(&self, page: usize) -> Answer<ListPage> {
-        let (page, size) = (page.to_string(), PAGE.to_string());
-        let query = [
-            ("sort_by", "created_at"),
-            ("sort_order", "desc"),
-            ("page_size", size.as_str()),
-            ("page", page.as_str()),
-        ];
-        let sent = self.send("list", self.request(Method::GET, &["jobs", "list"], &query, TOTAL)).await;
-        let sent = sent.map_err(|failure| self.failed(failure));
-        let now = self.clock.now();
-        let mut answer =
-            self.answer(sent, |body| ListPage::read(&clean(body), self.credentials.expose())).await;
-        for row in answer.result.iter_mut().flat_map(|page| &mut page.rows) {
-            row.created_at = row.created_at.map(|at| ours(at, answer.signals.date, now));
-        }
-        answer
-    }
-
     /// Asks who the credentials belong to.
     pub async fn whoami(&self) -> Answer<Whoami> {
         let sent = self.send("whoami", self.request(Method::GET, &["auth", "whoami"], &[], TOTAL)).await;
         let sent = sent.map_err(|failure| self.failed(failure));
         self.answer(sent, |body| Whoami::read(&clean(body), self.credentials.expose())).await
-    }
-
-    /// Asks for the shortest page of the list: only accepted credentials are told.
-    pub async fn probe(&self) -> Answer<()> {
-        let request = self.request(Method::GET, &["jobs", "list"], &[("page_size", "1")], TOTAL);
-        let sent = self.send("list", request).await.map_err(|failure| self.failed(failure));
-        self.answer(sent, |body| ListPage::read(&clean(body), self.credentials.expose()).map(|_| ())).await
     }
 
     async fn read<T>(
@@ -299,7 +268,7 @@ impl Client {
         Error::Malformed(text(why, self.credentials.expose()))
     }
 
-    async fn answer<T>(
+    pub(super) async fn answer<T>(
         &self,
         sent: Result<(Response, Signals), Error>,
         read: impl FnOnce(&[u8]) -> Result<T, String>,
@@ -324,7 +293,7 @@ impl Client {
         Answer { result: Err(error), signals }
     }
 
-    fn request(
+    pub(super) fn request(
         &self,
         method: Method,
         segments: &[&str],
@@ -350,7 +319,11 @@ impl Client {
         self.send(route, request).await.map_err(|failure| self.failed(failure))
     }
 
-    async fn send(&self, route: &'static str, request: Request) -> Result<(Response, Signals), Failure> {
+    pub(super) async fn send(
+        &self,
+        route: &'static str,
+        request: Request,
+    ) -> Result<(Response, Signals), Failure> {
         let begun = self.clock.instant();
         let sent = waiting(self.transport.send(request)).await;
         let code = sent.as_ref().ok().map(|response| response.status().as_u16());
@@ -376,7 +349,7 @@ impl Client {
         Error::of_answer(code, body, signals.retry_at, self.clock.now(), self.credentials.expose())
     }
 
-    fn failed(&self, failure: Failure) -> Error {
+    pub(super) fn failed(&self, failure: Failure) -> Error {
         transport_error(failure, self.credentials.expose())
     }
 }

@@ -38,6 +38,8 @@ pub fn account_status(
             .clone()
             .map(|resource_version| StatusCredential { resource_version }),
         last_handled_reconcile_at: state.handled.clone(),
+        // While there are any.
+        sync: state.sync.filter(|_| state.jobs.active > 0),
         // A claim is written by itself.
         operator: recorded.operator.clone(),
         conditions: list.after,

@@ -19,6 +19,7 @@ mod crowd;
 mod ends;
 mod fate;
 mod faults;
+mod lists;
 mod loud;
 mod mass_deletion;
 mod mirrors;

@@ -40,22 +40,23 @@ fn day(route: &str) -> Deed {
 }
 
 #[test]
-fn a_day_that_a_poll_was_told_is_over_with_the_poll_a_quarter_of_an_hour_later() {
+fn a_day_that_the_list_was_told_is_over_with_the_list_a_quarter_of_an_hour_later() {
     let deeds = |then: Vec<(u64, Deed)>| {
-        [vec![(1, Deed::Create("long", site("long"))), (LATER, day("status"))], then].concat()
+        [vec![(1, Deed::Create("long", site("long"))), (LATER, day("list"))], then].concat()
     };
     let create = vec![(LATER + 20, Deed::Create("acme", site("acme")))];
-    let during = ended("a day of polls", deeds(create.clone()), LATER + 10 * MINUTE, Plan::default());
+    let during = ended("a day of lists", deeds(create.clone()), LATER + 10 * MINUTE, Plan::default());
     assert_eq!(state(&during, "acme"), "Pending RateLimited");
-    let after = ended("a day of polls", deeds(create), LATER + 18 * MINUTE, Plan::default());
+    let after = ended("a day of lists", deeds(create), LATER + 18 * MINUTE, Plan::default());
     assert_eq!(state(&after, "acme"), "Processing Processing");
-    assert_eq!((requests(&after, "submit"), requests(&after, "whoami")), (2, 1), "a poll tried it");
+    assert_eq!((requests(&after, "submit"), requests(&after, "whoami")), (2, 1), "the list tried it");
 }
 
 /// What was told of the day is gone: only a submit waits, and may not try.
 #[test]
 fn a_day_that_nothing_reads_through_is_tried_by_whoami() {
     let deeds = vec![
+        (0, Deed::Account(json!({"sync": {"list": "Off"}}))),
         (1, Deed::Create("long", site("long"))),
         (LATER, day("cancel")),
         (LATER + 1, Deed::Delete("long")),

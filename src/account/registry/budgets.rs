@@ -1,10 +1,12 @@
 //! The one budget of each client of the service, and the accounts that share it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::account::key::AccountKey;
 use crate::api::AccountKind;
 use crate::budget::{Gate, Limits};
+use crate::poll::Tail;
 
 /// Whose budget it is, at one origin: that of the client which the service named, else that of a token which it accepted
 /// without a name.
@@ -36,6 +38,7 @@ pub(super) struct Budgets {
 #[derive(Debug)]
 struct ClientBudget {
     gate: Gate,
+    tail: Arc<Tail>,
     members: HashMap<AccountKey, Member>,
 }
 
@@ -51,17 +54,20 @@ impl Budgets {
         (origin, whose): (String, Whose),
         key: &AccountKey,
         member: Member,
-        make: impl FnOnce(Limits) -> Gate,
-    ) -> Gate {
+        make: impl FnOnce(Limits) -> (Gate, Arc<Tail>),
+    ) -> (Gate, Arc<Tail>) {
         let mine = (origin, whose);
         self.leave_but(key, Some(&mine));
         let given = self.given;
-        let new = || ClientBudget { gate: make(given), members: HashMap::new() };
+        let new = || {
+            let (gate, tail) = make(given);
+            ClientBudget { gate, tail, members: HashMap::new() }
+        };
         let shared = self.of.entry(mine).or_insert_with(new);
         if shared.members.get(key) != Some(&member) {
             shared.put(key, member, given);
         }
-        shared.gate.of(&key.to_string())
+        (shared.gate.of(&key.to_string()), Arc::clone(&shared.tail))
     }
 
     /// Takes over what an account brings now into the budget that it is in.
@@ -125,6 +131,7 @@ impl ClientBudget {
 
 #[cfg(test)]
 mod tests {
+    use crate::poll::Tail;
     use tokio::sync::mpsc;
 
     use super::{Budgets, Member, Whose};
@@ -146,11 +153,12 @@ mod tests {
         let make = |limits| {
             let clock = Clock::system();
             let budget = Budget::new(limits, clock.steady());
-            Gate::new(budget, clock, mpsc::unbounded_channel().0, Metrics::default())
+            let tail = Tail::new(clock.clone(), || 100);
+            (Gate::new(budget, clock, mpsc::unbounded_channel().0, Metrics::default()), tail)
         };
         let limits = Some(Limits::new(asked.0, asked.1));
         let whose = ("https://a".to_owned(), Whose::Client(client.to_owned()));
-        let gate = budgets.join(whose, key, Member { limits, accepted }, make);
+        let (gate, _) = budgets.join(whose, key, Member { limits, accepted }, make);
         (gate.limits().requests_per_minute, gate.limits().submits_per_minute)
     }
 

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::decide::ClientIdentity;
 use crate::decide::account::{Proof, Said};
 use crate::leader::Claims;
+use crate::poll::Tail;
 use crate::spideriq::{Client, Credentials, Endpoint, Error, Transport};
 use crate::telemetry::Metrics;
 use budgets::{Budgets, Member, Whose};
@@ -204,7 +205,7 @@ impl Accounts {
             None => Whose::Token(opening.credentials.fingerprint()),
         };
         let mut state = self.lock();
-        let gate = self.join(&mut state, (opening.endpoint.origin(), whose), key, (limits, true));
+        let (gate, tail) = self.join(&mut state, (opening.endpoint.origin(), whose), key, (limits, true));
         let sent = state.proving.remove(key).map_or(0, |proving| proving.sent());
         drop(state);
         gate.charge(sent);
@@ -214,6 +215,7 @@ impl Accounts {
             proof,
             credential: opening.credential.clone(),
             gate,
+            tail,
             clock: self.clock.clone(),
             claims: self.network.claims.clone(),
             channels: self.channels.clone(),
@@ -244,8 +246,12 @@ impl Accounts {
         whose: (String, Whose),
         key: &AccountKey,
         (limits, accepted): (Option<Limits>, bool),
-    ) -> Gate {
-        let make = |given| self.gate(Budget::new(given, self.clock.steady()));
+    ) -> (Gate, Arc<Tail>) {
+        let make = |given| {
+            let gate = self.gate(Budget::new(given, self.clock.steady()));
+            let limited = gate.clone();
+            (gate, Tail::new(self.clock.clone(), move || limited.limits().requests_per_minute))
+        };
         state.budgets.join(whose, key, Member { limits, accepted }, make)
     }
 

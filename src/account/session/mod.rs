@@ -1,5 +1,6 @@
 //! One account in use: its client, its budget, its poller, and what the service lately said of it.
 
+mod following;
 mod verdict;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ use crate::clock::Clock;
 use crate::decide::ClientIdentity;
 use crate::decide::account::{Asked, Health, Proof};
 use crate::leader::Claims;
-use crate::poll::{Followed, Poller};
+use crate::poll::{Poller, Tail};
 use crate::spideriq::{Answer, Client, Error, JobStatus, Signals, SubmitAnswer, Summary};
 use verdict::{Shown, for_account, for_budget};
 
@@ -42,6 +43,8 @@ pub struct Session {
     pub credential: Credential,
     /// The client's budget, shared with every account of the same client.
     pub gate: Gate,
+    /// The list of the client's jobs, shared in the same way.
+    tail: Arc<Tail>,
     client: Client,
     clock: Clock,
     claims: Claims,
@@ -65,6 +68,8 @@ struct State {
 pub struct Settings {
     /// Whether submits are held back.
     pub suspended: bool,
+    /// Whether its jobs are followed by the list of the client's jobs.
+    pub lists: bool,
     /// Why nothing may be submitted with it, where something else stands in the way: what was begun goes on.
     pub barred: Option<(Reason, String)>,
     /// Changes whenever the account or its Secret does.
@@ -79,6 +84,7 @@ pub(super) struct Parts {
     pub(super) proof: Proof,
     pub(super) credential: Credential,
     pub(super) gate: Gate,
+    pub(super) tail: Arc<Tail>,
     pub(super) clock: Clock,
     /// Nothing is sent where another release works.
     pub(super) claims: Claims,
@@ -87,7 +93,7 @@ pub(super) struct Parts {
 
 impl Session {
     pub(super) fn start(parts: Parts) -> Arc<Self> {
-        let Parts { key, client, proof, credential, gate, clock, claims, channels } = parts;
+        let Parts { key, client, proof, credential, gate, tail, clock, claims, channels } = parts;
         let Proof { client_id, alias, source, since } = proof;
         // That only the token names the client is asked about once more: the service may have learnt to.
         let told = source == Some(ClientIdSource::Service);
@@ -100,6 +106,7 @@ impl Session {
             source,
             credential,
             gate,
+            tail,
             client,
             clock,
             claims,
@@ -127,24 +134,6 @@ impl Session {
         if confirmed { Some(ClientIdSource::Service) } else { self.source.or_else(told) }
     }
 
-    /// Follows jobs from now on: what rested follows nothing.
-    pub(super) fn start_following(self: &Arc<Self>) {
-        let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
-        if poller.is_some() {
-            return;
-        }
-        let looking = Arc::downgrade(self);
-        let look = Arc::new(move |job: Followed| {
-            let session = looking.upgrade();
-            let look: futures::future::BoxFuture<'static, Result<JobStatus, Error>> = Box::pin(async move {
-                let session = session.ok_or(Error::Interrupted("the account changed".to_owned()))?;
-                session.status(Lane::Poll, &job.group, &job.key, &job.job_id).await
-            });
-            look
-        });
-        *poller = Some(Poller::start(look, self.clock.clone(), self.channels.objects.clone()));
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,7 +147,10 @@ impl Session {
     pub fn set(&self, settings: Settings) -> bool {
         let mut state = self.lock();
         let other = state.settings != settings;
+        let lists = settings.lists;
         state.settings = settings;
+        drop(state);
+        self.polling(|poller| poller.use_list(lists));
         other
     }
 
@@ -171,11 +163,6 @@ impl Session {
     pub fn rejected(&self) -> Option<(Timestamp, String)> {
         let steady = self.clock.steady();
         self.lock().health.rejects(steady)
-    }
-
-    /// Follows nothing any more: the account cannot be used, and only deletions still cancel with it.
-    pub fn stop_following(&self) {
-        self.poller.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Has the service asked whose credentials these are, when all else that waits was asked; its answer is news.
@@ -212,11 +199,6 @@ impl Session {
         });
         let now = self.clock.instant();
         (!state.health.told).then(|| next.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)))
-    }
-
-    /// Runs something with the poller.
-    pub fn polling<T>(&self, with: impl FnOnce(&Poller) -> T) -> Option<T> {
-        self.poller.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(with)
     }
 
     /// Reads a job's status, when its turn comes.

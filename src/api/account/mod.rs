@@ -15,6 +15,6 @@ mod namespaced;
 pub use cluster::{ClusterScrapeAccount, ClusterScrapeAccountSpec};
 pub use kind::AccountKind;
 pub use namespaced::{
-    AccountJobs, ClaimLease, ClientIdSource, Limits, OperatorClaim, ScrapeAccount, ScrapeAccountSpec,
-    ScrapeAccountStatus, SecretRef, StatusCredential,
+    AccountJobs, AccountSync, ClaimLease, ClientIdSource, Limits, ListSync, OperatorClaim, ScrapeAccount,
+    ScrapeAccountSpec, ScrapeAccountStatus, SecretRef, StatusCredential, SyncMode, SyncPolicy, SyncReason,
 };

@@ -68,6 +68,30 @@ pub struct ScrapeAccountSpec {
     /// Limits of this account alone, within what its client has. All accounts of one client share what the operator gives each client: 100 requests and 10 submits a minute, if it was told nothing else. A ClusterScrapeAccount of that client may give it more. The service's answers lower or raise it, up to the largest requestsPerMinute of its accounts. Left out, the account has no limits of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+
+    /// How jobs are followed. Left out, by one list of the client's jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncPolicy>,
+}
+
+/// How jobs are followed.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncPolicy {
+    // What `kubectl explain` shows is the description of the type.
+    #[allow(missing_docs, reason = "the type says it")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<ListSync>,
+}
+
+/// Auto: one list of the client's jobs tells what changes of all of them, and a job that it does not show is looked at by itself. Off: each job is looked at by itself, as often as its spec.poll.intervalSeconds says. Default Auto.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum ListSync {
+    /// Where the service has one that can be used.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// Names a Secret.
@@ -133,10 +157,46 @@ pub struct ScrapeAccountStatus {
     /// The installation of the operator that works with this account, and in its namespace; one account of a namespace bears it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator: Option<OperatorClaim>,
+    /// How jobs are followed; left out while none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync: Option<AccountSync>,
     /// Conditions, one of each type.
     #[schemars(schema_with = "schema::conditions")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// How the jobs of an account are followed.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountSync {
+    /// By what.
+    pub mode: SyncMode,
+    /// Why they are followed one by one, although spec.sync.list is Auto.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<SyncReason>,
+}
+
+/// By what jobs are followed. List: one list tells what changes of all of them. OneByOne: each is looked at by itself.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum SyncMode {
+    /// One list tells what changes of all of them.
+    List,
+    /// Each is looked at by itself.
+    OneByOne,
+}
+
+/// Why the list of jobs is not used. ListRefused: the service refuses it, or has none. ListUnreadable: what it answers is no list in the order of the last change. ListSlow: it answers too late. ListPartial: it does not show what the jobs themselves do. It is tried again after a minute, then after two, at the latest after half an hour.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum SyncReason {
+    /// The service refuses it, or has none.
+    ListRefused,
+    /// What it answers is no list in the order of the last change.
+    ListUnreadable,
+    /// It answers too late, again and again.
+    ListSlow,
+    /// It does not show what the jobs themselves do, again and again.
+    ListPartial,
 }
 
 /// Where the name of a client is from.
@@ -200,6 +260,11 @@ impl ScrapeAccountSpec {
     /// The endpoint, with the default applied.
     pub fn endpoint(&self) -> &str {
         self.endpoint.as_deref().unwrap_or(crate::api::DEFAULT_ENDPOINT)
+    }
+
+    /// Whether one list is to tell what changes of all jobs.
+    pub fn lists(&self) -> bool {
+        self.sync.and_then(|sync| sync.list).unwrap_or_default() == ListSync::Auto
     }
 }
 

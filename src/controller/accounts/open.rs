@@ -13,7 +13,8 @@ use kube::{Api, ResourceExt};
 use super::kind::Subject;
 use crate::account::{AccountKey, News, Opening, Session, Settings, from_secret, is_labelled, needs_label};
 use crate::api::{
-    AccountKind, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus, Stored,
+    AccountKind, AccountSync, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus, Stored,
+    SyncMode, SyncReason,
 };
 use crate::budget::Limits;
 use crate::controller::context::Context;
@@ -24,6 +25,7 @@ use crate::decide::account::{
 use crate::decide::message::{Account, Remark};
 use crate::health::waiting;
 use crate::kubernetes::{said_of, said_of_status};
+use crate::poll::Why;
 use crate::spideriq::{Endpoint, Error};
 use crate::status::WriteError;
 
@@ -205,7 +207,12 @@ impl Read<'_> {
             (Reason::AccountNotReady, Account::NoSubmitsOf(account).to_string())
         });
         let suspended = self.account.spec.suspend == Some(true);
-        Settings { suspended, barred, fingerprint: self.fingerprint.clone() }
+        Settings {
+            suspended,
+            lists: self.account.spec.lists(),
+            barred,
+            fingerprint: self.fingerprint.clone(),
+        }
     }
 
     /// The session of the account as it is now; else how it stands without one.
@@ -311,8 +318,23 @@ fn facts(session: &Arc<Session>) -> AccountState {
         paused_until: session.gate.service_pause(),
         submits_paused_until: session.gate.submits_pause(),
         unavailable: session.gate.unavailable().map(|words| words.to_string()),
+        sync: Some(sync(session)),
         ..AccountState::default()
     }
+}
+
+/// How the jobs of an account are followed.
+fn sync(session: &Session) -> AccountSync {
+    if !session.settings().lists {
+        return AccountSync { mode: SyncMode::OneByOne, reason: None };
+    }
+    let reason = session.list_is_left().map(|why| match why {
+        Why::Refused => SyncReason::ListRefused,
+        Why::Unreadable => SyncReason::ListUnreadable,
+        Why::Slow => SyncReason::ListSlow,
+        Why::Partial => SyncReason::ListPartial,
+    });
+    AccountSync { mode: if reason.is_none() { SyncMode::List } else { SyncMode::OneByOne }, reason }
 }
 
 /// The limits that an account gives itself, with the defaults applied and the burst below the rate.

@@ -57,7 +57,7 @@ fn of_account(status: &ScrapeJobStatus) -> bool {
 }
 
 fn row(row: ListRow) -> Row {
-    let ListRow { job_id, type_, url, created_at } = row;
+    let ListRow { job_id, type_, url, created_at, job: _ } = row;
     Row { job_id, type_, url, created_at }
 }
 

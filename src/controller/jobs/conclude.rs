@@ -10,8 +10,9 @@ use crate::cache::{CachedJob, intent_of, job_facts, key, recorded};
 use crate::controller::context::Context;
 use crate::controller::observe::Seen;
 use crate::controller::write::{Part, is_refusal, note_refusal, status_of, write_outcome};
-use crate::decide::{self, Again, JobFacts, Marks, Observed, Outcome, Plan, Verdict};
-use crate::poll::Followed;
+use crate::decide::{self, Again, JobFacts, Marks, Observed, Outcome, Plan, RemoteState, Verdict};
+use crate::poll::{Followed, Known};
+use crate::spideriq::JobState;
 use crate::status::WriteError;
 
 /// What came of a plan, and what is true now.
@@ -164,6 +165,18 @@ fn remember(context: &Context, uid: &str, verdict: &Verdict, outcome: &Outcome, 
     });
 }
 
+/// What is recorded of a job that runs.
+fn known(verdict: &Verdict) -> Option<Known> {
+    let remote = verdict.record.remote.as_ref()?;
+    let state = match RemoteState::parse(remote.state.as_deref()?) {
+        RemoteState::Queued => JobState::Queued,
+        RemoteState::Processing => JobState::Processing,
+        RemoteState::Other(word) => JobState::Other(word),
+        RemoteState::Completed | RemoteState::Failed | RemoteState::Cancelled => return None,
+    };
+    Some(Known { state, updated_at: remote.updated_at.as_ref().map(|time| time.0) })
+}
+
 /// Follows the job while it runs, and stops when it is over or held.
 fn follow(seen: &Seen, job: &ScrapeJob, verdict: &Verdict) {
     let Some(session) = &seen.session else { return };
@@ -176,7 +189,8 @@ fn follow(seen: &Seen, job: &ScrapeJob, verdict: &Verdict) {
     session.polling(|poller| match id {
         Some(job_id) => {
             let group = job.namespace().unwrap_or_default();
-            poller.follow(Followed { key, group, job_id, interval: decide::poll_interval(&seen.observed) });
+            let (interval, known) = (decide::poll_interval(&seen.observed), known(verdict));
+            poller.follow(Followed { key, group, job_id, interval, known });
         }
         None => poller.unfollow(&key),
     });

@@ -69,6 +69,7 @@ pub(in crate::controller) fn watched(observation: &Observation) -> Watched {
         read_at: observation.read_at,
         missing: observation.missing,
         trouble: observation.trouble.as_deref().map(trouble),
+        listed: observation.listed,
     }
 }
 

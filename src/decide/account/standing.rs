@@ -5,7 +5,9 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::health::{Health, RETRY_REJECTED};
-use crate::api::{AccountJobs, ClientIdSource, ConditionStatus, Reason, ScrapeAccountStatus, find};
+use crate::api::{
+    AccountJobs, AccountSync, ClientIdSource, ConditionStatus, Reason, ScrapeAccountStatus, find,
+};
 use crate::decide::message::{Account, Remark};
 
 /// How often an account that the service gave no clear word about is asked about again.
@@ -28,6 +30,8 @@ pub struct AccountState {
     pub paused_until: Option<Timestamp>,
     /// Until when the service asked to submit nothing.
     pub submits_paused_until: Option<Timestamp>,
+    /// How its jobs are followed.
+    pub sync: Option<AccountSync>,
     /// Why the service is not available, where it has not answered for a while.
     pub unavailable: Option<String>,
     /// The wish for a look that was obeyed last.

@@ -16,6 +16,8 @@ pub struct Watched {
     pub missing: Option<(Timestamp, Timestamp)>,
     /// What went wrong since the newest good look.
     pub trouble: Option<Trouble>,
+    /// Whether it is told when something changes, and when it is no longer told.
+    pub listed: bool,
 }
 
 /// A job as the service tells it.

@@ -346,6 +346,7 @@ impl<'a> Settling<'a> {
     /// When to look again where nothing special was said.
     fn usual_pause(&mut self) -> Again {
         match &self.standing {
+            Some(Standing::Following(..)) if self.o.watched.listed => Again::OnChange,
             Some(Standing::Following(..)) => Again::After(stale_after(self.o)),
             Some(Standing::Waiting(..)) => {
                 self.memory.waits = self.memory.waits.saturating_add(1);

@@ -7,7 +7,7 @@ use super::pick::{Pick, members};
 use super::text::{text, timestamp};
 
 /// The service's states; a word that this release does not know is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum JobState {
     /// Waiting for a worker.
     Queued,
@@ -95,6 +95,8 @@ pub struct ListRow {
     pub url: Option<String>,
     /// When it was made, by our own clock.
     pub created_at: Option<Timestamp>,
+    /// The job as the row tells it, where it tells a state.
+    pub job: Option<JobStatus>,
 }
 
 /// Who the credentials belong to.
@@ -215,8 +217,10 @@ impl ListPage {
             let told = Told(job);
             let job_id = told.word("job_id").filter(|id| is_job_id(id))?.to_owned();
             let url = told.word("url").map(str::to_owned);
-            let job = told.job(JobState::Queued, secret);
-            Some(ListRow { job_id, type_: job.type_, url, created_at: job.created_at })
+            let state = told.word("status").map(|word| JobState::read(word, secret));
+            let job = told.job(state.clone().unwrap_or(JobState::Queued), secret);
+            let (type_, created_at) = (job.type_.clone(), job.created_at);
+            Some(ListRow { job_id, type_, url, created_at, job: state.map(|_| job) })
         };
         Ok(Self { rows: jobs.into_iter().filter_map(row).collect(), length })
     }

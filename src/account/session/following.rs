@@ -1,0 +1,93 @@
+//! How the jobs of a session are followed: by the list that it shares with the client's other accounts, and by looks at single
+//! jobs, each paid from its budget.
+
+use std::sync::{Arc, PoisonError};
+
+use super::Session;
+use crate::account::news::News;
+use crate::account::turn::turn;
+use crate::budget::{Lane, Verdict};
+use crate::decide::account::Asked;
+use crate::poll::{self, Followed, List, Poller, Why};
+use crate::spideriq::{Error, JobStatus};
+
+impl Session {
+    /// Follows jobs from now on: what rested follows nothing.
+    pub(in crate::account) fn start_following(self: &Arc<Self>) {
+        let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
+        if poller.is_some() {
+            return;
+        }
+        let looking = Arc::downgrade(self);
+        let look = Arc::new(move |job: Followed| {
+            let session = looking.upgrade();
+            let look: futures::future::BoxFuture<'static, Result<JobStatus, Error>> = Box::pin(async move {
+                let session = session.ok_or(Error::Interrupted("the account changed".to_owned()))?;
+                session.status(Lane::Poll, &job.group, &job.key, &job.job_id).await
+            });
+            look
+        });
+        let (listing, clock) = (Arc::downgrade(self), self.clock.clone());
+        let list: List = Arc::new(move |page| {
+            let session = listing.upgrade();
+            let clock = clock.clone();
+            Box::pin(async move {
+                match session {
+                    Some(session) => session.changed(page).await,
+                    None => (clock.instant(), Err(Error::Interrupted("the account changed".to_owned()))),
+                }
+            })
+        });
+        let (accounts, key) = (self.channels.accounts.clone(), self.key.clone());
+        let started = Poller::start(poll::Parts {
+            look,
+            tail: (Arc::clone(&self.tail), self.key.to_string(), list),
+            clock: self.clock.clone(),
+            changed: self.channels.objects.clone(),
+            turned: Box::new(move || {
+                // The receiver goes only when the process stops.
+                let _ = accounts.send(News::Account(key.clone()));
+            }),
+        });
+        started.use_list(self.lock().settings.lists);
+        *poller = Some(started);
+    }
+
+    /// Reads a page of the client's jobs, those first whose state changed last, when its turn comes. That the list is refused
+    /// says nothing of the account; and it is paid by the client alone, whose jobs it shows.
+    async fn changed(&self, page: usize) -> poll::Read {
+        let at = (Lane::List, self.key.namespace.as_str(), "the list of jobs");
+        let permit = turn((&self.claims, &self.key.scope()), &self.gate.of(""), at).await.begun();
+        let sent = self.clock.instant();
+        let answer = self.client.changed(page).await;
+        let of_the_list = matches!(
+            answer.result,
+            Err(Error::Forbidden(_)
+                | Error::NotFound(_)
+                | Error::Invalid(_)
+                | Error::Refused { .. }
+                | Error::Malformed(_)
+                | Error::TooLarge)
+        );
+        if of_the_list {
+            permit.settle(Verdict::Answered, answer.signals.counted);
+            return (sent, answer.result);
+        }
+        (sent, self.settle(permit, answer, Asked::Work))
+    }
+
+    /// Why the list of jobs cannot be used, if it cannot.
+    pub fn list_is_left(&self) -> Option<Why> {
+        self.polling(Poller::left).flatten()
+    }
+
+    /// Follows nothing any more: the account cannot be used, and only deletions still cancel with it.
+    pub fn stop_following(&self) {
+        self.poller.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Runs something with the poller.
+    pub fn polling<T>(&self, with: impl FnOnce(&Poller) -> T) -> Option<T> {
+        self.poller.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(with)
+    }
+}

@@ -1,0 +1,47 @@
+//! The list of the client's jobs: a page of it, in one order or another.
+
+use reqwest::Method;
+
+use super::client::{Answer, Client, TOTAL};
+use super::signals::ours;
+use super::wire::{ListPage, clean};
+
+/// Jobs on a page of the list: the most that the service gives.
+pub const PAGE: usize = 100;
+
+impl Client {
+    /// Reads a page of the client's jobs, newest first; pages count from 1 and hold [`PAGE`] jobs.
+    pub async fn newest(&self, page: usize) -> Answer<ListPage> {
+        let mut answer = self.page("created_at", page).await;
+        let now = self.clock.now();
+        for row in answer.result.iter_mut().flat_map(|page| &mut page.rows) {
+            row.created_at = row.created_at.map(|at| ours(at, answer.signals.date, now));
+        }
+        answer
+    }
+
+    /// The same, those first whose state changed last.
+    pub async fn changed(&self, page: usize) -> Answer<ListPage> {
+        self.page("updated_at", page).await
+    }
+
+    async fn page(&self, order: &str, page: usize) -> Answer<ListPage> {
+        let (page, size) = (page.to_string(), PAGE.to_string());
+        let query = [
+            ("sort_by", order),
+            ("sort_order", "desc"),
+            ("page_size", size.as_str()),
+            ("page", page.as_str()),
+        ];
+        let sent = self.send("list", self.request(Method::GET, &["jobs", "list"], &query, TOTAL)).await;
+        let sent = sent.map_err(|failure| self.failed(failure));
+        self.answer(sent, |body| ListPage::read(&clean(body), self.credentials.expose())).await
+    }
+
+    /// Asks for the shortest page of the list: only accepted credentials are told.
+    pub async fn probe(&self) -> Answer<()> {
+        let request = self.request(Method::GET, &["jobs", "list"], &[("page_size", "1")], TOTAL);
+        let sent = self.send("list", request).await.map_err(|failure| self.failed(failure));
+        self.answer(sent, |body| ListPage::read(&clean(body), self.credentials.expose()).map(|_| ())).await
+    }
+}

@@ -1,0 +1,170 @@
+//! One list for all jobs of a client: what it costs, what it shows, and what becomes of it when it is refused, wrong or late.
+
+use emulator::journal::{Event, JobEvent};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::fate::Plan;
+use super::run::{Ended, key, run};
+use super::scenario::{Deed, Scenario};
+
+const START: &str = "2026-01-01T00:00:00Z";
+
+fn leaked(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+/// So many mirrors of jobs that others made; those of group 1 end, and those of group 0 run for ever.
+fn mirrored(many: usize, ends: usize) -> Vec<(u64, Deed)> {
+    let deeds = (0..many).flat_map(|n| {
+        let id = leaked(format!("550e8400-e29b-41d4-a716-{n:012}"));
+        let page = leaked(format!("https://group-{}.example/{n}", usize::from(n < ends)));
+        [(0, Deed::Theirs(id, page)), (1, Deed::Create(leaked(format!("mirror-{n}")), json!({"jobID": id})))]
+    });
+    deeds.collect()
+}
+
+/// Jobs of group 1 end after so many seconds.
+fn rules(after: u64) -> &'static str {
+    leaked(format!(
+        "jobs: [{{match: {{contains: group-1.}}, queued: 5, processing: {}}}, {{queued: 5, end: processing}}]",
+        after - 5
+    ))
+}
+
+fn ended(rules: &'static str, deeds: Vec<(u64, Deed)>, lasts: u64) -> Ended {
+    let mut deeds = deeds;
+    deeds.sort_by_key(|(at, _)| *at);
+    run(&Scenario { name: "lists", rules, deeds, lasts }, 1, Plan::default())
+}
+
+/// What happened at the service between two seconds.
+fn between(ended: &Ended, from: u64, to: u64) -> Vec<Event> {
+    let start = START.parse::<Timestamp>().unwrap().as_second();
+    let second = |at: &str| u64::try_from(at.parse::<Timestamp>().unwrap().as_second() - start).unwrap();
+    let entries = ended.service.journal(0).entries.into_iter();
+    entries.filter(|entry| (from..to).contains(&second(&entry.at))).map(|entry| entry.event).collect()
+}
+
+fn requests(events: &[Event], route: &str) -> usize {
+    events.iter().filter(|event| matches!(event, Event::Request(request) if request.route == route)).count()
+}
+
+/// How long after its end each job was shown as ended, the slowest last; and how many were not.
+fn shown(ended: &Ended) -> (Vec<i64>, usize) {
+    let second = |time: &str| time.parse::<Timestamp>().unwrap().as_second();
+    let jobs = ended.api.store().list("ScrapeJob", None);
+    let (mut shown, mut missing) = (Vec::new(), 0);
+    for entry in ended.service.journal(0).entries {
+        let Event::Job(JobEvent { job_id, to, .. }) = entry.event else { continue };
+        if to != "completed" {
+            continue;
+        }
+        let finished = jobs.iter().find(|job| job["status"]["jobID"] == job_id.as_str());
+        match finished.and_then(|job| job["status"]["finishTime"].as_str()) {
+            Some(time) => shown.push(second(time) - second(&entry.at)),
+            None => missing += 1,
+        }
+    }
+    shown.sort_unstable();
+    (shown, missing)
+}
+
+fn sync(ended: &Ended) -> Value {
+    ended.api.store().get(&key("ScrapeAccount", "default")).unwrap()["status"]["sync"].clone()
+}
+
+/// The status of the account's condition Ready.
+fn ready(ended: &Ended) -> Value {
+    let account = ended.api.store().get(&key("ScrapeAccount", "default")).unwrap();
+    let conditions = account["status"]["conditions"].as_array().unwrap();
+    conditions.iter().find(|condition| condition["type"] == "Ready").unwrap()["status"].clone()
+}
+
+#[test]
+fn jobs_in_numbers_cost_one_list_and_nothing_while_nothing_changes() {
+    let quiet = (600, 660);
+    let mut deeds = mirrored(300, 0);
+    deeds.push((0, Deed::Others(400)));
+    let ended = ended(rules(60), deeds, quiet.1);
+    let events = between(&ended, quiet.0, quiet.1);
+    let (lists, looks) = (requests(&events, "list"), requests(&events, "status"));
+    assert!((4..=6).contains(&lists), "{lists} lists in a quiet minute");
+    assert!(looks <= 5, "{looks} looks");
+    assert_eq!(sync(&ended), json!({"mode": "List"}));
+    let writes = ended.api.store().writes.iter().filter(|(_, key)| key.kind == "ScrapeJob").count();
+    assert!(writes <= 300 * 3, "{writes} writes");
+}
+
+/// What the objects record is where a new process goes on: it looks at no job by itself.
+#[test]
+fn a_new_process_goes_on_with_a_few_pages() {
+    let (crash, after) = (150, 160);
+    let mut deeds = mirrored(200, 150);
+    deeds.push((crash, Deed::Crash));
+    // They end while nobody looks.
+    let ended = ended(rules(crash), deeds, crash + 600);
+    let events = between(&ended, crash, after);
+    assert!(requests(&events, "list") <= 8, "{} lists", requests(&events, "list"));
+    let (shown, missing) = shown(&ended);
+    assert_eq!((shown.len(), missing), (150, 0));
+    assert!(shown.last() <= Some(&8), "{:?}", shown.last());
+}
+
+#[test]
+fn a_list_that_cannot_be_used_is_left_and_one_that_can_again_is_used_again() {
+    let faults = [
+        ("reply: {status: 403}", "ListRefused"),
+        ("reply: {status: 404}", "ListRefused"),
+        ("reply: {status: 422}", "ListRefused"),
+        ("reply: {status: 200, body: '<html>'}", "ListUnreadable"),
+        ("reply: {status: 200, body: '{\"jobs\": [{\"job_id\": \"x\"}]}'}", "ListUnreadable"),
+        ("delay: 30", "ListSlow"),
+    ];
+    for (fault, reason) in faults {
+        let rule = leaked(format!("[{{match: {{route: list}}, {fault}}}]"));
+        let mut deeds = mirrored(4, 2);
+        deeds.push((0, Deed::Faults(rule)));
+        let during = ended(rules(100), deeds.clone(), 400);
+        assert_eq!(shown(&during).1, 0, "{fault}: they are looked at one by one");
+        assert_eq!(sync(&during), json!({"mode": "OneByOne", "reason": reason}), "{fault}");
+        deeds.push((400, Deed::Faults("[]")));
+        let after = ended(rules(100), deeds, 400 + 1900 + 120);
+        assert_eq!(sync(&after), json!({"mode": "List"}), "{fault}");
+        for ended in [&during, &after] {
+            assert_eq!(ready(ended), "True", "{fault}: it says nothing of the account");
+        }
+    }
+}
+
+/// An account may be told to do without; then nothing is listed, and nobody else loses anything.
+#[test]
+fn an_account_without_a_list_looks_at_each_job() {
+    let mut deeds = mirrored(4, 2);
+    deeds.push((0, Deed::Account(json!({"sync": {"list": "Off"}}))));
+    let off = ended(rules(60), deeds.clone(), 120);
+    assert_eq!(requests(&between(&off, 0, 120), "list"), 0);
+    assert_eq!((shown(&off).1, sync(&off)), (0, json!({"mode": "OneByOne"})));
+    deeds.push((120, Deed::Account(json!({"sync": {"list": "Auto"}}))));
+    let on = ended(rules(60), deeds, 300);
+    assert!(requests(&between(&on, 120, 300), "list") > 5);
+    assert!(requests(&between(&on, 240, 300), "status") <= 5);
+    assert_eq!(sync(&on), json!({"mode": "List"}));
+}
+
+/// The service is away for two minutes: what ended meanwhile is shown when it is back.
+#[test]
+fn what_ends_while_the_service_is_away_is_shown_when_it_is_back() {
+    let mut deeds = mirrored(100, 80);
+    deeds.push((60, Deed::Faults("[{reply: {status: 503}}]")));
+    deeds.push((180, Deed::Faults("[]")));
+    let ended = ended(rules(100), deeds, 900);
+    let (shown, missing) = shown(&ended);
+    assert_eq!((shown.len(), missing), (80, 0));
+    assert!(shown.last() <= Some(&150), "{:?}", shown.last());
+    let synced = |job: &Value| {
+        let conditions = job["status"]["conditions"].as_array().unwrap();
+        conditions.iter().any(|condition| condition["type"] == "Synced" && condition["status"] == "True")
+    };
+    assert!(ended.api.store().list("ScrapeJob", None).iter().all(synced));
+}
