@@ -23,6 +23,7 @@ mod health;
 mod kstatus;
 mod leader;
 mod life;
+mod lists;
 mod manifest;
 mod mass_deletion;
 mod memory;

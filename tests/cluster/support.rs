@@ -41,6 +41,8 @@ pub struct World {
     watched: Vec<String>,
     /// The operator to run: the one that was built with the tests.
     pub program: PathBuf,
+    /// What each client may send: much, because the emulated service has no limits here.
+    pub limits: Vec<&'static str>,
     /// More arguments for it.
     pub arguments: Vec<String>,
     /// More of its environment.
@@ -129,6 +131,7 @@ impl World {
             log,
             watched,
             program,
+            limits: vec!["--client-requests-per-minute=6000", "--client-submits-per-minute=1200"],
             arguments,
             variables,
             kubeconfig,
@@ -223,8 +226,7 @@ impl World {
             .args(["run", "--http-listen", "127.0.0.1:0"])
             .args(self.watched.iter().map(|watched| format!("--watch-namespace={watched}")))
             .args(["--allowed-endpoint", &self.endpoint])
-            // The emulated service has no limits here.
-            .args(["--client-requests-per-minute=6000", "--client-submits-per-minute=1200"])
+            .args(&self.limits)
             .args(["--operator-namespace", &self.home, "--lease-name", &self.lease()])
             .args(&self.arguments)
             .env("KUBECONFIG", &self.kubeconfig)

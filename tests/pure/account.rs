@@ -95,6 +95,13 @@ fn a_good_answer_ends_what_it_disproves() {
             Health { accepted: Some(now()), told: true, ..rejected(Some(ago(10))) },
         ),
         (
+            "a list of what has changed, while a submit is rejected",
+            rejected(Some(ago(10))),
+            Answer::Done,
+            Asked::List,
+            Health { accepted: Some(now()), ..rejected(Some(ago(10))) },
+        ),
+        (
             "good credentials again",
             rejected(None),
             Answer::Done,

@@ -73,7 +73,7 @@ impl Session {
             permit.settle(Verdict::Answered, answer.signals.counted);
             return (sent, answer.result);
         }
-        (sent, self.settle(permit, answer, Asked::Work))
+        (sent, self.settle(permit, answer, Asked::List))
     }
 
     /// Why the list of jobs cannot be used, if it cannot.

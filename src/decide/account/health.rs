@@ -13,7 +13,9 @@ pub(super) const RETRY_REJECTED: Duration = Duration::from_secs(300);
 pub enum Asked {
     /// Whose credentials these are, and the answer.
     Who(Option<String>),
-    /// Anything about jobs.
+    /// What has changed of all jobs: that it is told does not tell whether anything else is refused.
+    List,
+    /// Anything about a job.
     Work,
     /// A first submit.
     First,
@@ -24,7 +26,15 @@ impl Asked {
     const fn is_who(&self) -> bool {
         match self {
             Self::Who(_) => true,
-            Self::Work | Self::First => false,
+            Self::List | Self::Work | Self::First => false,
+        }
+    }
+
+    /// Whether it is about a job: only that shows whether such work is rejected.
+    const fn is_work(&self) -> bool {
+        match self {
+            Self::Who(_) | Self::List => false,
+            Self::Work | Self::First => true,
         }
     }
 }
@@ -83,7 +93,7 @@ impl Health {
                 }
                 health.redirected = None;
                 // Good credentials are no proof that the work is not rejected.
-                if !asked.is_who() || health.tried_again_at.is_none() {
+                if asked.is_work() || health.tried_again_at.is_none() {
                     health.rejected = None;
                     health.tried_again_at = None;
                 }
@@ -91,7 +101,7 @@ impl Health {
             Answer::Rejected(words) => {
                 health.accepted = None;
                 health.rejected.get_or_insert_with(|| (now, words.clone()));
-                if !asked.is_who() && self.tries_rejected_work(steady) {
+                if asked.is_work() && self.tries_rejected_work(steady) {
                     health.tried_again_at = later();
                 }
             }
