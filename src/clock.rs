@@ -79,3 +79,11 @@ impl Clock {
         }
     }
 }
+
+/// Waits until then; for ever, where nothing is to come.
+pub async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

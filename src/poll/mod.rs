@@ -9,6 +9,7 @@ mod queue;
 mod tail;
 
 pub use observation::Observation;
+pub use queue::Queue;
 pub use tail::{Known, List, Read, Tail, Why};
 
 use std::collections::HashMap;
@@ -21,9 +22,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, sleep_until};
 use crate::spideriq::{Error, JobStatus};
-use queue::Queue;
 use tail::Hears;
 
 /// How long a first look waits for the list to show the job.
@@ -76,7 +76,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    queue: Queue,
+    queue: Queue<String>,
     jobs: HashMap<String, Tracked>,
     /// Whether the list is used.
     lists: bool,
@@ -168,7 +168,7 @@ impl Poller {
     pub fn unfollow(&self, key: &str) {
         let gone = {
             let mut state = self.shared.lock();
-            state.queue.remove(key);
+            state.queue.remove(&key.to_owned());
             state.jobs.remove(key)
         };
         if let Some(gone) = gone {
@@ -218,7 +218,7 @@ impl Hears for Shared {
             tracked.heard = self.clock.instant();
             let told = tracked.observation.take(Ok(job), now);
             if tracked.is_over() {
-                state.queue.remove(key);
+                state.queue.remove(&key.to_owned());
             }
             told
         };
@@ -341,10 +341,4 @@ impl Shared {
 fn pause(interval: Duration, failures: u32) -> Duration {
     let longest = LONGEST_PAUSE.max(interval);
     interval.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest)
-}
-
-async fn sleep_until(due: Option<Instant>) {
-    if let Some(due) = due {
-        tokio::time::sleep_until(due).await;
-    }
 }

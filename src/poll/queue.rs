@@ -1,45 +1,52 @@
-//! Which job to look at next: the most overdue one first.
+//! What is due next: the most overdue one first.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 
 use tokio::time::Instant;
 
 /// Keys in the order in which they are due.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    order: BTreeSet<(Instant, String)>,
-    due: HashMap<String, Instant>,
+#[derive(Debug)]
+pub struct Queue<K> {
+    order: BTreeSet<(Instant, K)>,
+    due: HashMap<K, Instant>,
 }
 
-impl Queue {
+impl<K> Default for Queue<K> {
+    fn default() -> Self {
+        Self { order: BTreeSet::new(), due: HashMap::new() }
+    }
+}
+
+impl<K: Clone + Ord + Hash> Queue<K> {
     /// Puts a key in its place, or moves it there.
-    pub(super) fn put(&mut self, key: String, due: Instant) {
+    pub fn put(&mut self, key: K, due: Instant) {
         self.remove(&key);
         self.due.insert(key.clone(), due);
         self.order.insert((due, key));
     }
 
     /// The same, unless its place is sooner.
-    pub(super) fn put_sooner(&mut self, key: String, due: Instant) {
+    pub fn put_sooner(&mut self, key: K, due: Instant) {
         if self.due.get(&key).is_none_or(|at| *at > due) {
             self.put(key, due);
         }
     }
 
     /// Takes a key out.
-    pub(super) fn remove(&mut self, key: &str) {
+    pub fn remove(&mut self, key: &K) {
         if let Some(due) = self.due.remove(key) {
-            self.order.remove(&(due, key.to_owned()));
+            self.order.remove(&(due, key.clone()));
         }
     }
 
     /// When the next key is due.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub fn next_due(&self) -> Option<Instant> {
         self.order.first().map(|(due, _)| *due)
     }
 
     /// Takes the most overdue key.
-    pub(super) fn take(&mut self, now: Instant) -> Option<String> {
+    pub fn take(&mut self, now: Instant) -> Option<K> {
         let (due, _) = self.order.first()?;
         if *due > now {
             return None;
@@ -66,7 +73,7 @@ mod tests {
         queue.put("moved".to_owned(), at(0));
         queue.put("moved".to_owned(), at(5));
         queue.put("gone".to_owned(), at(2));
-        queue.remove("gone");
+        queue.remove(&"gone".to_owned());
         assert_eq!(queue.next_due(), Some(at(1)));
         assert_eq!(queue.take(at(0)), None, "nothing is due yet");
         let taken: Vec<_> = std::iter::from_fn(|| queue.take(at(10))).collect();

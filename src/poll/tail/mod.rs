@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use self::floor::Moment;
 use self::followed::Jobs;
 use self::machine::{Ask, Fault, Machine, Own, Page};
-use crate::clock::Clock;
+use crate::clock::{Clock, sleep_until};
 use crate::spideriq::{Error, JobStatus, ListPage};
 
 /// One reading of a page of the list, paid from the client's budget by whoever gives this function. Pages count from 1, hold
@@ -340,12 +340,5 @@ fn fault(error: &Error) -> Fault {
         | Error::Throttled { .. }
         | Error::SpendCap(_)
         | Error::Server { .. } => Fault::Passing,
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! What rests costs its record and nothing else, and is read from the API server again when it wakes.
 
-mod due;
 mod index;
 mod record;
 mod records;
@@ -28,6 +27,7 @@ use super::accounts::Uses;
 use crate::account::AccountKey;
 use crate::api::{AccountKind, DEFAULT_ACCOUNT};
 use crate::cache::CachedJob;
+use crate::clock::sleep_until;
 use crate::decide::ClientIdentity;
 
 /// All objects.
@@ -134,7 +134,7 @@ impl Jobs {
     /// Wakes what is due, for as long as it is polled.
     pub(in crate::controller) async fn wake_in_time(&self, now: impl Fn() -> Instant) {
         loop {
-            let next = self.lock().due.next();
+            let next = self.lock().due.next_due();
             tokio::select! {
                 // In this order, so that a simulation can be repeated.
                 biased;
@@ -243,12 +243,5 @@ impl Jobs {
             here && !listed.contains(&ObjectRef::new(name).within(of))
         });
         names
-    }
-}
-
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }

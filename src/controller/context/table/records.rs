@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::iter;
 
 use tokio::time::Instant;
 
-use super::due::Due;
 use super::index::Index;
 use super::record::{Class, Id, Record, Work};
 use super::shared::{Number, Shared, free_place, index};
 use crate::cache::CachedJob;
 use crate::controller::context::accounts::Uses;
 use crate::decide::ClientIdentity;
+use crate::poll::Queue;
 
 /// How many objects of a namespace are of each class.
 pub(super) type Classes = BTreeMap<Class, usize>;
@@ -96,7 +97,7 @@ pub(super) struct Records {
     pub(super) namespaces: Shared<String, Classes>,
     pub(super) accounts: Shared<Uses, Tally>,
     clients: Shared<Option<ClientIdentity>, ()>,
-    pub(super) due: Due,
+    pub(super) due: Queue<Number>,
     pub(super) awake: usize,
 }
 
@@ -130,7 +131,7 @@ impl Records {
         let record = self.slots.get_mut(index(number))?.take()?;
         let known = self.known(&record);
         self.enter(&record, number, false);
-        self.due.remove(number);
+        self.due.remove(&number);
         self.free.push(number);
         self.namespaces.give_back(record.namespace);
         self.accounts.give_back(record.account);
@@ -233,7 +234,7 @@ impl Records {
 
     /// The same of those that are due; none of them is any more.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<Name> {
-        let due = self.due.take(now);
+        let due: Vec<Number> = iter::from_fn(|| self.due.take(now)).collect();
         let mut names: Vec<Name> =
             due.into_iter().filter_map(|number| Some(self.name_of(self.record(number)?))).collect();
         names.sort();
