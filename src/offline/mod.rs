@@ -81,10 +81,10 @@ pub struct Then {
     pub again: String,
 }
 
-/// Decides.
-pub fn plan(job: &ScrapeJob, facts: &Facts) -> Planned {
+/// Everything that a decision may look at.
+pub fn observed(job: &ScrapeJob, facts: &Facts) -> Observed {
     let intent = intent_of(job);
-    let observed = Observed {
+    Observed {
         now: facts.now,
         steady: facts.now,
         job: job_facts(&CachedJob::from(job.clone())),
@@ -94,7 +94,12 @@ pub fn plan(job: &ScrapeJob, facts: &Facts) -> Planned {
         watched: facts.watched.clone(),
         memory: facts.memory.clone(),
         nonce: "nonce-of-this-attempt".to_owned(),
-    };
+    }
+}
+
+/// Decides.
+pub fn plan(job: &ScrapeJob, facts: &Facts) -> Planned {
+    let observed = observed(job, facts);
     let plan = decide::next(&observed);
     let (words, because, effect) = describe(&plan);
     let outcome = facts.outcome.clone().or_else(|| (!effect).then_some(Outcome::Done));

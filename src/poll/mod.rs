@@ -28,8 +28,6 @@ use tail::Hears;
 
 /// How long a first look waits for the list to show the job.
 const LIST_FIRST: Duration = Duration::from_secs(5);
-/// How often a job is looked at that a list in use does not show, at the least: others wait for the same turns.
-const UNLISTED: Duration = Duration::from_secs(15);
 
 /// How many looks may be under way at once: enough that one that hangs until its timeout delays nobody else.
 const AT_ONCE: usize = 4;
@@ -184,7 +182,7 @@ impl Poller {
             tracked.map(|tracked| tracked.observation.clone())
         };
         let Some(known) = known else { return Observation::default() };
-        let listed = self.shared.tail.known_at(job_id);
+        let listed = self.shared.tail.known_at(job_id, (&self.shared.name, key));
         let good = listed.filter(|_| known.trouble.is_none());
         Observation { read_at: known.read_at.max(good), listed: good.is_some(), ..known }
     }
@@ -294,7 +292,7 @@ impl Shared {
             let tracked = state.jobs.get(&key)?;
             (key, tracked.followed.clone(), tracked.heard)
         };
-        let seldom = self.tail.looks_in(&followed.job_id).map(|pause| heard + pause);
+        let seldom = self.tail.looks_in(&followed.job_id, (&self.name, &key)).map(|pause| heard + pause);
         if let Some(later) = seldom.filter(|at| *at > now) {
             self.lock().queue.put(key, later);
             return None;
@@ -305,14 +303,14 @@ impl Shared {
     async fn look(self: Arc<Self>, look: Look, followed: Followed) {
         let result = look(followed.clone()).await;
         let (now, instant) = (self.clock.steady(), self.clock.instant());
+        let at = (self.name.as_str(), followed.key.as_str());
         if let Ok(job) = &result {
-            self.tail.saw(&followed.job_id, job);
+            self.tail.saw(&followed.job_id, at, job);
         }
         // After a failure nothing but another look tells.
-        let seldom = result.is_ok().then(|| self.tail.looks_in(&followed.job_id)).flatten();
+        let seldom = result.is_ok().then(|| self.tail.looks_in(&followed.job_id, at)).flatten();
         let (told, over) = {
             let mut state = self.lock();
-            let lists = state.lists && self.tail.is_read();
             let Some(tracked) = state.jobs.get_mut(&followed.key) else { return };
             if tracked.followed.job_id != followed.job_id {
                 return;
@@ -323,7 +321,6 @@ impl Shared {
             let over = tracked.is_over();
             if !over {
                 let interval = tracked.followed.interval;
-                let interval = if lists { interval.max(UNLISTED) } else { interval };
                 let pause = seldom.unwrap_or_else(|| pause(interval, tracked.failures));
                 state.queue.put(followed.key.clone(), instant + pause);
             }

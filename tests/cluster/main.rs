@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod asked;
 mod canary;
 mod chart;
 mod cluster_account;

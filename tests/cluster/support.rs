@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use emulator::journal::{Event, JobEvent, RequestEvent};
 use emulator::rules::Rules;
 use emulator::{Config, Emulator, Running};
 use kube::Api;
@@ -326,34 +325,6 @@ impl World {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         panic!("never: {what}");
-    }
-
-    /// The requests that the service saw on a route, oldest first.
-    pub fn requests(&self, route: &str) -> Vec<RequestEvent> {
-        let entries = self.service.journal(0).entries.into_iter();
-        entries
-            .filter_map(|entry| match entry.event {
-                Event::Request(request) if request.route == route => Some(request),
-                Event::Request(_) | Event::Job(_) => None,
-            })
-            .collect()
-    }
-
-    /// The jobs that submits have made, oldest first.
-    pub fn made(&self) -> Vec<JobEvent> {
-        let entries = self.service.journal(0).entries.into_iter();
-        entries
-            .filter_map(|entry| match entry.event {
-                Event::Job(job) if job.from.is_none() && job.cause == "submit" => Some(job),
-                Event::Request(_) | Event::Job(_) => None,
-            })
-            .collect()
-    }
-
-    /// Adds faults, written as YAML.
-    pub fn faults(&self, faults: &str) {
-        let rules = Rules::parse(&format!("faults: {faults}")).unwrap();
-        self.service.add_faults(rules.faults.unwrap_or_default()).unwrap();
     }
 
     /// The events of an object: type, reason and note.

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use spideriq_operator::api::ScrapeJob;
-use spideriq_operator::cache::{CachedJob, intent_of, job_facts, recorded, rest};
-use spideriq_operator::decide::{AccountFacts, Memory, Observed, Outcome, Watched, next, settle};
-use spideriq_operator::offline::{Facts, plan};
+use spideriq_operator::cache::{CachedJob, rest};
+use spideriq_operator::decide::{AccountFacts, Memory, Outcome, Watched, next, settle};
+use spideriq_operator::offline::{Facts, observed, plan};
 use spideriq_operator::status::compute;
 
 use super::situation::{account, now};
@@ -40,18 +40,7 @@ static OBJECTS: LazyLock<Vec<Value>> = LazyLock::new(|| {
 
 /// The object after a look, with the finalizer taken off where it is over.
 fn after(job: &ScrapeJob, facts: &Facts, outcome: &Outcome) -> ScrapeJob {
-    let intent = intent_of(job);
-    let o = Observed {
-        now: facts.now,
-        steady: facts.now,
-        job: job_facts(&CachedJob::from(job.clone())),
-        recorded: recorded(job, &intent),
-        intent,
-        account: facts.account.clone(),
-        watched: facts.watched.clone(),
-        memory: facts.memory.clone(),
-        nonce: "nonce-2".to_owned(),
-    };
+    let o = observed(job, facts);
     let verdict = settle(&o, &next(&o), outcome);
     let mut job = job.clone();
     let written =

@@ -38,7 +38,8 @@ pub(super) struct Budgets {
 #[derive(Debug)]
 struct ClientBudget {
     gate: Gate,
-    tail: Arc<Tail>,
+    /// The list of its jobs, by endpoint: another address is another service, whose jobs and stamps say nothing of these.
+    tails: HashMap<String, Arc<Tail>>,
     members: HashMap<AccountKey, Member>,
 }
 
@@ -52,22 +53,20 @@ impl Budgets {
     pub(super) fn join(
         &mut self,
         (origin, whose): (String, Whose),
-        key: &AccountKey,
+        (key, endpoint): (&AccountKey, String),
         member: Member,
-        make: impl FnOnce(Limits) -> (Gate, Arc<Tail>),
+        (make, list): (impl FnOnce(Limits) -> Gate, impl FnOnce(&Gate) -> Arc<Tail>),
     ) -> (Gate, Arc<Tail>) {
         let mine = (origin, whose);
         self.leave_but(key, Some(&mine));
         let given = self.given;
-        let new = || {
-            let (gate, tail) = make(given);
-            ClientBudget { gate, tail, members: HashMap::new() }
-        };
+        let new = || ClientBudget { gate: make(given), tails: HashMap::new(), members: HashMap::new() };
         let shared = self.of.entry(mine).or_insert_with(new);
         if shared.members.get(key) != Some(&member) {
             shared.put(key, member, given);
         }
-        (shared.gate.of(&key.to_string()), Arc::clone(&shared.tail))
+        let tail = shared.tails.entry(endpoint).or_insert_with(|| list(&shared.gate));
+        (shared.gate.of(&key.to_string()), Arc::clone(tail))
     }
 
     /// Takes over what an account brings now into the budget that it is in.
@@ -153,12 +152,13 @@ mod tests {
         let make = |limits| {
             let clock = Clock::system();
             let budget = Budget::new(limits, clock.steady());
-            let tail = Tail::new(clock.clone(), || 100);
-            (Gate::new(budget, clock, mpsc::unbounded_channel().0, Metrics::default()), tail)
+            Gate::new(budget, clock, mpsc::unbounded_channel().0, Metrics::default())
         };
         let limits = Some(Limits::new(asked.0, asked.1));
         let whose = ("https://a".to_owned(), Whose::Client(client.to_owned()));
-        let (gate, _) = budgets.join(whose, key, Member { limits, accepted }, make);
+        let list = |_: &Gate| Tail::new(Clock::system(), || 100);
+        let at = (key, "https://a.example/api/v1".to_owned());
+        let (gate, _) = budgets.join(whose, at, Member { limits, accepted }, (make, list));
         (gate.limits().requests_per_minute, gate.limits().submits_per_minute)
     }
 

@@ -205,7 +205,12 @@ impl Accounts {
             None => Whose::Token(opening.credentials.fingerprint()),
         };
         let mut state = self.lock();
-        let (gate, tail) = self.join(&mut state, (opening.endpoint.origin(), whose), key, (limits, true));
+        let (gate, tail) = self.join(
+            &mut state,
+            (opening.endpoint.origin(), whose),
+            (key, opening.endpoint.to_string()),
+            (limits, true),
+        );
         let sent = state.proving.remove(key).map_or(0, |proving| proving.sent());
         drop(state);
         gate.charge(sent);
@@ -244,15 +249,15 @@ impl Accounts {
         &self,
         state: &mut State,
         whose: (String, Whose),
-        key: &AccountKey,
+        at: (&AccountKey, String),
         (limits, accepted): (Option<Limits>, bool),
     ) -> (Gate, Arc<Tail>) {
-        let make = |given| {
-            let gate = self.gate(Budget::new(given, self.clock.steady()));
-            let limited = gate.clone();
-            (gate, Tail::new(self.clock.clone(), move || limited.limits().requests_per_minute))
+        let make = |given| self.gate(Budget::new(given, self.clock.steady()));
+        let list = |gate: &Gate| {
+            let gate = gate.clone();
+            Tail::new(self.clock.clone(), move || gate.limits().requests_per_minute)
         };
-        state.budgets.join(whose, key, Member { limits, accepted }, make)
+        state.budgets.join(whose, at, Member { limits, accepted }, (make, list))
     }
 
     fn gate(&self, budget: Budget) -> Gate {

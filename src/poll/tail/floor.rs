@@ -11,6 +11,9 @@ const MOST: i64 = 60;
 /// How long what was learnt of it holds.
 const LEARNT_FOR: Duration = Duration::from_secs(3600);
 
+/// How far back an earlier process may have been behind the newest of what it recorded, in seconds.
+const BEHIND: i64 = 600;
+
 /// From how many new rows the clock is read: no single writer whose clock is wrong moves it.
 const SAMPLES: usize = 15;
 /// With how few it is.
@@ -29,6 +32,8 @@ pub(super) struct Floor {
     lateness: i64,
     learnt: Moment,
     down_to: Option<i64>,
+    /// Whether a reading was whole since it was last begun.
+    begun: bool,
 }
 
 impl Default for Floor {
@@ -39,6 +44,7 @@ impl Default for Floor {
             lateness: LATENESS,
             learnt: Moment::ZERO,
             down_to: None,
+            begun: false,
         }
     }
 }
@@ -49,9 +55,19 @@ impl Floor {
         self.down_to
     }
 
-    /// An earlier process knew every change up to about this stamp.
-    pub(super) fn begin_at(&mut self, stamp: i64) {
-        self.down_to = self.down_to.or(Some(stamp));
+    /// Somebody knows a job as it was after its change with this stamp. Says whether every later change is still read: of
+    /// what was recorded before this process began it is, because reading begins where the record is.
+    pub(super) fn begin_at(&mut self, stamp: i64) -> bool {
+        if self.passed.is_none() {
+            self.down_to = self.down_to.max(Some(stamp - BEHIND));
+            return true;
+        }
+        self.begun && self.down_to.is_some_and(|floor| floor <= stamp)
+    }
+
+    /// Nobody needs to know what changed until now.
+    pub(super) fn begin_anew(&mut self) {
+        (self.down_to, self.begun) = (None, false);
     }
 
     /// The stamps of the rows of a page, in its order, of which these are new since the last page.
@@ -87,6 +103,7 @@ impl Floor {
         if begun.saturating_sub(self.learnt) >= LEARNT_FOR {
             (self.lateness, self.learnt) = ((self.lateness / 2).max(LEAST), begun);
         }
+        self.begun = true;
         // Stamps are cut to whole seconds.
         let Some(known) = self.clock(begun).map(|clock| clock - self.lateness - 1) else { return };
         self.down_to = Some(self.down_to.map_or(known, |floor| floor.max(known)));

@@ -1,4 +1,4 @@
-//! The jobs that somebody follows, and what is known of each. Of all others nothing is kept.
+//! The jobs that somebody follows, and what each of them knows. Of all other jobs nothing is kept.
 
 use std::collections::HashMap;
 
@@ -17,20 +17,26 @@ pub struct Known {
     pub updated_at: Option<jiff::Timestamp>,
 }
 
-/// The followed jobs.
+/// The followed jobs. Of one job each follower knows something else: one may have looked at it, or begun later.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
-    of: HashMap<String, Job>,
+    of: HashMap<String, Vec<Following>>,
     unseen: usize,
 }
 
 #[derive(Debug)]
-struct Job {
-    followers: Vec<Follower>,
-    /// How far it was seen to be; none where nobody has seen it.
+struct Following {
+    follower: Follower,
+    /// How far he knows the job to be; none where he has not seen it.
     rank: Option<u8>,
-    /// Whether the list has shown it, or an earlier process knew it: what changes of it comes by the list.
-    listed: bool,
+    /// Whether the list tells every change after that.
+    covered: bool,
+}
+
+impl Following {
+    fn is(&self, (reader, key): (&str, &str)) -> bool {
+        self.follower.0 == reader && self.follower.1 == key
+    }
 }
 
 /// States have an order, and never fall back (R14).
@@ -52,74 +58,82 @@ impl Jobs {
         self.of.len()
     }
 
-    /// How many of them nobody has seen.
+    /// How many followers have not seen their job.
     pub(super) fn unseen(&self) -> usize {
         self.unseen
     }
 
-    /// Somebody follows a job; says whether nothing was known of it.
-    pub(super) fn follow(&mut self, job_id: &str, follower: Follower, known: Option<&Known>) -> bool {
-        let rank = known.map(|known| rank(&known.state));
-        let new = !self.of.contains_key(&name(job_id));
-        let job = self.of.entry(name(job_id)).or_insert_with(|| Job {
-            followers: Vec::new(),
-            rank,
-            listed: known.is_some(),
-        });
-        if !job.followers.contains(&follower) {
-            job.followers.push(follower);
+    /// Somebody follows a job; `covered`: the list tells every change after what he knows.
+    pub(super) fn follow(
+        &mut self,
+        job_id: &str,
+        (reader, key): (&str, &str),
+        known: Option<&Known>,
+        covered: bool,
+    ) {
+        let followings = self.of.entry(name(job_id)).or_default();
+        if followings.iter().any(|following| following.is((reader, key))) {
+            return;
         }
-        let unseen = new && job.rank.is_none();
-        self.unseen += usize::from(unseen);
-        unseen
+        let rank = known.map(|known| rank(&known.state));
+        self.unseen += usize::from(rank.is_none());
+        let follower = (reader.to_owned(), key.to_owned());
+        followings.push(Following { follower, rank, covered: covered && rank.is_some() });
     }
 
-    pub(super) fn unfollow(&mut self, job_id: &str, (reader, key): (&str, &str)) {
-        let job_id = name(job_id);
-        let Some(job) = self.of.get_mut(&job_id) else { return };
-        job.followers.retain(|(of, other)| of != reader || other != key);
-        if job.followers.is_empty()
-            && let Some(gone) = self.of.remove(&job_id)
-        {
-            self.unseen -= usize::from(gone.rank.is_none());
-        }
+    pub(super) fn unfollow(&mut self, job_id: &str, follower: (&str, &str)) {
+        self.drop_where(&name(job_id), |following| following.is(follower));
     }
 
     /// A reader follows nothing any more.
     pub(super) fn leave(&mut self, reader: &str) {
-        let unseen = &mut self.unseen;
-        self.of.retain(|_, job| {
-            job.followers.retain(|(of, _)| of != reader);
-            let stays = !job.followers.is_empty();
-            *unseen -= usize::from(!stays && job.rank.is_none());
-            stays
-        });
-    }
-
-    /// Whether what changes of a job comes by the list.
-    pub(super) fn is_listed(&self, job_id: &str) -> bool {
-        self.of.get(&name(job_id)).is_some_and(|job| job.listed)
-    }
-
-    /// A look at the job itself showed it so; says whether the list had not told of it.
-    pub(super) fn saw(&mut self, job_id: &str, state: &JobState) -> bool {
-        let Some(job) = self.of.get_mut(&name(job_id)) else { return false };
-        let before = job.rank.replace(job.rank.unwrap_or(0).max(rank(state)));
-        self.unseen -= usize::from(before.is_none());
-        job.listed && before.is_some_and(|before| before < rank(state))
-    }
-
-    /// Takes a row of the list; where it is news, who is to be told goes into `news`.
-    pub(super) fn take(&mut self, row: &ListRow, news: &mut Vec<(Follower, JobStatus)>) -> Own {
-        let Some(job) = self.of.get_mut(&name(&row.job_id)) else { return Own::Foreign };
-        let Some(status) = &row.job else { return Own::Known };
-        job.listed = true;
-        let now = rank(&status.state);
-        if job.rank.is_some_and(|before| before >= now) {
-            return Own::Known;
+        let names: Vec<String> = self.of.keys().cloned().collect();
+        for name in names {
+            self.drop_where(&name, |following| following.follower.0 == reader);
         }
-        self.unseen -= usize::from(job.rank.replace(now).is_none());
-        news.extend(job.followers.iter().map(|follower| (follower.clone(), status.clone())));
-        Own::News
+    }
+
+    fn drop_where(&mut self, name: &str, goes: impl Fn(&Following) -> bool) {
+        let Some(followings) = self.of.get_mut(name) else { return };
+        let gone = followings.extract_if(.., |following| goes(following));
+        self.unseen -= gone.filter(|following| following.rank.is_none()).count();
+        if followings.is_empty() {
+            self.of.remove(name);
+        }
+    }
+
+    fn find(&mut self, job_id: &str, follower: (&str, &str)) -> Option<&mut Following> {
+        self.of.get_mut(&name(job_id))?.iter_mut().find(|following| following.is(follower))
+    }
+
+    /// Whether the list tells this follower what changes of a job.
+    pub(super) fn is_covered(&self, job_id: &str, follower: (&str, &str)) -> bool {
+        let followings = self.of.get(&name(job_id));
+        followings.is_some_and(|all| all.iter().any(|following| following.is(follower) && following.covered))
+    }
+
+    /// A follower has looked at the job itself, and knows it from then on; says whether the list should have told him.
+    pub(super) fn saw(&mut self, job_id: &str, follower: (&str, &str), state: &JobState) -> bool {
+        let Some(following) = self.find(job_id, follower) else { return false };
+        let (now, before, covered) = (rank(state), following.rank, following.covered);
+        following.rank = Some(before.unwrap_or(0).max(now));
+        following.covered = true;
+        self.unseen -= usize::from(before.is_none());
+        covered && before.is_some_and(|before| before < now)
+    }
+
+    /// Takes a row of the list; who is to be told of it goes into `news`.
+    pub(super) fn take(&mut self, row: &ListRow, news: &mut Vec<(Follower, JobStatus)>) -> Own {
+        let Some(followings) = self.of.get_mut(&name(&row.job_id)) else { return Own::Foreign };
+        let Some(status) = &row.job else { return Own::Known };
+        let (now, told) = (rank(&status.state), news.len());
+        for following in followings {
+            following.covered = true;
+            if following.rank.is_none_or(|before| before < now) {
+                self.unseen -= usize::from(following.rank.replace(now).is_none());
+                news.push((following.follower.clone(), status.clone()));
+            }
+        }
+        if news.len() > told { Own::News } else { Own::Known }
     }
 }

@@ -18,6 +18,10 @@ const STEP: Duration = Duration::from_secs(1);
 /// How often the first page is read beside such a long reading: a change at the top is no reason to begin it anew.
 const BESIDE: Duration = Duration::from_secs(5);
 
+/// So long after the last that begins to follow the first page is read, and at the latest so long after the first.
+const GATHERS: Duration = Duration::from_secs(1);
+const GATHERS_FOR: Duration = Duration::from_secs(15);
+
 /// How often jobs of which nobody knows anything are looked for in the list.
 const SOUGHT_EVERY: Duration = Duration::from_secs(60);
 
@@ -139,6 +143,8 @@ pub(super) struct Machine {
     /// When the last reading began that was whole.
     whole: Option<Moment>,
     failures: u32,
+    /// Since when the first page waits for those who follow jobs in the same moment.
+    gathers: Option<Moment>,
     /// Whether jobs are followed of which nobody knows anything, and when such were last looked for.
     seeks: bool,
     sought: Option<Moment>,
@@ -162,7 +168,10 @@ impl Machine {
         if let Some(left) = self.left {
             return (left.tried_at, first);
         }
-        let Some(asked) = self.asked else { return (now, first) };
+        let Some(asked) = self.asked else {
+            let gathered = self.gathers.map(|since| (self.pace.changed() + GATHERS).min(since + GATHERS_FOR));
+            return (gathered.unwrap_or(now), first);
+        };
         let Some(walk) = &self.walk else { return (asked + self.pace.pause(asked, per_minute), first) };
         let last = self.last.unwrap_or(asked);
         let step = if walk.read < AT_ONCE { Duration::ZERO } else { STEP };
@@ -180,9 +189,17 @@ impl Machine {
         self.seeks = true;
     }
 
-    /// An earlier process knew every change up to about this stamp.
-    pub(super) fn begin_at(&mut self, stamp: i64) {
-        self.floor.begin_at(stamp);
+    /// An earlier process knew every change up to about this stamp. Says whether changes after it are still read.
+    pub(super) fn begin_at(&mut self, stamp: i64) -> bool {
+        self.floor.begin_at(stamp)
+    }
+
+    /// Nobody has followed anything: what changed meanwhile is not read. Others may follow theirs in the same moment, so that
+    /// the first page waits for them.
+    pub(super) fn begin_anew(&mut self, at: Moment) {
+        self.floor.begin_anew();
+        (self.walk, self.whole, self.asked) = (None, None, None);
+        self.gathers = Some(at);
     }
 
     /// A page was read that was asked for then: its rows with their stamps, in order, and what each is. `unseen` counts the

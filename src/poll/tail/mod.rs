@@ -38,8 +38,8 @@ pub type List = Arc<dyn Fn(usize) -> BoxFuture<'static, Read> + Send + Sync>;
 /// What came of it, and when it was asked for: after it has waited for its turn.
 pub type Read = (Instant, Result<ListPage, Error>);
 
-/// How far back an earlier process may have been behind what it recorded, in seconds.
-const BEHIND: i64 = 600;
+/// With how many tokens a page is tried at the most: each try is paid.
+const TOKENS: usize = 3;
 
 /// How often a job is looked at by itself of which the list tells: a fault of the list is found so, and a job that is gone.
 /// For all jobs together five times a minute at the most.
@@ -79,8 +79,8 @@ struct State {
     machine: Machine,
     jobs: Jobs,
     readers: BTreeMap<String, Reader>,
-    /// Whose token was last taken.
-    reads: Option<String>,
+    /// From which reader on a token is taken.
+    reads: String,
     /// Whether readers rely on it.
     relied: bool,
     /// How many readers there ever were.
@@ -144,11 +144,14 @@ impl Tail {
         if !state.readers.contains_key(reader) {
             return;
         }
-        if let Some(stamp) = known.and_then(|known| known.updated_at) {
-            state.machine.begin_at(stamp.as_second() - BEHIND);
-        }
         let now = self.shared.now();
-        if state.jobs.follow(job_id, (reader.to_owned(), key.to_owned()), known) {
+        if state.jobs.len() == 0 {
+            state.machine.begin_anew(now);
+        }
+        let stamp = known.and_then(|known| known.updated_at).map(Timestamp::as_second);
+        let covered = stamp.is_some_and(|stamp| state.machine.begin_at(stamp));
+        state.jobs.follow(job_id, (reader, key), known, covered);
+        if known.is_none() {
             state.machine.seek();
         }
         state.machine.hurry(now);
@@ -160,10 +163,10 @@ impl Tail {
         self.shared.lock().jobs.unfollow(job_id, (reader, key));
     }
 
-    /// A look at the job itself showed it so.
-    pub(super) fn saw(&self, job_id: &str, job: &JobStatus) {
+    /// A look of a follower at the job itself showed it so.
+    pub(super) fn saw(&self, job_id: &str, follower: (&str, &str), job: &JobStatus) {
         let mut state = self.shared.lock();
-        if state.jobs.saw(job_id, &job.state) {
+        if state.jobs.saw(job_id, follower, &job.state) {
             let (stamp, now) = (job.updated_at.map(Timestamp::as_second), self.shared.now());
             state.machine.missed(stamp, now);
             drop(state);
@@ -171,12 +174,12 @@ impl Tail {
         }
     }
 
-    /// How seldom a job may be looked at by itself, because the list tells what changes of it; `None` where it does not.
-    pub(super) fn looks_in(&self, job_id: &str) -> Option<Duration> {
+    /// How seldom a follower may look at a job itself, because the list tells him what changes of it; `None` where it does not.
+    pub(super) fn looks_in(&self, job_id: &str, follower: (&str, &str)) -> Option<Duration> {
         let state = self.shared.lock();
         state.machine.known_at(self.shared.now())?;
         let all = FOR_EACH.saturating_mul(u32::try_from(state.jobs.len()).unwrap_or(u32::MAX));
-        state.jobs.is_listed(job_id).then(|| SELDOM.max(all))
+        state.jobs.is_covered(job_id, follower).then(|| SELDOM.max(all))
     }
 
     /// Whether the list is about to be read, so that a first look may wait for it.
@@ -186,10 +189,11 @@ impl Tail {
     }
 
     /// When all that it tells of was known last, by the clock that never jumps; `None` where that is too long ago, or the list
-    /// does not tell of this job.
-    pub(super) fn known_at(&self, job_id: &str) -> Option<Timestamp> {
+    /// does not tell this follower of the job.
+    pub(super) fn known_at(&self, job_id: &str, follower: (&str, &str)) -> Option<Timestamp> {
         let state = self.shared.lock();
-        let at = state.machine.known_at(self.shared.now()).filter(|_| state.jobs.is_listed(job_id))?;
+        let at =
+            state.machine.known_at(self.shared.now()).filter(|_| state.jobs.is_covered(job_id, follower))?;
         self.shared.origin.1.checked_add(at).ok()
     }
 
@@ -249,20 +253,23 @@ impl Shared {
 
     /// Reads one page, with the token that was taken last, or where that may not read it with the next.
     async fn read(&self, ask: Ask) {
-        let readers = {
+        let (readers, before) = {
             let state = self.lock();
-            let last = state.reads.clone().unwrap_or_default();
-            let (before, after): (Vec<_>, Vec<_>) =
-                state.readers.clone().into_iter().partition(|(name, _)| *name < last);
-            [after, before].concat()
+            let first = state.reads.clone();
+            let (before, after) = (state.readers.range(..first.clone()), state.readers.range(first..));
+            let some = after.chain(before).take(TOKENS);
+            let some: Vec<(String, Reader)> =
+                some.map(|(name, reader)| (name.clone(), reader.clone())).collect();
+            (some, state.machine.left())
         };
-        let before = self.lock().machine.left();
         let nobody = Err(Error::Connect("nobody reads the list".to_owned()));
         let mut read = (self.clock.instant(), nobody);
         for (name, reader) in readers {
             read = (reader.list)(ask.page).await;
-            if !matches!(read.1, Err(Error::Unauthorized { .. } | Error::Forbidden(_))) {
-                self.lock().reads = Some(name);
+            let refused = matches!(read.1, Err(Error::Unauthorized { .. } | Error::Forbidden(_)));
+            // The next one after it is the next to be tried.
+            self.lock().reads = if refused { format!("{name}\0") } else { name };
+            if !refused {
                 break;
             }
         }

@@ -31,6 +31,11 @@ impl Pace {
         self.changed = self.changed.max(at);
     }
 
+    /// When something that is followed changed last, or was begun.
+    pub(super) fn changed(&self) -> Moment {
+        self.changed
+    }
+
     /// A page took so long.
     pub(super) fn note_page(&mut self, took: Duration) {
         self.takes = if self.takes.is_zero() { took } else { (self.takes * 4 + took) / 5 };

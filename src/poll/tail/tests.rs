@@ -148,7 +148,7 @@ fn run(weather: &Weather, busy_for: u64, then_quiet: u64) -> Ran {
     let (mut machine, mut jobs) = (Machine::default(), Jobs::default());
     let mut world = World::new(weather.clone());
     for at in 0..weather.own {
-        jobs.follow(&format!("job-{at}"), ("reader".to_owned(), at.to_string()), None);
+        jobs.follow(&format!("job-{at}"), ("reader", &at.to_string()), None, false);
     }
     machine.seek();
     let mut told: HashMap<usize, u8> = HashMap::new();
@@ -231,7 +231,8 @@ proptest! {
     fn what_was_known_is_not_news(at in 0..3u8) {
         let mut jobs = Jobs::default();
         let known = Known { state: state(at), updated_at: None };
-        prop_assert!(!jobs.follow("JOB-1", ("r".to_owned(), "k".to_owned()), Some(&known)));
+        jobs.follow("JOB-1", ("r", "k"), Some(&known), true);
+        prop_assert_eq!(jobs.unseen(), 0);
         let mut news = Vec::new();
         for rank in 0..3u8 {
             let job = JobStatus { state: state(rank), type_: None, created_at: None, updated_at: None, worker_id: None, error_message: None };
@@ -327,4 +328,49 @@ fn a_page_out_of_order_is_none_and_an_odd_row_is_no_reason() {
     assert!(Page::of(&page(&[Some(3), Some(9)])).is_none());
     assert!(Page::of(&page(&[Some(3), None, None])).is_none());
     assert!(Page::of(&page(&[])).is_some());
+}
+
+fn row(rank: u8) -> ListRow {
+    let job = JobStatus {
+        state: state(rank),
+        type_: None,
+        created_at: None,
+        updated_at: None,
+        worker_id: None,
+        error_message: None,
+    };
+    ListRow { job_id: "job-1".to_owned(), type_: None, url: None, created_at: None, job: Some(job) }
+}
+
+/// What one who follows a job has seen, another one has not.
+#[test]
+fn each_who_follows_a_job_is_told_of_it_whatever_another_knows() {
+    let (first, second) = (("a", "k"), ("b", "k"));
+    let mut jobs = Jobs::default();
+    jobs.follow("job-1", first, None, false);
+    assert!(!jobs.saw("job-1", first, &state(1)), "a first look misses nothing");
+    jobs.follow("job-1", second, Some(&Known { state: state(0), updated_at: None }), false);
+    assert!(jobs.is_covered("job-1", first) && !jobs.is_covered("job-1", second));
+    let mut news = Vec::new();
+    assert_eq!(jobs.take(&row(1), &mut news), Own::News);
+    assert_eq!(news.iter().map(|(follower, _)| follower.0.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert!(jobs.saw("job-1", first, &state(2)), "the list had not told of it");
+    assert_eq!(jobs.take(&row(2), &mut news), Own::News, "the other is still to be told");
+    jobs.leave("a");
+    assert_eq!((jobs.len(), jobs.unseen()), (1, 0));
+    jobs.unfollow("job-1", second);
+    assert_eq!(jobs.len(), 0);
+}
+
+/// What changed before somebody began to follow is read only if the floor is still below it: else he has to look.
+#[test]
+fn who_begins_to_follow_after_the_floor_has_passed_is_not_covered() {
+    let mut floor = super::floor::Floor::default();
+    assert!(floor.begin_at(EPOCH) && floor.begin_at(EPOCH - 9_000), "reading begins where the records are");
+    assert_eq!(floor.stamp(), Some(EPOCH - 600));
+    floor.saw(&[EPOCH + 100], &[], Moment::ZERO);
+    floor.read_whole(Moment::from_secs(1));
+    assert!(floor.begin_at(EPOCH + 100) && !floor.begin_at(EPOCH + 50));
+    floor.begin_anew();
+    assert_eq!((floor.stamp(), floor.begin_at(EPOCH + 100)), (None, false));
 }
