@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::controller::Options;
 use crate::health::{Health, Role};
 use crate::kubernetes::{self, News};
-use crate::leader::{Candidate, Election, Leadership};
+use crate::leader::{Candidate, Election, Leadership, Notes};
 use crate::serve;
 use crate::telemetry::{Metrics, Page};
 
@@ -45,6 +45,7 @@ pub async fn run(options: Options, listen: SocketAddr, election: Option<Election
         metrics,
         health,
         leadership: Leadership::without_election(),
+        notes: Notes::default(),
     };
     let ended = async {
         tokio::select! {
@@ -90,7 +91,7 @@ async fn contend(parts: Parts, seen: &Seen, election: Election) -> anyhow::Resul
         }
         won = candidate.won() => won?,
     }
-    let leadership = candidate.leadership();
+    let (leadership, notes) = (candidate.leadership(), candidate.notes());
     let health = parts.health.clone();
     let mut lost = None;
     let stop = async {
@@ -102,7 +103,7 @@ async fn contend(parts: Parts, seen: &Seen, election: Election) -> anyhow::Resul
             }
         }
     };
-    let drained = operate(Parts { leadership, ..parts }, seen, stop).await?;
+    let drained = operate(Parts { leadership, notes, ..parts }, seen, stop).await?;
     if let Some(why) = lost {
         return Err(why.into());
     }

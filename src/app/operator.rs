@@ -16,7 +16,7 @@ use crate::account::{Accounts, Channels, Network, SecretWatches};
 use crate::clock::Clock;
 use crate::controller::{self, Options, Stopping};
 use crate::health::Health;
-use crate::leader::{Claims, Leadership};
+use crate::leader::{Claims, Leadership, Notes};
 use crate::spideriq::Transport;
 use crate::telemetry::Metrics;
 
@@ -45,6 +45,8 @@ pub struct Parts {
     pub health: Health,
     /// Whether effects may begin.
     pub leadership: Leadership,
+    /// What an earlier process has left, and what this one leaves.
+    pub notes: Notes,
 }
 
 /// A running operator: its controllers, and what a scrape or a probe asks it.
@@ -58,12 +60,12 @@ pub struct Operator {
 impl Operator {
     /// Starts the controllers.
     pub fn start(parts: Parts) -> Self {
-        let Parts { client, clock, transport, options, metrics, health, leadership } = parts;
+        let Parts { client, clock, transport, options, metrics, health, leadership, notes } = parts;
         let (objects, keys) = mpsc::unbounded_channel();
         let (nudge, nudges) = mpsc::unbounded_channel();
         let channels = Channels { objects, accounts: nudge.clone() };
         let (claims, wanted) = Claims::new(clock.clone(), options.release.clone());
-        let network = Network { transport, limits: options.limits, claims: claims.clone() };
+        let network = Network { transport, limits: options.limits, claims: claims.clone(), notes };
         let accounts = Arc::new(Accounts::new(clock.clone(), channels, metrics.clone(), network));
         let (stop, stopping) = watch::channel(None);
         let (jobs, jobs_writer) = reflector::store();

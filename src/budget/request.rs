@@ -19,6 +19,8 @@ pub enum Lane {
     Poll,
     /// Reading results.
     Results,
+    /// Reading all jobs that are not over.
+    Net,
     /// Asking whose the credentials are of an account that has work.
     Whoami,
     /// The same of an account without work.
@@ -27,13 +29,14 @@ pub enum Lane {
 
 impl Lane {
     /// Every lane, highest first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Cancel,
         Self::Submit,
         Self::LookUp,
         Self::List,
         Self::Poll,
         Self::Results,
+        Self::Net,
         Self::Whoami,
         Self::Idle,
     ];
@@ -48,7 +51,7 @@ impl Lane {
             Self::Submit | Self::List | Self::Idle => 4,
             Self::LookUp | Self::Poll => 6,
             Self::Results => 8,
-            Self::Whoami => 16,
+            Self::Net | Self::Whoami => 16,
         }
     }
 
@@ -61,6 +64,7 @@ impl Lane {
             Self::List => "list",
             Self::Poll => "poll",
             Self::Results => "results",
+            Self::Net => "net",
             Self::Whoami => "whoami",
             Self::Idle => "idle",
         }

@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 use super::lease::{Error, Leases, Stored};
+use super::notes::Notes;
 use super::verdict::{Ledger, RETRY_EVERY, Verdict};
 use super::{Election, Leadership};
 use crate::clock::Clock;
@@ -35,6 +36,7 @@ pub enum Standing {
 #[derive(Debug)]
 pub struct Candidate {
     leadership: Leadership,
+    notes: Notes,
     standing: watch::Receiver<Standing>,
     retire: oneshot::Sender<()>,
     task: JoinHandle<Result<(), Error>>,
@@ -47,20 +49,26 @@ impl Candidate {
         let leadership = Leadership::of(clock.clone(), origin);
         let (tell, standing) = watch::channel(Standing::Looking);
         let (retire, retired) = oneshot::channel();
+        let notes = Notes::default();
         let contender = Contender {
             me: election.identity.clone(),
-            leases: Leases::new(client, clock.clone(), election),
+            leases: Leases::new(client, clock.clone(), election, notes.clone()),
             clock,
             origin,
             leadership: leadership.clone(),
             tell,
         };
-        Self { leadership, standing, retire, task: tokio::spawn(contender.run(retired)) }
+        Self { leadership, notes, standing, retire, task: tokio::spawn(contender.run(retired)) }
     }
 
     /// Whether this process may begin effects, asked at that moment.
     pub fn leadership(&self) -> Leadership {
         self.leadership.clone()
+    }
+
+    /// What the process before has left, once this one leads, and what this one leaves.
+    pub fn notes(&self) -> Notes {
+        self.notes.clone()
     }
 
     /// How this process stands, as it changes.

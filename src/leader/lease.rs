@@ -12,6 +12,7 @@ use kube::runtime::watcher::watch_object;
 use kube::{Api, Client, ResourceExt};
 
 use super::Election;
+use super::notes::{ANNOTATION, Notes};
 use super::verdict::{LEASE, Record};
 use crate::api::ObjectName;
 use crate::clock::Clock;
@@ -66,7 +67,7 @@ pub async fn look_at(
     (namespace, lease): (ObjectName, ObjectName),
 ) -> Result<Option<Record>, Error> {
     let election = Election { namespace, lease, identity: String::new() };
-    Ok(Leases::new(client, clock, election).read().await?.map(|stored| stored.record()))
+    Ok(Leases::new(client, clock, election, Notes::default()).read().await?.map(|stored| stored.record()))
 }
 
 /// The Lease of an election.
@@ -74,11 +75,12 @@ pub(super) struct Leases {
     api: Api<Lease>,
     clock: Clock,
     election: Election,
+    notes: Notes,
 }
 
 impl Leases {
-    pub(super) fn new(client: Client, clock: Clock, election: Election) -> Self {
-        Self { api: Api::namespaced(client, election.namespace.as_str()), clock, election }
+    pub(super) fn new(client: Client, clock: Clock, election: Election, notes: Notes) -> Self {
+        Self { api: Api::namespaced(client, election.namespace.as_str()), clock, election, notes }
     }
 
     /// It as it is; none if there is none.
@@ -86,11 +88,15 @@ impl Leases {
         Ok(self.answered(self.api.get_opt(self.election.lease.as_str())).await?.map(Stored))
     }
 
-    /// Writes us in as its holder.
+    /// Writes us in as its holder, with our notes; those of the holder before are ours from then on.
     pub(super) async fn hold(&self, over: Option<&Stored>) -> Result<Stored, Error> {
         let now = Some(MicroTime(self.clock.now()));
         let before = over.and_then(|stored| stored.0.spec.clone()).unwrap_or_default();
         let ours = before.holder_identity.as_deref() == Some(self.election.identity.as_str());
+        if !ours {
+            let annotations = over.and_then(|stored| stored.0.metadata.annotations.as_ref());
+            self.notes.read(annotations.and_then(|all| all.get(ANNOTATION)).map(String::as_str));
+        }
         let spec = LeaseSpec {
             holder_identity: Some(self.election.identity.clone()),
             lease_duration_seconds: i32::try_from(LEASE.as_secs()).ok(),
@@ -133,14 +139,15 @@ impl Leases {
 
     async fn write(&self, over: Option<&Stored>, spec: LeaseSpec) -> Result<Stored, Error> {
         let params = PostParams::default();
-        let written = if let Some(Stored(before)) = over {
-            let lease = Lease { metadata: before.metadata.clone(), spec: Some(spec) };
-            self.answered(self.api.replace(self.election.lease.as_str(), &params, &lease)).await
-        } else {
-            let metadata =
-                ObjectMeta { name: Some(self.election.lease.to_string()), ..ObjectMeta::default() };
-            let lease = Lease { metadata, spec: Some(spec) };
-            self.answered(self.api.create(&params, &lease)).await
+        let new = || ObjectMeta { name: Some(self.election.lease.to_string()), ..ObjectMeta::default() };
+        let mut metadata = over.map_or_else(new, |Stored(before)| before.metadata.clone());
+        if let Some(notes) = self.notes.write() {
+            metadata.annotations.get_or_insert_default().insert(ANNOTATION.to_owned(), notes);
+        }
+        let lease = Lease { metadata, spec: Some(spec) };
+        let written = match over {
+            Some(_) => self.answered(self.api.replace(self.election.lease.as_str(), &params, &lease)).await,
+            None => self.answered(self.api.create(&params, &lease)).await,
         };
         written.map(Stored)
     }

@@ -10,7 +10,7 @@ mod tail;
 
 pub use observation::Observation;
 pub use queue::Queue;
-pub use tail::{Known, List, Read, Tail, Why};
+pub use tail::{Known, List, Mark, Read, Tail, Why};
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, sleep_until};
 use crate::spideriq::{Error, JobStatus};
-use tail::Hears;
+use tail::{Hears, Looks};
 
 /// How long a first look waits for the list to show the job.
 const LIST_FIRST: Duration = Duration::from_secs(5);
@@ -226,6 +226,16 @@ impl Hears for Shared {
         }
     }
 
+    fn look(&self, key: &str) {
+        let now = self.clock.instant();
+        let mut state = self.lock();
+        if state.jobs.get(key).is_some_and(|tracked| !tracked.is_over()) {
+            state.queue.put_sooner(key.to_owned(), now);
+        }
+        drop(state);
+        self.work.notify_one();
+    }
+
     /// Every job is looked at by itself again, and those who have it know that nothing else tells of it.
     fn left_alone(&self) {
         let now = self.clock.instant();
@@ -292,8 +302,12 @@ impl Shared {
             let tracked = state.jobs.get(&key)?;
             (key, tracked.followed.clone(), tracked.heard)
         };
-        let seldom = self.tail.looks_in(&followed.job_id, (&self.name, &key)).map(|pause| heard + pause);
-        if let Some(later) = seldom.filter(|at| *at > now) {
+        let later = match self.tail.looks(&followed.job_id, (&self.name, &key)) {
+            Some(Looks::After(pause)) => heard + pause,
+            Some(Looks::NotYet) => now + LIST_FIRST,
+            None => now,
+        };
+        if later > now {
             self.lock().queue.put(key, later);
             return None;
         }
@@ -308,7 +322,10 @@ impl Shared {
             self.tail.saw(&followed.job_id, at, job);
         }
         // After a failure nothing but another look tells.
-        let seldom = result.is_ok().then(|| self.tail.looks_in(&followed.job_id, at)).flatten();
+        let seldom = match result.is_ok().then(|| self.tail.looks(&followed.job_id, at)).flatten() {
+            Some(Looks::After(pause)) => Some(pause),
+            Some(Looks::NotYet) | None => None,
+        };
         let (told, over) = {
             let mut state = self.lock();
             let Some(tracked) = state.jobs.get_mut(&followed.key) else { return };

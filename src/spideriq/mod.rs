@@ -15,7 +15,7 @@ pub use client::{Answer, Client, Format, SubmitAnswer};
 pub use connection::{Endpoint, EndpointError, Failure, Transport};
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{Class, Error};
-pub use lists::PAGE;
+pub use lists::{Listed, PAGE};
 pub use signals::Signals;
 pub use wire::{
     Accepted, Details, JobState, JobStatus, ListPage, ListRow, Summary, SummaryState, Whoami, is_job_id,

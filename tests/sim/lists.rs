@@ -50,6 +50,13 @@ fn requests(events: &[Event], route: &str) -> usize {
     events.iter().filter(|event| matches!(event, Event::Request(request) if request.route == route)).count()
 }
 
+/// Pages of all that is not over.
+fn of_all(events: &[Event]) -> usize {
+    let of_all =
+        |event: &&Event| matches!(event, Event::Request(request) if request.path.contains("status_filter"));
+    events.iter().filter(of_all).count()
+}
+
 /// How long after its end each job was shown as ended, the slowest last; and how many were not.
 fn shown(ended: &Ended) -> (Vec<i64>, usize) {
     let second = |time: &str| time.parse::<Timestamp>().unwrap().as_second();
@@ -88,9 +95,11 @@ fn jobs_in_numbers_cost_one_list_and_nothing_while_nothing_changes() {
     deeds.push((0, Deed::Others(400)));
     let ended = ended(rules(60), deeds, quiet.1);
     let events = between(&ended, quiet.0, quiet.1);
-    let (lists, looks) = (requests(&events, "list"), requests(&events, "status"));
+    // In this minute all that is not over is read as well, a page each 12 s.
+    let (rounds, looks) = (of_all(&events), requests(&events, "status"));
+    let lists = requests(&events, "list") - rounds;
     assert!((4..=6).contains(&lists), "{lists} lists in a quiet minute");
-    assert!(looks <= 5, "{looks} looks");
+    assert!(rounds <= 5 && looks <= 1, "{rounds} pages of all, {looks} looks");
     assert_eq!(sync(&ended), json!({"mode": "List"}));
     let writes = ended.api.store().writes.iter().filter(|(_, key)| key.kind == "ScrapeJob").count();
     assert!(writes <= 300 * 3, "{writes} writes");
@@ -105,7 +114,7 @@ fn a_new_process_goes_on_with_a_few_pages() {
     // They end while nobody looks.
     let ended = ended(rules(crash), deeds, crash + 600);
     let events = between(&ended, crash, after);
-    assert!(requests(&events, "list") <= 8, "{} lists", requests(&events, "list"));
+    assert!(requests(&events, "list") <= 5, "{} lists", requests(&events, "list"));
     let (shown, missing) = shown(&ended);
     assert_eq!((shown.len(), missing), (150, 0));
     assert!(shown.last() <= Some(&8), "{:?}", shown.last());
@@ -167,4 +176,36 @@ fn what_ends_while_the_service_is_away_is_shown_when_it_is_back() {
         conditions.iter().any(|condition| condition["type"] == "Synced" && condition["status"] == "True")
     };
     assert!(ended.api.store().list("ScrapeJob", None).iter().all(synced));
+}
+
+/// Nobody has seen any of the jobs yet: a page shows a hundred of those that are not over.
+#[test]
+fn jobs_in_numbers_that_others_made_are_known_after_a_few_pages() {
+    let mut deeds = mirrored(300, 0);
+    deeds.push((0, Deed::Others(150)));
+    let ended = ended(rules(60), deeds, 120);
+    let events = between(&ended, 0, 60);
+    let (lists, looks) = (requests(&events, "list"), requests(&events, "status"));
+    // What changed is read forty times in this minute, in which all begin to run.
+    assert!(lists <= 60 && looks <= 5, "{lists} lists, {looks} looks");
+    let known = ended
+        .api
+        .store()
+        .list("ScrapeJob", None)
+        .into_iter()
+        .filter(|job| job["status"]["state"] == "Processing");
+    assert_eq!(known.count(), 300);
+}
+
+/// Some jobs change and keep the time of their last change, so that the list of what changed never shows them.
+#[test]
+fn what_the_list_of_changes_hides_is_found_by_reading_all_that_is_not_over() {
+    let text = format!("{}\nlist: {{frozen: group-1., ties: shuffled}}", rules(700));
+    let ended = ended(leaked(text), mirrored(120, 40), 2_400);
+    let (shown, missing) = shown(&ended);
+    assert_eq!((shown.len(), missing), (40, 0));
+    // By looks in turn it would take as long as the last of 120, five a minute.
+    let looks = requests(&between(&ended, 700, 2_400), "status");
+    assert!(looks <= 40 + 40 + 30, "{looks} looks");
+    assert_eq!(sync(&ended), json!({"mode": "List"}));
 }

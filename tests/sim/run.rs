@@ -11,7 +11,7 @@ use spideriq_operator::app::{Operator, Parts};
 use spideriq_operator::budget::Limits;
 use spideriq_operator::controller::Options;
 use spideriq_operator::health::Health;
-use spideriq_operator::leader::{Leadership, Release};
+use spideriq_operator::leader::{Leadership, Notes, Release};
 use spideriq_operator::spideriq::Endpoint;
 use spideriq_operator::telemetry::Metrics;
 
@@ -99,12 +99,15 @@ async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -
     let mut next = deeds.next();
     let begun = clock.instant();
     let end = begun + Duration::from_secs(scenario.lasts);
-    let replica = || {
+    // A Lease carries the notes of one process to the next.
+    let mut notes = Notes::default();
+    let replica = |notes: &Notes| {
         let life = fate.life();
-        let operator = start_operator(&api, &service, &life, &[NAMESPACE]);
+        let release = Release { id: format!("{HOME}/sim"), lease: None };
+        let operator = start_with(&api, &service, &life, &[NAMESPACE], (release, notes.clone()));
         (life, operator)
     };
-    let mut replicas: Vec<_> = (0..=usize::from(fate.plan().two)).map(|_| replica()).collect();
+    let mut replicas: Vec<_> = (0..=usize::from(fate.plan().two)).map(|_| replica(&notes)).collect();
     loop {
         let deed_at = next.map_or(end, |(second, _)| begun + Duration::from_secs(*second));
         let crash = |(life, _): &(Life, Operator)| {
@@ -120,7 +123,8 @@ async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -
                 drop(operator);
                 fate.note("the operator died and starts again");
                 tokio::time::sleep(Duration::from_millis(500)).await;
-                replicas.push(replica());
+                notes = Notes::of(notes.all());
+                replicas.push(replica(&notes));
             }
             () = tokio::time::sleep_until(deed_at) => match next {
                 Some((_, deed)) => {
@@ -159,6 +163,16 @@ pub fn start_release(
     namespaces: &[&str],
     release: Release,
 ) -> Operator {
+    start_with(api, service, life, namespaces, (release, Notes::default()))
+}
+
+fn start_with(
+    api: &ApiServer,
+    service: &InProcess,
+    life: &Life,
+    namespaces: &[&str],
+    (release, notes): (Release, Notes),
+) -> Operator {
     Operator::start(Parts {
         client: api.client(life),
         clock: api.operators_clock.clone(),
@@ -173,6 +187,7 @@ pub fn start_release(
         metrics: Metrics::default(),
         health: Health::default(),
         leadership: Leadership::without_election(),
+        notes,
     })
 }
 

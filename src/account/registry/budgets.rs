@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::account::key::AccountKey;
 use crate::api::AccountKind;
 use crate::budget::{Gate, Limits};
@@ -14,6 +16,18 @@ use crate::poll::Tail;
 pub(super) enum Whose {
     Client(String),
     Token(String),
+}
+
+impl Whose {
+    /// A name for it at this endpoint that tells nobody who it is, and is the same in every process.
+    pub(super) fn name_at(&self, endpoint: &str) -> String {
+        let (kind, word) = match self {
+            Self::Client(id) => ("client", id),
+            Self::Token(fingerprint) => ("token", fingerprint),
+        };
+        let digest = Sha256::digest(format!("{kind}\0{word}\0{endpoint}"));
+        hex::encode(digest).chars().take(16).collect()
+    }
 }
 
 /// What an account brings into the budget.
@@ -156,7 +170,7 @@ mod tests {
         };
         let limits = Some(Limits::new(asked.0, asked.1));
         let whose = ("https://a".to_owned(), Whose::Client(client.to_owned()));
-        let list = |_: &Gate| Tail::new(Clock::system(), || 100);
+        let list = |_: &Gate| Tail::new(Clock::system(), || 100, (None, Box::new(drop)));
         let at = (key, "https://a.example/api/v1".to_owned());
         let (gate, _) = budgets.join(whose, at, Member { limits, accepted }, (make, list));
         (gate.limits().requests_per_minute, gate.limits().submits_per_minute)

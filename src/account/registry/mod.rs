@@ -17,8 +17,8 @@ use crate::budget::{Budget, Gate, Limits};
 use crate::clock::Clock;
 use crate::decide::ClientIdentity;
 use crate::decide::account::{Proof, Said};
-use crate::leader::Claims;
-use crate::poll::Tail;
+use crate::leader::{Claims, Notes};
+use crate::poll::{Mark, Tail};
 use crate::spideriq::{Client, Credentials, Endpoint, Error, Transport};
 use crate::telemetry::Metrics;
 use budgets::{Budgets, Member, Whose};
@@ -51,6 +51,8 @@ pub struct Network {
     pub limits: Limits,
     /// The claims of this release: nothing is sent without.
     pub claims: Claims,
+    /// Where the lists of an earlier process ended, and where those of this one do.
+    pub notes: Notes,
 }
 
 /// Every account that is known.
@@ -253,9 +255,13 @@ impl Accounts {
         (limits, accepted): (Option<Limits>, bool),
     ) -> (Gate, Arc<Tail>) {
         let make = |given| self.gate(Budget::new(given, self.clock.steady()));
+        let name = whose.1.name_at(&at.1);
         let list = |gate: &Gate| {
-            let gate = gate.clone();
-            Tail::new(self.clock.clone(), move || gate.limits().requests_per_minute)
+            let (gate, notes) = (gate.clone(), self.network.notes.clone());
+            let found = notes.found(&name).and_then(|words| words.parse::<Mark>().ok());
+            let keep = move |mark: Mark| notes.keep(&name, mark.to_string());
+            let per_minute = move || gate.limits().requests_per_minute;
+            Tail::new(self.clock.clone(), per_minute, (found, Box::new(keep)))
         };
         state.budgets.join(whose, at, Member { limits, accepted }, (make, list))
     }

@@ -9,7 +9,7 @@ use crate::account::turn::turn;
 use crate::budget::{Lane, Verdict};
 use crate::decide::account::Asked;
 use crate::poll::{self, Followed, List, Poller, Why};
-use crate::spideriq::{Error, JobStatus};
+use crate::spideriq::{Error, JobStatus, Listed};
 
 impl Session {
     /// Follows jobs from now on: what rested follows nothing.
@@ -28,12 +28,12 @@ impl Session {
             look
         });
         let (listing, clock) = (Arc::downgrade(self), self.clock.clone());
-        let list: List = Arc::new(move |page| {
+        let list: List = Arc::new(move |which, page| {
             let session = listing.upgrade();
             let clock = clock.clone();
             Box::pin(async move {
                 match session {
-                    Some(session) => session.changed(page).await,
+                    Some(session) => session.list(which, page).await,
                     None => (clock.instant(), Err(Error::Interrupted("the account changed".to_owned()))),
                 }
             })
@@ -53,13 +53,14 @@ impl Session {
         *poller = Some(started);
     }
 
-    /// Reads a page of the client's jobs, those first whose state changed last, when its turn comes. That the list is refused
-    /// says nothing of the account; and it is paid by the client alone, whose jobs it shows.
-    async fn changed(&self, page: usize) -> poll::Read {
-        let at = (Lane::List, self.key.namespace.as_str(), "the list of jobs");
+    /// Reads a page of the client's jobs when its turn comes. That the list is refused says nothing of the account; and it is
+    /// paid by the client alone, whose jobs it shows.
+    async fn list(&self, which: Listed, page: usize) -> poll::Read {
+        let lane = if which == Listed::Changed { Lane::List } else { Lane::Net };
+        let at = (lane, self.key.namespace.as_str(), "the list of jobs");
         let permit = turn((&self.claims, &self.key.scope()), &self.gate.of(""), at).await.begun();
         let sent = self.clock.instant();
-        let answer = self.client.changed(page).await;
+        let answer = self.client.list(which, page).await;
         let of_the_list = matches!(
             answer.result,
             Err(Error::Forbidden(_)

@@ -106,7 +106,7 @@ impl Brakes {
             Verdict::Failed(why) => {
                 self.pauses.failed((lane, ticket), &subject.name, (now, jitter), &why);
                 // Who cancels, looks up and polls spaces out its own failures; a poll that fails must not delay a cancel.
-                if !matches!(lane, Lane::Cancel | Lane::LookUp | Lane::List | Lane::Poll) {
+                if !matches!(lane, Lane::Cancel | Lane::LookUp | Lane::List | Lane::Poll | Lane::Net) {
                     self.subjects.failed((lane, &subject.name), now, jitter, &why);
                 }
             }

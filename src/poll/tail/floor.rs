@@ -2,6 +2,8 @@
 //! answers' headers is theirs.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// How late a row becomes visible, as long as nothing else was learnt, in seconds; and the least and the most.
@@ -22,6 +24,38 @@ const FEW: usize = 3;
 /// A moment by the clock that never jumps, since the tail began.
 pub(super) type Moment = Duration;
 
+/// Down to where a process has read, for the one after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The stamp below which every change was told, in seconds.
+    down_to: i64,
+    /// How late rows may become visible, in seconds.
+    lateness: i64,
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.down_to, self.lateness)
+    }
+}
+
+impl FromStr for Mark {
+    type Err = ();
+
+    /// What somebody else has written there is no mark.
+    fn from_str(words: &str) -> Result<Self, ()> {
+        let (down_to, lateness) = words.split_once(' ').ok_or(())?;
+        let number = |word: &str| word.parse::<i64>().map_err(drop);
+        let mark = Self { down_to: number(down_to)?, lateness: number(lateness)? };
+        // A time of day in seconds, and what is ever learnt.
+        let good = (0..1 << 40).contains(&mark.down_to) && (LEAST..=MOST).contains(&mark.lateness);
+        good.then_some(mark).ok_or(())
+    }
+}
+
+/// So long after it was told, a change stands in its object.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
+
 /// What is known of the stamps.
 #[derive(Debug)]
 pub(super) struct Floor {
@@ -34,6 +68,10 @@ pub(super) struct Floor {
     down_to: Option<i64>,
     /// Whether a reading was whole since it was last begun.
     begun: bool,
+    /// Where an earlier process has left off.
+    marked: bool,
+    /// Where it was, at most once a second.
+    trail: VecDeque<(Moment, i64)>,
 }
 
 impl Default for Floor {
@@ -45,6 +83,8 @@ impl Default for Floor {
             learnt: Moment::ZERO,
             down_to: None,
             begun: false,
+            marked: false,
+            trail: VecDeque::new(),
         }
     }
 }
@@ -55,11 +95,33 @@ impl Floor {
         self.down_to
     }
 
+    /// An earlier process has told every change below its mark, and what it told is written.
+    pub(super) fn go_on_from(&mut self, mark: Mark) {
+        (self.down_to, self.lateness, self.marked) = (Some(mark.down_to), mark.lateness, true);
+    }
+
+    /// Where the next process may go on: where this one was when what it has told since was surely written.
+    pub(super) fn mark(&mut self, now: Moment) -> Option<Mark> {
+        let floor = self.down_to.filter(|_| self.begun)?;
+        if self.trail.back().is_none_or(|(at, _)| now.saturating_sub(*at) >= Duration::from_secs(1)) {
+            self.trail.push_back((now, floor));
+        }
+        let old = |(at, _): &(Moment, i64)| now.saturating_sub(*at) >= WRITTEN_WITHIN;
+        while self.trail.get(1).is_some_and(old) {
+            self.trail.pop_front();
+        }
+        // Rows that became visible late may have taken the floor back since.
+        let (_, then) = self.trail.front().filter(|first| old(first))?;
+        Some(Mark { down_to: floor.min(*then), lateness: self.lateness })
+    }
+
     /// Somebody knows a job as it was after its change with this stamp. Says whether every later change is still read: of
     /// what was recorded before this process began it is, because reading begins where the record is.
     pub(super) fn begin_at(&mut self, stamp: i64) -> bool {
         if self.passed.is_none() {
-            self.down_to = self.down_to.max(Some(stamp - BEHIND));
+            if !self.marked {
+                self.down_to = self.down_to.max(Some(stamp - BEHIND));
+            }
             return true;
         }
         self.begun && self.down_to.is_some_and(|floor| floor <= stamp)
@@ -67,7 +129,11 @@ impl Floor {
 
     /// Nobody needs to know what changed until now.
     pub(super) fn begin_anew(&mut self) {
+        if self.marked && self.passed.is_none() {
+            return;
+        }
         (self.down_to, self.begun) = (None, false);
+        self.trail.clear();
     }
 
     /// The stamps of the rows of a page, in its order, of which these are new since the last page.
@@ -75,6 +141,9 @@ impl Floor {
         if self.passed.is_none() {
             // The first page has all kinds of rows: what the third of them tells no two wrong clocks have made.
             self.passed = stamps.get(2).or(stamps.last()).map(|stamp| (*stamp, at));
+            // A mark that is ahead of all this would hide what changes next.
+            let most = self.passed.map(|(stamp, _)| stamp - self.lateness - 1);
+            self.down_to = self.down_to.map(|floor| most.map_or(floor, |most| floor.min(most)));
             return;
         }
         for stamp in new {

@@ -7,9 +7,11 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use super::floor::{Floor, Moment};
+use super::floor::{Floor, Mark, Moment};
+use super::net::{FROM as NET_FROM, Net};
 use super::pace::Pace;
-use crate::spideriq::{ListPage, ListRow, PAGE};
+use super::page::{Ask, Page};
+use crate::spideriq::{ListRow, Listed};
 
 /// How many pages of one reading follow each other at once, before each waits for a while.
 const AT_ONCE: usize = 12;
@@ -18,12 +20,12 @@ const STEP: Duration = Duration::from_secs(1);
 /// How often the first page is read beside such a long reading: a change at the top is no reason to begin it anew.
 const BESIDE: Duration = Duration::from_secs(5);
 
+/// From how many pages on all that is not over is read instead, where that is shorter.
+const FAR: usize = 20;
+
 /// So long after the last that begins to follow the first page is read, and at the latest so long after the first.
 const GATHERS: Duration = Duration::from_secs(1);
 const GATHERS_FOR: Duration = Duration::from_secs(15);
-
-/// How often jobs of which nobody knows anything are looked for in the list.
-const SOUGHT_EVERY: Duration = Duration::from_secs(60);
 
 /// Without a whole reading for so long the list says nothing of what is true now.
 const GOOD_FOR: Duration = Duration::from_secs(60);
@@ -34,6 +36,11 @@ const UNREADABLE: u32 = 2;
 /// How often it may keep something back in so long.
 const MISSED: usize = 3;
 const MISSED_IN: Duration = Duration::from_secs(3600);
+/// Up to so many jobs it is left for that: looking at more by themselves finds a change later than reading all does.
+const ONE_BY_ONE: usize = 1000;
+/// From how many jobs on that no list shows, and which part of all, the list is left.
+const UNLISTED: usize = 5;
+const UNLISTED_PART: usize = 10;
 /// The first pause until a list that was left is tried again, and the longest.
 const TRIED_AGAIN: Duration = Duration::from_secs(60);
 const SELDOM: Duration = Duration::from_secs(1800);
@@ -49,43 +56,6 @@ pub enum Why {
     Slow,
     /// It does not show what the jobs themselves do, again and again.
     Partial,
-}
-
-/// A page to be read; pages count from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ask {
-    pub(super) page: usize,
-}
-
-/// A page in the order of the last change.
-pub(super) struct Page<'a> {
-    /// The rows that say when they changed last, in seconds.
-    rows: Vec<(&'a ListRow, i64)>,
-    /// How many rows there were, also such as cannot be read.
-    length: usize,
-}
-
-impl<'a> Page<'a> {
-    /// A page whose rows are in order; nothing where they are not, or most do not say when they changed. An odd row, which
-    /// may be of anybody's job, says nothing of the others.
-    pub(super) fn of(page: &'a ListPage) -> Option<Self> {
-        let dated = |row: &'a ListRow| Some((row, row.job.as_ref()?.updated_at?.as_second()));
-        let rows: Vec<(&ListRow, i64)> = page.rows.iter().filter_map(dated).collect();
-        let in_order = rows.is_sorted_by(|(_, newer), (_, older)| newer >= older);
-        (in_order && rows.len() * 2 >= page.length).then_some(Self { rows, length: page.length })
-    }
-
-    pub(super) fn rows(&self) -> impl Iterator<Item = &'a ListRow> {
-        self.rows.iter().map(|(row, _)| *row)
-    }
-
-    fn is_last(&self) -> bool {
-        self.length < PAGE
-    }
-
-    fn goes_below(&self, floor: i64) -> bool {
-        self.rows.last().is_some_and(|(_, stamp)| *stamp < floor)
-    }
 }
 
 /// What came of it, where it is no page.
@@ -119,10 +89,8 @@ struct Walk {
     read: usize,
     /// When the first page was asked for.
     begun: Moment,
-    /// Down to this stamp; none where it looks for jobs that nobody has seen yet.
-    floor: Option<i64>,
-    /// The most pages.
-    most: usize,
+    /// Down to this stamp.
+    floor: i64,
     /// The first and the last job of the last page.
     edges: Option<(String, String)>,
 }
@@ -133,6 +101,8 @@ pub(super) struct Machine {
     floor: Floor,
     pace: Pace,
     walk: Option<Walk>,
+    /// The reading of all that is not over.
+    pub(super) net: Net,
     /// The rows of the first page, as it was read last: one hash each.
     head: HashSet<u64>,
     hasher: RandomState,
@@ -145,9 +115,6 @@ pub(super) struct Machine {
     failures: u32,
     /// Since when the first page waits for those who follow jobs in the same moment.
     gathers: Option<Moment>,
-    /// Whether jobs are followed of which nobody knows anything, and when such were last looked for.
-    seeks: bool,
-    sought: Option<Moment>,
     /// When it was found to have kept something back.
     missed: VecDeque<Moment>,
     left: Option<Left>,
@@ -164,7 +131,7 @@ struct Left {
 impl Machine {
     /// What to read next, and when.
     pub(super) fn next(&self, now: Moment, per_minute: u32) -> (Moment, Ask) {
-        let first = Ask { page: 1 };
+        let first = Ask::changed(1);
         if let Some(left) = self.left {
             return (left.tried_at, first);
         }
@@ -176,7 +143,15 @@ impl Machine {
         let last = self.last.unwrap_or(asked);
         let step = if walk.read < AT_ONCE { Duration::ZERO } else { STEP };
         let (page, head) = (last + step, asked + BESIDE);
-        if head <= page { (head, first) } else { (page, Ask { page: walk.next }) }
+        if head <= page { (head, first) } else { (page, Ask::changed(walk.next)) }
+    }
+
+    /// The same of all that is not over, once what changed was read; nothing while none of it is to be read.
+    pub(super) fn next_of_all(&self, now: Moment, (jobs, per_minute): (usize, u32)) -> Option<(Moment, Ask)> {
+        if self.left.is_some() || self.asked.is_none() {
+            return None;
+        }
+        self.net.next(jobs, per_minute, now).map(|(at, of, page)| (at, Ask { of, page }))
     }
 
     /// Something that is followed was begun, or is about to change.
@@ -184,14 +159,19 @@ impl Machine {
         self.pace.note_change(at);
     }
 
-    /// Jobs are followed of which nobody knows anything.
-    pub(super) fn seek(&mut self) {
-        self.seeks = true;
-    }
-
     /// An earlier process knew every change up to about this stamp. Says whether changes after it are still read.
     pub(super) fn begin_at(&mut self, stamp: i64) -> bool {
         self.floor.begin_at(stamp)
+    }
+
+    /// An earlier process has read down to its mark.
+    pub(super) fn go_on_from(&mut self, mark: Mark) {
+        self.floor.go_on_from(mark);
+    }
+
+    /// Where the next process may go on. While the list is left it stays where it was.
+    pub(super) fn mark(&mut self, now: Moment) -> Option<Mark> {
+        if self.left.is_some() { None } else { self.floor.mark(now) }
     }
 
     /// Nobody has followed anything: what changed meanwhile is not read. Others may follow theirs in the same moment, so that
@@ -199,17 +179,23 @@ impl Machine {
     pub(super) fn begin_anew(&mut self, at: Moment) {
         self.floor.begin_anew();
         (self.walk, self.whole, self.asked) = (None, None, None);
+        self.net.stop();
         self.gathers = Some(at);
     }
 
-    /// A page was read that was asked for then: its rows with their stamps, in order, and what each is. `unseen` counts the
-    /// jobs of which nobody knows anything afterwards.
+    /// Whether the first page waits for others who begin to follow.
+    pub(super) fn is_about_to_begin(&self) -> bool {
+        self.asked.is_none() && self.left.is_none()
+    }
+
+    /// A page of what changed was read that was asked for then: its rows with their stamps, in order, and what each is. `new`
+    /// counts those who follow a job of which nothing was read even then.
     pub(super) fn took(
         &mut self,
         ask: Ask,
         (begun, ended): (Moment, Moment),
         page: &Page<'_>,
-        (owns, unseen): (&[Own], usize),
+        (owns, new): (&[Own], usize),
     ) {
         self.pace.note_page(ended.saturating_sub(begun));
         self.last = Some(ended);
@@ -225,47 +211,33 @@ impl Machine {
             self.floor.was_late(*stamp, begun);
         }
         self.failures = 0;
-        self.left = None;
+        if self.left.take().is_some() {
+            // What changed meanwhile may lie below what is read now.
+            self.net.call();
+        }
         if ask.page == 1 {
             self.asked = Some(begun);
-            let new = hashes.iter().zip(&stamps).filter(|(hash, _)| !self.head.contains(hash));
-            let new: Vec<i64> = new.map(|(_, stamp)| *stamp).collect();
-            self.floor.saw(&stamps, &new, begun);
+            let fresh = hashes.iter().zip(&stamps).filter(|(hash, _)| !self.head.contains(hash));
+            let fresh: Vec<i64> = fresh.map(|(_, stamp)| *stamp).collect();
+            self.floor.saw(&stamps, &fresh, begun);
             self.head = hashes.into_iter().collect();
-            self.head_was_read(begun, page, unseen);
+            self.head_was_read(begun, page);
+            self.net.seek(new);
         } else {
-            self.walk_went_on(ask, page, unseen);
+            self.walk_went_on(ask, page);
         }
     }
 
     /// The first page: if it reaches the floor it is all that there is to read.
-    fn head_was_read(&mut self, begun: Moment, page: &Page<'_>, unseen: usize) {
-        let floor = self.floor.stamp();
-        let reached = page.is_last() || floor.is_none_or(|floor| page.goes_below(floor));
-        if reached {
-            self.whole(begun);
-        }
-        if self.walk.is_some() || page.is_last() {
-            return;
-        }
-        // Each page that is read for those whom nobody has seen saves a request only where there is more than one of them;
-        // and what is not there is not looked for again and again.
-        let seeks = self.seeks && self.sought.is_none_or(|at| begun.saturating_sub(at) >= SOUGHT_EVERY);
-        let most = match (reached, seeks) {
-            (false, _) => usize::MAX,
-            (true, true) => unseen.min(AT_ONCE),
-            (true, false) => 0,
-        };
-        if most > 1 {
-            if reached {
-                (self.seeks, self.sought) = (false, Some(begun));
-            }
-            let floor = floor.filter(|_| !reached);
-            self.walk = Some(Walk { next: 2, read: 1, begun, floor, most, edges: None });
+    fn head_was_read(&mut self, begun: Moment, page: &Page<'_>) {
+        let floor = self.floor.stamp().filter(|floor| !page.is_last() && !page.goes_below(*floor));
+        let Some(floor) = floor else { return self.whole(begun) };
+        if self.walk.is_none() {
+            self.walk = Some(Walk { next: 2, read: 1, begun, floor, edges: None });
         }
     }
 
-    fn walk_went_on(&mut self, ask: Ask, page: &Page<'_>, unseen: usize) {
+    fn walk_went_on(&mut self, ask: Ask, page: &Page<'_>) {
         let Some(walk) = self.walk.as_mut().filter(|walk| walk.next == ask.page) else { return };
         let edges = page.rows.first().zip(page.rows.last());
         let edges = edges.map(|(first, last)| (first.0.job_id.clone(), last.0.job_id.clone()));
@@ -277,14 +249,18 @@ impl Machine {
         walk.edges = edges;
         walk.next += 1;
         walk.read += 1;
-        let reached = walk.floor.map_or(unseen == 0, |floor| page.goes_below(floor));
-        if !(reached || page.is_last() || walk.read >= walk.most) {
+        if !(page.goes_below(walk.floor) || page.is_last()) {
+            if walk.read == FAR {
+                self.net.call();
+            }
             return;
         }
-        let (begun, floor) = (walk.begun, walk.floor);
+        let (begun, long) = (walk.begun, walk.read > AT_ONCE);
         self.walk = None;
-        if floor.is_some() {
-            self.whole(begun);
+        self.whole(begun);
+        if long {
+            // Rows of one moment may have come in another order on each page, and rows may have gone.
+            self.net.call();
         }
     }
 
@@ -293,8 +269,30 @@ impl Machine {
         self.whole = self.whole.max(Some(begun));
     }
 
+    /// So many pages have changed that so few jobs are better looked at by themselves. Says whether they are to be.
+    pub(super) fn looks_cost_less(&mut self, jobs: usize) -> bool {
+        let far = self.walk.take_if(|walk| walk.read >= FAR && jobs <= NET_FROM);
+        if let Some(walk) = &far {
+            self.whole(walk.begun);
+        }
+        far.is_some()
+    }
+
+    /// All that is not over was read. Where what changed has so many pages that they are still read, it has told as much
+    /// as they would.
+    pub(super) fn all_was_read(&mut self) {
+        let begun = self.net.begun();
+        if let Some(walk) = self.walk.take_if(|walk| walk.read >= FAR && begun >= Some(walk.begun)) {
+            self.whole(walk.begun);
+        }
+    }
+
     /// Reading a page came to this.
     pub(super) fn failed(&mut self, ask: Ask, fault: Fault, at: Moment) {
+        if ask.of != Listed::Changed {
+            let for_good = matches!(fault, Fault::Refused | Fault::Unreadable);
+            return self.net.failed(for_good, at);
+        }
         self.last = Some(at);
         if ask.page == 1 {
             self.asked = Some(at);
@@ -314,11 +312,14 @@ impl Machine {
         }
     }
 
-    /// A look at a job itself found a change with this stamp that the list had not shown.
-    pub(super) fn missed(&mut self, stamp: Option<i64>, at: Moment) {
+    /// A look at a job itself found a change with this stamp that the list had not shown, while so many jobs are followed.
+    pub(super) fn missed(&mut self, stamp: Option<i64>, jobs: usize, at: Moment) {
         if stamp.zip(self.floor.stamp()).is_none_or(|(stamp, floor)| stamp >= floor) {
             // It was about to.
             return;
+        }
+        if jobs > ONE_BY_ONE {
+            return self.net.call_if_late(at);
         }
         self.missed.retain(|then| at.saturating_sub(*then) < MISSED_IN);
         self.missed.push_back(at);
@@ -328,11 +329,19 @@ impl Machine {
         }
     }
 
+    /// So many of the followed jobs no list shows, although they go on.
+    pub(super) fn shows_too_few(&mut self, (unlisted, jobs): (usize, usize), at: Moment) {
+        if self.left.is_none() && unlisted >= UNLISTED.max(jobs / UNLISTED_PART) {
+            self.leave(Why::Partial, at);
+        }
+    }
+
     fn leave(&mut self, why: Why, at: Moment) {
         let first = if why == Why::Partial { SELDOM } else { TRIED_AGAIN };
         let pause = self.left.map_or(first, |left| (left.pause * 2).min(SELDOM));
         self.left = Some(Left { why, tried_at: at + pause, pause });
         self.walk = None;
+        self.net.stop();
     }
 
     /// A list that was left is tried at once.

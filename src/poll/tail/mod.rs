@@ -6,10 +6,14 @@
 mod floor;
 mod followed;
 mod machine;
+mod net;
 mod pace;
+mod page;
+mod reading;
 #[cfg(test)]
 mod tests;
 
+pub use floor::Mark;
 pub use followed::Known;
 pub use machine::Why;
 
@@ -18,7 +22,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -26,14 +29,14 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use self::floor::Moment;
-use self::followed::Jobs;
-use self::machine::{Ask, Fault, Machine, Own, Page};
-use crate::clock::{Clock, sleep_until};
-use crate::spideriq::{Error, JobStatus, ListPage};
+use self::followed::{Jobs, Told};
+use self::machine::Machine;
+use crate::clock::Clock;
+use crate::spideriq::{Error, JobStatus, ListPage, Listed};
 
-/// One reading of a page of the list, paid from the client's budget by whoever gives this function. Pages count from 1, hold
-/// [`crate::spideriq::PAGE`] jobs, and are in the order of the last change, the latest first.
-pub type List = Arc<dyn Fn(usize) -> BoxFuture<'static, Read> + Send + Sync>;
+/// One reading of a page of a list, paid from the client's budget by whoever gives this function. Pages count from 1 and hold
+/// [`crate::spideriq::PAGE`] jobs.
+pub type List = Arc<dyn Fn(Listed, usize) -> BoxFuture<'static, Read> + Send + Sync>;
 
 /// What came of it, and when it was asked for: after it has waited for its turn.
 pub type Read = (Instant, Result<ListPage, Error>);
@@ -42,14 +45,27 @@ pub type Read = (Instant, Result<ListPage, Error>);
 const TOKENS: usize = 3;
 
 /// How often a job is looked at by itself of which the list tells: a fault of the list is found so, and a job that is gone.
-/// For all jobs together five times a minute at the most.
+/// For all jobs together five times a minute at the most, and once in two minutes where all that is not over is read.
 const SELDOM: Duration = Duration::from_secs(60);
 const FOR_EACH: Duration = Duration::from_secs(12);
+const FOR_EACH_READ: Duration = Duration::from_secs(120);
+
+/// When somebody looks at a job himself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::poll) enum Looks {
+    /// So long after he looked at it, or was told of it.
+    After(Duration),
+    /// Not before a list was read that may show it.
+    NotYet,
+}
 
 /// Who reads the list, and is told what it shows.
 pub(in crate::poll) trait Hears: Send + Sync {
     /// A followed job is so now.
     fn hear(&self, key: &str, job: JobStatus);
+
+    /// No list shows this job, which has to be looked at.
+    fn look(&self, key: &str);
 
     /// The list says nothing any more of what is true now.
     fn left_alone(&self);
@@ -72,7 +88,12 @@ struct Shared {
     origin: (Instant, Timestamp),
     /// How many requests a minute the client may send.
     per_minute: Box<dyn Fn() -> u32 + Send + Sync>,
+    /// Keeps for the next process where this one is.
+    keep: Keep,
 }
+
+/// Keeps a mark for the next process.
+pub(super) type Keep = Box<dyn Fn(Mark) + Send + Sync>;
 
 #[derive(Default)]
 struct State {
@@ -100,15 +121,24 @@ impl fmt::Debug for Tail {
 }
 
 impl Tail {
-    /// A list that nobody reads yet.
-    pub fn new(clock: Clock, per_minute: impl Fn() -> u32 + Send + Sync + 'static) -> Arc<Self> {
+    /// A list that nobody reads yet; an earlier process has left off where it was `found`, if that is known.
+    pub fn new(
+        clock: Clock,
+        per_minute: impl Fn() -> u32 + Send + Sync + 'static,
+        (found, keep): (Option<Mark>, Keep),
+    ) -> Arc<Self> {
         let origin = (clock.instant(), clock.steady());
+        let mut state = State::default();
+        if let Some(mark) = found {
+            state.machine.go_on_from(mark);
+        }
         let shared = Shared {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             changed: Notify::new(),
             clock,
             origin,
             per_minute: Box::new(per_minute),
+            keep,
         };
         Arc::new(Self { shared: Arc::new(shared), task: OnceLock::new() })
     }
@@ -151,9 +181,6 @@ impl Tail {
         let stamp = known.and_then(|known| known.updated_at).map(Timestamp::as_second);
         let covered = stamp.is_some_and(|stamp| state.machine.begin_at(stamp));
         state.jobs.follow(job_id, (reader, key), known, covered);
-        if known.is_none() {
-            state.machine.seek();
-        }
         state.machine.hurry(now);
         drop(state);
         self.shared.changed.notify_one();
@@ -165,21 +192,34 @@ impl Tail {
 
     /// A look of a follower at the job itself showed it so.
     pub(super) fn saw(&self, job_id: &str, follower: (&str, &str), job: &JobStatus) {
-        let mut state = self.shared.lock();
-        if state.jobs.saw(job_id, follower, &job.state) {
-            let (stamp, now) = (job.updated_at.map(Timestamp::as_second), self.shared.now());
-            state.machine.missed(stamp, now);
-            drop(state);
-            self.shared.changed.notify_one();
+        let now = self.shared.now();
+        let State { machine, jobs, .. } = &mut *self.shared.lock();
+        if jobs.saw(job_id, follower, &job.state) {
+            machine.missed(job.updated_at.map(Timestamp::as_second), jobs.len(), now);
         }
+        machine.shows_too_few((jobs.unlisted(), jobs.len()), now);
+        self.shared.changed.notify_one();
     }
 
-    /// How seldom a follower may look at a job itself, because the list tells him what changes of it; `None` where it does not.
-    pub(super) fn looks_in(&self, job_id: &str, follower: (&str, &str)) -> Option<Duration> {
+    /// When a follower looks at a job himself, after he looked at it or was told of it last; `None` where at his own pace,
+    /// because no list tells him anything.
+    pub(super) fn looks(&self, job_id: &str, follower: (&str, &str)) -> Option<Looks> {
         let state = self.shared.lock();
-        state.machine.known_at(self.shared.now())?;
-        let all = FOR_EACH.saturating_mul(u32::try_from(state.jobs.len()).unwrap_or(u32::MAX));
-        state.jobs.is_covered(job_id, follower).then(|| SELDOM.max(all))
+        let (now, jobs) = (self.shared.now(), state.jobs.len());
+        if state.machine.is_about_to_begin() && state.readers.contains_key(follower.0) {
+            return Some(Looks::NotYet);
+        }
+        state.machine.known_at(now)?;
+        let each = if state.machine.net.is_good(jobs, now) { FOR_EACH_READ } else { FOR_EACH };
+        match state.jobs.told(job_id, follower)? {
+            Told::ByList => {
+                let all = each.saturating_mul(u32::try_from(jobs).unwrap_or(u32::MAX));
+                Some(Looks::After(SELDOM.max(all)))
+            }
+            Told::New if state.machine.net.is_read(now) => Some(Looks::NotYet),
+            Told::Alone => Some(Looks::After(SELDOM)),
+            Told::New | Told::Suspect | Told::Unlisted => None,
+        }
     }
 
     /// Whether the list is about to be read, so that a first look may wait for it.
@@ -192,8 +232,10 @@ impl Tail {
     /// does not tell this follower of the job.
     pub(super) fn known_at(&self, job_id: &str, follower: (&str, &str)) -> Option<Timestamp> {
         let state = self.shared.lock();
-        let at =
-            state.machine.known_at(self.shared.now()).filter(|_| state.jobs.is_covered(job_id, follower))?;
+        let at = state
+            .machine
+            .known_at(self.shared.now())
+            .filter(|_| state.jobs.told(job_id, follower) == Some(Told::ByList))?;
         self.shared.origin.1.checked_add(at).ok()
     }
 
@@ -219,133 +261,5 @@ impl Shared {
 
     fn now(&self) -> Moment {
         self.clock.instant().saturating_duration_since(self.origin.0)
-    }
-
-    async fn run(self: Arc<Self>) {
-        let mut reading: Option<BoxFuture<'_, ()>> = None;
-        loop {
-            self.tell_whether_it_is_good();
-            let (next, ends) = self.next();
-            let at = |moment: Option<Moment>| moment.map(|moment| self.origin.0 + moment);
-            tokio::select! {
-                // In this order, so that a simulation can be repeated.
-                biased;
-                () = self.changed.notified() => {}
-                () = async { if let Some(reading) = &mut reading { reading.await } }, if reading.is_some() => {
-                    reading = None;
-                }
-                () = sleep_until(at(next.map(|(at, _)| at))), if reading.is_none() => {
-                    reading = next.map(|(_, ask)| self.read(ask).boxed());
-                }
-                () = sleep_until(at(ends)) => {}
-            }
-        }
-    }
-
-    /// What is read next, and when; and when the list is good for nothing any more, if nothing is.
-    fn next(&self) -> (Option<(Moment, Ask)>, Option<Moment>) {
-        let state = self.lock();
-        // What nobody follows is not read.
-        let reads = state.jobs.len() > 0 && !state.readers.is_empty();
-        let next = reads.then(|| state.machine.next(self.now(), (self.per_minute)()));
-        (next, state.machine.good_until().filter(|_| state.relied))
-    }
-
-    /// Reads one page, with the token that was taken last, or where that may not read it with the next.
-    async fn read(&self, ask: Ask) {
-        let (readers, before) = {
-            let state = self.lock();
-            let first = state.reads.clone();
-            let (before, after) = (state.readers.range(..first.clone()), state.readers.range(first..));
-            let some = after.chain(before).take(TOKENS);
-            let some: Vec<(String, Reader)> =
-                some.map(|(name, reader)| (name.clone(), reader.clone())).collect();
-            (some, state.machine.left())
-        };
-        let nobody = Err(Error::Connect("nobody reads the list".to_owned()));
-        let mut read = (self.clock.instant(), nobody);
-        for (name, reader) in readers {
-            read = (reader.list)(ask.page).await;
-            let refused = matches!(read.1, Err(Error::Unauthorized { .. } | Error::Forbidden(_)));
-            // The next one after it is the next to be tried.
-            self.lock().reads = if refused { format!("{name}\0") } else { name };
-            if !refused {
-                break;
-            }
-        }
-        let (sent, read) = read;
-        let begun = sent.saturating_duration_since(self.origin.0);
-        let news = self.take(ask, begun, &read);
-        for ((reader, key), job) in news {
-            let hears = self.lock().readers.get(&reader).and_then(|reader| reader.hears.upgrade());
-            if let Some(hears) = hears {
-                hears.hear(&key, job);
-            }
-        }
-        if self.lock().machine.left() != before {
-            self.everybody().iter().for_each(|hears| hears.turned());
-        }
-    }
-
-    fn take(
-        &self,
-        ask: Ask,
-        begun: Moment,
-        read: &Result<ListPage, Error>,
-    ) -> Vec<(followed::Follower, JobStatus)> {
-        let ended = self.now();
-        let mut news = Vec::new();
-        let State { machine, jobs, .. } = &mut *self.lock();
-        let page = match read.as_ref().map(Page::of) {
-            Ok(Some(page)) => page,
-            Ok(None) => {
-                machine.failed(ask, Fault::Unreadable, ended);
-                return news;
-            }
-            Err(error) => {
-                machine.failed(ask, fault(error), ended);
-                return news;
-            }
-        };
-        let owns: Vec<Own> = page.rows().map(|row| jobs.take(row, &mut news)).collect();
-        machine.took(ask, (begun, ended), &page, (&owns, jobs.unseen()));
-        news
-    }
-
-    /// Tells those who rely on the list when it is good for nothing any more.
-    fn tell_whether_it_is_good(&self) {
-        let now = self.now();
-        let good = {
-            let mut state = self.lock();
-            let good = state.machine.known_at(now).is_some() && state.jobs.len() > 0;
-            let was = std::mem::replace(&mut state.relied, good);
-            good || !was
-        };
-        if !good {
-            self.everybody().iter().for_each(|hears| hears.left_alone());
-        }
-    }
-
-    fn everybody(&self) -> Vec<Arc<dyn Hears>> {
-        self.lock().readers.values().filter_map(|reader| reader.hears.upgrade()).collect()
-    }
-}
-
-/// What an answer that is no page means for the list as a whole.
-fn fault(error: &Error) -> Fault {
-    match error {
-        Error::Unauthorized { .. }
-        | Error::Forbidden(_)
-        | Error::NotFound(_)
-        | Error::Invalid(_)
-        | Error::Refused { .. }
-        | Error::Redirected(_) => Fault::Refused,
-        Error::Malformed(_) | Error::TooLarge => Fault::Unreadable,
-        Error::Timeout => Fault::Slow,
-        Error::Connect(_)
-        | Error::Interrupted(_)
-        | Error::Throttled { .. }
-        | Error::SpendCap(_)
-        | Error::Server { .. } => Fault::Passing,
     }
 }

@@ -11,6 +11,7 @@ use super::route::Call;
 use crate::clock::{Micros, seconds, zulu};
 use crate::jobs::Job;
 use crate::jobs::payload::{Problem, problem};
+use crate::rules::{ListLies, Ties};
 use crate::service::World;
 
 const STATES: [&str; 5] = ["queued", "processing", "completed", "failed", "cancelled"];
@@ -58,13 +59,21 @@ pub(super) fn list(world: &World, call: &Call, client: &str) -> Result<Reply, Re
     let mut rows: Vec<Seen<'_>> = world
         .store
         .of_client(client)
-        .filter_map(|job| job.seen_at(as_of).map(|(state, at)| Seen { job, state, at }))
+        .filter_map(|job| {
+            job.seen_at(as_of).map(|(state, at)| Seen { job, state, at: world.list.stamp(job, at) })
+        })
         .filter(|seen| asked("status_filter", seen.state) && asked("type_filter", &seen.job.kind))
         .collect();
+    let mut shuffled = shuffle(world.list.ties);
+    if let Some(random) = &mut shuffled {
+        random.shuffle(&mut rows);
+    }
+    // Documented samples have whole seconds: what lies within one ties.
+    let cut = |at: Micros| if shuffled.is_some() { at.div_euclid(1_000_000) } else { at };
     match wish.sort_by.as_str() {
         "status" => order(&mut rows, wish.ascending, |seen| seen.state),
-        "updated_at" => order(&mut rows, wish.ascending, |seen| seen.at),
-        _ => order(&mut rows, wish.ascending, |seen| seen.job.created_at),
+        "updated_at" => order(&mut rows, wish.ascending, |seen| cut(seen.at)),
+        _ => order(&mut rows, wish.ascending, |seen| cut(seen.job.created_at)),
     }
     let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
     let last = count.div_ceil(wish.page_size);
@@ -84,6 +93,19 @@ pub(super) fn list(world: &World, call: &Call, client: &str) -> Result<Reply, Re
         Format::Yaml => Reply::yaml(200, serde_saphyr::to_string(&body).unwrap_or_default()),
         Format::Markdown => Reply::markdown(200, table(&body)),
     })
+}
+
+/// What brings rows into another order each time, where they are to be.
+fn shuffle(ties: Ties) -> Option<fastrand::Rng> {
+    (ties == Ties::Shuffled).then(fastrand::Rng::new)
+}
+
+impl ListLies {
+    /// When a job changed last, as the list says.
+    fn stamp(&self, job: &Job, at: Micros) -> Micros {
+        let frozen = self.frozen.as_ref().is_some_and(|text| job.payload.to_string().contains(text));
+        if frozen { job.created_at } else { at }
+    }
 }
 
 /// Sorts; jobs that tie come in the order they were made, or the reverse of it.

@@ -15,7 +15,7 @@ pub use fault::{CannedReply, Effect, Fault, Moment, RequestMatch, Trickle, When}
 pub use job::{JobMatch, JobRule, Outcome, ScriptStep, Span};
 pub use limits::{Limit, Limits, Window};
 pub use switches::{
-    Deduplication, Engine, ErrorShape, ListLies, SubmitBody, SubmitTime, Switches, UnknownKeys,
+    Deduplication, Engine, ErrorShape, ListLies, SubmitBody, SubmitTime, Switches, Ties, UnknownKeys,
 };
 
 pub(crate) use fault::{Armed, Sight};

@@ -141,4 +141,19 @@ pub struct ListLies {
     pub total_off_by: i64,
     /// Whether pages past the end repeat the last page.
     pub endless: bool,
+    /// Jobs whose payload has this text in it keep the time at which they were made as that of their last change.
+    pub frozen: Option<String>,
+    /// In which order those come of which the sort says nothing.
+    pub ties: Ties,
+}
+
+/// In which order rows come that tie.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ties {
+    /// As they were made, or the reverse of it.
+    #[default]
+    Stable,
+    /// Otherwise each time; times are compared by whole seconds then.
+    Shuffled,
 }

@@ -1,4 +1,7 @@
-//! The list against a service whose jobs change, late and in numbers: nothing of what is followed is lost.
+//! The lists against a service whose jobs change, late and in numbers: nothing of what is followed is lost.
+
+mod net;
+mod parts;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,8 +11,9 @@ use proptest::prelude::*;
 
 use super::floor::Moment;
 use super::followed::{Jobs, Known};
-use super::machine::{Ask, Fault, Machine, Own, Page, Why};
-use crate::spideriq::{JobState, JobStatus, ListPage, ListRow, PAGE};
+use super::machine::{Machine, Own};
+use super::page::{Ask, Page};
+use crate::spideriq::{JobState, JobStatus, ListPage, ListRow, Listed, PAGE};
 
 /// A service's day began then.
 const EPOCH: i64 = 1_767_225_600;
@@ -42,6 +46,8 @@ struct Weather {
     ahead: i64,
     /// Whether rows of one second come in another order each time.
     shuffled: bool,
+    /// Of a hundred changes so many are never in the list of what changed.
+    swallowed: u32,
 }
 
 struct World {
@@ -49,6 +55,14 @@ struct World {
     random: fastrand::Rng,
     jobs: Vec<Job>,
     now: Moment,
+}
+
+fn rank_of(state: &JobState) -> u8 {
+    match state {
+        JobState::Queued => 0,
+        JobState::Processing => 1,
+        _ => 2,
+    }
 }
 
 fn state(rank: u8) -> JobState {
@@ -64,8 +78,8 @@ impl World {
         let mut random = fastrand::Rng::with_seed(weather.seed);
         let jobs = (0..weather.own + weather.foreign).map(|n| {
             // Others were made long ago; what is followed just now.
-            let stamp = if n < weather.own { 0 } else { -random.i64(0..100_000) };
-            Job { rank: 0, stamp, shown: (0, stamp), shown_at: Moment::ZERO, coming: None }
+            let (rank, stamp) = if n < weather.own { (0, 0) } else { (2, -random.i64(0..100_000)) };
+            Job { rank, stamp, shown: (rank, stamp), shown_at: Moment::ZERO, coming: None }
         });
         let jobs = jobs.collect();
         Self { weather, random, jobs, now: Moment::ZERO }
@@ -80,7 +94,9 @@ impl World {
         }
         job.rank = (job.rank + 1).min(2);
         job.stamp = stamp;
-        job.coming = Some((self.now + late, job.rank, stamp));
+        if self.random.u32(0..100) >= self.weather.swallowed {
+            job.coming = Some((self.now + late, job.rank, stamp));
+        }
     }
 
     /// Lets time pass; while `busy` jobs change.
@@ -106,27 +122,24 @@ impl World {
         }
     }
 
-    fn page(&mut self, page: usize) -> ListPage {
+    fn page(&mut self, ask: Ask) -> ListPage {
         let (shuffled, ahead) = (self.weather.shuffled, self.weather.ahead);
         let mut rows: Vec<(i64, u64, usize)> = Vec::new();
         for (at, job) in self.jobs.iter().enumerate() {
-            let tie = if shuffled { self.random.u64(..) } else { u64::try_from(at).unwrap() };
-            rows.push((-job.shown.1, tie, at));
+            let nth = u64::try_from(at).unwrap();
+            let tie = if shuffled { self.random.u64(..) } else { nth };
+            match ask.of {
+                Listed::Changed => rows.push((-job.shown.1, tie, at)),
+                Listed::Queued if job.now().0 == 0 => rows.push((0, nth, at)),
+                Listed::Processing if job.now().0 == 1 => rows.push((0, nth, at)),
+                Listed::Queued | Listed::Processing => {}
+            }
         }
         rows.sort_unstable();
-        let rows = rows.into_iter().skip((page - 1) * PAGE).take(PAGE).map(|(stamp, _, at)| ListRow {
-            job_id: format!("job-{at}"),
-            type_: None,
-            url: None,
-            created_at: None,
-            job: Some(JobStatus {
-                state: state(self.jobs[at].shown.0),
-                type_: None,
-                created_at: None,
-                updated_at: Timestamp::from_second(EPOCH - stamp + ahead).ok(),
-                worker_id: None,
-                error_message: None,
-            }),
+        let rows = rows.into_iter().skip((ask.page - 1) * PAGE).take(PAGE).map(|(_, _, at)| {
+            let job = &self.jobs[at];
+            let (rank, stamp) = if ask.of == Listed::Changed { job.shown } else { job.now() };
+            row(&format!("job-{at}"), state(rank), Timestamp::from_second(EPOCH + stamp + ahead).ok())
         });
         let rows: Vec<ListRow> = rows.collect();
         let length = rows.len();
@@ -134,56 +147,90 @@ impl World {
     }
 }
 
+fn row(job_id: &str, state: JobState, updated_at: Option<Timestamp>) -> ListRow {
+    let job =
+        JobStatus { state, type_: None, created_at: None, updated_at, worker_id: None, error_message: None };
+    ListRow { job_id: job_id.to_owned(), type_: None, url: None, created_at: None, job: Some(job) }
+}
+
+impl Job {
+    /// As it is, where a change that is to become visible is not yet.
+    fn now(&self) -> (u8, i64) {
+        if self.coming.is_some() { self.shown } else { (self.rank, self.stamp) }
+    }
+}
+
 /// What a run came to.
 struct Ran {
     /// When each page was asked for.
     asked: Vec<Moment>,
+    /// Of them those of all that is not over.
+    rounds: usize,
+    /// Looks at single jobs.
+    looks: usize,
     /// Followed jobs whose last state was never told.
     lost: usize,
     /// How long after it was visible each change was told, at the most.
     slowest: Duration,
 }
 
+/// A run: jobs are busy for so long, and then nothing changes. Of jobs that no list shows whoever follows them looks at once.
 fn run(weather: &Weather, busy_for: u64, then_quiet: u64) -> Ran {
     let (mut machine, mut jobs) = (Machine::default(), Jobs::default());
     let mut world = World::new(weather.clone());
     for at in 0..weather.own {
         jobs.follow(&format!("job-{at}"), ("reader", &at.to_string()), None, false);
     }
-    machine.seek();
     let mut told: HashMap<usize, u8> = HashMap::new();
-    let (mut asked, mut slowest) = (Vec::new(), Duration::ZERO);
+    let mut ran = Ran { asked: Vec::new(), rounds: 0, looks: 0, lost: 0, slowest: Duration::ZERO };
     let busy_until = Duration::from_secs(busy_for);
     while world.now < busy_until + Duration::from_secs(then_quiet) {
-        let (at, ask) = machine.next(world.now, 100);
+        let changed = machine.next(world.now, 100);
+        let all = machine.next_of_all(world.now, (weather.own, 100));
+        let (at, ask) = all.filter(|(at, _)| *at <= changed.0).unwrap_or(changed);
         let busy = world.now < busy_until;
         world.until(at, busy);
         let begun = world.now;
-        asked.push(begun);
-        let page = world.page(ask.page);
-        world.until(begun + LATENCY, busy);
-        let mut news = Vec::new();
-        let read = Page::of(&page).unwrap();
-        let owns: Vec<Own> = read.rows().map(|row| jobs.take(row, &mut news)).collect();
-        for ((_, key), job) in news {
-            let at: usize = key.parse().unwrap();
-            told.insert(
-                at,
-                [JobState::Queued, JobState::Processing]
-                    .iter()
-                    .position(|s| *s == job.state)
-                    .map_or(2, |rank| u8::try_from(rank).unwrap()),
-            );
-            // What was made before anything was read is told with the first page.
-            if world.jobs[at].shown_at > Moment::ZERO {
-                slowest = slowest.max(world.now.saturating_sub(world.jobs[at].shown_at));
+        ran.asked.push(begun);
+        if ask.of != Listed::Changed {
+            ran.rounds += 1;
+            if machine.net.ask(begun) {
+                jobs.round_begins();
             }
         }
-        machine.took(ask, (begun, world.now), &read, (&owns, jobs.unseen()));
+        let page = world.page(ask);
+        world.until(begun + LATENCY, busy);
+        let mut news = Vec::new();
+        if ask.of == Listed::Changed {
+            let read = Page::of(&page).unwrap();
+            let owns: Vec<Own> = read.rows().map(|row| jobs.take(row, &mut news)).collect();
+            machine.took(ask, (begun, world.now), &read, (&owns, jobs.new_ones()));
+        } else {
+            assert!(ask.is_answered_by(&page));
+            page.rows.iter().for_each(|row| jobs.take_active(row, &mut news));
+            let last = machine.net.took(page.length, weather.own, world.now);
+            if last && !machine.net.reads_again(jobs.count_unmet(), world.now) {
+                for (reader, key) in jobs.round_ends() {
+                    ran.looks += 1;
+                    let at: usize = key.parse().unwrap();
+                    let (rank, _) = world.jobs[at].now();
+                    jobs.saw(&format!("job-{at}"), (&reader, &key), &state(rank));
+                    told.insert(at, rank);
+                }
+            }
+        }
+        for ((_, key), job) in news {
+            let at: usize = key.parse().unwrap();
+            told.insert(at, rank_of(&job.state));
+            // What was made before anything was read is told with the first page.
+            if world.jobs[at].shown_at > Moment::ZERO {
+                ran.slowest = ran.slowest.max(world.now.saturating_sub(world.jobs[at].shown_at));
+            }
+        }
         assert_eq!(machine.left(), None);
     }
-    let lost = (0..weather.own).filter(|at| told.get(at) != Some(&world.jobs[*at].rank)).count();
-    Ran { asked, lost, slowest }
+    ran.lost = (0..weather.own).filter(|at| told.get(at) != Some(&world.jobs[*at].rank)).count();
+    ran
 }
 
 /// Most requests in any minute.
@@ -206,6 +253,7 @@ fn weathers(late: u64, changes: u32) -> impl Strategy<Value = Weather> {
         late,
         ahead,
         shuffled,
+        swallowed: 0,
     })
 }
 
@@ -232,12 +280,10 @@ proptest! {
         let mut jobs = Jobs::default();
         let known = Known { state: state(at), updated_at: None };
         jobs.follow("JOB-1", ("r", "k"), Some(&known), true);
-        prop_assert_eq!(jobs.unseen(), 0);
+        prop_assert_eq!(jobs.new_ones(), 0);
         let mut news = Vec::new();
         for rank in 0..3u8 {
-            let job = JobStatus { state: state(rank), type_: None, created_at: None, updated_at: None, worker_id: None, error_message: None };
-            let row = ListRow { job_id: "job-1".to_owned(), type_: None, url: None, created_at: None, job: Some(job) };
-            let own = jobs.take(&row, &mut news);
+            let own = jobs.take(&row("job-1", state(rank), None), &mut news);
             prop_assert_eq!(own == Own::News, rank > at);
         }
         prop_assert_eq!(news.len(), usize::from(2 - at));
@@ -249,8 +295,16 @@ proptest! {
 #[test]
 fn the_list_is_read_often_while_something_changes_and_seldom_while_nothing_does() {
     for own in [5, 50, 500] {
-        let weather =
-            Weather { seed: 7, own, foreign: 2_000, changes: 20, late: 0, ahead: 0, shuffled: false };
+        let weather = Weather {
+            seed: 7,
+            own,
+            foreign: 2_000,
+            changes: 20,
+            late: 0,
+            ahead: 0,
+            shuffled: false,
+            swallowed: 0,
+        };
         let ran = run(&weather, 300, 1_200);
         let busy: Vec<Moment> =
             ran.asked.iter().copied().filter(|at| (60..300).contains(&at.as_secs())).collect();
@@ -263,114 +317,8 @@ fn the_list_is_read_often_while_something_changes_and_seldom_while_nothing_does(
         assert_eq!(ran.lost, 0);
         assert!(busiest(&busy) <= 42, "{}", busiest(&busy));
         assert!(ran.slowest <= Duration::from_millis(3_500), "{:?}", ran.slowest);
-        assert!(quiet <= 21, "{quiet}");
+        // One reading of all that is not over lies in that time.
+        let most = if own > 50 { 21 + 8 } else { 21 };
+        assert!(quiet <= most, "{quiet}");
     }
-}
-
-#[test]
-fn a_list_that_is_refused_is_left_and_tried_again_ever_more_seldom() {
-    let mut machine = Machine::default();
-    let mut pauses = Vec::new();
-    let mut now = Moment::ZERO;
-    for _ in 0..8 {
-        let (at, ask) = machine.next(now, 100);
-        pauses.push(at.saturating_sub(now).as_secs());
-        machine.failed(ask, Fault::Refused, at);
-        assert_eq!(machine.left(), Some(Why::Refused));
-        now = at;
-    }
-    assert_eq!(pauses, [0, 60, 120, 240, 480, 960, 1800, 1800]);
-    let page = ListPage::default();
-    let page = Page::of(&page).unwrap();
-    machine.took(Ask { page: 1 }, (now, now), &page, (&[], 0));
-    assert_eq!((machine.left(), machine.known_at(now)), (None, Some(now)));
-    assert_eq!(
-        machine.known_at(now + Duration::from_secs(60)),
-        None,
-        "it says nothing of what is true later"
-    );
-}
-
-#[test]
-fn a_list_that_is_late_or_wrong_is_left_only_if_it_is_so_again_and_again() {
-    for (fault, why, times) in [(Fault::Slow, Why::Slow, 3), (Fault::Unreadable, Why::Unreadable, 2)] {
-        let mut machine = Machine::default();
-        for time in 1..=times {
-            assert_eq!(machine.left(), None);
-            machine.failed(Ask { page: 1 }, fault, Duration::from_secs(time));
-        }
-        assert_eq!(machine.left(), Some(why));
-    }
-    let mut machine = Machine::default();
-    (0..50).for_each(|time| machine.failed(Ask { page: 1 }, Fault::Passing, Duration::from_secs(time)));
-    assert_eq!(machine.left(), None, "the budget waits for what passes");
-}
-
-#[test]
-fn a_page_out_of_order_is_none_and_an_odd_row_is_no_reason() {
-    let row = |second: Option<i64>| {
-        let updated_at = second.map(|second| Timestamp::from_second(second).unwrap());
-        let job = JobStatus {
-            state: JobState::Queued,
-            type_: None,
-            created_at: None,
-            updated_at,
-            worker_id: None,
-            error_message: None,
-        };
-        ListRow { job_id: "a".to_owned(), type_: None, url: None, created_at: None, job: Some(job) }
-    };
-    let page = |seconds: &[Option<i64>]| ListPage {
-        rows: seconds.iter().map(|at| row(*at)).collect(),
-        length: seconds.len(),
-    };
-    assert!(Page::of(&page(&[Some(9), Some(9), None, Some(3)])).is_some());
-    assert!(Page::of(&page(&[Some(3), Some(9)])).is_none());
-    assert!(Page::of(&page(&[Some(3), None, None])).is_none());
-    assert!(Page::of(&page(&[])).is_some());
-}
-
-fn row(rank: u8) -> ListRow {
-    let job = JobStatus {
-        state: state(rank),
-        type_: None,
-        created_at: None,
-        updated_at: None,
-        worker_id: None,
-        error_message: None,
-    };
-    ListRow { job_id: "job-1".to_owned(), type_: None, url: None, created_at: None, job: Some(job) }
-}
-
-/// What one who follows a job has seen, another one has not.
-#[test]
-fn each_who_follows_a_job_is_told_of_it_whatever_another_knows() {
-    let (first, second) = (("a", "k"), ("b", "k"));
-    let mut jobs = Jobs::default();
-    jobs.follow("job-1", first, None, false);
-    assert!(!jobs.saw("job-1", first, &state(1)), "a first look misses nothing");
-    jobs.follow("job-1", second, Some(&Known { state: state(0), updated_at: None }), false);
-    assert!(jobs.is_covered("job-1", first) && !jobs.is_covered("job-1", second));
-    let mut news = Vec::new();
-    assert_eq!(jobs.take(&row(1), &mut news), Own::News);
-    assert_eq!(news.iter().map(|(follower, _)| follower.0.as_str()).collect::<Vec<_>>(), ["b"]);
-    assert!(jobs.saw("job-1", first, &state(2)), "the list had not told of it");
-    assert_eq!(jobs.take(&row(2), &mut news), Own::News, "the other is still to be told");
-    jobs.leave("a");
-    assert_eq!((jobs.len(), jobs.unseen()), (1, 0));
-    jobs.unfollow("job-1", second);
-    assert_eq!(jobs.len(), 0);
-}
-
-/// What changed before somebody began to follow is read only if the floor is still below it: else he has to look.
-#[test]
-fn who_begins_to_follow_after_the_floor_has_passed_is_not_covered() {
-    let mut floor = super::floor::Floor::default();
-    assert!(floor.begin_at(EPOCH) && floor.begin_at(EPOCH - 9_000), "reading begins where the records are");
-    assert_eq!(floor.stamp(), Some(EPOCH - 600));
-    floor.saw(&[EPOCH + 100], &[], Moment::ZERO);
-    floor.read_whole(Moment::from_secs(1));
-    assert!(floor.begin_at(EPOCH + 100) && !floor.begin_at(EPOCH + 50));
-    floor.begin_anew();
-    assert_eq!((floor.stamp(), floor.begin_at(EPOCH + 100)), (None, false));
 }

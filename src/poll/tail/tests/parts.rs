@@ -1,0 +1,167 @@
+//! The parts of the list by themselves: when it is left, what a page is, and who is told what.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{EPOCH, row, state};
+use crate::poll::tail::floor::{Floor, Mark, Moment};
+use crate::poll::tail::followed::{Jobs, Known, Told};
+use crate::poll::tail::machine::{Fault, Machine, Own, Why};
+use crate::poll::tail::page::{Ask, Page};
+use crate::spideriq::{JobState, ListPage};
+
+#[test]
+fn a_list_that_is_refused_is_left_and_tried_again_ever_more_seldom() {
+    let mut machine = Machine::default();
+    let mut pauses = Vec::new();
+    let mut now = Moment::ZERO;
+    for _ in 0..8 {
+        let (at, ask) = machine.next(now, 100);
+        pauses.push(at.saturating_sub(now).as_secs());
+        machine.failed(ask, Fault::Refused, at);
+        assert_eq!(machine.left(), Some(Why::Refused));
+        now = at;
+    }
+    assert_eq!(pauses, [0, 60, 120, 240, 480, 960, 1800, 1800]);
+    let page = ListPage::default();
+    let page = Page::of(&page).unwrap();
+    machine.took(Ask::changed(1), (now, now), &page, (&[], 0));
+    assert_eq!((machine.left(), machine.known_at(now)), (None, Some(now)));
+    assert_eq!(
+        machine.known_at(now + Duration::from_secs(60)),
+        None,
+        "it says nothing of what is true later"
+    );
+}
+
+#[test]
+fn a_list_that_is_late_or_wrong_is_left_only_if_it_is_so_again_and_again() {
+    for (fault, why, times) in [(Fault::Slow, Why::Slow, 3), (Fault::Unreadable, Why::Unreadable, 2)] {
+        let mut machine = Machine::default();
+        for time in 1..=times {
+            assert_eq!(machine.left(), None);
+            machine.failed(Ask::changed(1), fault, Duration::from_secs(time));
+        }
+        assert_eq!(machine.left(), Some(why));
+    }
+    let mut machine = Machine::default();
+    (0..50).for_each(|time| machine.failed(Ask::changed(1), Fault::Passing, Duration::from_secs(time)));
+    assert_eq!(machine.left(), None, "the budget waits for what passes");
+}
+
+#[test]
+fn a_page_out_of_order_is_none_and_an_odd_row_is_no_reason() {
+    let row = |second: Option<i64>| {
+        row("a", JobState::Queued, second.map(|second| Timestamp::from_second(second).unwrap()))
+    };
+    let page = |seconds: &[Option<i64>]| ListPage {
+        rows: seconds.iter().map(|at| row(*at)).collect(),
+        length: seconds.len(),
+    };
+    assert!(Page::of(&page(&[Some(9), Some(9), None, Some(3)])).is_some());
+    assert!(Page::of(&page(&[Some(3), Some(9)])).is_none());
+    assert!(Page::of(&page(&[Some(3), None, None])).is_none());
+    assert!(Page::of(&page(&[])).is_some());
+}
+
+/// What one who follows a job has seen, another one has not.
+#[test]
+fn each_who_follows_a_job_is_told_of_it_whatever_another_knows() {
+    let (first, second) = (("a", "k"), ("b", "k"));
+    let mut jobs = Jobs::default();
+    jobs.follow("job-1", first, None, false);
+    assert!(!jobs.saw("job-1", first, &state(1)), "a first look misses nothing");
+    jobs.follow("job-1", second, Some(&Known { state: state(0), updated_at: None }), false);
+    assert_eq!(jobs.told("job-1", first), Some(Told::ByList));
+    assert_eq!(jobs.told("job-1", second), Some(Told::New));
+    let mut news = Vec::new();
+    assert_eq!(jobs.take(&row("job-1", state(1), None), &mut news), Own::News);
+    assert_eq!(news.iter().map(|(follower, _)| follower.0.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert!(jobs.saw("job-1", first, &state(2)), "the list had not told of it");
+    assert_eq!(
+        jobs.take(&row("job-1", state(2), None), &mut news),
+        Own::News,
+        "the other is still to be told"
+    );
+    jobs.leave("a");
+    assert_eq!((jobs.len(), jobs.new_ones()), (1, 0));
+    jobs.unfollow("job-1", second);
+    assert_eq!(jobs.len(), 0);
+}
+
+/// What changed before somebody began to follow is read only if the floor is still below it: else he has to look.
+#[test]
+fn who_begins_to_follow_after_the_floor_has_passed_is_not_covered() {
+    let mut floor = Floor::default();
+    assert!(floor.begin_at(EPOCH) && floor.begin_at(EPOCH - 9_000), "reading begins where the records are");
+    assert_eq!(floor.stamp(), Some(EPOCH - 600));
+    floor.saw(&[EPOCH + 100], &[], Moment::ZERO);
+    floor.read_whole(Moment::from_secs(1));
+    assert!(floor.begin_at(EPOCH + 100) && !floor.begin_at(EPOCH + 50));
+    floor.begin_anew();
+    assert_eq!((floor.stamp(), floor.begin_at(EPOCH + 100)), (None, false));
+}
+
+/// What an earlier process has told and not written stands above its mark; while the list is left the mark stays.
+#[test]
+fn a_mark_is_as_old_as_what_it_tells_of_is_written_and_stays_while_the_list_is_left() {
+    let mut machine = Machine::default();
+    let stamp = |second: u64| EPOCH + i64::try_from(second).unwrap();
+    let page = |second: u64| {
+        let row = row("a", JobState::Queued, Timestamp::from_second(stamp(second)).ok());
+        ListPage { rows: vec![row], length: 1 }
+    };
+    let read = |machine: &mut Machine, second: u64| {
+        let (page, at) = (page(second), Moment::from_secs(second));
+        machine.took(Ask::changed(1), (at, at), &Page::of(&page).unwrap(), (&[Own::Foreign], 0));
+        machine.mark(at).map(|mark| mark.to_string())
+    };
+    assert_eq!(read(&mut machine, 0), None);
+    assert_eq!(read(&mut machine, 29), None, "what was told may not be written yet");
+    assert_eq!(read(&mut machine, 31), Some(format!("{} 5", stamp(0) - 6)));
+    assert_eq!(read(&mut machine, 60), Some(format!("{} 5", stamp(29) - 6)));
+    machine.failed(Ask::changed(1), Fault::Refused, Moment::from_secs(90));
+    assert_eq!(machine.mark(Moment::from_secs(200)), None);
+}
+
+/// A process goes on from the mark of the one before it, whatever its objects record; a mark ahead of the stamps hides
+/// nothing.
+#[test]
+fn reading_goes_on_from_the_mark_and_a_wrong_one_does_no_harm() {
+    for wrong in ["", "1", "1 x", "-1 5", "99999999999999 5", "1767225600 4000", "1767225600 5 5"] {
+        assert!(wrong.parse::<Mark>().is_err(), "{wrong}");
+    }
+    let (good, ahead) = (format!("{} 5", EPOCH - 40), format!("{} 9", EPOCH + 9_000));
+    for (mark, down_to) in [(good, EPOCH - 40), (ahead, EPOCH + 100 - 9 - 1)] {
+        let mut floor = Floor::default();
+        floor.go_on_from(mark.parse().unwrap());
+        floor.begin_anew();
+        assert!(floor.begin_at(EPOCH - 9_000), "{mark}");
+        floor.saw(&[EPOCH + 100, EPOCH + 100, EPOCH + 100], &[], Moment::ZERO);
+        assert_eq!(floor.stamp(), Some(down_to), "{mark}");
+    }
+}
+
+/// A process that was away for days reads no more pages than looks would cost.
+#[test]
+fn what_changed_in_a_long_time_is_not_read_where_looks_cost_less() {
+    let mut machine = Machine::default();
+    machine.go_on_from(format!("{} 5", EPOCH - 1_000_000).parse().unwrap());
+    let full = |page: i64| {
+        let at = |n: i64| Timestamp::from_second(EPOCH - page * 100 - n).ok();
+        let rows = (0..100).map(|n| row(&format!("job-{page}-{n}"), JobState::Queued, at(n))).collect();
+        ListPage { rows, length: 100 }
+    };
+    let (mut now, mut pages) = (Moment::ZERO, 0);
+    while !machine.looks_cost_less(50) {
+        let (at, ask) = machine.next(now, 100);
+        now = at;
+        let page = full(i64::try_from(ask.page).unwrap());
+        machine.took(ask, (now, now), &Page::of(&page).unwrap(), (&[Own::Foreign; 100], 0));
+        pages += 1;
+        assert!(pages < 30);
+    }
+    assert!(machine.known_at(now).is_some());
+    assert!(!machine.looks_cost_less(50), "once");
+}
