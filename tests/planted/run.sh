@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Plants each bug of this folder into a clone of HEAD and says which tests catch it. `make planted` runs it.
+# Plants each bug of this folder into a clone of HEAD and says which test catches it. `make planted` runs it.
 #
-# A bug is a patch with some words before it. One that does not apply or compile any more fails, and so does one that
-# no test catches. ONLY="words" plants those whose name has one of these words in it;
-# ALL=1 goes on after the first tier that catches one.
+# A bug is a patch with some words before it, and a line "Caught by: BINARY TEST" that names a test which has to fail.
+# It fails itself if it does not apply or compile any more, and if that test passes: then all tests are tried, the cheap ones
+# first, and the one that catches it is said, so that the line can be mended.
+# ONLY="words" plants those whose name has one of these words in it.
 set -uo pipefail
 here=$(cd "$(dirname "$0")/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$here/target}/planted
 clone=$target/clone
 testbed=${TESTBED:?the program of the testbed}
-# A tree of its own, so that nobody's build is disturbed.
-export CARGO_TARGET_DIR=$target/build
+# A tree of its own, so that nobody's build is disturbed; nobody debugs in it.
+export CARGO_TARGET_DIR=$target/build CARGO_PROFILE_DEV_DEBUG=none CARGO_PROFILE_SIM_DEBUG=none
 # A simulation stops at the first seed that fails, and so needs few.
 export SIM_SEEDS=${SEEDS:-500} RUST_BACKTRACE=0
 
@@ -20,71 +21,90 @@ git -C "$clone" fetch --quiet "$here" HEAD
 git -C "$clone" checkout --quiet --force --detach FETCH_HEAD
 cd "$clone" || exit 1
 
-# The tests of a tier: the cheap ones first.
-tests() {
+# The cheap ones are built anew for each bug and run for seconds; the others are optimised, and run for minutes.
+profile() {
     case $1 in
-        units) echo --lib --test pure --test client ;;
+        model | sim | cluster) echo sim ;;
+        *) echo dev ;;
+    esac
+}
+
+which() {
+    case $1 in
+        lib) echo --lib ;;
         *) echo --test "$1" ;;
     esac
 }
 
-# The cheap ones are built anew for each bug and run for seconds; the others are optimised, and run for minutes.
-profile() {
-    case $1 in
-        units | plans) echo dev ;;
-        *) echo sim ;;
-    esac
+compiles() {
+    cargo test --quiet --profile "$(profile "$1")" --locked $(which "$1") --no-run 2>"$target/$name.log"
 }
 
-only() { timeout 1200 cargo test --quiet --profile "$(profile "$1")" --locked $(tests "$1") --no-fail-fast; }
+# All tests of a binary, or those that are named.
+only() {
+    local binary=$1
+    shift
+    timeout 1200 cargo test --quiet --profile "$(profile "$binary")" --locked $(which "$binary") -- ${1:+--exact "$@"}
+}
 
 run() {
     case $1 in
-        # Without the demo's tests, which run programs of the whole workspace.
-        cluster) timeout 1800 "$testbed" run --controller-manager --with helm,kstatus -- cargo nextest run --cargo-profile sim --locked --test cluster --fail-fast -E 'not test(first_minutes)' ;;
+        cluster)
+            # Without the demo's tests, which run programs of the whole workspace.
+            local filter="not test(first_minutes)"
+            [ $# -eq 1 ] || filter=$(printf 'test(=%s) or ' "${@:2}")
+            timeout 1800 "$testbed" run --controller-manager --with helm,kstatus -- cargo nextest run --cargo-profile sim --locked --test cluster --fail-fast -E "${filter% or }"
+            ;;
         # Most bugs show at every fifth step, in a fifth of the time.
-        sim) SIM_EVERY=5 only sim && only sim ;;
-        *) only "$1" ;;
+        sim) SIM_EVERY=5 only "$@" && only "$@" ;;
+        *) only "$@" ;;
     esac >"$target/$name.$1.log" 2>&1
 }
 
-compiles() { cargo test --quiet --profile "$(profile "$1")" --locked $(tests "$1") --no-run 2>"$target/$name.log"; }
-
-# Whether the tests of a tier fail: those are their exit codes, and what hangs counts. A tier that cannot run is no catch.
+# Whether tests of a binary fail: those are their exit codes, and what hangs counts. What cannot run is no catch.
 catches() {
-    run "$1"
+    run "$@"
     case $? in
         0) return 1 ;;
         100 | 101 | 124) return 0 ;;
         *)
-            echo "the tests of the tier $1 cannot be run: $target/$name.$1.log"
+            echo "the tests of $1 cannot be run: $target/$name.$1.log"
             exit 1
             ;;
     esac
 }
 
-passes_without_a_bug() {
-    git stash --quiet
+# Without a bug all tests of a binary, or those that are named, have to pass.
+pass() {
     name=none
-    if catches cluster; then
-        echo "the tests fail without a bug: $target/none.cluster.log"
+    if catches "$@"; then
+        echo "tests of $1 fail without a bug: $target/none.$1.log"
         exit 1
     fi
-    git stash pop --quiet
-    name=$(basename "$patch" .patch)
-    passes=yes
 }
 
-echo "== planted bugs: building the tests of HEAD, which have to pass"
-begun=$SECONDS
-name=none
-for tier in units plans model sim; do
-    if catches $tier; then
-        echo "the tests fail without a bug: $target/none.$tier.log"
-        exit 1
-    fi
-done
-echo "== $((SECONDS - begun)) s"
+# The line of a patch that names the test which catches it: "BINARY TEST".
+caught_by() { sed -n 's/^Caught by: //p' "$1"; }
+
+# Which test sees the bug that is planted: the first binary, and in it the first test that fails.
+find_any() {
+    local binary planted=$name
+    found=NOBODY
+    # The real thing takes minutes: only for what nothing else sees.
+    for binary in lib pure client plans model sim cluster; do
+        if [ -z "${passed[$binary]:-}" ]; then
+            git stash --quiet
+            pass "$binary"
+            name=$planted passed[$binary]=yes
+            git stash pop --quiet
+        fi
+        compiles "$binary"
+        if catches "$binary"; then
+            found="$binary $(sed -nE 's/^---- (.*) stdout ----$/\1/p' "$target/$name.$binary.log" | head -n1)"
+            return
+        fi
+    done
+}
 
 wanted() {
     local word
@@ -94,35 +114,42 @@ wanted() {
     return 1
 }
 
-planted=0 failed=0
+patches=()
 for patch in "$here"/tests/planted/*.patch; do
-    name=$(basename "$patch" .patch)
-    wanted "$name" || continue
-    begun=$SECONDS
-    planted=$((planted + 1))
-    caught=
-    if ! git apply "$patch" 2>"$target/$name.log"; then
-        caught="DOES NOT APPLY: $(head -1 "$target/$name.log")"
-        failed=$((failed + 1))
-    else
-        # The real thing takes minutes: only for what nothing else sees, and only if it passes without a bug.
-        for tier in units plans model sim cluster; do
-            [ -z "$caught" ] || { [ -n "${ALL:-}" ] && [ "$tier" != cluster ]; } || break
-            if ! compiles "$tier"; then
-                caught=" DOES NOT COMPILE: $(grep -m1 '^error' "$target/$name.log")"
-                failed=$((failed + 1))
-                break
-            fi
-            [ "$tier" != cluster ] || [ -n "${passes:-}" ] || passes_without_a_bug
-            catches "$tier" && caught="$caught $tier"
-        done
-        if [ -z "$caught" ]; then
-            caught=" NOBODY"
-            failed=$((failed + 1))
-        fi
-    fi
-    git checkout --quiet --force
-    printf '%-40s%s (%d s)\n' "$name" "$caught" $((SECONDS - begun))
+    wanted "$(basename "$patch" .patch)" && patches+=("$patch")
 done
-echo "== $planted bugs planted, $failed failed"
-[ "$planted" -gt 0 ] && [ "$failed" -eq 0 ]
+
+echo "== planted bugs: first the tests that are to catch them, which have to pass"
+begun=$SECONDS
+declare -A passed named
+for patch in "${patches[@]}"; do
+    read -r binary test < <(caught_by "$patch")
+    named[${binary:-lib}]+=" ${test:-}"
+done
+for binary in "${!named[@]}"; do
+    mapfile -t tests < <(tr ' ' '\n' <<<"${named[$binary]}" | sort -u | grep .)
+    pass "$binary" "${tests[@]}"
+done
+echo "== $((SECONDS - begun)) s"
+
+failed=0
+for patch in "${patches[@]}"; do
+    name=$(basename "$patch" .patch)
+    begun=$SECONDS
+    read -r binary test < <(caught_by "$patch")
+    if ! git apply "$patch" 2>"$target/$name.log"; then
+        said="DOES NOT APPLY: $(head -1 "$target/$name.log")"
+    elif ! compiles "${binary:-lib}"; then
+        said="DOES NOT COMPILE: $(grep -m1 '^error' "$target/$name.log")"
+    elif [ -n "${test:-}" ] && catches "$binary" "$test"; then
+        said=
+    else
+        find_any
+        said="NOT CAUGHT BY $binary $test, BUT BY: $found"
+    fi
+    [ -z "$said" ] || failed=$((failed + 1))
+    printf '%-40s %s (%d s)\n' "$name" "${said:-$binary $test}" $((SECONDS - begun))
+    git checkout --quiet --force
+done
+echo "== ${#patches[@]} bugs planted, $failed failed"
+[ "${#patches[@]}" -gt 0 ] && [ "$failed" -eq 0 ]
