@@ -1,0 +1,237 @@
+//! Jobs in flight, in numbers: how soon a change is shown, by the list and one by one, and what it costs.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use emulator::JobSpec;
+use futures::StreamExt;
+use kube::core::DynamicObject;
+use kube::runtime::watcher;
+use serde_json::json;
+
+use crate::figures::{busiest, memory, row, share, table, times};
+use crate::plot::{Line, draw};
+use crate::scene;
+use crate::support::World;
+
+/// In a minute, for so long.
+const ENDS: u64 = 63;
+const OTHERS: u64 = 130;
+const MEASURED: Duration = Duration::from_secs(150);
+/// How long jobs may take to be shown for the first time. One by one they would take hours.
+const KNOWN_WITHIN: u64 = 240;
+
+/// When each job was first shown in each state, in milliseconds.
+type Shown = Arc<Mutex<HashMap<(String, String), i64>>>;
+
+struct Flight {
+    world: World,
+    shown: Shown,
+    queued: Vec<String>,
+    processing: Vec<String>,
+    random: fastrand::Rng,
+}
+
+pub async fn measure(program: &Path) {
+    table(
+        "Jobs in flight, within the documented limits",
+        "Jobs, followed | Ends shown | End → shown, p50 / p99 / most | Other change → shown | Requests a minute: list, status, results | Busiest minute, 429 | Quiet minute: requests, reconciles | Not shared memory",
+    );
+    println!("| goal | all | ≤ 2 s p99 | ≤ 2 s p99 | ≤ 45 besides the reads at ends | ≤ 100, 0 | –, 0 | – |");
+    let mut lines =
+        [("one list, p99", true, 0.99), ("one list, p50", true, 0.5), ("one by one, p50", false, 0.5)]
+            .map(|(name, list, share)| (list, share, Line { name, points: Vec::new() }));
+    for jobs in [200, 1_000, 10_000] {
+        for list in [true, false] {
+            let ends = one(program, jobs, list).await;
+            for (_, of, line) in lines.iter_mut().filter(|(by, ..)| *by == list && !ends.is_empty()) {
+                line.points.push((jobs as f64, share(&ends, *of)));
+            }
+        }
+    }
+    let lines = lines.map(|(.., line)| line);
+    draw("freshness.svg", "From the end of a job until it is shown", ("jobs in flight", "seconds"), &lines);
+}
+
+async fn one(program: &Path, jobs: usize, list: bool) -> Vec<f64> {
+    let word = if list { "Auto" } else { "Off" };
+    let mut flight = Flight::begin(program, jobs, word).await;
+    let known = flight.until_known(jobs).await;
+    let (since, begun) = (flight.world.service.journal(0).last, scene::now());
+    let changes = flight.change(MEASURED).await;
+    let took = (scene::now() - begun) as f64 / 60_000.0;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let (ends, others, missing) = flight.judge(&changes);
+    let requests = scene::requests(&flight.world, since);
+    let of = |route: &str| {
+        requests
+            .iter()
+            .filter(|(at, _, when)| *at == route && *when < begun + MEASURED.as_millis() as i64)
+            .count() as f64
+            / took
+    };
+    let all = scene::requests(&flight.world, 0);
+    let refused = all.iter().filter(|(_, status, _)| *status == Some(429)).count();
+    let moments: Vec<i64> = all.iter().map(|(.., at)| *at).collect();
+    let (quiet, reconciles) = flight.quiet().await;
+    let (_, anonymous, _) = memory(flight.world.pid());
+    row(&[
+        &format!("{jobs}, {}; {known} known when it began", if list { "one list" } else { "one by one" }),
+        &format!("{} of {}", ends.len(), ends.len() + missing),
+        &times(&ends),
+        &times(&others),
+        &format!("{:.0}, {:.0}, {:.0}", of("list"), of("status"), of("results")),
+        &format!("{}, {refused}", busiest(&moments)),
+        &format!("{quiet}, {reconciles:.0}"),
+        &format!("{anonymous:.1} MiB"),
+    ]);
+    if list && jobs >= 10_000 {
+        flight.restart().await;
+    }
+    ends
+}
+
+impl Flight {
+    /// Jobs that somebody made, half of which run, beside 500 of others; and an object for each.
+    async fn begin(program: &Path, jobs: usize, list: &str) -> Self {
+        let name = format!("bench-{jobs}-{}", list.to_lowercase());
+        let mut world =
+            scene::world(&name, program, scene::LIMITS, &format!(", sync: {{list: {list}}}")).await;
+        let make = |state: &str, count: usize| {
+            let spec = json!({"state": state, "count": count});
+            world.service.create_jobs(serde_json::from_value::<JobSpec>(spec).unwrap()).unwrap()
+        };
+        make("completed", 500);
+        let (queued, processing) = (make("queued", jobs / 2), make("processing", jobs / 2));
+        let shown = Shown::default();
+        tokio::spawn(watch(world.api("ScrapeJob"), Arc::clone(&shown)));
+        scene::start(&mut world).await;
+        let objects = queued.iter().chain(&processing).enumerate().map(|(n, id)| {
+            json!({"apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {"name": format!("mirror-{n}")},
+                "spec": {"jobID": id}})
+        });
+        let objects: Vec<_> = objects.collect();
+        scene::create(&world, objects.into_iter()).await;
+        let mut random = fastrand::Rng::with_seed(7);
+        let (mut queued, mut processing) = (queued, processing);
+        random.shuffle(&mut queued);
+        random.shuffle(&mut processing);
+        Self { world, shown, queued, processing, random }
+    }
+
+    /// Waits until all jobs are shown, but not for ever; how many are.
+    async fn until_known(&self, jobs: usize) -> usize {
+        let count = || self.shown.lock().unwrap().len();
+        for _ in 0..KNOWN_WITHIN {
+            if count() >= jobs {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        // What was written last is still read and counted.
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        count()
+    }
+
+    /// Changes jobs for a while: each, its new state, and when.
+    async fn change(&mut self, lasts: Duration) -> Vec<(String, &'static str, i64)> {
+        let (begun, mut changes) = (tokio::time::Instant::now(), Vec::new());
+        let each = Duration::from_secs(60) / (ENDS + OTHERS) as u32;
+        for nth in 0.. {
+            let at = begun + each * nth;
+            if at > begun + lasts {
+                break;
+            }
+            tokio::time::sleep_until(at).await;
+            let ends = self.random.u64(0..ENDS + OTHERS) < ENDS;
+            let from = if ends { &mut self.processing } else { &mut self.queued };
+            let Some(job) = from.pop() else { continue };
+            let to = if ends { "completed" } else { "processing" };
+            changes.push((job.clone(), to, scene::now()));
+            assert!(self.world.service.set_state(&job, to, None, None));
+            if !ends {
+                // It ends later than those that ran before.
+                self.processing.insert(0, job);
+            }
+        }
+        changes
+    }
+
+    /// Seconds until the ends and the other changes were shown, and how many ends were not.
+    fn judge(&self, changes: &[(String, &'static str, i64)]) -> (Vec<f64>, Vec<f64>, usize) {
+        let shown = self.shown.lock().unwrap();
+        let (mut ends, mut others, mut missing) = (Vec::new(), Vec::new(), 0);
+        for (job, to, at) in changes {
+            let state = if *to == "completed" { "Completed" } else { "Processing" };
+            let seen = shown.get(&(job.clone(), state.to_owned())).map(|seen| (seen - at) as f64 / 1000.0);
+            match (seen, *to == "completed") {
+                (Some(seconds), true) => ends.push(seconds.max(0.0)),
+                (Some(seconds), false) => others.push(seconds.max(0.0)),
+                (None, ends) => missing += usize::from(ends),
+            }
+        }
+        (ends, others, missing)
+    }
+
+    /// A minute in which nothing changes: requests, and looks at objects.
+    async fn quiet(&self) -> (usize, f64) {
+        let reconciles = "spideriq_operator_reconciles_total{kind=\"ScrapeJob\"";
+        // The list is read less often when nothing has changed for a while.
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let (last, before) =
+            (self.world.service.journal(0).last, scene::counted(&self.world, reconciles).await);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let after = scene::counted(&self.world, reconciles).await;
+        (scene::requests(&self.world, last).len(), after - before)
+    }
+
+    /// The operator is away while 200 jobs change.
+    async fn restart(mut self) {
+        assert!(self.world.stop().await);
+        let (last, mut changes) = (self.world.service.journal(0).last, Vec::new());
+        for nth in 0..200 {
+            let (from, to) = if nth % 2 == 0 {
+                (&mut self.processing, "completed")
+            } else {
+                (&mut self.queued, "processing")
+            };
+            let Some(job) = from.pop() else { continue };
+            assert!(self.world.service.set_state(&job, to, None, None));
+            changes.push((job, to, scene::now()));
+        }
+        let begun = scene::now();
+        self.world.start();
+        let mut shown = 0;
+        for _ in 0..1200 {
+            let (ends, others, _) = self.judge(&changes);
+            shown = ends.len() + others.len();
+            if shown >= changes.len() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let took = (scene::now() - begun) as f64 / 1000.0;
+        let requests = scene::requests(&self.world, last);
+        let reads = requests.iter().filter(|(route, ..)| *route == "results").count();
+        let (_, anonymous, _) = memory(self.world.pid());
+        table("A restart with 10,000 jobs in flight, of which 200 have changed", "Measure | Goal | Measured");
+        row(&["changes shown", "200", &format!("{shown} after {took:.1} s")]);
+        let words = format!("{}, of which {reads} for results", requests.len());
+        row(&["requests until then", "≤ 5 besides the reads at ends", &words]);
+        row(&["memory not shared with a file", "–", &format!("{anonymous:.1} MiB")]);
+    }
+}
+
+async fn watch(api: kube::Api<DynamicObject>, shown: Shown) {
+    let mut events = std::pin::pin!(watcher(api, watcher::Config::default()));
+    while let Some(event) = events.next().await {
+        let Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) = event else { continue };
+        let word = |field: &str| object.data["status"][field].as_str().unwrap_or_default().to_owned();
+        let at = (word("jobID"), word("state"));
+        if !at.0.is_empty() && !at.1.is_empty() {
+            shown.lock().unwrap().entry(at).or_insert_with(scene::now);
+        }
+    }
+}
