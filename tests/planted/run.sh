@@ -10,8 +10,8 @@ here=$(cd "$(dirname "$0")/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$here/target}/planted
 clone=$target/clone
 testbed=${TESTBED:?the program of the testbed}
-# A tree of its own, so that nobody's build is disturbed; nobody debugs in it.
-export CARGO_TARGET_DIR=$target/build CARGO_PROFILE_DEV_DEBUG=none CARGO_PROFILE_SIM_DEBUG=none
+# A tree of its own, so that nobody's build is disturbed.
+export CARGO_TARGET_DIR=$target/build
 # A simulation stops at the first seed that fails, and so needs few.
 export SIM_SEEDS=${SEEDS:-500} RUST_BACKTRACE=0
 
@@ -21,14 +21,6 @@ git -C "$clone" fetch --quiet "$here" HEAD
 git -C "$clone" checkout --quiet --force --detach FETCH_HEAD
 cd "$clone" || exit 1
 
-# The cheap ones are built anew for each bug and run for seconds; the others are optimised, and run for minutes.
-profile() {
-    case $1 in
-        model | sim | cluster) echo sim ;;
-        *) echo dev ;;
-    esac
-}
-
 which() {
     case $1 in
         lib) echo --lib ;;
@@ -37,14 +29,14 @@ which() {
 }
 
 compiles() {
-    cargo test --quiet --profile "$(profile "$1")" --locked $(which "$1") --no-run 2>"$target/$name.log"
+    cargo test --quiet --profile planted --locked $(which "$1") --no-run 2>"$target/$name.log"
 }
 
 # All tests of a binary, or those that are named.
 only() {
     local binary=$1
     shift
-    timeout 1200 cargo test --quiet --profile "$(profile "$binary")" --locked $(which "$binary") -- ${1:+--exact "$@"}
+    timeout 1200 cargo test --quiet --profile planted --locked $(which "$binary") -- ${1:+--exact "$@"}
 }
 
 run() {
@@ -53,7 +45,7 @@ run() {
             # Without the demo's tests, which run programs of the whole workspace.
             local filter="not test(first_minutes)"
             [ $# -eq 1 ] || filter=$(printf 'test(=%s) or ' "${@:2}")
-            timeout 1800 "$testbed" run --controller-manager --with helm,kstatus -- cargo nextest run --cargo-profile sim --locked --test cluster --fail-fast -E "${filter% or }"
+            timeout 1800 "$testbed" run --controller-manager --with helm,kstatus -- cargo nextest run --cargo-profile planted --locked --test cluster --fail-fast -E "${filter% or }"
             ;;
         # Most bugs show at every fifth step, in a fifth of the time.
         sim) SIM_EVERY=5 only "$@" && only "$@" ;;
