@@ -25,6 +25,11 @@ pub(super) struct Delivery {
 pub(crate) struct Severed;
 
 impl Delivery {
+    /// Whether nothing happens to it on its way.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.effect, Effect::None)
+    }
+
     pub(super) fn plain(reply: Reply) -> Self {
         Self { reply, effect: Effect::None }
     }

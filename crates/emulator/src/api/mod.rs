@@ -1,6 +1,7 @@
 //! The service's HTTP face (contract sections 1, 2, 4 and 7).
 
 mod deliver;
+mod events;
 mod jobs;
 mod list;
 mod render;

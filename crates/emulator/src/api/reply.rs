@@ -22,6 +22,8 @@ pub(crate) struct Note {
     pub(crate) payload: Option<Value>,
     pub(crate) job_id: Option<String>,
     pub(crate) from_cache: Option<bool>,
+    /// Whose events are to follow.
+    pub(crate) client: Option<String>,
 }
 
 impl Reply {

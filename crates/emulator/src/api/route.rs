@@ -17,6 +17,7 @@ pub(crate) enum Route {
     List,
     Cancel(String),
     Whoami,
+    Events,
     Health,
     /// A path that exists, with another method.
     WrongMethod,
@@ -51,6 +52,7 @@ impl Route {
             ["jobs", "submit"] => return Self::Other,
             ["jobs", id] => (Method::DELETE, Self::Cancel((*id).to_owned())),
             ["auth", "whoami"] => (Method::GET, Self::Whoami),
+            ["events", "stream"] => (Method::GET, Self::Events),
             ["system", "health"] => (Method::GET, Self::Health),
             _ => return Self::Other,
         };
@@ -66,6 +68,7 @@ impl Route {
             Self::List => "list",
             Self::Cancel(_) => "cancel",
             Self::Whoami => "whoami",
+            Self::Events => "events",
             Self::Health => "health",
             Self::WrongMethod | Self::Other => "other",
         }
@@ -80,9 +83,13 @@ impl Route {
     pub(crate) fn job_id(&self) -> Option<&str> {
         match self {
             Self::Status(id) | Self::Results(id) | Self::Cancel(id) => Some(id),
-            Self::Submit(_) | Self::List | Self::Whoami | Self::Health | Self::WrongMethod | Self::Other => {
-                None
-            }
+            Self::Submit(_)
+            | Self::List
+            | Self::Whoami
+            | Self::Events
+            | Self::Health
+            | Self::WrongMethod
+            | Self::Other => None,
         }
     }
 }
@@ -96,10 +103,13 @@ impl Call {
         });
         let query =
             Query::<HashMap<String, String>>::try_from_uri(&parts.uri).map(|q| q.0).unwrap_or_default();
+        let route = Route::parse(&parts.method, parts.uri.path());
+        // The stream of events has its token in the address alone (contract section 8.2).
+        let bearer = if route == Route::Events { query.get("token").cloned() } else { bearer };
         Self {
             method: parts.method.to_string(),
             path: without_token(parts.uri.path(), parts.uri.query()),
-            route: Route::parse(&parts.method, parts.uri.path()),
+            route,
             query,
             bearer,
             yaml: header(CONTENT_TYPE).is_some_and(|kind| kind.contains("yaml")),
@@ -129,6 +139,7 @@ mod tests {
             (Method::GET, "/jobs/list", "list"),
             (Method::DELETE, "/jobs/x", "cancel"),
             (Method::GET, "/auth/whoami", "whoami"),
+            (Method::GET, "/events/stream", "events"),
             (Method::GET, "/system/health", "health"),
             (Method::POST, "/jobs/submit", "other"),
             (Method::POST, "/jobs/x/cancel", "other"),

@@ -7,7 +7,7 @@ use axum::response::Response;
 use super::deliver::{Delivery, canned, deliver};
 use super::reply::{Note, Refusal, Reply};
 use super::route::{Call, Route};
-use super::{jobs, list, submit, system};
+use super::{events, jobs, list, submit, system};
 use crate::rules::{Effect, Fault, Moment, Sight};
 use crate::service::journal::{Event, ReplyFate, RequestEvent};
 use crate::service::meters::Verdict;
@@ -26,9 +26,18 @@ pub(crate) async fn serve(State(control): State<Control>, request: Request) -> R
         return deliver(Delivery::plain(reply)).await;
     };
     let call = Call::read(&parts, body);
+    let (world, streams) = (control.clone(), call.route == Route::Events);
     // In a task of its own: the service goes on with a request whose client has gone. That is how replies get lost.
     match tokio::spawn(carry_out(control, call)).await {
-        Ok(delivery) => deliver(delivery).await,
+        Ok(delivery) => {
+            let client = delivery.reply.note.client.clone().filter(|_| streams && delivery.is_plain());
+            let mut response = deliver(delivery).await;
+            if let Some(client) = client {
+                let begun = std::mem::take(response.body_mut());
+                *response.body_mut() = events::body(world, client, begun);
+            }
+            response
+        }
         Err(_) => deliver(Delivery::plain(Reply::of(500, "text/plain", Vec::new()))).await,
     }
 }
@@ -90,7 +99,7 @@ impl World {
         (handled, fate, fault): (bool, ReplyFate, Option<String>),
     ) {
         let caller = self.tokens.caller(call.bearer.as_deref());
-        let Note { payload, job_id, from_cache } = reply.note.clone();
+        let Note { payload, job_id, from_cache, .. } = reply.note.clone();
         let event = RequestEvent {
             route: call.route.name(),
             method: call.method.clone(),
@@ -132,7 +141,8 @@ impl World {
             | Route::Results(_)
             | Route::List
             | Route::Cancel(_)
-            | Route::Whoami => {}
+            | Route::Whoami
+            | Route::Events => {}
         }
         let token = self.tokens.authenticate(call.bearer.as_deref())?;
         let client = token.client.as_str();
@@ -151,6 +161,7 @@ impl World {
             Route::Results(id) => jobs::results(self, call, client, id),
             Route::Cancel(id) => jobs::cancel(self, client, id),
             Route::List => list::list(self, call, client),
+            Route::Events => Ok(events::open(client)),
             Route::Whoami | Route::Health | Route::WrongMethod | Route::Other => Ok(system::whoami(&token)),
         }
     }

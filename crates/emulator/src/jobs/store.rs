@@ -104,6 +104,11 @@ impl Store {
         changes
     }
 
+    /// When the next job changes by itself.
+    pub(crate) fn next_due(&self) -> Option<Micros> {
+        self.due.peek().map(|Reverse((at, ..))| *at)
+    }
+
     /// Puts a job into a state and gives up its course; `None` when there is no such job or it is in that state.
     pub(crate) fn force(&mut self, id: &str, state: &str, now: Micros) -> Option<Moved> {
         let job = self.by_id.get(id).and_then(|index| self.jobs.get_mut(*index))?;

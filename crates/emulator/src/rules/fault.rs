@@ -39,7 +39,7 @@ pub struct Fault {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RequestMatch {
-    /// `submit`, `status`, `results`, `list`, `cancel`, `whoami`, `health` or `other`.
+    /// `submit`, `status`, `results`, `list`, `cancel`, `whoami`, `events`, `health` or `other`.
     pub route: Option<String>,
     /// A part of the path with its query.
     pub path: Option<String>,
@@ -187,7 +187,8 @@ impl Fault {
             span.check()?;
         }
         if let Some(route) = &self.matches.route {
-            let routes = ["submit", "status", "results", "list", "cancel", "whoami", "health", "other"];
+            let routes =
+                ["submit", "status", "results", "list", "cancel", "whoami", "events", "health", "other"];
             ensure!(
                 routes.contains(&route.as_str()),
                 "match.route: no route {route:?}; there are {}",

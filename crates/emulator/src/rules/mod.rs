@@ -3,6 +3,7 @@
 //!
 //! Plain data and its reading; knows nothing of HTTP or of the state that it acts upon.
 
+mod events;
 mod fault;
 mod job;
 mod limits;
@@ -11,6 +12,7 @@ mod switches;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+pub use events::EventLies;
 pub use fault::{CannedReply, Effect, Fault, Moment, RequestMatch, Trickle, When};
 pub use job::{JobMatch, JobRule, Outcome, ScriptStep, Span};
 pub use limits::{Limit, Limits, Window};
@@ -37,6 +39,8 @@ pub struct Rules {
     pub switches: Option<Switches>,
     /// What the list shows that is not so.
     pub list: Option<ListLies>,
+    /// What the stream of events does that it should not.
+    pub events: Option<EventLies>,
 }
 
 impl Rules {
@@ -61,6 +65,7 @@ impl Rules {
         for (n, fault) in self.faults.iter().flatten().enumerate() {
             fault.check().with_context(|| format!("faults[{n}]"))?;
         }
+        self.events.as_ref().map_or(Ok(()), EventLies::check)?;
         if let Some(switches) = &self.switches {
             switches.check()?;
         }

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::broadcast;
 
 use super::journal::Page;
 use super::tokens::Token;
-use super::world::{Order, World};
+use super::world::{Change, Order, World};
 use crate::clock::{Micros, seconds, zulu};
 use crate::jobs::{Job, JobView};
 use crate::rules::{Armed, Fault, JobRule, Rules, ScriptStep};
@@ -54,6 +55,11 @@ impl Control {
         let mut world = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         world.settle();
         world
+    }
+
+    /// Every change of a job from now on.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
+        self.world().listen()
     }
 
     /// Journal entries after number `since`.

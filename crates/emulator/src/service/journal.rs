@@ -34,7 +34,7 @@ pub enum Event {
 /// A request and what was done with it.
 #[derive(Clone, Debug, Serialize)]
 pub struct RequestEvent {
-    /// `submit`, `status`, `results`, `list`, `cancel`, `whoami`, `health` or `other`.
+    /// `submit`, `status`, `results`, `list`, `cancel`, `whoami`, `events`, `health` or `other`.
     pub route: &'static str,
     /// HTTP method.
     pub method: String,

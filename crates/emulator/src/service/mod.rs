@@ -7,4 +7,4 @@ pub(crate) mod tokens;
 mod world;
 
 pub use control::{Control, JobSpec};
-pub(crate) use world::{Order, World};
+pub(crate) use world::{Change, Order, World};

@@ -2,14 +2,19 @@
 //!
 //! Every look at it first settles what fell due; replies are made elsewhere (`api`).
 
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::sync::broadcast;
 
 use super::journal::{Event, JobEvent, Journal};
 use super::meters::Meters;
 use super::tokens::Tokens;
 use crate::clock::{Clock, Micros, naive_micros, seconds};
 use crate::jobs::{Job, Moved, NewJob, Store};
-use crate::rules::{Armed, Deduplication, JobRule, Limits, ListLies, Rules, Sight, Step, Switches};
+use crate::rules::{
+    Armed, Deduplication, EventLies, JobRule, Limits, ListLies, Rules, Sight, Step, Switches,
+};
 
 /// Everything that the service knows.
 #[derive(Debug)]
@@ -23,12 +28,40 @@ pub(crate) struct World {
     pub(crate) deduplication: Deduplication,
     pub(crate) switches: Switches,
     pub(crate) list: ListLies,
+    pub(crate) events: EventLies,
+    changes: broadcast::Sender<Change>,
     /// Scripts, each with the number of jobs it has taken.
     scripts: Vec<(JobRule, u32)>,
     faults: Vec<Armed>,
     /// Two streams, so that drawn times do not change which ids come.
     ids: fastrand::Rng,
     draws: fastrand::Rng,
+}
+
+/// How many changes are kept for a stream that is not read.
+const UNREAD: usize = 4096;
+
+/// A change of a job, as those learn of it who listen.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) at: Micros,
+    pub(crate) job_id: String,
+    pub(crate) client: String,
+    pub(crate) kind: String,
+    pub(crate) to: String,
+}
+
+impl Change {
+    /// The name of its event; a cancelled job has none.
+    pub(crate) fn event(&self) -> Option<&'static str> {
+        match self.to.as_str() {
+            "queued" => Some("job.queued"),
+            "processing" => Some("job.started"),
+            "completed" => Some("job.completed"),
+            "failed" => Some("job.failed"),
+            _ => None,
+        }
+    }
 }
 
 /// A job to be made for a submit or by the admin route.
@@ -57,6 +90,8 @@ impl World {
             deduplication: Deduplication::default(),
             switches: Switches::default(),
             list: ListLies::default(),
+            events: EventLies::default(),
+            changes: broadcast::channel(UNREAD).0,
             scripts: Vec::new(),
             faults: Vec::new(),
             ids: fastrand::Rng::with_seed(seed),
@@ -75,6 +110,10 @@ impl World {
     pub(crate) fn note_change(&mut self, moved: Moved, cause: &'static str) {
         let at = moved.at;
         let Moved { id: job_id, client, kind, from, to, .. } = moved;
+        let change =
+            Change { at, job_id: job_id.clone(), client: client.clone(), kind: kind.clone(), to: to.clone() };
+        // Nobody may listen.
+        let _ = self.changes.send(change);
         self.note(at, Event::Job(JobEvent { job_id, client, kind, from, to, cause }));
     }
 
@@ -86,7 +125,7 @@ impl World {
 
     /// Replaces the sections that are given.
     pub(crate) fn set_rules(&mut self, rules: Rules) {
-        let Rules { jobs, faults, limits, deduplication, switches, list } = rules;
+        let Rules { jobs, faults, limits, deduplication, switches, list, events } = rules;
         if let Some(jobs) = jobs {
             self.scripts = jobs.into_iter().map(|rule| (rule, 0)).collect();
         }
@@ -97,6 +136,7 @@ impl World {
         self.deduplication = deduplication.unwrap_or_else(|| self.deduplication.clone());
         self.switches = switches.unwrap_or_else(|| self.switches.clone());
         self.list = list.unwrap_or_else(|| self.list.clone());
+        self.events = events.unwrap_or_else(|| self.events.clone());
     }
 
     /// The rules in force, every section given.
@@ -108,7 +148,33 @@ impl World {
             deduplication: Some(self.deduplication.clone()),
             switches: Some(self.switches.clone()),
             list: Some(self.list.clone()),
+            events: Some(self.events.clone()),
         }
+    }
+
+    /// Every change from now on.
+    pub(crate) fn listen(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    /// In how long the next job changes by itself, but not for ever: another may be made before.
+    pub(crate) fn next_due(&self) -> Duration {
+        let due = self.store.next_due().map(|at| self.clock.wall_of(at) - self.clock.wall());
+        let micros = due.map_or(u64::MAX, |micros| u64::try_from(micros).unwrap_or(0));
+        Duration::from_micros(micros.saturating_add(1)).min(Duration::from_secs(5))
+    }
+
+    /// What is done to an event, how often it is sent, and which jobs are said to be over.
+    pub(crate) fn event_lies(&mut self) -> (EventLies, usize, Vec<String>) {
+        let lies = self.events.clone();
+        let times = match self.draws.f64() {
+            share if share < lies.lost => 0,
+            share if share > 1.0 - lies.doubled => 2,
+            _ => 1,
+        };
+        let running = self.store.all().iter().filter(|job| !job.ended()).map(|job| job.id.clone());
+        let forged = running.take(lies.forged).collect();
+        (lies, times, forged)
     }
 
     /// Counts a request at every fault; the first that fires, with its name.
@@ -124,9 +190,9 @@ impl World {
     }
 
     /// Draws a time of a fault.
-    pub(crate) fn draw(&mut self, span: Option<crate::rules::Span>) -> std::time::Duration {
+    pub(crate) fn draw(&mut self, span: Option<crate::rules::Span>) -> Duration {
         let micros = span.map_or(0, |span| span.draw(&mut self.draws));
-        std::time::Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
     }
 
     /// Length of the de-duplication window.
