@@ -110,6 +110,19 @@ struct Run {
         value_name = "N"
     )]
     client_submits_per_minute: u32,
+    /// Let accounts listen to the service's events that ask for it: their token is then a part of an address, which ends
+    /// in the access logs of whatever stands before the service.
+    #[arg(
+        long,
+        env = "SPIDERIQ_ALLOW_EVENTS",
+        default_value_t = false,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    allow_events: bool,
     /// Namespace that the operator runs in; the Secrets of cluster accounts are read from it.
     #[arg(long, env = "SPIDERIQ_OPERATOR_NAMESPACE", default_value = "spideriq-system", value_name = "NS")]
     operator_namespace: ObjectName,
@@ -255,7 +268,8 @@ fn operate(run: Run) -> anyhow::Result<()> {
         identity: identity(),
     });
     let limits = Limits::new(run.client_requests_per_minute, run.client_submits_per_minute);
-    let options = Options { allowed_endpoints, namespaces, limits, release, operator_namespace };
+    let events = run.allow_events;
+    let options = Options { allowed_endpoints, namespaces, limits, events, release, operator_namespace };
     // Two threads are plenty, and a machine of 64 cores must not cost the memory of 64.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.spawn(left_out.tell());

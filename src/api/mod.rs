@@ -14,8 +14,8 @@ mod stored;
 
 pub use account::{
     AccountJobs, AccountKind, AccountSync, ClaimLease, ClientIdSource, ClusterScrapeAccount,
-    ClusterScrapeAccountSpec, Limits, ListSync, OperatorClaim, ScrapeAccount, ScrapeAccountSpec,
-    ScrapeAccountStatus, SecretRef, StatusCredential, SyncMode, SyncPolicy, SyncReason,
+    ClusterScrapeAccountSpec, EventSync, EventsUse, Limits, ListSync, OperatorClaim, ScrapeAccount,
+    ScrapeAccountSpec, ScrapeAccountStatus, SecretRef, StatusCredential, SyncMode, SyncPolicy, SyncReason,
 };
 pub use condition::{Condition, ConditionStatus, find};
 pub use crd::{INSTALL_CRDS, crds, full_status, is_status_field, to_yaml};

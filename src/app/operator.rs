@@ -67,6 +67,7 @@ impl Operator {
         let (claims, wanted) = Claims::new(clock.clone(), options.release.clone());
         let network = Network { transport, limits: options.limits, claims: claims.clone(), notes };
         let accounts = Arc::new(Accounts::new(clock.clone(), channels, metrics.clone(), network));
+        accounts.tell_what_is_sent();
         let (stop, stopping) = watch::channel(None);
         let (jobs, jobs_writer) = reflector::store();
         let (jobs, waking) = controller::Jobs::new(jobs);

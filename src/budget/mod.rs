@@ -17,6 +17,6 @@ mod turns;
 pub use brakes::{SUBMITS_PROBE, UNTRIED, capped};
 pub use gate::{Gate, Permit, Reservation};
 pub use outage::Stop;
-pub use rates::Limits;
+pub use rates::{Limits, Past};
 pub use request::{Counted, Lane, Subject, Ticket, Verdict};
 pub use turns::Budget;

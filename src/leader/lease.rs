@@ -94,8 +94,12 @@ impl Leases {
         let before = over.and_then(|stored| stored.0.spec.clone()).unwrap_or_default();
         let ours = before.holder_identity.as_deref() == Some(self.election.identity.as_str());
         if !ours {
-            let annotations = over.and_then(|stored| stored.0.metadata.annotations.as_ref());
-            self.notes.read(annotations.and_then(|all| all.get(ANNOTATION)).map(String::as_str));
+            let left = over.map(|stored| {
+                let annotations = stored.0.metadata.annotations.as_ref();
+                let released = stored.record().holder.is_none();
+                (annotations.and_then(|all| all.get(ANNOTATION)).map(String::as_str), released)
+            });
+            self.notes.read(left);
         }
         let spec = LeaseSpec {
             holder_identity: Some(self.election.identity.clone()),

@@ -1,40 +1,80 @@
 //! What a process that works leaves on its Lease for the next one: a few words by name. What they mean is not known here.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The annotation of the Lease that has them, as JSON.
 pub(super) const ANNOTATION: &str = "spideriq.ai/notes";
 /// How many there may be, and how long the name and the words of one.
-const MOST: usize = 200;
+const MOST: usize = 400;
 const LONGEST: usize = 64;
+/// How the names begin of what is told anew each time.
+pub const TOLD: &str = "sent ";
 
 /// Words by name, which the Lease carries from one process to the next with every renewal.
 #[derive(Clone, Debug, Default)]
 pub struct Notes(Arc<Mutex<State>>);
 
-#[derive(Debug, Default)]
+/// What a process has to say at the moment at which its notes are written.
+pub(super) type Teller = Box<dyn Fn() -> Vec<(String, String)> + Send>;
+
+/// What is known of the process before this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// There was none.
+    None,
+    /// It has left its notes as it ended.
+    Ended,
+    /// It has left notes, and worked for some more seconds.
+    Lost,
+}
+
+#[derive(Default)]
 struct State {
+    before: Before,
     /// What an earlier process has left.
     found: BTreeMap<String, String>,
     /// What this one leaves.
     kept: BTreeMap<String, String>,
+    teller: Option<Teller>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("found", &self.found).field("kept", &self.kept).finish_non_exhaustive()
+    }
 }
 
 impl Notes {
     /// Notes that an earlier process has left.
-    pub fn of(found: BTreeMap<String, String>) -> Self {
-        let state = State { found, kept: BTreeMap::new() };
+    pub fn of(found: BTreeMap<String, String>, before: Before) -> Self {
+        let state = State { before, found, ..State::default() };
         Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// What is known of the process before this one.
+    pub fn before(&self) -> Before {
+        self.lock().before
+    }
+
+    /// From now on the notes are what this says, too, each time that they are written; what it has said before is no
+    /// note any more.
+    pub fn tell(&self, teller: Teller) {
+        self.lock().teller = Some(teller);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What an earlier process has left by this name.
+    /// What an earlier process has left by this name, or this one keeps by now.
     pub fn found(&self, name: &str) -> Option<String> {
-        self.lock().found.get(name).cloned()
+        let state = self.lock();
+        state.kept.get(name).or_else(|| state.found.get(name)).cloned()
     }
 
     /// Leaves these words for the next process. Longer ones than a line are not left.
@@ -48,9 +88,11 @@ impl Notes {
     /// the found ones are left out first.
     pub fn all(&self) -> BTreeMap<String, String> {
         let state = self.lock();
-        let mut all: BTreeMap<String, String> =
-            state.kept.iter().take(MOST).map(|(name, words)| (name.clone(), words.clone())).collect();
-        for (name, words) in &state.found {
+        let told = state.teller.as_ref().map(|tell| tell()).unwrap_or_default();
+        let kept = state.kept.iter().map(|(name, words)| (name.clone(), words.clone()));
+        let mut all: BTreeMap<String, String> = told.into_iter().chain(kept).take(MOST).collect();
+        let is_told = |name: &str| state.teller.is_some() && name.starts_with(TOLD);
+        for (name, words) in state.found.iter().filter(|(name, _)| !is_told(name)) {
             if all.len() < MOST {
                 all.entry(name.clone()).or_insert_with(|| words.clone());
             }
@@ -58,13 +100,25 @@ impl Notes {
         all
     }
 
-    /// Takes over what stands on the Lease. Whoever may write a Lease may write this: what is no note is none.
-    pub(super) fn read(&self, annotation: Option<&str>) {
+    /// Takes over what stands on the Lease of an earlier holder, who has given it up or not; nothing where there is none.
+    /// Whoever may write a Lease may write this: what is no note is none.
+    pub(super) fn read(&self, lease: Option<(Option<&str>, bool)>) {
+        let annotation = lease.and_then(|(annotation, _)| annotation);
+        let before = match lease {
+            None => Before::None,
+            // A holder that leaves no notes says nothing of what it did.
+            Some((None, _)) => Before::Unknown,
+            Some((Some(_), true)) => Before::Ended,
+            Some((Some(_), false)) => Before::Lost,
+        };
         let words = annotation.filter(|words| words.len() <= MOST * LONGEST * 4);
         let found: BTreeMap<String, String> =
             words.and_then(|words| serde_json::from_str(words).ok()).unwrap_or_default();
         let short = |(name, words): &(String, String)| name.len() <= LONGEST && words.len() <= LONGEST;
-        self.lock().found = found.into_iter().filter(short).take(MOST).collect();
+        let found: BTreeMap<String, String> = found.into_iter().filter(short).take(MOST).collect();
+        let mut state = self.lock();
+        state.before = if found.is_empty() && before != Before::None { Before::Unknown } else { before };
+        state.found = found;
     }
 
     /// The annotation; nothing where there are none.
@@ -76,7 +130,7 @@ impl Notes {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST, MOST, Notes};
+    use super::{Before, LONGEST, MOST, Notes, TOLD};
 
     #[test]
     fn what_nobody_keeps_anew_is_handed_on() {
@@ -85,10 +139,26 @@ mod tests {
         first.keep("a", "1".to_owned());
         first.keep("b", "1".to_owned());
         let second = Notes::default();
-        second.read(first.write().as_deref());
+        second.read(Some((first.write().as_deref(), true)));
+        assert_eq!(second.before(), Before::Ended);
         assert_eq!(second.found("a").as_deref(), Some("1"));
         second.keep("a", "2".to_owned());
         assert_eq!(second.write().as_deref(), Some(r#"{"a":"2","b":"1"}"#));
+    }
+
+    /// What is told each time is that of the process that works, and no other's.
+    #[test]
+    fn what_is_told_is_told_anew_each_time() {
+        let name = format!("{TOLD}a");
+        let first = Notes::default();
+        first.read(None);
+        assert_eq!(first.before(), Before::None);
+        let told = name.clone();
+        first.tell(Box::new(move || vec![(told.clone(), "1".to_owned())]));
+        let second = Notes::of(first.all(), Before::Lost);
+        assert_eq!((second.found(&name).as_deref(), second.all().len()), (Some("1"), 1));
+        second.tell(Box::new(Vec::new));
+        assert!(second.all().is_empty());
     }
 
     #[test]
@@ -97,8 +167,8 @@ mod tests {
         let notes = Notes::default();
         for odd in ["", "[]", "{\"a\": 1}", "{\"a\"", &format!("{{\"a\": \"{long}\"}}"), &"x".repeat(1 << 20)]
         {
-            notes.read(Some(odd));
-            assert_eq!(notes.write(), None, "{odd:.40}");
+            notes.read(Some((Some(odd), true)));
+            assert_eq!((notes.write(), notes.before()), (None, Before::Unknown), "{odd:.40}");
         }
         notes.keep("a", long.clone());
         notes.keep(&long, String::new());

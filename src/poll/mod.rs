@@ -4,10 +4,12 @@
 //! It may know the service's client. It must never name Kubernetes: an object is an opaque key here, and nobody outside of
 //! this room knows how news came.
 
+mod nudge;
 mod observation;
 mod queue;
 mod tail;
 
+pub use nudge::Stream;
 pub use observation::Observation;
 pub use queue::Queue;
 pub use tail::{Known, List, Mark, Read, Tail, Why};
@@ -23,7 +25,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, sleep_until};
-use crate::spideriq::{Error, JobStatus};
+use crate::spideriq::{Error, JobState, JobStatus};
 use tail::{Hears, Looks};
 
 /// How long a first look waits for the list to show the job.
@@ -57,6 +59,7 @@ pub struct Followed {
 pub struct Poller {
     shared: Arc<Shared>,
     list: List,
+    stream: Stream,
     task: AbortHandle,
 }
 
@@ -76,8 +79,17 @@ struct Shared {
 struct State {
     queue: Queue<String>,
     jobs: HashMap<String, Tracked>,
-    /// Whether the list is used.
-    lists: bool,
+    /// Whether the list is used, and events are.
+    used: Used,
+}
+
+/// By what jobs are followed, besides looks at each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// By the list of the client's jobs.
+    pub list: bool,
+    /// By its events, beside the list.
+    pub events: bool,
 }
 
 #[derive(Debug)]
@@ -96,6 +108,8 @@ pub struct Parts {
     pub look: Look,
     /// The list of the client's jobs, the name of the account, and how it reads a page.
     pub tail: (Arc<Tail>, String, List),
+    /// How the account opens the stream of the client's events.
+    pub stream: Stream,
     /// Time.
     pub clock: Clock,
     /// Keys of changed jobs.
@@ -107,30 +121,31 @@ pub struct Parts {
 impl Poller {
     /// Starts a poller. It sleeps while it follows nothing.
     pub fn start(parts: Parts) -> Self {
-        let Parts { look, tail: (tail, name, list), clock, changed, turned } = parts;
+        let Parts { look, tail: (tail, name, list), stream, clock, changed, turned } = parts;
         let (state, name) = (Mutex::default(), tail.name_of(&name));
         let shared = Arc::new(Shared { state, changed, work: Notify::new(), clock, tail, name, turned });
         let task = tokio::spawn(Arc::clone(&shared).run(look)).abort_handle();
-        Self { shared, list, task }
+        Self { shared, list, stream, task }
     }
 
-    /// Whether the list is to be used from now on.
-    pub fn use_list(&self, lists: bool) {
+    /// What is to be used from now on.
+    pub fn set_used(&self, used: Used) {
         let Shared { tail, name, .. } = &*self.shared;
         let followed: Vec<Followed> = {
             let mut state = self.shared.lock();
-            if std::mem::replace(&mut state.lists, lists) == lists {
+            if std::mem::replace(&mut state.used, used) == used {
                 return;
             }
             state.jobs.values().map(|tracked| tracked.followed.clone()).collect()
         };
-        if !lists {
+        if !used.list {
             tail.leave(name);
             self.shared.left_alone();
             return;
         }
         let hears: Arc<dyn Hears> = Arc::clone(&self.shared) as Arc<dyn Hears>;
-        tail.join(name, Arc::clone(&self.list), Arc::downgrade(&hears));
+        let stream = used.events.then(|| Arc::clone(&self.stream));
+        tail.join(name, (Arc::clone(&self.list), stream), Arc::downgrade(&hears));
         for job in followed {
             tail.follow(&job.job_id, (name, &job.key), job.known.as_ref());
         }
@@ -157,7 +172,7 @@ impl Poller {
             tail.unfollow(&before.followed.job_id, (name, &job.key));
         }
         tail.follow(&job.job_id, (name, &job.key), job.known.as_ref());
-        let due = if self.shared.lock().lists && tail.is_read() { now + LIST_FIRST } else { now };
+        let due = if self.shared.lock().used.list && tail.is_read() { now + LIST_FIRST } else { now };
         self.shared.lock().queue.put(job.key, due);
         self.shared.work.notify_one();
     }
@@ -234,6 +249,22 @@ impl Hears for Shared {
         }
         drop(state);
         self.work.notify_one();
+        // Until then nothing tells of it. The receiver goes only when the process stops.
+        let _ = self.changed.send(key.to_owned());
+    }
+
+    fn started(&self, key: &str) -> bool {
+        let now = self.clock.steady();
+        let mut state = self.lock();
+        let Some(tracked) = state.jobs.get_mut(key) else { return false };
+        let waits = |job: &&JobStatus| job.state == JobState::Queued;
+        let Some(job) = tracked.observation.latest.as_ref().filter(waits).cloned() else { return false };
+        tracked.heard = self.clock.instant();
+        let _ = tracked.observation.take(Ok(JobStatus { state: JobState::Processing, ..job }), now);
+        drop(state);
+        // The receiver goes only when the process stops.
+        let _ = self.changed.send(key.to_owned());
+        true
     }
 
     /// Every job is looked at by itself again, and those who have it know that nothing else tells of it.

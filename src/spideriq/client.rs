@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, Response, StatusCode};
@@ -285,7 +286,7 @@ impl Client {
         Answer { result, signals }
     }
 
-    async fn refused<T>(&self, response: Response, mut signals: Signals) -> Answer<T> {
+    pub(super) async fn refused<T>(&self, response: Response, mut signals: Signals) -> Answer<T> {
         let code = response.status().as_u16();
         let body = self.small(response).await.unwrap_or_default();
         let error = self.error(code, &body, &signals);
@@ -324,8 +325,25 @@ impl Client {
         route: &'static str,
         request: Request,
     ) -> Result<(Response, Signals), Failure> {
+        self.sent(route, self.transport.send(request)).await
+    }
+
+    /// The same, for an answer that goes on for ever.
+    pub(super) async fn open(
+        &self,
+        route: &'static str,
+        request: Request,
+    ) -> Result<(Response, Signals), Failure> {
+        self.sent(route, self.transport.open(request)).await
+    }
+
+    async fn sent(
+        &self,
+        route: &'static str,
+        sent: BoxFuture<'static, Result<Response, Failure>>,
+    ) -> Result<(Response, Signals), Failure> {
         let begun = self.clock.instant();
-        let sent = waiting(self.transport.send(request)).await;
+        let sent = waiting(sent).await;
         let code = sent.as_ref().ok().map(|response| response.status().as_u16());
         self.metrics.requested(route, code, begun.elapsed());
         let response = sent?;

@@ -58,6 +58,11 @@ impl Credentials {
         self.client_id.as_deref()
     }
 
+    /// Whether a stream of events is documented for its form: that of a triple.
+    pub fn may_stream(&self) -> bool {
+        self.client_id.is_some()
+    }
+
     /// Whether it has a form that the service documents: a triple, or a token that begins as the service's own do. Any other
     /// may be another service's.
     pub fn is_documented(&self) -> bool {

@@ -7,6 +7,7 @@ mod client;
 mod connection;
 mod credentials;
 mod error;
+mod events;
 mod lists;
 mod signals;
 mod wire;
@@ -15,6 +16,7 @@ pub use client::{Answer, Client, Format, SubmitAnswer};
 pub use connection::{Endpoint, EndpointError, Failure, Transport};
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{Class, Error};
+pub use events::{Event, Events};
 pub use lists::{Listed, PAGE};
 pub use signals::Signals;
 pub use wire::{

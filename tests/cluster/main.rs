@@ -18,6 +18,7 @@ mod costs;
 mod crashes;
 mod deletion;
 mod docs;
+mod events;
 mod first_minutes;
 mod going;
 mod health;

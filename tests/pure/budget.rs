@@ -250,6 +250,29 @@ fn every_lane_has_its_share() {
     }
 }
 
+/// Reads of what is over have time: while many wait, a page of the list or a submit that comes is sent at once.
+#[test]
+fn what_has_time_leaves_the_last_turn_to_others() {
+    let mut ledger = Ledger::new(Limits { requests_per_minute: 100, burst: 20, submits_per_minute: 10 });
+    for n in 0..300 {
+        ledger.enqueue(Lane::Results, "many", &format!("read-{n}"));
+    }
+    let mut sent = 0;
+    for second in 0..180 {
+        ledger.now += Duration::from_millis(1_000);
+        let granted = ledger.grant();
+        sent += granted.len();
+        (0..granted.len()).for_each(|_| ledger.answer(7));
+        if second >= 60 && second % 5 == 0 {
+            let page = ledger.enqueue(Lane::List, "many", "the list");
+            let granted = ledger.grant();
+            assert!(granted.contains(&page), "second {second}");
+            (0..granted.len()).for_each(|_| ledger.answer(7));
+        }
+    }
+    assert!(sent >= 180, "{sent} were read");
+}
+
 #[test]
 fn namespaces_share_fairly_and_higher_lanes_come_first() {
     let mut ledger = Ledger::new(Limits { requests_per_minute: 6000, burst: 1000, submits_per_minute: 600 });

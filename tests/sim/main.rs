@@ -17,6 +17,7 @@ mod cluster_account;
 mod credentials;
 mod crowd;
 mod ends;
+mod events;
 mod fate;
 mod faults;
 mod lists;

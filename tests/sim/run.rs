@@ -11,7 +11,7 @@ use spideriq_operator::app::{Operator, Parts};
 use spideriq_operator::budget::Limits;
 use spideriq_operator::controller::Options;
 use spideriq_operator::health::Health;
-use spideriq_operator::leader::{Leadership, Notes, Release};
+use spideriq_operator::leader::{Before, Leadership, Notes, Release};
 use spideriq_operator::spideriq::Endpoint;
 use spideriq_operator::telemetry::Metrics;
 
@@ -123,7 +123,7 @@ async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -
                 drop(operator);
                 fate.note("the operator died and starts again");
                 tokio::time::sleep(Duration::from_millis(500)).await;
-                notes = Notes::of(notes.all());
+                notes = Notes::of(notes.all(), Before::Lost);
                 replicas.push(replica(&notes));
             }
             () = tokio::time::sleep_until(deed_at) => match next {
@@ -181,6 +181,8 @@ fn start_with(
             allowed_endpoints: vec![Endpoint::parse(ENDPOINT).unwrap()],
             namespaces: namespaces.iter().map(|name| name.parse().unwrap()).collect(),
             limits: Limits::default(),
+            // The account asks for them in the scenarios of events alone.
+            events: true,
             release,
             operator_namespace: HOME.parse().unwrap(),
         },

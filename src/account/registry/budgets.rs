@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use crate::account::key::AccountKey;
 use crate::api::AccountKind;
-use crate::budget::{Gate, Limits};
+use crate::budget::{Gate, Limits, Past};
+use crate::leader::{ACT_WITHIN, Before, Notes, TOLD};
 use crate::poll::Tail;
 
 /// Whose budget it is, at one origin: that of the client which the service named, else that of a token which it accepted
@@ -28,6 +30,24 @@ impl Whose {
         let digest = Sha256::digest(format!("{kind}\0{word}\0{endpoint}"));
         hex::encode(digest).chars().take(16).collect()
     }
+}
+
+/// What an earlier process has sent for a client in the minute before it said so, and for how long it may have sent more;
+/// nothing where nobody knows.
+pub(super) fn sent_before(notes: &Notes, whose: &Whose) -> Option<(Past, Duration)> {
+    let unknown = match notes.before() {
+        Before::Unknown => return None,
+        Before::None | Before::Ended => Duration::ZERO,
+        Before::Lost => ACT_WITHIN,
+    };
+    // Of a client without a note nothing was sent.
+    let past = notes.found(&sent_name(whose)).map_or(Ok(Past::default()), |words| words.parse());
+    past.ok().map(|past| (past, unknown))
+}
+
+/// The name of the note that says what was sent for a client.
+pub(super) fn sent_name(whose: &Whose) -> String {
+    format!("{TOLD}{}", whose.name_at(""))
 }
 
 /// What an account brings into the budget.
@@ -106,6 +126,11 @@ impl Budgets {
             }
             !shared.members.is_empty()
         });
+    }
+
+    /// What was sent for each client in the last minute.
+    pub(super) fn past(&self) -> Vec<(Whose, Past)> {
+        self.of.iter().map(|((_, whose), shared)| (whose.clone(), shared.gate.past())).collect()
     }
 
     /// The other accounts of the same client as this one.

@@ -21,7 +21,7 @@ use crate::leader::{Claims, Notes};
 use crate::poll::{Mark, Tail};
 use crate::spideriq::{Client, Credentials, Endpoint, Error, Transport};
 use crate::telemetry::Metrics;
-use budgets::{Budgets, Member, Whose};
+use budgets::{Budgets, Member, Whose, sent_before, sent_name};
 use sessions::Sessions;
 
 /// How an account stands.
@@ -116,6 +116,17 @@ impl Accounts {
     pub fn new(clock: Clock, channels: Channels, metrics: Metrics, network: Network) -> Self {
         let state = Mutex::new(State::new(network.limits));
         Self { clock, channels, metrics, network, state }
+    }
+
+    /// Has what is sent be told to the process after this one, for as long as this one works.
+    pub fn tell_what_is_sent(self: &Arc<Self>) {
+        let accounts = Arc::downgrade(self);
+        self.network.notes.tell(Box::new(move || {
+            let Some(accounts) = accounts.upgrade() else { return Vec::new() };
+            let sent = accounts.lock().budgets.past();
+            let sent = sent.into_iter().filter(|(_, past)| !past.is_nothing());
+            sent.map(|(whose, past)| (sent_name(&whose), past.to_string())).collect()
+        }));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -254,7 +265,15 @@ impl Accounts {
         at: (&AccountKey, String),
         (limits, accepted): (Option<Limits>, bool),
     ) -> (Gate, Arc<Tail>) {
-        let make = |given| self.gate(Budget::new(given, self.clock.steady()));
+        let sent = sent_before(&self.network.notes, &whose.1);
+        let make = |given| {
+            let now = self.clock.steady();
+            let mut budget = Budget::new(given, now);
+            if let Some((past, unknown)) = sent {
+                budget.sent_before(past, unknown, now);
+            }
+            self.gate(budget)
+        };
         let name = whose.1.name_at(&at.1);
         let list = |gate: &Gate| {
             let (gate, notes) = (gate.clone(), self.network.notes.clone());

@@ -5,11 +5,11 @@ use std::sync::{Arc, PoisonError};
 
 use super::Session;
 use crate::account::news::News;
-use crate::account::turn::turn;
+use crate::account::turn::soon_turn;
 use crate::budget::{Lane, Verdict};
 use crate::decide::account::Asked;
-use crate::poll::{self, Followed, List, Poller, Why};
-use crate::spideriq::{Error, JobStatus, Listed};
+use crate::poll::{self, Followed, List, Poller, Stream, Why};
+use crate::spideriq::{Error, Events, JobStatus, Listed};
 
 impl Session {
     /// Follows jobs from now on: what rested follows nothing.
@@ -34,14 +34,25 @@ impl Session {
             Box::pin(async move {
                 match session {
                     Some(session) => session.list(which, page).await,
-                    None => (clock.instant(), Err(Error::Interrupted("the account changed".to_owned()))),
+                    None => {
+                        Some((clock.instant(), Err(Error::Interrupted("the account changed".to_owned()))))
+                    }
                 }
+            })
+        });
+        let streaming = Arc::downgrade(self);
+        let stream: Stream = Arc::new(move || {
+            let session = streaming.upgrade();
+            Box::pin(async move {
+                let session = session.ok_or(Error::Interrupted("the account changed".to_owned()))?;
+                session.events().await
             })
         });
         let (accounts, key) = (self.channels.accounts.clone(), self.key.clone());
         let started = Poller::start(poll::Parts {
             look,
             tail: (Arc::clone(&self.tail), self.key.to_string(), list),
+            stream,
             clock: self.clock.clone(),
             changed: self.channels.objects.clone(),
             turned: Box::new(move || {
@@ -49,16 +60,17 @@ impl Session {
                 let _ = accounts.send(News::Account(key.clone()));
             }),
         });
-        started.use_list(self.lock().settings.lists);
+        started.set_used(self.lock().settings.used);
         *poller = Some(started);
     }
 
-    /// Reads a page of the client's jobs when its turn comes. That the list is refused says nothing of the account; and it is
-    /// paid by the client alone, whose jobs it shows.
-    async fn list(&self, which: Listed, page: usize) -> poll::Read {
+    /// Reads a page of the client's jobs when its turn comes; nothing where another release works meanwhile, so that another
+    /// account reads it. That the list is refused says nothing of the account; and it is paid by the client alone, whose
+    /// jobs it shows.
+    async fn list(&self, which: Listed, page: usize) -> Option<poll::Read> {
         let lane = if which == Listed::Changed { Lane::List } else { Lane::Net };
         let at = (lane, self.key.namespace.as_str(), "the list of jobs");
-        let permit = turn((&self.claims, &self.key.scope()), &self.gate.of(""), at).await.begun();
+        let permit = soon_turn((&self.claims, &self.key.scope()), &self.gate.of(""), at).await?.begun();
         let sent = self.clock.instant();
         let answer = self.client.list(which, page).await;
         let of_the_list = matches!(
@@ -72,9 +84,28 @@ impl Session {
         );
         if of_the_list {
             permit.settle(Verdict::Answered, answer.signals.counted);
-            return (sent, answer.result);
+            return Some((sent, answer.result));
         }
-        (sent, self.settle(permit, answer, Asked::List))
+        Some((sent, self.settle(permit, answer, Asked::List)))
+    }
+
+    /// Opens the stream of the client's events when its turn comes. Whatever comes of it says nothing of the account: it may
+    /// be that a proxy lets no stream pass, or no token in an address.
+    async fn events(&self) -> Result<Events, Error> {
+        let at = (Lane::List, self.key.namespace.as_str(), "the stream of events");
+        let permit = soon_turn((&self.claims, &self.key.scope()), &self.gate.of(""), at).await;
+        let not_ours = || Error::Connect("another release works here".to_owned());
+        let permit = permit.ok_or_else(not_ours)?.begun();
+        let answer = self.client.events().await;
+        match &answer.result {
+            Err(Error::Throttled { .. }) => return self.settle(permit, answer, Asked::List),
+            // It counts as sent, and as nothing else.
+            Err(Error::Connect(_) | Error::Timeout | Error::Interrupted(_)) => drop(permit),
+            Ok(_) | Err(_) => {
+                permit.settle(Verdict::Answered, answer.signals.counted);
+            }
+        }
+        answer.result
     }
 
     /// Why the list of jobs cannot be used, if it cannot.

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::decide::ClientIdentity;
 use crate::decide::account::{Asked, Health, Proof};
 use crate::leader::Claims;
-use crate::poll::{Poller, Tail};
+use crate::poll::{Poller, Tail, Used};
 use crate::spideriq::{Answer, Client, Error, JobStatus, Signals, SubmitAnswer, Summary};
 use verdict::{Shown, for_account, for_budget};
 
@@ -68,8 +68,8 @@ struct State {
 pub struct Settings {
     /// Whether submits are held back.
     pub suspended: bool,
-    /// Whether its jobs are followed by the list of the client's jobs.
-    pub lists: bool,
+    /// By what its jobs are followed.
+    pub used: Used,
     /// Why nothing may be submitted with it, where something else stands in the way: what was begun goes on.
     pub barred: Option<(Reason, String)>,
     /// Changes whenever the account or its Secret does.
@@ -147,10 +147,10 @@ impl Session {
     pub fn set(&self, settings: Settings) -> bool {
         let mut state = self.lock();
         let other = state.settings != settings;
-        let lists = settings.lists;
+        let used = settings.used;
         state.settings = settings;
         drop(state);
-        self.polling(|poller| poller.use_list(lists));
+        self.polling(|poller| poller.set_used(used));
         other
     }
 

@@ -15,6 +15,7 @@ mod namespaced;
 pub use cluster::{ClusterScrapeAccount, ClusterScrapeAccountSpec};
 pub use kind::AccountKind;
 pub use namespaced::{
-    AccountJobs, AccountSync, ClaimLease, ClientIdSource, Limits, ListSync, OperatorClaim, ScrapeAccount,
-    ScrapeAccountSpec, ScrapeAccountStatus, SecretRef, StatusCredential, SyncMode, SyncPolicy, SyncReason,
+    AccountJobs, AccountSync, ClaimLease, ClientIdSource, EventSync, EventsUse, Limits, ListSync,
+    OperatorClaim, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus, SecretRef, StatusCredential,
+    SyncMode, SyncPolicy, SyncReason,
 };

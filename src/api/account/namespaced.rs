@@ -82,6 +82,9 @@ pub struct SyncPolicy {
     #[allow(missing_docs, reason = "the type says it")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<ListSync>,
+    #[allow(missing_docs, reason = "the type says it")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventSync>,
 }
 
 /// Auto: one list of the client's jobs tells what changes of all of them, and a job that it does not show is looked at by itself. Off: each job is looked at by itself, as often as its spec.poll.intervalSeconds says. Default Auto.
@@ -92,6 +95,16 @@ pub enum ListSync {
     Auto,
     /// Never.
     Off,
+}
+
+/// Off: the service's stream of events is not used. Auto: it tells of changes before the list does, where the chart allows it (events.allowed) and the token has the form CLIENT:KEY:SECRET. The token is then a part of an address, which ends in the access logs of whatever stands before the service. Default Off.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum EventSync {
+    /// Never.
+    #[default]
+    Off,
+    /// Where it is allowed, and can be used.
+    Auto,
 }
 
 /// Names a Secret.
@@ -175,6 +188,20 @@ pub struct AccountSync {
     /// Why they are followed one by one, although spec.sync.list is Auto.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<SyncReason>,
+    /// Whether events are used, where spec.sync.events is Auto.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsUse>,
+}
+
+/// Whether the service's events are used. Used: they are listened to while a job is followed. NotAllowed: the chart does not allow it (events.allowed). NotPossible: the token has not the form CLIENT:KEY:SECRET, or spec.sync.list is Off.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum EventsUse {
+    /// They are listened to while a job is followed.
+    Used,
+    /// The chart does not allow it.
+    NotAllowed,
+    /// The token or spec.sync.list stands in the way.
+    NotPossible,
 }
 
 /// By what jobs are followed. List: one list tells what changes of all of them. OneByOne: each is looked at by itself.
@@ -265,6 +292,11 @@ impl ScrapeAccountSpec {
     /// Whether one list is to tell what changes of all jobs.
     pub fn lists(&self) -> bool {
         self.sync.and_then(|sync| sync.list).unwrap_or_default() == ListSync::Auto
+    }
+
+    /// Whether events are to tell of changes first.
+    pub fn events(&self) -> bool {
+        self.sync.and_then(|sync| sync.events).unwrap_or_default() == EventSync::Auto
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::outage::Stop;
-use super::rates::Limits;
+use super::rates::{Limits, Past};
 use super::request::{Lane, Subject};
 use super::turns::Budget;
 use crate::clock::Clock;
@@ -160,6 +160,11 @@ impl Gate {
     /// Whether it is only feared what an earlier process submitted.
     pub fn guesses_submits(&self) -> bool {
         self.with(|budget, _| budget.guesses_submits())
+    }
+
+    /// What was sent in the last minute.
+    pub fn past(&self) -> Past {
+        self.with(|budget, now| budget.past(now))
     }
 
     /// What an earlier process submitted, each so long ago.

@@ -3,6 +3,7 @@
 
 mod bucket;
 mod limits;
+mod past;
 mod window;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use super::request::Lane;
 pub use limits::Limits;
 use limits::{ClientLimits, Own};
+pub use past::Past;
 use window::Window;
 
 /// How long it is believed how many submits at once the service takes.
@@ -58,19 +60,19 @@ impl Rates {
         self.requests.has(now)
     }
 
-    /// Whether it may send a submit, as far as those are counted apart.
-    pub(super) fn has_submit(&self, now: Timestamp) -> bool {
-        self.submits.has(now)
-    }
-
     /// When the client may send a request.
     pub(super) fn next(&self, now: Timestamp) -> Timestamp {
         self.requests.next(now)
     }
 
-    /// When it may send one of this lane, as far as that is counted apart.
+    /// When it may send one of this lane, as far as that is counted apart. What has time leaves the last turn to others,
+    /// who would wait for the next one.
     pub(super) fn next_in(&self, lane: Lane, now: Timestamp) -> Timestamp {
-        if lane == Lane::Submit { self.submits.next(now) } else { now }
+        match lane {
+            Lane::Submit => self.submits.next(now),
+            Lane::Results | Lane::Net => self.requests.next_leaving(1, now),
+            Lane::Cancel | Lane::LookUp | Lane::List | Lane::Poll | Lane::Whoami | Lane::Idle => now,
+        }
     }
 
     /// Whether this account has limits of its own, or what it has spent of them counts still.
@@ -110,6 +112,17 @@ impl Rates {
     /// Whether it is only feared what an earlier process submitted.
     pub(super) fn guesses_submits(&self) -> bool {
         self.submits.guesses()
+    }
+
+    /// What was sent in the last minute.
+    pub(super) fn past(&self, now: Timestamp) -> Past {
+        self.requests.past(now)
+    }
+
+    /// An earlier process sent this in the minute before it ended, or before it told so, and may have sent more for so long
+    /// after it.
+    pub(super) fn sent_before(&mut self, past: Past, unknown: Duration, now: Timestamp) {
+        self.requests.restore(past, unknown, now);
     }
 
     /// What an earlier process submitted, each so long ago.

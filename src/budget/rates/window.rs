@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::past::Past;
+
 /// The largest limit: a thousand requests a second. Each that is sent is kept for a minute, whatever limits somebody writes.
 const MOST: u32 = 60_000;
 /// The longest that a request takes: one whose answer nobody saw may have arrived so late.
@@ -107,12 +109,23 @@ impl Window {
 
     /// When one may be; later than any time where only an answer can tell.
     pub(super) fn next(&self, now: Timestamp) -> Timestamp {
-        if self.out >= self.burst.min(self.limit) {
+        self.next_leaving(0, now)
+    }
+
+    /// The same, where so many more might be sent at once then. Where few go at once nothing is left of them.
+    pub(super) fn next_leaving(&self, more: u32, now: Timestamp) -> Timestamp {
+        let at_once = self.burst.min(self.limit);
+        let more = if at_once > 2 * more { more } else { 0 };
+        if self.out + more >= at_once {
             return Timestamp::MAX;
         }
-        let spread = self.counted(now).map(|(so_many, at)| at + self.time_of(so_many + 1).min(MINUTE));
-        let whole =
-            self.counts.iter().rev().nth((self.limit - self.out - 1) as usize).map(|count| count.until);
+        let spread = self.counted(now).map(|(so_many, at)| at + self.time_of(so_many + 1 + more).min(MINUTE));
+        let whole = self
+            .counts
+            .iter()
+            .rev()
+            .nth((self.limit - self.out - 1 - more) as usize)
+            .map(|count| count.until);
         spread.chain(whole).max().map_or(now, |at| at.max(now))
     }
 
@@ -176,6 +189,32 @@ impl Window {
         self.refresh(now);
     }
 
+    /// What was sent in the last minute, as far as it is known or feared; what is not answered counts as just sent.
+    pub(super) fn past(&self, now: Timestamp) -> Past {
+        let known = self.counts.iter().filter(|count| count.until > now);
+        let age = |count: &Count| {
+            Duration::try_from((now + MINUTE).duration_since(count.until)).unwrap_or_default()
+        };
+        Past::of(known.map(age).chain(std::iter::repeat_n(Duration::ZERO, self.out as usize)))
+    }
+
+    /// An earlier process sent this, and what it could in so long after: nothing else is feared of it.
+    pub(super) fn restore(&mut self, past: Past, unknown: Duration, now: Timestamp) {
+        self.refresh(now);
+        if !self.guesses() {
+            return;
+        }
+        self.counts.retain(|count| !count.guessed);
+        for age in past.ages() {
+            self.count(1, now + MINUTE.saturating_sub(age));
+        }
+        let since = (now + MINUTE).saturating_sub(unknown).unwrap_or(now);
+        let feared = Self::spent(self.limit, self.burst, now).counts.into_iter();
+        self.counts.extend(feared.filter(|count| !unknown.is_zero() && count.until > since));
+        self.counts.make_contiguous().sort_by_key(|count| count.until);
+        self.refresh(now);
+    }
+
     /// Whether all that the limit allows was sent from here, as far as anybody knows.
     pub(super) fn is_full(&self, now: Timestamp) -> bool {
         self.length(now) >= self.limit
@@ -200,7 +239,9 @@ impl Window {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Duration, MINUTE, Timestamp, Window};
+    use super::{Duration, MINUTE, Past, Timestamp, Window};
+
+    const UNKNOWN: Duration = Duration::from_secs(10);
 
     fn times(limit: u32, from: Timestamp, lasts: Duration, mut window: Window) -> Vec<Timestamp> {
         let (mut now, mut sent) = (from, Vec::new());
@@ -284,6 +325,12 @@ mod tests {
         Answer,
         GiveBack,
         Restart,
+        /// The process tells what it has sent; without it nobody knows.
+        Tell,
+        /// The next one takes over what was told, which may be old.
+        TakeOver,
+        /// It tells so as it ends, when all is answered.
+        HandOver,
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -293,6 +340,9 @@ mod tests {
             6 => Just(Step::Answer),
             1 => Just(Step::GiveBack),
             1 => Just(Step::Restart),
+            3 => Just(Step::Tell),
+            1 => Just(Step::TakeOver),
+            1 => Just(Step::HandOver),
         ];
         prop::collection::vec(step, 1..400)
     }
@@ -307,6 +357,7 @@ mod tests {
             let mut window = Window::unused(limit, burst, now);
             let (mut out, mut arrived): (Vec<Timestamp>, Vec<Timestamp>) = (Vec::new(), Vec::new());
             let mut late = late.into_iter().cycle();
+            let mut told: Option<(Timestamp, Past)> = None;
             for step in steps {
                 // No request lasts longer than 15 s.
                 let arrives = |sent: Timestamp, now: Timestamp, part: f64| {
@@ -338,6 +389,25 @@ mod tests {
                     Step::Restart => {
                         arrived.extend(out.drain(..).map(|sent| arrives(sent, now, late.next().unwrap())));
                         window = Window::spent(limit, burst, now);
+                        told = None;
+                    }
+                    Step::Tell => told = Some((now, window.past(now))),
+                    // Nobody may send for longer after it has told.
+                    Step::TakeOver => {
+                        arrived.extend(out.drain(..).map(|sent| arrives(sent, now, late.next().unwrap())));
+                        window = Window::spent(limit, burst, now);
+                        if let Some((_, past)) = told.take().filter(|(at, _)| *at + UNKNOWN >= now) {
+                            window.restore(past, UNKNOWN, now);
+                        }
+                    }
+                    Step::HandOver => {
+                        let under_way = out.len();
+                        arrived.extend(out.drain(..).map(|sent| arrives(sent, now, late.next().unwrap())));
+                        (0..under_way).for_each(|_| window.answered(now));
+                        let past = window.past(now);
+                        window = Window::spent(limit, burst, now);
+                        window.restore(past, Duration::ZERO, now);
+                        told = None;
                     }
                 }
                 while out.first().is_some_and(|sent| *sent + Duration::from_secs(15) <= now) {

@@ -171,7 +171,7 @@ impl Budget {
     }
 
     fn lane_open(&self, lane: Lane, now: Timestamp) -> bool {
-        self.brakes.pauses.lane_lets_pass(lane, now) && (lane != Lane::Submit || self.rates.has_submit(now))
+        self.brakes.pauses.lane_lets_pass(lane, now) && self.rates.next_in(lane, now) <= now
     }
 
     /// When `grant` may give more; `None` while nobody waits, or everybody waits for an answer that is under way, or for

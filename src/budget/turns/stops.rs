@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::Budget;
 use crate::budget::outage::Stop;
+use crate::budget::rates::Past;
 use crate::budget::request::{Lane, Subject};
 
 impl Budget {
@@ -34,6 +35,16 @@ impl Budget {
     /// Whether it is only feared what an earlier process submitted.
     pub fn guesses_submits(&self) -> bool {
         self.rates.guesses_submits()
+    }
+
+    /// What was sent in the last minute.
+    pub fn past(&self, now: Timestamp) -> Past {
+        self.rates.past(now)
+    }
+
+    /// An earlier process sent this in the minute before it told so, and may have sent more for so long after it.
+    pub fn sent_before(&mut self, past: Past, unknown: Duration, now: Timestamp) {
+        self.rates.sent_before(past, unknown, now);
     }
 
     /// What an earlier process submitted, each so long ago.

@@ -13,8 +13,8 @@ use kube::{Api, ResourceExt};
 use super::kind::Subject;
 use crate::account::{AccountKey, News, Opening, Session, Settings, from_secret, is_labelled, needs_label};
 use crate::api::{
-    AccountKind, AccountSync, Credential, ObjectName, Reason, ScrapeAccountSpec, ScrapeAccountStatus, Stored,
-    SyncMode, SyncReason,
+    AccountKind, AccountSync, Credential, EventsUse, ObjectName, Reason, ScrapeAccountSpec,
+    ScrapeAccountStatus, Stored, SyncMode, SyncReason,
 };
 use crate::budget::Limits;
 use crate::controller::context::Context;
@@ -25,7 +25,7 @@ use crate::decide::account::{
 use crate::decide::message::{Account, Remark};
 use crate::health::waiting;
 use crate::kubernetes::{said_of, said_of_status};
-use crate::poll::Why;
+use crate::poll::{Used, Why};
 use crate::spideriq::{Endpoint, Error};
 use crate::status::WriteError;
 
@@ -184,8 +184,8 @@ impl Read<'_> {
             context.claims.stand(&key.scope());
             session.ask_who();
         }
-        let mut facts = facts(&session);
-        facts.no_submits = no_submits;
+        let sync = Some(AccountSync { events: self.events(), ..sync(&session) });
+        let mut facts = AccountState { sync, no_submits, ..facts(&session) };
         let given = session.gate.limits().requests_per_minute;
         if limits.is_some_and(|limits| limits.requests_per_minute > given) {
             facts.remarks.push(Remark::BeyondClient);
@@ -207,12 +207,23 @@ impl Read<'_> {
             (Reason::AccountNotReady, Account::NoSubmitsOf(account).to_string())
         });
         let suspended = self.account.spec.suspend == Some(true);
-        Settings {
-            suspended,
-            lists: self.account.spec.lists(),
-            barred,
-            fingerprint: self.fingerprint.clone(),
-        }
+        Settings { suspended, used: self.used(), barred, fingerprint: self.fingerprint.clone() }
+    }
+
+    /// By what its jobs are followed.
+    fn used(&self) -> Used {
+        Used { list: self.account.spec.lists(), events: self.events() == Some(EventsUse::Used) }
+    }
+
+    /// Whether the service's events are used, where the account asks for them.
+    fn events(&self) -> Option<EventsUse> {
+        let spec = self.account.spec;
+        let possible = spec.lists() && self.opening.credentials.may_stream();
+        spec.events().then_some(match (self.context.options.events, possible) {
+            (false, _) => EventsUse::NotAllowed,
+            (true, false) => EventsUse::NotPossible,
+            (true, true) => EventsUse::Used,
+        })
     }
 
     /// The session of the account as it is now; else how it stands without one.
@@ -325,8 +336,8 @@ fn facts(session: &Arc<Session>) -> AccountState {
 
 /// How the jobs of an account are followed.
 fn sync(session: &Session) -> AccountSync {
-    if !session.settings().lists {
-        return AccountSync { mode: SyncMode::OneByOne, reason: None };
+    if !session.settings().used.list {
+        return AccountSync { mode: SyncMode::OneByOne, reason: None, events: None };
     }
     let reason = session.list_is_left().map(|why| match why {
         Why::Refused => SyncReason::ListRefused,
@@ -334,7 +345,8 @@ fn sync(session: &Session) -> AccountSync {
         Why::Slow => SyncReason::ListSlow,
         Why::Partial => SyncReason::ListPartial,
     });
-    AccountSync { mode: if reason.is_none() { SyncMode::List } else { SyncMode::OneByOne }, reason }
+    let mode = if reason.is_none() { SyncMode::List } else { SyncMode::OneByOne };
+    AccountSync { mode, reason, events: None }
 }
 
 /// The limits that an account gives itself, with the defaults applied and the burst below the rate.

@@ -45,6 +45,8 @@ pub struct Options {
     pub namespaces: Vec<ObjectName>,
     /// What each client may send, where no account of the cluster says more.
     pub limits: Limits,
+    /// Whether accounts may listen to the service's events, with their token in an address.
+    pub events: bool,
     /// The release that this operator is of.
     pub release: Release,
     /// Namespace that the operator runs in: the Secrets of cluster accounts are read from it, and from nowhere else.

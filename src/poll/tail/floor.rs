@@ -141,9 +141,12 @@ impl Floor {
         if self.passed.is_none() {
             // The first page has all kinds of rows: what the third of them tells no two wrong clocks have made.
             self.passed = stamps.get(2).or(stamps.last()).map(|stamp| (*stamp, at));
-            // A mark that is ahead of all this would hide what changes next.
-            let most = self.passed.map(|(stamp, _)| stamp - self.lateness - 1);
-            self.down_to = self.down_to.map(|floor| most.map_or(floor, |most| floor.min(most)));
+            // A mark that is ahead of all this is none, and would hide what changes next.
+            if let Some((stamp, _)) = self.passed.filter(|_| self.marked) {
+                self.down_to = self.down_to.map(|floor| {
+                    if floor > stamp { stamp - BEHIND } else { floor.min(stamp - self.lateness - 1) }
+                });
+            }
             return;
         }
         for stamp in new {

@@ -1,8 +1,10 @@
 //! The jobs that somebody follows, and what each of them knows. Of all other jobs nothing is kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
-use super::machine::Own;
+use super::floor::Moment;
+use super::page::Own;
 use crate::spideriq::{JobState, JobStatus, ListRow};
 
 /// Who follows a job: a reader of the list, and the key by which he knows it.
@@ -21,26 +23,28 @@ pub struct Known {
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
     of: HashMap<String, Job>,
-    /// How many followings are new, and how many are looked at alone although nothing is new.
+    /// How many follow one, and of how many nothing was read yet.
+    followings: usize,
     new: usize,
-    alone: usize,
     /// How many readings of all that is not over have begun.
     rounds: u64,
 }
 
 #[derive(Debug, Default)]
 struct Job {
-    followings: Vec<Following>,
+    followings: BTreeMap<Follower, Following>,
     /// The last round during which it was seen as it was then, or first followed.
     met: u64,
+    /// When an event said last that it is over.
+    heard: Option<Moment>,
 }
 
 #[derive(Debug)]
 struct Following {
-    follower: Follower,
     /// How far he knows the job to be; none where he has not seen it.
     rank: Option<u8>,
     told: Told,
+    since: Moment,
 }
 
 /// How a follower learns what changes.
@@ -48,25 +52,37 @@ struct Following {
 pub(super) enum Told {
     /// By the list: every change after what he knows.
     ByList,
-    /// By nothing yet.
-    New,
     /// By the list, it was thought; but a reading of all did not show the job, which is to be looked at now.
     Suspect,
+    /// By the list from now on; what changed before was not read, so that the job is to be looked at now.
+    Cut,
+    /// By nothing yet.
+    New,
     /// By nothing: no list has ever shown the job, which is to be looked at now.
     Unlisted,
     /// By looks of his own: the job goes on, and no list shows it.
     Alone,
 }
 
-impl Following {
-    fn is(&self, (reader, key): (&str, &str)) -> bool {
-        self.follower.0 == reader && self.follower.1 == key
-    }
+/// What a look at a job says of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nothing.
+    AsKnown,
+    /// It should have told of a change.
+    Missed,
+    /// It does not show the job.
+    Unlisted,
+}
 
+impl Following {
     fn is_over(&self) -> bool {
         self.rank == Some(OVER)
     }
 }
+
+/// So long after an event that was not true no other is heard of that job: the list tells of it.
+const HEARD_AGAIN: Duration = Duration::from_secs(15);
 
 /// States have an order, and never fall back (R14).
 fn rank(state: &JobState) -> u8 {
@@ -84,138 +100,174 @@ fn name(job_id: &str) -> String {
     job_id.to_ascii_lowercase()
 }
 
+fn follower((reader, key): (&str, &str)) -> Follower {
+    (reader.to_owned(), key.to_owned())
+}
+
 impl Jobs {
+    /// How many jobs are followed.
     pub(super) fn len(&self) -> usize {
         self.of.len()
     }
 
-    /// How many followings nothing has been read for yet.
+    /// How many follow one: of a job several may.
+    pub(super) fn followings(&self) -> usize {
+        self.followings
+    }
+
+    /// How many follow a job of which nothing was read yet.
     pub(super) fn new_ones(&self) -> usize {
         self.new
     }
 
     /// How many jobs no list shows, as far as is known, although they go on.
     pub(super) fn unlisted(&self) -> usize {
-        self.alone
+        let alone = |job: &&Job| job.followings.values().any(|following| following.told == Told::Alone);
+        self.of.values().filter(alone).count()
     }
 
-    fn count(&mut self, told: Told, by: isize) {
-        let counter = match told {
-            Told::New => &mut self.new,
-            Told::Alone => &mut self.alone,
-            Told::ByList | Told::Suspect | Told::Unlisted => return,
-        };
-        *counter = counter.saturating_add_signed(by);
-    }
-
-    /// Somebody follows a job; `covered`: the list tells every change after what he knows.
+    /// Somebody follows a job from now on; `covered`: the list tells every change after what he knows.
     pub(super) fn follow(
         &mut self,
         job_id: &str,
-        (reader, key): (&str, &str),
-        known: Option<&Known>,
-        covered: bool,
+        by: (&str, &str),
+        (known, covered): (Option<&Known>, bool),
+        now: Moment,
     ) {
         let rounds = self.rounds;
         let job = self.of.entry(name(job_id)).or_insert_with(|| Job { met: rounds, ..Job::default() });
-        if job.followings.iter().any(|following| following.is((reader, key))) {
-            return;
-        }
         let rank = known.map(|known| rank(&known.state));
         let told = if covered && rank.is_some() { Told::ByList } else { Told::New };
-        job.followings.push(Following { follower: (reader.to_owned(), key.to_owned()), rank, told });
-        self.count(told, 1);
+        job.followings.entry(follower(by)).or_insert_with(|| {
+            self.followings += 1;
+            self.new += usize::from(told == Told::New);
+            Following { rank, told, since: now }
+        });
     }
 
-    pub(super) fn unfollow(&mut self, job_id: &str, follower: (&str, &str)) {
-        self.drop_where(&name(job_id), |following| following.is(follower));
+    pub(super) fn unfollow(&mut self, job_id: &str, by: (&str, &str)) {
+        let Some(job) = self.of.get_mut(&name(job_id)) else { return };
+        let Some(gone) = job.followings.remove(&follower(by)) else { return };
+        if job.followings.is_empty() {
+            self.of.remove(&name(job_id));
+        }
+        self.followings -= 1;
+        self.new -= usize::from(gone.told == Told::New);
     }
 
     /// A reader follows nothing any more.
     pub(super) fn leave(&mut self, reader: &str) {
-        let names: Vec<String> = self.of.keys().cloned().collect();
-        for name in names {
-            self.drop_where(&name, |following| following.follower.0 == reader);
-        }
+        let (mut gone, mut new) = (0, 0);
+        self.of.retain(|_, job| {
+            job.followings.retain(|(of, _), following| {
+                let stays = of != reader;
+                gone += usize::from(!stays);
+                new += usize::from(!stays && following.told == Told::New);
+                stays
+            });
+            !job.followings.is_empty()
+        });
+        self.followings -= gone;
+        self.new -= new;
     }
 
-    fn drop_where(&mut self, name: &str, goes: impl Fn(&Following) -> bool) {
-        let Some(job) = self.of.get_mut(name) else { return };
-        let gone: Vec<Told> =
-            job.followings.extract_if(.., |following| goes(following)).map(|gone| gone.told).collect();
-        if job.followings.is_empty() {
-            self.of.remove(name);
-        }
-        for told in gone {
-            self.count(told, -1);
-        }
+    /// How this follower comes to know what changes of a job, and since when he follows it; nothing where he does not.
+    pub(super) fn told(&self, job_id: &str, by: (&str, &str)) -> Option<(Told, Moment)> {
+        let following = self.of.get(&name(job_id))?.followings.get(&follower(by))?;
+        Some((following.told, following.since))
     }
 
-    /// How this follower comes to know what changes of a job; nothing where he does not follow it.
-    pub(super) fn told(&self, job_id: &str, follower: (&str, &str)) -> Option<Told> {
-        let followings = &self.of.get(&name(job_id))?.followings;
-        followings.iter().find(|following| following.is(follower)).map(|following| following.told)
-    }
-
-    /// A follower has looked at the job itself, and knows it from then on; says whether the list should have told him.
-    pub(super) fn saw(&mut self, job_id: &str, follower: (&str, &str), state: &JobState) -> bool {
+    /// A follower has looked at the job itself, and knows it from then on.
+    pub(super) fn saw(&mut self, job_id: &str, by: (&str, &str), state: &JobState) -> Look {
         let rounds = self.rounds;
-        let Some(job) = self.of.get_mut(&name(job_id)) else { return false };
+        let Some(job) = self.of.get_mut(&name(job_id)) else { return Look::AsKnown };
         job.met = rounds;
-        let Some(following) = job.followings.iter_mut().find(|following| following.is(follower)) else {
-            return false;
-        };
-        let (now, before, was) = (rank(state), following.rank, following.told);
-        following.rank = Some(before.unwrap_or(0).max(now));
-        let news = before.is_some_and(|before| before < now);
+        // What one has seen the list has not kept back from another.
+        let known = job.followings.values().filter_map(|following| following.rank).max();
+        let Some(following) = job.followings.get_mut(&follower(by)) else { return Look::AsKnown };
+        let (now, was) = (rank(state), following.told);
+        let news = following.rank.is_some_and(|before| before < now);
+        following.rank = following.rank.max(Some(now));
         let alone = match was {
-            Told::ByList | Told::New => false,
+            Told::ByList | Told::Cut | Told::New => false,
             // One that was moved past the reading, or is in a state that neither list has, was told of until now.
             Told::Suspect => news,
             Told::Unlisted | Told::Alone => true,
         };
         following.told = if alone && now < OVER { Told::Alone } else { Told::ByList };
-        let is = following.told;
-        self.count(was, -1);
-        self.count(is, 1);
-        was != Told::New && news
+        self.new -= usize::from(was == Told::New);
+        if following.told == Told::Alone && was != Told::Alone {
+            Look::Unlisted
+        } else if matches!(was, Told::ByList | Told::Suspect) && news && known < Some(now) {
+            Look::Missed
+        } else {
+            Look::AsKnown
+        }
     }
 
     /// Takes a row of a list; who is to be told of it goes into `news`. That a list of changes shows a job as it was says
     /// nothing of how it is.
     pub(super) fn take(&mut self, row: &ListRow, news: &mut Vec<(Follower, JobStatus)>) -> Own {
-        let rounds = self.rounds;
         let Some(job) = self.of.get_mut(&name(&row.job_id)) else { return Own::Foreign };
         let Some(status) = &row.job else { return Own::Known };
-        let (now, told) = (rank(&status.state), news.len());
-        let (mut new, mut alone) = (0, 0);
-        for following in &mut job.followings {
-            match std::mem::replace(&mut following.told, Told::ByList) {
-                Told::New => new += 1,
-                Told::Alone => alone += 1,
-                Told::ByList | Told::Suspect | Told::Unlisted => {}
-            }
-            if following.rank.is_none_or(|before| before < now) {
+        let (now, before) = (rank(&status.state), news.len());
+        let mut changed = false;
+        for (follower, following) in &mut job.followings {
+            let was = std::mem::replace(&mut following.told, Told::ByList);
+            self.new -= usize::from(was == Told::New);
+            if following.rank < Some(now) {
                 following.rank = Some(now);
-                news.push((following.follower.clone(), status.clone()));
+                changed |= was == Told::ByList;
+                news.push((follower.clone(), status.clone()));
             }
         }
-        let own = if news.len() > told { Own::News } else { Own::Known };
-        if own == Own::News {
-            job.met = rounds;
+        if news.len() == before {
+            return Own::Known;
         }
-        self.count(Told::New, -new);
-        self.count(Told::Alone, -alone);
-        own
+        job.met = self.rounds;
+        if changed { Own::News } else { Own::Shown }
     }
 
     /// The same of a row of all that is not over.
     pub(super) fn take_active(&mut self, row: &ListRow, news: &mut Vec<(Follower, JobStatus)>) {
         let _ = self.take(row, news);
-        let rounds = self.rounds;
         if let Some(job) = self.of.get_mut(&name(&row.job_id)) {
-            job.met = rounds;
+            job.met = self.rounds;
         }
+    }
+
+    /// An event says that a job runs: who knows it to wait.
+    pub(super) fn waiting(&self, job_id: &str) -> Vec<Follower> {
+        let followings = self.of.get(&name(job_id)).into_iter().flat_map(|job| &job.followings);
+        let waits = followings.filter(|(_, following)| following.rank == Some(0));
+        waits.map(|(follower, _)| follower.clone()).collect()
+    }
+
+    /// A follower was told that his job runs.
+    pub(super) fn runs(&mut self, job_id: &str, by: &Follower) {
+        let following = self.of.get_mut(&name(job_id)).and_then(|job| job.followings.get_mut(by));
+        if let Some(following) = following {
+            following.rank = following.rank.max(Some(1));
+        }
+    }
+
+    /// An event says that a job is over: who follows it and does not know has to look at it himself. An event is no
+    /// proof, and of one job it is heard once in a while.
+    pub(super) fn may_be_over(&mut self, job_id: &str, now: Moment) -> Vec<Follower> {
+        let Some(job) = self.of.get_mut(&name(job_id)) else { return Vec::new() };
+        if job.heard.is_some_and(|heard| now.saturating_sub(heard) < HEARD_AGAIN) {
+            return Vec::new();
+        }
+        let runs = |following: &Following| following.told == Told::ByList && !following.is_over();
+        let mut look = Vec::new();
+        for (follower, following) in job.followings.iter_mut().filter(|(_, following)| runs(following)) {
+            following.told = Told::Cut;
+            look.push(follower.clone());
+        }
+        if !look.is_empty() {
+            job.heard = Some(now);
+        }
+        look
     }
 
     /// A round begins.
@@ -223,42 +275,65 @@ impl Jobs {
         self.rounds += 1;
     }
 
-    fn unmet(&mut self) -> impl Iterator<Item = &mut Following> {
+    /// How many jobs a round has not shown that are not known to be over.
+    pub(super) fn count_unmet(&self) -> usize {
+        let runs = |job: &&Job| job.followings.values().any(|following| !following.is_over());
+        self.of.values().filter(|job| job.met < self.rounds).filter(runs).count()
+    }
+
+    /// A round is over: who follows what it has not shown has to look at it himself. `cut`: what changed before was not
+    /// all read, so that the list has not kept back what he finds.
+    pub(super) fn round_ends(&mut self, cut: bool) -> Vec<Follower> {
         let rounds = self.rounds;
-        let unmet = self.of.values_mut().filter(move |job| job.met < rounds);
-        unmet.flat_map(|job| &mut job.followings).filter(|following| !following.is_over())
-    }
-
-    /// How many followings a round has not shown that are not known to be over.
-    pub(super) fn count_unmet(&mut self) -> usize {
-        self.unmet().count()
-    }
-
-    /// Whoever follows anything has to look at it himself.
-    pub(super) fn suspect_all(&mut self) -> Vec<Follower> {
-        self.rounds += 1;
-        self.round_ends()
-    }
-
-    /// A round is over: who follows what it has not shown has to look at it himself.
-    pub(super) fn round_ends(&mut self) -> Vec<Follower> {
-        let (mut suspects, mut new) = (Vec::new(), 0);
-        for following in self.unmet() {
-            following.told = match following.told {
+        self.look_where(
+            |job| job.met < rounds,
+            |told| match told {
                 // It is looked at often enough.
-                Told::Alone => continue,
-                Told::New => {
-                    new += 1;
-                    Told::Unlisted
+                Told::Alone => Told::Alone,
+                Told::New | Told::Unlisted => Told::Unlisted,
+                Told::ByList | Told::Suspect | Told::Cut => {
+                    if cut {
+                        Told::Cut
+                    } else {
+                        Told::Suspect
+                    }
                 }
-                Told::Unlisted => Told::Unlisted,
-                Told::ByList | Told::Suspect => Told::Suspect,
-            };
-            suspects.push(following.follower.clone());
+            },
+        )
+    }
+
+    /// What changed was not all read: whoever follows anything has to look at it himself.
+    pub(super) fn cut(&mut self) -> Vec<Follower> {
+        self.look_where(|_| true, |_| Told::Cut)
+    }
+
+    /// The list is used again: what no list has shown may be in it now.
+    pub(super) fn begin_again(&mut self) {
+        for following in self.of.values_mut().flat_map(|job| job.followings.values_mut()) {
+            if matches!(following.told, Told::Alone | Told::Unlisted) {
+                following.told = Told::New;
+                self.new += 1;
+            }
         }
-        self.count(Told::New, -new);
+    }
+
+    fn look_where(&mut self, of: impl Fn(&Job) -> bool, told: impl Fn(Told) -> Told) -> Vec<Follower> {
+        let mut look = Vec::new();
+        for job in self.of.values_mut().filter(|job| of(job)) {
+            for (follower, following) in &mut job.followings {
+                let was = following.told;
+                if following.is_over() {
+                    continue;
+                }
+                following.told = told(was);
+                self.new -= usize::from(was == Told::New);
+                if following.told != Told::Alone {
+                    look.push(follower.clone());
+                }
+            }
+        }
         // A simulation that is to be repeated needs an order.
-        suspects.sort();
-        suspects
+        look.sort();
+        look
     }
 }

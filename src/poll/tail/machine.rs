@@ -10,11 +10,13 @@ use std::time::Duration;
 use super::floor::{Floor, Mark, Moment};
 use super::net::{FROM as NET_FROM, Net};
 use super::pace::Pace;
-use super::page::{Ask, Page};
+use super::page::{Ask, Fault, Own, Page};
 use crate::spideriq::{ListRow, Listed};
 
 /// How many pages of one reading follow each other at once, before each waits for a while.
 const AT_ONCE: usize = 12;
+/// A page of all that is not over waits for so many times as long as one takes.
+const REST: u32 = 2;
 /// How long each of the others waits.
 const STEP: Duration = Duration::from_secs(1);
 /// How often the first page is read beside such a long reading: a change at the top is no reason to begin it anew.
@@ -56,30 +58,6 @@ pub enum Why {
     Slow,
     /// It does not show what the jobs themselves do, again and again.
     Partial,
-}
-
-/// What came of it, where it is no page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The service refuses the list for good.
-    Refused,
-    /// It cannot be read.
-    Unreadable,
-    /// It took too long.
-    Slow,
-    /// Something else, which the budget waits for.
-    Passing,
-}
-
-/// What a row is to those who follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Own {
-    /// Nobody follows the job.
-    Foreign,
-    /// It is known so.
-    Known,
-    /// It is new.
-    News,
 }
 
 /// A reading of more than the first page.
@@ -151,7 +129,9 @@ impl Machine {
         if self.left.is_some() || self.asked.is_none() {
             return None;
         }
-        self.net.next(jobs, per_minute, now).map(|(at, of, page)| (at, Ask { of, page }))
+        // The list may be a scan of a whole table.
+        let rested = self.net.asked() + self.pace.takes() * REST;
+        self.net.next(jobs, per_minute, now).map(|(at, of, page)| (at.max(rested), Ask { of, page }))
     }
 
     /// Something that is followed was begun, or is about to change.
@@ -183,6 +163,20 @@ impl Machine {
         self.gathers = Some(at);
     }
 
+    /// A stream of events was opened, or has ended: what changed while there was none is read at once.
+    pub(super) fn stream(&mut self, open: bool, at: Moment) {
+        self.pace.note_stream(open);
+        if open {
+            self.pace.note_change(at);
+        }
+    }
+
+    /// An event was first to tell of a change.
+    pub(super) fn told_by_event(&mut self, at: Moment) {
+        self.pace.note_first(true);
+        self.pace.note_change(at);
+    }
+
     /// Whether the first page waits for others who begin to follow.
     pub(super) fn is_about_to_begin(&self) -> bool {
         self.asked.is_none() && self.left.is_none()
@@ -204,14 +198,16 @@ impl Machine {
         };
         let hashes: Vec<u64> = page.rows.iter().map(hash).collect();
         let stamps: Vec<i64> = page.rows.iter().map(|(_, stamp)| *stamp).collect();
-        if owns.contains(&Own::News) {
+        if owns.iter().any(|own| matches!(own, Own::Shown | Own::News)) {
             self.pace.note_change(ended);
         }
+        let news = owns.iter().filter(|own| **own == Own::News).count();
+        (0..news).for_each(|_| self.pace.note_first(false));
         for (_, stamp) in owns.iter().zip(&stamps).filter(|(own, _)| **own == Own::News) {
             self.floor.was_late(*stamp, begun);
         }
-        self.failures = 0;
         if self.left.take().is_some() {
+            self.failures = 0;
             // What changed meanwhile may lie below what is read now.
             self.net.call();
         }
@@ -265,7 +261,9 @@ impl Machine {
     }
 
     fn whole(&mut self, begun: Moment) {
+        self.failures = 0;
         self.floor.read_whole(begun);
+        self.pace.note_whole();
         self.whole = self.whole.max(Some(begun));
     }
 
@@ -279,12 +277,14 @@ impl Machine {
     }
 
     /// All that is not over was read. Where what changed has so many pages that they are still read, it has told as much
-    /// as they would.
-    pub(super) fn all_was_read(&mut self) {
+    /// as they would: says whether they are cut off.
+    pub(super) fn all_was_read(&mut self) -> bool {
         let begun = self.net.begun();
-        if let Some(walk) = self.walk.take_if(|walk| walk.read >= FAR && begun >= Some(walk.begun)) {
+        let cut = self.walk.take_if(|walk| walk.read >= FAR && begun >= Some(walk.begun));
+        if let Some(walk) = &cut {
             self.whole(walk.begun);
         }
+        cut.is_some()
     }
 
     /// Reading a page came to this.
@@ -293,18 +293,23 @@ impl Machine {
             let for_good = matches!(fault, Fault::Refused | Fault::Unreadable);
             return self.net.failed(for_good, at);
         }
-        self.last = Some(at);
-        if ask.page == 1 {
-            self.asked = Some(at);
-        } else {
-            // What is further down is not read: the next reading walks again.
+        // What is further down is not read: the next reading walks again, after a pause.
+        (self.last, self.asked) = (Some(at), Some(at));
+        if ask.page > 1 {
             self.walk = None;
         }
         let (why, most) = match fault {
             Fault::Refused => (Why::Refused, 1),
             Fault::Unreadable => (Why::Unreadable, UNREADABLE),
             Fault::Slow => (Why::Slow, LATE),
-            Fault::Passing => return,
+            // A page that always fails keeps each walk from its end.
+            Fault::Passing if ask.page > 1 => (Why::Slow, LATE),
+            Fault::Passing => {
+                if let Some(left) = &mut self.left {
+                    left.tried_at = at + left.pause;
+                }
+                return;
+            }
         };
         self.failures = self.failures.saturating_add(1);
         if self.failures >= most || self.left.is_some() {
@@ -353,12 +358,17 @@ impl Machine {
 
     /// When everything was known last, where the list still says what is true now.
     pub(super) fn known_at(&self, now: Moment) -> Option<Moment> {
-        self.whole.filter(|whole| self.left.is_none() && now.saturating_sub(*whole) < GOOD_FOR)
+        self.whole.filter(|whole| self.left.is_none() && now.saturating_sub(*whole) < self.good_for())
+    }
+
+    /// A list whose pages take long is read seldom.
+    fn good_for(&self) -> Duration {
+        GOOD_FOR.max(self.pace.longest() * 2)
     }
 
     /// When that ends, if no other reading is whole before.
     pub(super) fn good_until(&self) -> Option<Moment> {
-        self.whole.filter(|_| self.left.is_none()).map(|whole| whole + GOOD_FOR)
+        self.whole.filter(|_| self.left.is_none()).map(|whole| whole + self.good_for())
     }
 
     /// Why the list is not used, if it is not.

@@ -29,14 +29,15 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use self::floor::Moment;
-use self::followed::{Jobs, Told};
+use self::followed::{Jobs, Look, Told};
 use self::machine::Machine;
+use super::nudge::{Stream, Tries};
 use crate::clock::Clock;
 use crate::spideriq::{Error, JobStatus, ListPage, Listed};
 
-/// One reading of a page of a list, paid from the client's budget by whoever gives this function. Pages count from 1 and hold
-/// [`crate::spideriq::PAGE`] jobs.
-pub type List = Arc<dyn Fn(Listed, usize) -> BoxFuture<'static, Read> + Send + Sync>;
+/// One reading of a page of a list, paid from the client's budget by whoever gives this function; nothing where he may not
+/// send now. Pages count from 1 and hold up to [`crate::spideriq::PAGE`] jobs.
+pub type List = Arc<dyn Fn(Listed, usize) -> BoxFuture<'static, Option<Read>> + Send + Sync>;
 
 /// What came of it, and when it was asked for: after it has waited for its turn.
 pub type Read = (Instant, Result<ListPage, Error>);
@@ -49,6 +50,9 @@ const TOKENS: usize = 3;
 const SELDOM: Duration = Duration::from_secs(60);
 const FOR_EACH: Duration = Duration::from_secs(12);
 const FOR_EACH_READ: Duration = Duration::from_secs(120);
+
+/// How long a first look waits for a list that may show the job.
+const FIRST_WITHIN: Duration = Duration::from_secs(180);
 
 /// When somebody looks at a job himself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +68,11 @@ pub(in crate::poll) trait Hears: Send + Sync {
     /// A followed job is so now.
     fn hear(&self, key: &str, job: JobStatus);
 
-    /// No list shows this job, which has to be looked at.
+    /// No list shows this job, or an event says that it is over: it has to be looked at.
     fn look(&self, key: &str);
+
+    /// An event says that this job runs. Says whether that was believed: it is no harm if it is not true.
+    fn started(&self, key: &str) -> bool;
 
     /// The list says nothing any more of what is true now.
     fn left_alone(&self);
@@ -104,13 +111,29 @@ struct State {
     reads: String,
     /// Whether readers rely on it.
     relied: bool,
+    /// Why it is not used, as readers were told last.
+    told: Option<Why>,
     /// How many readers there ever were.
     named: u64,
+    listens: Listens,
+}
+
+/// How events are listened to.
+#[derive(Debug, Default)]
+struct Listens {
+    tries: Tries,
+    /// Not before then.
+    again: Moment,
+    /// Since when nobody follows anything.
+    idle: Option<Moment>,
+    open: bool,
 }
 
 #[derive(Clone)]
 struct Reader {
     list: List,
+    /// How its account listens to events, where it does.
+    stream: Option<Stream>,
     hears: Weak<dyn Hears>,
 }
 
@@ -150,10 +173,10 @@ impl Tail {
         format!("{name} {}", state.named)
     }
 
-    /// Reads the list for one more from now on, with its token.
-    pub(super) fn join(&self, reader: &str, list: List, hears: Weak<dyn Hears>) {
+    /// Reads the list for one more from now on, with its token, and listens to events with it where there is a stream.
+    pub(super) fn join(&self, reader: &str, (list, stream): (List, Option<Stream>), hears: Weak<dyn Hears>) {
         let mut state = self.shared.lock();
-        state.readers.insert(reader.to_owned(), Reader { list, hears });
+        state.readers.insert(reader.to_owned(), Reader { list, stream, hears });
         // A token of another may do what the last one could not.
         let now = self.shared.now();
         state.machine.try_again(now);
@@ -180,7 +203,7 @@ impl Tail {
         }
         let stamp = known.and_then(|known| known.updated_at).map(Timestamp::as_second);
         let covered = stamp.is_some_and(|stamp| state.machine.begin_at(stamp));
-        state.jobs.follow(job_id, (reader, key), known, covered);
+        state.jobs.follow(job_id, (reader, key), (known, covered), now);
         state.machine.hurry(now);
         drop(state);
         self.shared.changed.notify_one();
@@ -194,10 +217,11 @@ impl Tail {
     pub(super) fn saw(&self, job_id: &str, follower: (&str, &str), job: &JobStatus) {
         let now = self.shared.now();
         let State { machine, jobs, .. } = &mut *self.shared.lock();
-        if jobs.saw(job_id, follower, &job.state) {
-            machine.missed(job.updated_at.map(Timestamp::as_second), jobs.len(), now);
+        match jobs.saw(job_id, follower, &job.state) {
+            Look::AsKnown => return,
+            Look::Missed => machine.missed(job.updated_at.map(Timestamp::as_second), jobs.len(), now),
+            Look::Unlisted => machine.shows_too_few((jobs.unlisted(), jobs.len()), now),
         }
-        machine.shows_too_few((jobs.unlisted(), jobs.len()), now);
         self.shared.changed.notify_one();
     }
 
@@ -205,20 +229,22 @@ impl Tail {
     /// because no list tells him anything.
     pub(super) fn looks(&self, job_id: &str, follower: (&str, &str)) -> Option<Looks> {
         let state = self.shared.lock();
-        let (now, jobs) = (self.shared.now(), state.jobs.len());
-        if state.machine.is_about_to_begin() && state.readers.contains_key(follower.0) {
+        let (now, (told, since)) = (self.shared.now(), state.jobs.told(job_id, follower)?);
+        let waits = now.saturating_sub(since) < FIRST_WITHIN;
+        if state.machine.is_about_to_begin() && waits {
             return Some(Looks::NotYet);
         }
         state.machine.known_at(now)?;
-        let each = if state.machine.net.is_good(jobs, now) { FOR_EACH_READ } else { FOR_EACH };
-        match state.jobs.told(job_id, follower)? {
+        let is_good = state.machine.net.is_good(state.jobs.len(), now);
+        let each = if is_good { FOR_EACH_READ } else { FOR_EACH };
+        match told {
             Told::ByList => {
-                let all = each.saturating_mul(u32::try_from(jobs).unwrap_or(u32::MAX));
+                let all = each.saturating_mul(u32::try_from(state.jobs.followings()).unwrap_or(u32::MAX));
                 Some(Looks::After(SELDOM.max(all)))
             }
-            Told::New if state.machine.net.is_read(now) => Some(Looks::NotYet),
+            Told::New if waits && state.machine.net.is_read(now) => Some(Looks::NotYet),
             Told::Alone => Some(Looks::After(SELDOM)),
-            Told::New | Told::Suspect | Told::Unlisted => None,
+            Told::New | Told::Suspect | Told::Cut | Told::Unlisted => None,
         }
     }
 
@@ -232,10 +258,11 @@ impl Tail {
     /// does not tell this follower of the job.
     pub(super) fn known_at(&self, job_id: &str, follower: (&str, &str)) -> Option<Timestamp> {
         let state = self.shared.lock();
-        let at = state
-            .machine
-            .known_at(self.shared.now())
-            .filter(|_| state.jobs.told(job_id, follower) == Some(Told::ByList))?;
+        let at = state.machine.known_at(self.shared.now())?;
+        let (told, _) = state.jobs.told(job_id, follower)?;
+        if !matches!(told, Told::ByList | Told::Cut) {
+            return None;
+        }
         self.shared.origin.1.checked_add(at).ok()
     }
 

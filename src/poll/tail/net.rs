@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::floor::Moment;
+use super::page::SHORT;
 use crate::spideriq::{Listed, PAGE};
 
 /// The two lists of jobs that are not over, in the order in which a job is in them.
@@ -21,8 +22,8 @@ const NEW: usize = 4;
 /// How often it begins in the background, at the most, and how long each page of it takes.
 const EVERY: Duration = Duration::from_secs(600);
 const EACH: Duration = Duration::from_secs(15);
-/// So long after the last when something calls for it.
-const CALLED: Duration = Duration::from_secs(5);
+/// So long after the last when something calls for it, and so long after the start of the first.
+const CALLED: Duration = Duration::from_secs(60);
 /// Its share of the client's requests: a twentieth in the background, half when something calls for it.
 const PART: u32 = 20;
 const PART_CALLED: u32 = 2;
@@ -61,17 +62,22 @@ struct Round {
 /// A page that is read next.
 #[derive(Clone, Copy, Debug)]
 enum At {
-    /// The last page is looked for: `full` is the last that is known to be full, `empty` the first that is known to be
-    /// empty.
+    /// The last page is looked for: `full` is the last that is known to be none, `empty` the first that is known to have
+    /// no rows.
     Seeking { page: usize, step: usize, full: usize, empty: Option<usize> },
     /// All after it were read.
     Down(usize),
 }
 
+/// So many pages at the most, while so many jobs are followed: a page costs a request, as a look does.
+fn most(jobs: usize) -> usize {
+    jobs.saturating_add(2)
+}
+
 impl At {
-    /// The last page is looked for from where it was last.
-    fn from(end: usize) -> Self {
-        Self::Seeking { page: end.max(1), step: 1, full: 0, empty: None }
+    /// The last page is looked for from where it was last, while so many jobs are followed.
+    fn from(end: usize, jobs: usize) -> Self {
+        Self::Seeking { page: end.clamp(1, most(jobs)), step: 1, full: 0, empty: None }
     }
 
     fn page(self) -> usize {
@@ -87,8 +93,7 @@ impl At {
         };
         let (full, empty) = match rows {
             0 => (full, Some(page)),
-            PAGE.. => (page, empty),
-            // It is the last one.
+            SHORT.. => (page, empty),
             _ => return (Self::Down(page - 1), Some(page)),
         };
         match empty {
@@ -159,24 +164,31 @@ impl Net {
             let at = self.asked + pause(if round.called { PART_CALLED } else { PART });
             return Some((at, *LISTS.get(round.of)?, round.at.page()));
         }
-        let begun = self.begun.unwrap_or_default();
-        let at = match (self.called, self.is_worth_it(jobs, now)) {
-            (true, _) => self.begun.map_or(now, |begun| begun + CALLED).max(self.off),
-            (false, true) => begun + self.every(),
-            (false, false) => return None,
+        let at = match (self.called, self.begun) {
+            (true, None) => now.max(self.off),
+            (true, Some(begun)) => (begun + CALLED).max(self.off),
+            (false, _) if !self.is_worth_it(jobs, now) => return None,
+            // An earlier process may have left something out.
+            (false, None) => CALLED,
+            (false, Some(begun)) => begun + self.every(),
         };
-        Some((at, LISTS[0], At::from(self.ends[0]).page()))
+        Some((at, LISTS[0], At::from(self.ends[0], jobs).page()))
     }
 
-    /// A page is asked for; says whether a round begins with it.
-    pub(super) fn ask(&mut self, now: Moment) -> bool {
+    /// When a page was asked for last.
+    pub(super) fn asked(&self) -> Moment {
+        self.asked
+    }
+
+    /// A page is asked for, while so many jobs are followed; says whether a round begins with it.
+    pub(super) fn ask(&mut self, jobs: usize, now: Moment) -> bool {
         self.asked = now;
         if self.round.is_some() {
             return false;
         }
         let called = std::mem::take(&mut self.called);
         self.begun = Some(now);
-        self.round = Some(Round { of: 0, at: At::from(self.ends[0]), called });
+        self.round = Some(Round { of: 0, at: At::from(self.ends[0], jobs), called });
         true
     }
 
@@ -184,9 +196,8 @@ impl Net {
     pub(super) fn took(&mut self, rows: usize, jobs: usize, now: Moment) -> bool {
         self.failures = 0;
         let Some(round) = &mut self.round else { return false };
-        // A page costs a request, as a look does.
-        if round.at.page() > jobs.saturating_add(2) {
-            (self.round, self.again, self.off) = (None, false, now + OFF);
+        if rows > 0 && round.at.page() > most(jobs) {
+            self.turn_off(now);
             return false;
         }
         let (next, end) = round.at.after(rows);
@@ -199,30 +210,45 @@ impl Net {
         }
         round.of += 1;
         if let Some(end) = self.ends.get(round.of) {
-            round.at = At::from(*end);
+            round.at = At::from(*end, jobs);
             return false;
         }
         (self.round, self.whole) = (None, Some(now));
         true
     }
 
-    /// A round is over that has not shown so many jobs. Where they are more than a page, both lists are read once more: jobs
-    /// that began to run meanwhile may have moved past the reading.
-    pub(super) fn reads_again(&mut self, unmet: usize, now: Moment) -> bool {
-        self.again = unmet > PAGE && !self.again;
-        if self.again {
-            (self.begun, self.whole) = (Some(now), None);
-            self.round = Some(Round { of: 0, at: At::from(self.ends[0]), called: true });
+    /// A round is over that has not shown so many of the followed jobs; says whether it is believed. Where they are more
+    /// than a page, both lists are read once more: jobs that began to run meanwhile may have moved past the reading. Where
+    /// they are most of all jobs then, the lists are wrong.
+    pub(super) fn is_believed(&mut self, unmet: usize, jobs: usize, now: Moment) -> bool {
+        let again = std::mem::take(&mut self.again);
+        if unmet <= PAGE {
+            return true;
         }
-        self.again
+        if !again {
+            (self.again, self.whole) = (true, None);
+            self.round = Some(Round { of: 0, at: At::from(self.ends[0], jobs), called: true });
+            return false;
+        }
+        let wrong = unmet > jobs / 2;
+        if wrong {
+            self.turn_off(now);
+            self.whole = None;
+        }
+        !wrong
+    }
+
+    /// It is not used for a while.
+    fn turn_off(&mut self, now: Moment) {
+        (self.round, self.called, self.again) = (None, false, false);
+        (self.failures, self.ends, self.off) = (0, [0; 2], now + OFF);
     }
 
     /// A page could not be read; `for_good`: none will be.
     pub(super) fn failed(&mut self, for_good: bool, now: Moment) {
         self.failures = self.failures.saturating_add(1);
         if for_good || self.failures >= FAILURES {
-            (self.round, self.called, self.again) = (None, false, false);
-            (self.failures, self.off) = (0, now + OFF);
+            self.turn_off(now);
         }
     }
 

@@ -1,5 +1,6 @@
 //! How often the list is read: often while something changes, seldom while nothing does.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::floor::Moment;
@@ -16,9 +17,19 @@ const QUIET_PARTS: u32 = 40;
 /// The list may be a scan of a whole table: it is at work for a twentieth of the time at the most.
 const REST: u32 = 20;
 
+/// While events tell of changes first: then it only finds what they have lost.
+const BESIDE_EVENTS: Duration = Duration::from_secs(15);
+/// Of so many changes that events tell of all but one have to be told by them first.
+const JUDGED: usize = 20;
+
 /// The pauses between two readings of the first page.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
+    /// Of the last changes, since a stream of events is open, whether it was first to tell of them; nothing while none is
+    /// open.
+    events: Option<VecDeque<bool>>,
+    /// Whether what changed before it was opened has been read.
+    read: bool,
     /// When something that is followed changed last, or was begun.
     changed: Moment,
     /// How long the service takes for a page: new ones count a fifth.
@@ -26,6 +37,31 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// A stream of events was opened, or has ended.
+    pub(super) fn note_stream(&mut self, open: bool) {
+        (self.events, self.read) = (open.then(VecDeque::new), false);
+    }
+
+    /// Everything was read that changed before.
+    pub(super) fn note_whole(&mut self) {
+        self.read = true;
+    }
+
+    /// A change was told by the stream first, or by the list.
+    pub(super) fn note_first(&mut self, by_event: bool) {
+        let Some(events) = self.events.as_mut().filter(|_| self.read) else { return };
+        events.push_back(by_event);
+        if events.len() > JUDGED {
+            events.pop_front();
+        }
+    }
+
+    /// Whether events tell of changes before the list does.
+    fn has_events(&self) -> bool {
+        let missed = |events: &VecDeque<bool>| events.iter().filter(|first| !**first).count();
+        self.read && self.events.as_ref().is_some_and(|events| missed(events) < 2)
+    }
+
     /// Something that is followed changed, or was begun.
     pub(super) fn note_change(&mut self, at: Moment) {
         self.changed = self.changed.max(at);
@@ -41,11 +77,27 @@ impl Pace {
         self.takes = if self.takes.is_zero() { took } else { (self.takes * 4 + took) / 5 };
     }
 
+    /// How long the service takes for a page.
+    pub(super) fn takes(&self) -> Duration {
+        self.takes
+    }
+
+    /// The pause that a slow service makes, at the least.
+    pub(super) fn longest(&self) -> Duration {
+        self.takes.saturating_mul(REST)
+    }
+
     /// The pause after a reading at this moment. Half of the client's requests a minute at the most are readings.
     pub(super) fn pause(&self, at: Moment, per_minute: u32) -> Duration {
         let quiet = at.saturating_sub(self.changed);
-        let wanted = if quiet < LATELY { FAST } else { (quiet / QUIET_PARTS).clamp(SLOW, SLOWEST) };
+        let wanted = if self.has_events() {
+            BESIDE_EVENTS
+        } else if quiet < LATELY {
+            FAST
+        } else {
+            (quiet / QUIET_PARTS).clamp(SLOW, SLOWEST)
+        };
         let share = Duration::from_secs(120) / per_minute.max(1);
-        wanted.max(share).max(self.takes.saturating_mul(REST))
+        wanted.max(share).max(self.longest())
     }
 }

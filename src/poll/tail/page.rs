@@ -1,6 +1,10 @@
 //! A page: which one is asked for, and what an answer has to be like to be one.
 
-use crate::spideriq::{JobState, ListPage, ListRow, Listed, PAGE};
+use crate::spideriq::{JobState, ListPage, ListRow, Listed};
+
+/// A page of fewer rows is the last one. A service that does not heed how many it was asked for gives so many (contract
+/// section 2.1).
+pub(super) const SHORT: usize = 50;
 
 /// A page to be read; pages count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +52,38 @@ impl<'a> Page<'a> {
         self.rows.iter().map(|(row, _)| *row)
     }
 
+    /// Whether no other follows it.
     pub(super) fn is_last(&self) -> bool {
-        self.length < PAGE
+        self.length < SHORT
     }
 
     pub(super) fn goes_below(&self, floor: i64) -> bool {
         self.rows.last().is_some_and(|(_, stamp)| *stamp < floor)
     }
+}
+
+/// What came of it, where it is no page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The service refuses the list for good.
+    Refused,
+    /// It cannot be read.
+    Unreadable,
+    /// It took too long.
+    Slow,
+    /// Something else, which the budget waits for.
+    Passing,
+}
+
+/// What a row is to those who follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    /// Nobody follows the job.
+    Foreign,
+    /// It is known so.
+    Known,
+    /// Somebody is shown it for the first time.
+    Shown,
+    /// It has changed since it was known.
+    News,
 }

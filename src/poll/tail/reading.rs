@@ -1,17 +1,18 @@
 //! The task that reads: it asks what is next, reads it with a token that may, and tells those who follow.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::floor::Moment;
 use super::followed::Follower;
-use super::machine::{Fault, Own};
-use super::page::{Ask, Page};
+use super::page::{Ask, Fault, Own, Page};
 use super::{Hears, Reader, Shared, State, TOKENS};
 use crate::clock::sleep_until;
-use crate::spideriq::{Error, JobStatus, ListPage, Listed};
+use crate::poll::nudge::Flow;
+use crate::spideriq::{Error, Event, JobStatus, ListPage, Listed};
 
 /// What is read next, and when.
 struct Next {
@@ -21,15 +22,24 @@ struct Next {
     all: Option<(Moment, Ask)>,
     /// When the list is good for nothing any more, if nothing is read.
     ends: Option<Moment>,
+    /// A stream of events is to be open: from when on, and, where nobody follows anything any more, until when.
+    listens: Option<(Moment, Option<Moment>)>,
 }
+
+/// So long after the last job the stream of events is kept.
+const KEPT_OPEN: Duration = Duration::from_secs(300);
 
 impl Shared {
     pub(super) async fn run(self: Arc<Self>) {
-        let (mut reading, mut reading_all): (Option<BoxFuture<'_, ()>>, Option<BoxFuture<'_, ()>>) =
-            (None, None);
+        let mut reading: Option<BoxFuture<'_, ()>> = None;
+        let mut reading_all: Option<BoxFuture<'_, ()>> = None;
+        let mut listening: Option<BoxFuture<'_, ()>> = None;
         loop {
             self.tell_whether_it_is_good();
-            let Next { changed, all, ends } = self.next();
+            let Next { changed, all, ends, listens } = self.next();
+            if listens.is_none() && listening.take().is_some() {
+                self.closed(Duration::MAX, false);
+            }
             let at = |moment: Option<Moment>| moment.map(|moment| self.origin.0 + moment);
             tokio::select! {
                 // In this order, so that a simulation can be repeated.
@@ -48,47 +58,122 @@ impl Shared {
                     self.begin_round();
                     reading_all = all.map(|(_, ask)| self.read(ask).boxed());
                 }
+                () = async { if let Some(listening) = &mut listening { listening.await } }, if listening.is_some() => {
+                    listening = None;
+                }
+                () = sleep_until(at(listens.map(|(from, _)| from))), if listening.is_none() => {
+                    listening = Some(self.listen().boxed());
+                }
+                () = sleep_until(at(listens.and_then(|(_, until)| until))) => {}
                 () = sleep_until(at(ends)) => {}
             }
         }
     }
 
     fn next(&self) -> Next {
-        let (state, now) = (self.lock(), self.now());
+        let (mut state, now) = (self.lock(), self.now());
         let ends = state.machine.good_until().filter(|_| state.relied);
-        let jobs = state.jobs.len();
+        let (jobs, listens) = (state.jobs.len(), state.listens(now));
         // What nobody follows is not read.
         if jobs == 0 || state.readers.is_empty() {
-            return Next { changed: None, all: None, ends };
+            return Next { changed: None, all: None, ends, listens };
         }
         let per_minute = (self.per_minute)();
         let all = state.machine.next_of_all(now, (jobs, per_minute));
-        Next { changed: Some(state.machine.next(now, per_minute)), all, ends }
+        Next { changed: Some(state.machine.next(now, per_minute)), all, ends, listens }
+    }
+
+    /// Opens a stream of events and listens to it until it ends.
+    async fn listen(&self) {
+        let stream = {
+            let state = self.lock();
+            state.readers.values().find_map(|reader| reader.stream.clone())
+        };
+        let Some(stream) = stream else { return };
+        let mut events = match stream().await {
+            Ok(events) => events,
+            Err(error) => return self.closed(Duration::ZERO, fault(&error) == Fault::Refused),
+        };
+        let opened = self.now();
+        {
+            let mut state = self.lock();
+            state.listens.open = true;
+            state.machine.stream(true, opened);
+        }
+        self.changed.notify_one();
+        let mut flow = Flow::default();
+        while let Ok(event) = events.next().await {
+            let now = self.now();
+            if !flow.takes(now) {
+                break;
+            }
+            self.heard(&event, now);
+        }
+        self.closed(self.now().saturating_sub(opened), false);
+    }
+
+    /// The stream is not open any more, after it was for so long.
+    fn closed(&self, lasted: Duration, refused: bool) {
+        let now = self.now();
+        let mut state = self.lock();
+        let pause = state.listens.tries.ended(lasted, refused, fastrand::f64());
+        (state.listens.open, state.listens.again) = (false, now + pause);
+        state.machine.stream(false, now);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// An event is a hint. That a job runs is shown, because the list soon says whether it is so; that one is over is not
+    /// shown before a look.
+    fn heard(&self, event: &Event, now: Moment) {
+        match event {
+            Event::Alive => {}
+            Event::Started(id) => {
+                let waiting = self.lock().jobs.waiting(id);
+                for (reader, key) in waiting {
+                    if self.reader(&reader).is_some_and(|hears| hears.started(&key)) {
+                        let mut state = self.lock();
+                        state.jobs.runs(id, &(reader, key));
+                        state.machine.told_by_event(now);
+                    }
+                }
+            }
+            Event::Ended(id) => {
+                let suspects = self.lock().jobs.may_be_over(id, now);
+                for (reader, key) in suspects {
+                    self.lock().machine.told_by_event(now);
+                    if let Some(hears) = self.reader(&reader) {
+                        hears.look(&key);
+                    }
+                }
+            }
+        }
     }
 
     /// A page of all that is not over is asked for.
     fn begin_round(&self) {
         let State { machine, jobs, .. } = &mut *self.lock();
-        if machine.net.ask(self.now()) {
+        if machine.net.ask(jobs.len(), self.now()) {
             jobs.round_begins();
         }
     }
 
     /// Reads one page, with the token that was taken last, or where that may not read it with the next.
     async fn read(&self, ask: Ask) {
-        let (readers, before) = {
+        let readers = {
             let state = self.lock();
             let first = state.reads.clone();
             let (before, after) = (state.readers.range(..first.clone()), state.readers.range(first..));
             let some = after.chain(before).take(TOKENS);
             let some: Vec<(String, Reader)> =
                 some.map(|(name, reader)| (name.clone(), reader.clone())).collect();
-            (some, state.machine.left())
+            some
         };
         let nobody = Err(Error::Connect("nobody reads the list".to_owned()));
         let mut read = (self.clock.instant(), nobody);
         for (name, reader) in readers {
-            read = (reader.list)(ask.of, ask.page).await;
+            let Some(answer) = (reader.list)(ask.of, ask.page).await else { continue };
+            read = answer;
             let refused = matches!(read.1, Err(Error::Unauthorized { .. } | Error::Forbidden(_)));
             // The next one after it is the next to be tried.
             self.lock().reads = if refused { format!("{name}\0") } else { name };
@@ -109,9 +194,6 @@ impl Shared {
                 hears.look(&key);
             }
         }
-        if self.lock().machine.left() != before {
-            self.everybody().iter().for_each(|hears| hears.turned());
-        }
     }
 
     fn reader(&self, name: &str) -> Option<Arc<dyn Hears>> {
@@ -128,13 +210,17 @@ impl Shared {
         let ended = self.now();
         let (mut news, mut suspects) = (Vec::new(), Vec::new());
         let State { machine, jobs, .. } = &mut *self.lock();
+        let left = machine.left().is_some();
         let failed = match read {
             Ok(page) if ask.of == Listed::Changed => match Page::of(page) {
                 Some(page) => {
                     let owns: Vec<Own> = page.rows().map(|row| jobs.take(row, &mut news)).collect();
                     machine.took(ask, (begun, ended), &page, (&owns, jobs.new_ones()));
                     if machine.looks_cost_less(jobs.len()) {
-                        suspects = jobs.suspect_all();
+                        suspects = jobs.cut();
+                    }
+                    if left {
+                        jobs.begin_again();
                     }
                     None
                 }
@@ -143,9 +229,9 @@ impl Shared {
             Ok(page) if ask.is_answered_by(page) => {
                 page.rows.iter().for_each(|row| jobs.take_active(row, &mut news));
                 let last = machine.net.took(page.length, jobs.len(), ended);
-                if last && !machine.net.reads_again(jobs.count_unmet(), ended) {
-                    suspects = jobs.round_ends();
-                    machine.all_was_read();
+                if last && machine.net.is_believed(jobs.count_unmet(), jobs.len(), ended) {
+                    let cut = machine.all_was_read();
+                    suspects = jobs.round_ends(cut);
                 }
                 None
             }
@@ -164,14 +250,19 @@ impl Shared {
     /// Tells those who rely on the list when it is good for nothing any more.
     fn tell_whether_it_is_good(&self) {
         let now = self.now();
-        let good = {
+        let (good, left, told) = {
             let mut state = self.lock();
+            let left = state.machine.left();
+            let told = std::mem::replace(&mut state.told, left);
             let good = state.machine.known_at(now).is_some() && state.jobs.len() > 0;
             let was = std::mem::replace(&mut state.relied, good);
-            good || !was
+            (good || !was, left, told)
         };
         if !good {
             self.everybody().iter().for_each(|hears| hears.left_alone());
+        }
+        if left != told {
+            self.everybody().iter().for_each(|hears| hears.turned());
         }
     }
 
@@ -196,5 +287,22 @@ fn fault(error: &Error) -> Fault {
         | Error::Throttled { .. }
         | Error::SpendCap(_)
         | Error::Server { .. } => Fault::Passing,
+    }
+}
+
+impl State {
+    /// From when on a stream of events is to be open, and until when where nobody follows anything any more; nothing where
+    /// none is to be.
+    fn listens(&mut self, now: Moment) -> Option<(Moment, Option<Moment>)> {
+        if !self.readers.values().any(|reader| reader.stream.is_some()) {
+            return None;
+        }
+        if self.jobs.len() > 0 {
+            self.listens.idle = None;
+            return Some((self.listens.again, None));
+        }
+        let until = *self.listens.idle.get_or_insert(now) + KEPT_OPEN;
+        // It is kept open for the next job, and not opened for none.
+        (self.listens.open && now < until).then_some((Moment::MAX, Some(until)))
     }
 }

@@ -14,11 +14,18 @@ use super::roots::Roots;
 const CONNECT: Duration = Duration::from_secs(4);
 /// The longest silence within an answer.
 const SILENCE: Duration = Duration::from_secs(8);
+/// The same within a stream of events: two and a half of its signs of life (contract section 8.2).
+const SILENCE_OF_A_STREAM: Duration = Duration::from_secs(75);
 
 /// Where requests go. Nothing is sent twice, no redirect is followed, and each request ends within its own timeout.
 pub trait Transport: fmt::Debug + Send + Sync {
     /// Sends one request; the answer is there with its headers.
     fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, Failure>>;
+
+    /// The same for a request whose answer goes on for ever: only a long silence ends it.
+    fn open(&self, request: Request) -> BoxFuture<'static, Result<Response, Failure>> {
+        self.send(request)
+    }
 }
 
 /// Why there is no answer, in words without the request's address or headers.
@@ -36,8 +43,15 @@ pub enum Failure {
 #[derive(Debug)]
 pub(in crate::spideriq) struct Network {
     encrypted: bool,
-    /// With the roots that it was made with.
-    client: Mutex<(Roots, Client)>,
+    /// With the roots that they were made with.
+    clients: Mutex<(Roots, Clients)>,
+}
+
+/// What sends: requests, and those whose answers go on for ever.
+#[derive(Clone, Debug)]
+struct Clients {
+    short: Client,
+    endless: Client,
 }
 
 impl Network {
@@ -45,36 +59,42 @@ impl Network {
     /// a proxy of the environment would read the token.
     pub(in crate::spideriq) fn new(endpoint: &Endpoint) -> Result<Self, Failure> {
         let encrypted = endpoint.is_encrypted();
-        Ok(Self { encrypted, client: Mutex::new((Roots::now(), build(encrypted)?)) })
+        Ok(Self { encrypted, clients: Mutex::new((Roots::now(), Clients::new(encrypted)?)) })
     }
 
-    /// The client to send with: another one once the files of the roots are others. Every request makes a connection of
-    /// its own, so that nothing goes on with the old ones.
-    fn client(&self) -> Client {
-        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        let roots = if self.encrypted { Roots::now() } else { client.0.clone() };
-        if roots != client.0 {
+    /// The clients to send with: others once the files of the roots are others. Every request makes a connection of its
+    /// own, so that nothing goes on with the old ones.
+    fn clients(&self) -> Clients {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let roots = if self.encrypted { Roots::now() } else { clients.0.clone() };
+        if roots != clients.0 {
             // A file that is half written is read again by the next request.
-            if let Ok(anew) = build(self.encrypted) {
-                *client = (roots, anew);
+            if let Ok(anew) = Clients::new(self.encrypted) {
+                *clients = (roots, anew);
             } else {
                 tracing::warn!(
                     "the roots of trust have changed and cannot be read; going on with the old ones"
                 );
             }
         }
-        client.1.clone()
+        clients.1.clone()
     }
 }
 
-fn build(encrypted: bool) -> Result<Client, Failure> {
+impl Clients {
+    fn new(encrypted: bool) -> Result<Self, Failure> {
+        Ok(Self { short: build(encrypted, SILENCE)?, endless: build(encrypted, SILENCE_OF_A_STREAM)? })
+    }
+}
+
+fn build(encrypted: bool, silence: Duration) -> Result<Client, Failure> {
     let builder = Client::builder();
     let builder = if encrypted { builder } else { builder.no_proxy() };
     let client = builder
         .user_agent(concat!("spideriq-operator/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT)
-        .read_timeout(SILENCE)
+        .read_timeout(silence)
         .retry(reqwest::retry::never())
         // A kept connection may be closed just as a request goes out, and then nobody knows whether it arrived.
         // Requests are few and paced, so that a fresh connection each costs less than one unknown submit.
@@ -85,7 +105,12 @@ fn build(encrypted: bool) -> Result<Client, Failure> {
 
 impl Transport for Network {
     fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, Failure>> {
-        let answer = self.client().execute(request);
+        let answer = self.clients().short.execute(request);
+        Box::pin(async { answer.await.map_err(Failure::from) })
+    }
+
+    fn open(&self, request: Request) -> BoxFuture<'static, Result<Response, Failure>> {
+        let answer = self.clients().endless.execute(request);
         Box::pin(async { answer.await.map_err(Failure::from) })
     }
 }

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 
 use super::floor::Moment;
 use super::followed::{Jobs, Known};
-use super::machine::{Machine, Own};
-use super::page::{Ask, Page};
+use super::machine::Machine;
+use super::page::{Ask, Own, Page};
 use crate::spideriq::{JobState, JobStatus, ListPage, ListRow, Listed, PAGE};
 
 /// A service's day began then.
@@ -61,7 +61,7 @@ fn rank_of(state: &JobState) -> u8 {
     match state {
         JobState::Queued => 0,
         JobState::Processing => 1,
-        _ => 2,
+        JobState::Completed | JobState::Failed | JobState::Cancelled | JobState::Other(_) => 2,
     }
 }
 
@@ -179,7 +179,7 @@ fn run(weather: &Weather, busy_for: u64, then_quiet: u64) -> Ran {
     let (mut machine, mut jobs) = (Machine::default(), Jobs::default());
     let mut world = World::new(weather.clone());
     for at in 0..weather.own {
-        jobs.follow(&format!("job-{at}"), ("reader", &at.to_string()), None, false);
+        jobs.follow(&format!("job-{at}"), ("reader", &at.to_string()), (None, false), Moment::ZERO);
     }
     let mut told: HashMap<usize, u8> = HashMap::new();
     let mut ran = Ran { asked: Vec::new(), rounds: 0, looks: 0, lost: 0, slowest: Duration::ZERO };
@@ -194,7 +194,7 @@ fn run(weather: &Weather, busy_for: u64, then_quiet: u64) -> Ran {
         ran.asked.push(begun);
         if ask.of != Listed::Changed {
             ran.rounds += 1;
-            if machine.net.ask(begun) {
+            if machine.net.ask(weather.own, begun) {
                 jobs.round_begins();
             }
         }
@@ -209,8 +209,9 @@ fn run(weather: &Weather, busy_for: u64, then_quiet: u64) -> Ran {
             assert!(ask.is_answered_by(&page));
             page.rows.iter().for_each(|row| jobs.take_active(row, &mut news));
             let last = machine.net.took(page.length, weather.own, world.now);
-            if last && !machine.net.reads_again(jobs.count_unmet(), world.now) {
-                for (reader, key) in jobs.round_ends() {
+            if last && machine.net.is_believed(jobs.count_unmet(), weather.own, world.now) {
+                let cut = machine.all_was_read();
+                for (reader, key) in jobs.round_ends(cut) {
                     ran.looks += 1;
                     let at: usize = key.parse().unwrap();
                     let (rank, _) = world.jobs[at].now();
@@ -279,7 +280,7 @@ proptest! {
     fn what_was_known_is_not_news(at in 0..3u8) {
         let mut jobs = Jobs::default();
         let known = Known { state: state(at), updated_at: None };
-        jobs.follow("JOB-1", ("r", "k"), Some(&known), true);
+        jobs.follow("JOB-1", ("r", "k"), (Some(&known), true), Moment::ZERO);
         prop_assert_eq!(jobs.new_ones(), 0);
         let mut news = Vec::new();
         for rank in 0..3u8 {

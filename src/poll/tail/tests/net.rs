@@ -21,7 +21,7 @@ fn asked(net: &mut Net, rows: [usize; 2], jobs: usize) -> Vec<(Listed, usize)> {
             break;
         }
         now = now.max(at) + Duration::from_secs(1);
-        net.ask(now);
+        net.ask(jobs, now);
         asked.push((of, page));
         let list = rows[usize::from(of == Listed::Processing)];
         net.took(list.saturating_sub((page - 1) * PAGE).min(PAGE), jobs, now);
@@ -94,7 +94,7 @@ fn it_is_not_read_where_looks_cost_less() {
 fn a_page_that_fails_again_and_again_ends_it_for_a_while() {
     let (mut net, now) = (Net::default(), Duration::from_secs(5));
     net.call();
-    net.ask(now);
+    net.ask(100, now);
     for _ in 0..2 {
         net.failed(false, now);
         assert!(net.is_read(now));
@@ -103,4 +103,37 @@ fn a_page_that_fails_again_and_again_ends_it_for_a_while() {
     assert!(!net.is_read(now) && !net.is_worth_it(100, now));
     net.call();
     assert!(net.next(100, 100, now).unwrap().0 >= now + Duration::from_secs(1_800));
+}
+
+/// Where fewer jobs are followed than before, the last page is looked for among fewer.
+#[test]
+fn it_is_read_again_after_there_were_many_more_jobs() {
+    let (mut net, mut now) = (Net::default(), Moment::ZERO);
+    net.call();
+    asked(&mut net, [6_000, 4_000], 10_000);
+    net.call();
+    now += Duration::from_secs(1_000);
+    let (_, _, page) = net.next(55, 100, now).unwrap();
+    assert!(page <= 57, "{page}");
+    let pages = asked(&mut net, [40, 40], 55);
+    assert!(pages.len() <= 30, "{pages:?}");
+    assert!(net.is_worth_it(55, Duration::from_secs(10_000)));
+}
+
+/// Lists that are empty all of a sudden say nothing of jobs in numbers.
+#[test]
+fn a_round_that_shows_nearly_nothing_of_many_is_not_believed() {
+    let (mut net, now) = (Net::default(), Duration::from_secs(5));
+    let read = |net: &mut Net| {
+        net.ask(1_000, now);
+        while !net.took(0, 1_000, now) {}
+    };
+    read(&mut net);
+    assert!(!net.is_believed(1_000, 1_000, now), "it is read once more");
+    while !net.took(0, 1_000, now) {}
+    assert!(!net.is_believed(1_000, 1_000, now));
+    assert!(!net.is_worth_it(1_000, now), "and not for a while");
+    let mut net = Net::default();
+    read(&mut net);
+    assert!(net.is_believed(100, 1_000, now), "a page of them is looked at");
 }

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 
 use super::{EPOCH, row, state};
 use crate::poll::tail::floor::{Floor, Mark, Moment};
-use crate::poll::tail::followed::{Jobs, Known, Told};
-use crate::poll::tail::machine::{Fault, Machine, Own, Why};
-use crate::poll::tail::page::{Ask, Page};
+use crate::poll::tail::followed::{Jobs, Known, Look, Told};
+use crate::poll::tail::machine::{Machine, Why};
+use crate::poll::tail::pace::Pace;
+use crate::poll::tail::page::{Ask, Fault, Own, Page};
 use crate::spideriq::{JobState, ListPage};
 
 #[test]
@@ -70,15 +71,15 @@ fn a_page_out_of_order_is_none_and_an_odd_row_is_no_reason() {
 fn each_who_follows_a_job_is_told_of_it_whatever_another_knows() {
     let (first, second) = (("a", "k"), ("b", "k"));
     let mut jobs = Jobs::default();
-    jobs.follow("job-1", first, None, false);
-    assert!(!jobs.saw("job-1", first, &state(1)), "a first look misses nothing");
-    jobs.follow("job-1", second, Some(&Known { state: state(0), updated_at: None }), false);
-    assert_eq!(jobs.told("job-1", first), Some(Told::ByList));
-    assert_eq!(jobs.told("job-1", second), Some(Told::New));
+    jobs.follow("job-1", first, (None, false), Moment::ZERO);
+    assert_eq!(jobs.saw("job-1", first, &state(1)), Look::AsKnown, "a first look misses nothing");
+    jobs.follow("job-1", second, (Some(&Known { state: state(0), updated_at: None }), false), Moment::ZERO);
+    let told = |jobs: &Jobs, by| jobs.told("job-1", by).map(|(told, _)| told);
+    assert_eq!((told(&jobs, first), told(&jobs, second)), (Some(Told::ByList), Some(Told::New)));
     let mut news = Vec::new();
-    assert_eq!(jobs.take(&row("job-1", state(1), None), &mut news), Own::News);
+    assert_eq!(jobs.take(&row("job-1", state(1), None), &mut news), Own::Shown);
     assert_eq!(news.iter().map(|(follower, _)| follower.0.as_str()).collect::<Vec<_>>(), ["b"]);
-    assert!(jobs.saw("job-1", first, &state(2)), "the list had not told of it");
+    assert_eq!(jobs.saw("job-1", first, &state(2)), Look::Missed, "the list had not told of it");
     assert_eq!(
         jobs.take(&row("job-1", state(2), None), &mut news),
         Own::News,
@@ -133,7 +134,7 @@ fn reading_goes_on_from_the_mark_and_a_wrong_one_does_no_harm() {
         assert!(wrong.parse::<Mark>().is_err(), "{wrong}");
     }
     let (good, ahead) = (format!("{} 5", EPOCH - 40), format!("{} 9", EPOCH + 9_000));
-    for (mark, down_to) in [(good, EPOCH - 40), (ahead, EPOCH + 100 - 9 - 1)] {
+    for (mark, down_to) in [(good, EPOCH - 40), (ahead, EPOCH + 100 - 600)] {
         let mut floor = Floor::default();
         floor.go_on_from(mark.parse().unwrap());
         floor.begin_anew();
@@ -164,4 +165,98 @@ fn what_changed_in_a_long_time_is_not_read_where_looks_cost_less() {
     }
     assert!(machine.known_at(now).is_some());
     assert!(!machine.looks_cost_less(50), "once");
+}
+
+/// What is looked at because a reading was cut off, the list has not kept back.
+#[test]
+fn looks_in_place_of_pages_say_nothing_against_the_list() {
+    let by = ("a", "k");
+    let mut jobs = Jobs::default();
+    for (id, known) in [("new", None), ("known", Some(Known { state: state(0), updated_at: None }))] {
+        jobs.follow(id, by, (known.as_ref(), true), Moment::ZERO);
+    }
+    assert_eq!(jobs.cut().len(), 2);
+    assert_eq!(jobs.saw("new", by, &state(1)), Look::AsKnown);
+    assert_eq!(jobs.saw("known", by, &state(2)), Look::AsKnown);
+    assert_eq!((jobs.new_ones(), jobs.unlisted()), (0, 0));
+}
+
+/// However many objects follow a job that no list shows, it is one job; and one change of it is missed once.
+#[test]
+fn mirrors_of_one_job_count_as_one() {
+    let mut jobs = Jobs::default();
+    let keys: Vec<String> = (0..9).map(|key| key.to_string()).collect();
+    for key in &keys {
+        jobs.follow("job-1", ("a", key), (None, false), Moment::ZERO);
+    }
+    jobs.round_begins();
+    assert_eq!((jobs.count_unmet(), jobs.round_ends(false).len()), (1, 9));
+    let looks: Vec<Look> = keys.iter().map(|key| jobs.saw("job-1", ("a", key), &state(1))).collect();
+    assert!(looks.iter().all(|look| *look == Look::Unlisted));
+    assert_eq!(jobs.unlisted(), 1);
+    let mut machine = Machine::default();
+    machine.shows_too_few((jobs.unlisted(), jobs.len()), Moment::ZERO);
+    assert_eq!(machine.left(), None);
+    jobs.begin_again();
+    assert_eq!((jobs.unlisted(), jobs.new_ones()), (0, 9), "another try may show it");
+    assert_eq!(jobs.take(&row("job-1", state(1), None), &mut Vec::new()), Own::Known);
+    let looks: Vec<Look> = keys.iter().map(|key| jobs.saw("job-1", ("a", key), &state(2))).collect();
+    assert_eq!(looks.iter().filter(|look| **look == Look::Missed).count(), 1, "{looks:?}");
+}
+
+/// A list that was left and fails in passing is not tried without a pause; a page that always fails is found out although
+/// the first one can be read.
+#[test]
+fn no_failure_is_tried_again_at_once_for_ever() {
+    let mut machine = Machine::default();
+    machine.failed(Ask::changed(1), Fault::Refused, Moment::ZERO);
+    let mut now = Moment::ZERO;
+    for _ in 0..3 {
+        let (at, ask) = machine.next(now, 100);
+        assert!(at >= now + Moment::from_secs(60));
+        machine.failed(ask, Fault::Passing, at);
+        now = at;
+    }
+    let mut machine = Machine::default();
+    machine.go_on_from(format!("{} 5", EPOCH - 1_000_000).parse().unwrap());
+    let (mut now, mut pages) = (Moment::ZERO, 0);
+    while machine.left().is_none() {
+        let (at, ask) = machine.next(now, 100);
+        now = at;
+        pages += 1;
+        assert!(pages < 20, "it ends");
+        if ask.page == 2 {
+            machine.failed(ask, Fault::Passing, now);
+            continue;
+        }
+        let rows =
+            (0..100).map(|n| row("a", JobState::Queued, Timestamp::from_second(EPOCH - n).ok())).collect();
+        let page = ListPage { rows, length: 100 };
+        machine.took(ask, (now, now), &Page::of(&page).unwrap(), (&[Own::Foreign; 100], 0));
+    }
+    assert_eq!(machine.left(), Some(Why::Slow));
+    assert!(now >= Moment::from_secs(3), "with pauses between: {now:?}");
+}
+
+/// Events are relied on once what changed without them was read, and no more once the list tells of changes first.
+#[test]
+fn events_are_relied_on_after_a_sweep_and_not_once_they_lose_changes() {
+    let mut pace = Pace::default();
+    let (now, slow) = (Moment::from_secs(5), Moment::from_secs(15));
+    let pause = |pace: &Pace| pace.pause(now, 100);
+    pace.note_change(now);
+    pace.note_stream(true);
+    assert!(pause(&pace) < slow, "what changed before is still to be read");
+    pace.note_first(false);
+    pace.note_first(false);
+    pace.note_whole();
+    assert_eq!(pause(&pace), slow, "what changed before counts for nothing");
+    pace.note_first(false);
+    (0..30).for_each(|_| pace.note_first(true));
+    assert_eq!(pause(&pace), slow, "one is lost now and then");
+    pace.note_first(false);
+    pace.note_first(false);
+    assert!(pause(&pace) < slow);
+    pace.note_stream(false);
+    assert!(pause(&pace) < slow);
 }
