@@ -129,7 +129,7 @@ kubectl create secret generic spideriq --from-literal=token=cli_demo:sk_demo:sec
 kubectl patch --local --filename examples/account.yaml --type merge --patch "{\"spec\": {\"endpoint\": \"$endpoint\"}}" --output yaml | marked
 for job in site maps failing mirror; do marked <"examples/$job.yaml"; done
 
-say "kubectl get scrapejobs -w (a new process sends its first submit after 7.5 s, so that the limit of 10 a minute holds)"
+say "kubectl get scrapejobs -w"
 beside kubectl get scrapejobs --watch
 watching=$!
 beside kubectl wait --for=condition=Finished scrapejob --all --timeout=100s >"$work/waited"

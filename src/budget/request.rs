@@ -55,6 +55,11 @@ impl Lane {
         }
     }
 
+    /// Whether others would lose more by waiting for the next turn than it does.
+    pub(super) const fn has_time(self) -> bool {
+        matches!(self, Self::Results | Self::Net)
+    }
+
     /// The word in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

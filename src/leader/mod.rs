@@ -20,7 +20,7 @@ use tokio::time::Instant;
 pub use candidate::{Candidate, Standing};
 pub use claims::{Claims, Release, Scope, Stand, Task};
 pub use lease::{Error, look_at};
-pub use notes::{Before, Notes, TOLD};
+pub use notes::{Before, Notes};
 pub use place::Sight;
 pub use verdict::{ACT_WITHIN, LEASE, Ledger, RENEW_EVERY, RETRY_EVERY, Record, Verdict, may_act};
 

@@ -1,6 +1,6 @@
 //! What a process that works leaves on its Lease for the next one: a few words by name. What they mean is not known here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,15 +9,13 @@ pub(super) const ANNOTATION: &str = "spideriq.ai/notes";
 /// How many there may be, and how long the name and the words of one.
 const MOST: usize = 400;
 const LONGEST: usize = 64;
-/// How the names begin of what is told anew each time.
-pub const TOLD: &str = "sent ";
 
 /// Words by name, which the Lease carries from one process to the next with every renewal.
 #[derive(Clone, Debug, Default)]
 pub struct Notes(Arc<Mutex<State>>);
 
 /// What a process has to say at the moment at which its notes are written.
-pub(super) type Teller = Box<dyn Fn() -> Vec<(String, String)> + Send>;
+pub(super) type Teller = Arc<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
 
 /// What is known of the process before this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +36,8 @@ struct State {
     before: Before,
     /// What an earlier process has left.
     found: BTreeMap<String, String>,
+    /// What was taken of it.
+    taken: BTreeSet<String>,
     /// What this one leaves.
     kept: BTreeMap<String, String>,
     teller: Option<Teller>,
@@ -77,6 +77,20 @@ impl Notes {
         state.kept.get(name).or_else(|| state.found.get(name)).cloned()
     }
 
+    /// What an earlier process has left by this name and nobody has taken yet, and what is known of that process; nothing
+    /// where it left none, and nobody knows that there was none. What it did is true of one moment alone.
+    pub fn take(&self, name: &str) -> Option<(Option<String>, Before)> {
+        let mut state = self.lock();
+        if state.taken.len() >= MOST || !state.taken.insert(name.to_owned()) {
+            return None;
+        }
+        match (state.before, state.found.get(name)) {
+            (Before::None, _) => Some((None, Before::None)),
+            (before @ (Before::Ended | Before::Lost), Some(words)) => Some((Some(words.clone()), before)),
+            (Before::Ended | Before::Lost, None) | (Before::Unknown, _) => None,
+        }
+    }
+
     /// Leaves these words for the next process. Longer ones than a line are not left.
     pub fn keep(&self, name: &str, words: String) {
         if name.len() <= LONGEST && words.len() <= LONGEST {
@@ -87,12 +101,13 @@ impl Notes {
     /// All that the next process is to find: what this one keeps, and what it has found and nobody kept anew. Of too many
     /// the found ones are left out first.
     pub fn all(&self) -> BTreeMap<String, String> {
+        // Whoever tells has locks of his own, and may be about to ask for a note.
+        let teller = self.lock().teller.clone();
+        let told = teller.map(|tell| tell()).unwrap_or_default();
         let state = self.lock();
-        let told = state.teller.as_ref().map(|tell| tell()).unwrap_or_default();
         let kept = state.kept.iter().map(|(name, words)| (name.clone(), words.clone()));
         let mut all: BTreeMap<String, String> = told.into_iter().chain(kept).take(MOST).collect();
-        let is_told = |name: &str| state.teller.is_some() && name.starts_with(TOLD);
-        for (name, words) in state.found.iter().filter(|(name, _)| !is_told(name)) {
+        for (name, words) in &state.found {
             if all.len() < MOST {
                 all.entry(name.clone()).or_insert_with(|| words.clone());
             }
@@ -130,7 +145,9 @@ impl Notes {
 
 #[cfg(test)]
 mod tests {
-    use super::{Before, LONGEST, MOST, Notes, TOLD};
+    use std::sync::Arc;
+
+    use super::{Before, LONGEST, MOST, Notes};
 
     #[test]
     fn what_nobody_keeps_anew_is_handed_on() {
@@ -146,19 +163,20 @@ mod tests {
         assert_eq!(second.write().as_deref(), Some(r#"{"a":"2","b":"1"}"#));
     }
 
-    /// What is told each time is that of the process that works, and no other's.
+    /// What a process says of itself is written anew each time, and taken by the next one once.
     #[test]
-    fn what_is_told_is_told_anew_each_time() {
-        let name = format!("{TOLD}a");
+    fn what_is_told_is_told_anew_each_time_and_taken_once() {
         let first = Notes::default();
+        assert_eq!(first.take("a"), None, "nobody knows");
         first.read(None);
-        assert_eq!(first.before(), Before::None);
-        let told = name.clone();
-        first.tell(Box::new(move || vec![(told.clone(), "1".to_owned())]));
+        assert_eq!((first.take("b"), first.take("b")), (Some((None, Before::None)), None));
+        first.tell(Arc::new(|| vec![("a".to_owned(), "1".to_owned())]));
         let second = Notes::of(first.all(), Before::Lost);
-        assert_eq!((second.found(&name).as_deref(), second.all().len()), (Some("1"), 1));
-        second.tell(Box::new(Vec::new));
-        assert!(second.all().is_empty());
+        assert_eq!(second.take("a"), Some((Some("1".to_owned()), Before::Lost)));
+        assert_eq!((second.take("a"), second.take("other")), (None, None));
+        assert_eq!(second.all().len(), 1, "what is not told anew yet is handed on");
+        second.tell(Arc::new(|| vec![("a".to_owned(), "2".to_owned())]));
+        assert_eq!(second.all().into_values().collect::<Vec<_>>(), ["2"]);
     }
 
     #[test]

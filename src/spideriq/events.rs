@@ -4,8 +4,9 @@
 //! has to ask for it, and the operator has to allow it.
 
 use std::collections::VecDeque;
+use std::fmt;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response};
 use serde::Deserialize;
 
@@ -16,6 +17,8 @@ use super::{Error, Signals};
 
 /// The longest line, and the longest event, in bytes: the service's own have a few hundred.
 const LONGEST: usize = 64 * 1024;
+/// So many bytes without an event are no stream of events.
+const WITHOUT_EVENT: usize = 1024 * 1024;
 
 /// What an event says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,39 +32,47 @@ pub enum Event {
 }
 
 /// An open stream.
-#[derive(Debug)]
 pub struct Events {
     response: Response,
     frames: Frames,
 }
 
+impl fmt::Debug for Events {
+    /// The answer knows its address, and that has the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Events")
+    }
+}
+
 impl Client {
     /// Opens the stream of the client's events.
     pub async fn events(&self) -> Answer<Events> {
+        let late = || Answer { result: Err(Error::Timeout), signals: Signals::default() };
+        tokio::time::timeout(TOTAL, self.opened()).await.unwrap_or_else(|_| late())
+    }
+
+    async fn opened(&self) -> Answer<Events> {
         let token = [("token", self.credentials.expose())];
         let mut request = self.request(Method::GET, &["events", "stream"], &token, TOTAL);
         request.headers_mut().remove(AUTHORIZATION);
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         *request.timeout_mut() = None;
-        let opened = tokio::time::timeout(TOTAL, self.open("events", request)).await;
-        let (response, signals) = match opened.unwrap_or(Err(Failure::Timeout)) {
+        let (response, signals) = match self.open("events", request).await {
             Ok(sent) => sent,
-            Err(failure) => {
-                return Answer { result: Err(self.failed(failure)), signals: Signals::default() };
-            }
+            Err(failure) => return Answer { result: Err(self.failed(failure)), signals: Signals::default() },
         };
         if !response.status().is_success() {
             return self.refused(response, signals).await;
         }
-        let streams = response.headers().get(reqwest::header::CONTENT_TYPE);
-        let streams = streams.and_then(|kind| kind.to_str().ok()).is_some_and(|kind| {
-            kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
-        });
-        if !streams {
-            let result = Err(Error::Malformed("it is no stream of events".to_owned()));
-            return Answer { result, signals };
-        }
-        Answer { result: Ok(Events { response, frames: Frames::default() }), signals }
+        let kind =
+            response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        let result = if kind.eq_ignore_ascii_case("text/event-stream") {
+            Ok(Events { response, frames: Frames::default() })
+        } else {
+            Err(Error::Malformed("it is no stream of events".to_owned()))
+        };
+        Answer { result, signals }
     }
 }
 
@@ -75,6 +86,8 @@ impl Events {
             if let Some(event) = self.frames.ready.pop_front() {
                 return event.ok_or_else(|| Error::Interrupted("the service ended the stream".to_owned()));
             }
+            // A service that never pauses keeps nobody else waiting.
+            tokio::task::yield_now().await;
             match self.response.chunk().await {
                 Ok(Some(chunk)) => self.frames.take(&chunk).map_err(|TooLong| Error::TooLarge)?,
                 Ok(None) => return Err(Error::Interrupted("the stream has ended".to_owned())),
@@ -97,6 +110,8 @@ struct TooLong;
 #[derive(Debug, Default)]
 struct Frames {
     line: Vec<u8>,
+    /// How many bytes have come since the last event.
+    bytes: usize,
     event: Vec<u8>,
     data: Vec<u8>,
     /// Events that nobody has asked for yet; nothing where the service says that the stream ends.
@@ -110,6 +125,10 @@ struct About {
 
 impl Frames {
     fn take(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
+        self.bytes = self.bytes.saturating_add(bytes.len());
+        if self.bytes > WITHOUT_EVENT {
+            return Err(TooLong);
+        }
         for byte in bytes {
             match byte {
                 b'\n' => self.end_of_line()?,
@@ -160,6 +179,7 @@ impl Frames {
             b"job.completed" | b"job.failed" => Some(about().map_or(Event::Alive, Event::Ended)),
             _ => Some(Event::Alive),
         };
+        self.bytes = 0;
         self.ready.push_back(event);
     }
 }
@@ -168,7 +188,7 @@ impl Frames {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Event, Frames, LONGEST, TooLong};
+    use super::{Event, Frames, LONGEST, TooLong, WITHOUT_EVENT};
 
     fn read(pieces: &[&[u8]]) -> Result<Vec<Option<Event>>, TooLong> {
         let mut frames = Frames::default();
@@ -199,6 +219,10 @@ mod tests {
         assert_eq!(read(&[&long]), Err(TooLong));
         let line = [b"data: ".as_slice(), &vec![b'x'; LONGEST / 2], b"\n"].concat();
         assert_eq!(read(&[&line, &line]), Err(TooLong));
+        for nothing in [b"\n".as_slice(), b"\r", b": x\n", b"id: 1\n\n"] {
+            let endless: Vec<&[u8]> = std::iter::repeat_n(nothing, WITHOUT_EVENT + 1).collect();
+            assert_eq!(read(&endless), Err(TooLong), "{nothing:?}");
+        }
     }
 
     proptest! {

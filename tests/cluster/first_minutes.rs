@@ -265,7 +265,7 @@ fn a_signal_at_any_point_leaves_nothing() {
     let person = Person::new("signals", true);
     // The last one comes when a job has been sent, whose finalizer holds its namespace.
     for (name, code, words) in
-        [("HUP", 129, "== the chart"), ("INT", 130, "== the operator"), ("TERM", 143, "Submitting")]
+        [("HUP", 129, "== the chart"), ("INT", 130, "== the operator"), ("TERM", 143, "Processing")]
     {
         let demo = person.until_said(words);
         signal(&demo, name);
@@ -286,7 +286,7 @@ fn a_signal_at_any_point_leaves_nothing() {
 fn what_a_killed_run_left_is_removed_later_but_for_the_kinds_that_others_use() {
     let person = Person::new("killed", true);
     // From here on a job has the finalizer that nobody will take off.
-    let mut demo = person.until_said("Submitting");
+    let mut demo = person.until_said("Processing");
     let id = id_of(&person.said());
     demo.kill().unwrap();
     demo.wait().unwrap();

@@ -1,10 +1,10 @@
 //! The service's events: changes show at once, and whatever they say, nothing else comes out than without them.
 
-use emulator::journal::{Event, JobEvent};
-use jiff::Timestamp;
+use emulator::journal::Event;
 use serde_json::{Value, json};
 
 use super::fate::Plan;
+use super::lists::{between, shown};
 use super::run::{Ended, key, run};
 use super::scenario::{Deed, Scenario};
 
@@ -38,31 +38,12 @@ fn listening(events: &str, says: &str) -> Ended {
 }
 
 fn requests(ended: &Ended, route: &str) -> usize {
-    let entries = ended.service.journal(0).entries.into_iter();
-    entries.filter(|entry| matches!(&entry.event, Event::Request(request) if request.route == route)).count()
+    requests_between(ended, (0, u64::MAX), route)
 }
 
-fn second(at: &str) -> i64 {
-    at.parse::<Timestamp>().unwrap().as_second()
-}
-
-/// How long after its end each job was shown as ended, in seconds, and how many were not.
-fn shown(ended: &Ended) -> (Vec<i64>, usize) {
-    let jobs = ended.api.store().list("ScrapeJob", None);
-    let (mut shown, mut missing) = (Vec::new(), 0);
-    for entry in ended.service.journal(0).entries {
-        let Event::Job(JobEvent { job_id, to, .. }) = entry.event else { continue };
-        if to != "completed" {
-            continue;
-        }
-        let finished = jobs.iter().find(|job| job["status"]["jobID"] == job_id.as_str());
-        match finished.and_then(|job| job["status"]["finishTime"].as_str()) {
-            Some(time) => shown.push(second(time) - second(&entry.at)),
-            None => missing += 1,
-        }
-    }
-    shown.sort_unstable();
-    (shown, missing)
+fn requests_between(ended: &Ended, (from, to): (u64, u64), route: &str) -> usize {
+    let events = between(ended, from, to);
+    events.iter().filter(|event| matches!(event, Event::Request(request) if request.route == route)).count()
 }
 
 /// What all objects say in the end, but for when.
@@ -139,4 +120,24 @@ fn a_stream_that_is_refused_costs_nothing() {
         let ready = ready.iter().find(|condition| condition["type"] == "Ready").unwrap();
         assert_eq!(ready["status"], "True", "{fault}");
     }
+}
+
+/// A stream is open while something is followed, and no longer.
+#[test]
+fn a_stream_is_open_while_something_is_followed() {
+    let site =
+        |name: &str| json!({"type": "spiderSite", "payload": {"url": format!("https://{name}.example")}});
+    let mut deeds = vec![(0, Deed::Account(json!({"sync": {"events": "Auto"}})))];
+    for (at, name) in [(5, "first"), (20, "second"), (1_000, "third")] {
+        deeds.push((at, Deed::Create(name, site(name))));
+    }
+    let rules = "jobs: [{queued: 5, processing: 20}]";
+    let ended = run(&Scenario { name: "events", rules, deeds, lasts: 1_200 }, 1, Plan::default());
+    assert_eq!(requests_between(&ended, (0, 900), "events"), 1, "the second job needs no other");
+    assert_eq!(requests_between(&ended, (900, 1_200), "events"), 1, "it was closed meanwhile");
+    let (seen, missing) = shown(&ended);
+    assert_eq!((seen.len(), missing), (3, 0));
+    assert!(seen.last() <= Some(&1), "{seen:?}");
+    // Nothing is asked while nothing is followed.
+    assert_eq!(requests_between(&ended, (100, 990), "list"), 0);
 }

@@ -39,7 +39,7 @@ fn ended(rules: &'static str, deeds: Vec<(u64, Deed)>, lasts: u64) -> Ended {
 }
 
 /// What happened at the service between two seconds.
-fn between(ended: &Ended, from: u64, to: u64) -> Vec<Event> {
+pub fn between(ended: &Ended, from: u64, to: u64) -> Vec<Event> {
     let start = START.parse::<Timestamp>().unwrap().as_second();
     let second = |at: &str| u64::try_from(at.parse::<Timestamp>().unwrap().as_second() - start).unwrap();
     let entries = ended.service.journal(0).entries.into_iter();
@@ -58,7 +58,7 @@ fn of_all(events: &[Event]) -> usize {
 }
 
 /// How long after its end each job was shown as ended, the slowest last; and how many were not.
-fn shown(ended: &Ended) -> (Vec<i64>, usize) {
+pub fn shown(ended: &Ended) -> (Vec<i64>, usize) {
     let second = |time: &str| time.parse::<Timestamp>().unwrap().as_second();
     let jobs = ended.api.store().list("ScrapeJob", None);
     let (mut shown, mut missing) = (Vec::new(), 0);

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::account::key::AccountKey;
 use crate::api::AccountKind;
 use crate::budget::{Gate, Limits, Past};
-use crate::leader::{ACT_WITHIN, Before, Notes, TOLD};
+use crate::leader::{Before, LEASE, Notes};
 use crate::poll::Tail;
 
 /// Whose budget it is, at one origin: that of the client which the service named, else that of a token which it accepted
@@ -32,22 +32,25 @@ impl Whose {
     }
 }
 
+/// So long after its last note a process that lost its Lease may still send: as long as the Lease lasts, and what is under
+/// way takes.
+const SENDS_ON: Duration = LEASE.saturating_add(Duration::from_secs(10));
+
 /// What an earlier process has sent for a client in the minute before it said so, and for how long it may have sent more;
-/// nothing where nobody knows.
-pub(super) fn sent_before(notes: &Notes, whose: &Whose) -> Option<(Past, Duration)> {
-    let unknown = match notes.before() {
-        Before::Unknown => return None,
-        Before::None | Before::Ended => Duration::ZERO,
-        Before::Lost => ACT_WITHIN,
-    };
-    // Of a client without a note nothing was sent.
-    let past = notes.found(&sent_name(whose)).map_or(Ok(Past::default()), |words| words.parse());
-    past.ok().map(|past| (past, unknown))
+/// nothing where nobody knows, and where that was asked before: it was true of that moment.
+pub(super) fn sent_before(notes: &Notes, whose: &(String, Whose)) -> Option<(Past, Duration)> {
+    match notes.take(&sent_name(whose))? {
+        (None, _) => Some((Past::default(), Duration::ZERO)),
+        (Some(words), before) => {
+            let unknown = if before == Before::Lost { SENDS_ON } else { Duration::ZERO };
+            words.parse().ok().map(|past| (past, unknown))
+        }
+    }
 }
 
 /// The name of the note that says what was sent for a client.
-pub(super) fn sent_name(whose: &Whose) -> String {
-    format!("{TOLD}{}", whose.name_at(""))
+pub(super) fn sent_name((origin, whose): &(String, Whose)) -> String {
+    format!("sent {}", whose.name_at(origin))
 }
 
 /// What an account brings into the budget.
@@ -129,8 +132,8 @@ impl Budgets {
     }
 
     /// What was sent for each client in the last minute.
-    pub(super) fn past(&self) -> Vec<(Whose, Past)> {
-        self.of.iter().map(|((_, whose), shared)| (whose.clone(), shared.gate.past())).collect()
+    pub(super) fn past(&self) -> Vec<((String, Whose), Past)> {
+        self.of.iter().map(|(whose, shared)| (whose.clone(), shared.gate.past())).collect()
     }
 
     /// The other accounts of the same client as this one.

@@ -121,11 +121,11 @@ impl Accounts {
     /// Has what is sent be told to the process after this one, for as long as this one works.
     pub fn tell_what_is_sent(self: &Arc<Self>) {
         let accounts = Arc::downgrade(self);
-        self.network.notes.tell(Box::new(move || {
+        self.network.notes.tell(Arc::new(move || {
             let Some(accounts) = accounts.upgrade() else { return Vec::new() };
+            // Also of a client for which nothing was sent: without a note nobody would know.
             let sent = accounts.lock().budgets.past();
-            let sent = sent.into_iter().filter(|(_, past)| !past.is_nothing());
-            sent.map(|(whose, past)| (sent_name(&whose), past.to_string())).collect()
+            sent.into_iter().map(|(whose, past)| (sent_name(&whose), past.to_string())).collect()
         }));
     }
 
@@ -265,11 +265,11 @@ impl Accounts {
         at: (&AccountKey, String),
         (limits, accepted): (Option<Limits>, bool),
     ) -> (Gate, Arc<Tail>) {
-        let sent = sent_before(&self.network.notes, &whose.1);
+        let of = whose.clone();
         let make = |given| {
             let now = self.clock.steady();
             let mut budget = Budget::new(given, now);
-            if let Some((past, unknown)) = sent {
+            if let Some((past, unknown)) = sent_before(&self.network.notes, &of) {
                 budget.sent_before(past, unknown, now);
             }
             self.gate(budget)

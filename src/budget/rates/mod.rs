@@ -68,11 +68,10 @@ impl Rates {
     /// When it may send one of this lane, as far as that is counted apart. What has time leaves the last turn to others,
     /// who would wait for the next one.
     pub(super) fn next_in(&self, lane: Lane, now: Timestamp) -> Timestamp {
-        match lane {
-            Lane::Submit => self.submits.next(now),
-            Lane::Results | Lane::Net => self.requests.next_leaving(1, now),
-            Lane::Cancel | Lane::LookUp | Lane::List | Lane::Poll | Lane::Whoami | Lane::Idle => now,
+        if lane.has_time() {
+            return self.requests.next_leaving(1, now);
         }
+        if lane == Lane::Submit { self.submits.next(now) } else { now }
     }
 
     /// Whether this account has limits of its own, or what it has spent of them counts still.

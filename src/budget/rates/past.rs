@@ -33,11 +33,6 @@ impl Past {
         let parts = (0_u32..).zip(self.0);
         parts.flat_map(|(part, count)| std::iter::repeat_n(PART * part, count as usize))
     }
-
-    /// Whether nothing was.
-    pub fn is_nothing(&self) -> bool {
-        self.0.iter().all(|count| *count == 0)
-    }
 }
 
 impl fmt::Display for Past {
@@ -75,7 +70,6 @@ mod tests {
         assert_eq!(past.to_string(), "2 1 0 0 0 0 0 0 0 0 0 1");
         assert_eq!(past.to_string().parse(), Ok(past));
         assert_eq!(past.ages().map(|age| age.as_secs()).collect::<Vec<_>>(), [0, 0, 5, 55]);
-        assert!(Past::default().is_nothing() && !past.is_nothing());
         for odd in
             ["", "1", "1 2 3 4 5 6 7 8 9 10 11 x", "0 0 0 0 0 0 0 0 0 0 0 0 0", "99999 0 0 0 0 0 0 0 0 0 0 0"]
         {

@@ -171,7 +171,14 @@ impl Budget {
     }
 
     fn lane_open(&self, lane: Lane, now: Timestamp) -> bool {
-        self.brakes.pauses.lane_lets_pass(lane, now) && self.rates.next_in(lane, now) <= now
+        self.brakes.pauses.lane_lets_pass(lane, now) && self.next_in(lane, now) <= now
+    }
+
+    /// When the client may send one of this lane, as far as that is counted apart. What leaves the last turn to others does
+    /// so only until its own turn has come.
+    fn next_in(&self, lane: Lane, now: Timestamp) -> Timestamp {
+        let passed = self.passed_over.get(&lane).copied().unwrap_or_default();
+        if lane.has_time() && passed >= lane.patience() { now } else { self.rates.next_in(lane, now) }
     }
 
     /// When `grant` may give more; `None` while nobody waits, or everybody waits for an answer that is under way, or for
@@ -183,7 +190,7 @@ impl Budget {
         let comes = Lane::ALL.into_iter().filter(waits).filter_map(|lane| {
             let opens = pauses.lane_opens(lane)?;
             let first = self.queue.bounds(lane).filter_map(|bound| self.opens(lane, bound, now)).min()?;
-            Some(client.max(opens).max(self.rates.next_in(lane, now)).max(first))
+            Some(client.max(opens).max(self.next_in(lane, now)).max(first))
         });
         comes.min().filter(|at| *at < Timestamp::MAX)
     }

@@ -45,6 +45,8 @@ struct Following {
     rank: Option<u8>,
     told: Told,
     since: Moment,
+    /// An event has said that the job runs, or that it is over, before anything else did.
+    hinted: bool,
 }
 
 /// How a follower learns what changes.
@@ -73,6 +75,8 @@ pub(super) enum Look {
     Missed,
     /// It does not show the job.
     Unlisted,
+    /// An event was first, and true.
+    Heard,
 }
 
 impl Following {
@@ -141,7 +145,7 @@ impl Jobs {
         job.followings.entry(follower(by)).or_insert_with(|| {
             self.followings += 1;
             self.new += usize::from(told == Told::New);
-            Following { rank, told, since: now }
+            Following { rank, told, since: now, hinted: false }
         });
     }
 
@@ -188,6 +192,7 @@ impl Jobs {
         let (now, was) = (rank(state), following.told);
         let news = following.rank.is_some_and(|before| before < now);
         following.rank = following.rank.max(Some(now));
+        let heard = std::mem::take(&mut following.hinted) && news;
         let alone = match was {
             Told::ByList | Told::Cut | Told::New => false,
             // One that was moved past the reading, or is in a state that neither list has, was told of until now.
@@ -200,6 +205,8 @@ impl Jobs {
             Look::Unlisted
         } else if matches!(was, Told::ByList | Told::Suspect) && news && known < Some(now) {
             Look::Missed
+        } else if heard {
+            Look::Heard
         } else {
             Look::AsKnown
         }
@@ -211,12 +218,13 @@ impl Jobs {
         let Some(job) = self.of.get_mut(&name(&row.job_id)) else { return Own::Foreign };
         let Some(status) = &row.job else { return Own::Known };
         let (now, before) = (rank(&status.state), news.len());
-        let mut changed = false;
+        let (mut changed, mut heard) = (false, false);
         for (follower, following) in &mut job.followings {
             let was = std::mem::replace(&mut following.told, Told::ByList);
             self.new -= usize::from(was == Told::New);
             if following.rank < Some(now) {
                 following.rank = Some(now);
+                heard |= std::mem::take(&mut following.hinted);
                 changed |= was == Told::ByList;
                 news.push((follower.clone(), status.clone()));
             }
@@ -225,7 +233,11 @@ impl Jobs {
             return Own::Known;
         }
         job.met = self.rounds;
-        if changed { Own::News } else { Own::Shown }
+        match (heard, changed) {
+            (true, _) => Own::Heard,
+            (false, true) => Own::News,
+            (false, false) => Own::Shown,
+        }
     }
 
     /// The same of a row of all that is not over.
@@ -239,15 +251,15 @@ impl Jobs {
     /// An event says that a job runs: who knows it to wait.
     pub(super) fn waiting(&self, job_id: &str) -> Vec<Follower> {
         let followings = self.of.get(&name(job_id)).into_iter().flat_map(|job| &job.followings);
-        let waits = followings.filter(|(_, following)| following.rank == Some(0));
+        let waits = followings.filter(|(_, following)| following.rank == Some(0) && !following.hinted);
         waits.map(|(follower, _)| follower.clone()).collect()
     }
 
-    /// A follower was told that his job runs.
-    pub(super) fn runs(&mut self, job_id: &str, by: &Follower) {
+    /// A follower was told that his job runs. The row that says so is still news to him: it says more.
+    pub(super) fn hinted(&mut self, job_id: &str, by: &Follower) {
         let following = self.of.get_mut(&name(job_id)).and_then(|job| job.followings.get_mut(by));
         if let Some(following) = following {
-            following.rank = following.rank.max(Some(1));
+            following.hinted = true;
         }
     }
 
@@ -261,7 +273,7 @@ impl Jobs {
         let runs = |following: &Following| following.told == Told::ByList && !following.is_over();
         let mut look = Vec::new();
         for (follower, following) in job.followings.iter_mut().filter(|(_, following)| runs(following)) {
-            following.told = Told::Cut;
+            (following.told, following.hinted) = (Told::Cut, true);
             look.push(follower.clone());
         }
         if !look.is_empty() {

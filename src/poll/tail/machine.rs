@@ -171,7 +171,7 @@ impl Machine {
         }
     }
 
-    /// An event was first to tell of a change.
+    /// An event was first to tell of a change, which a look has found.
     pub(super) fn told_by_event(&mut self, at: Moment) {
         self.pace.note_first(true);
         self.pace.note_change(at);
@@ -198,11 +198,12 @@ impl Machine {
         };
         let hashes: Vec<u64> = page.rows.iter().map(hash).collect();
         let stamps: Vec<i64> = page.rows.iter().map(|(_, stamp)| *stamp).collect();
-        if owns.iter().any(|own| matches!(own, Own::Shown | Own::News)) {
+        if owns.iter().any(|own| matches!(own, Own::Shown | Own::Heard | Own::News)) {
             self.pace.note_change(ended);
         }
-        let news = owns.iter().filter(|own| **own == Own::News).count();
-        (0..news).for_each(|_| self.pace.note_first(false));
+        for own in owns.iter().filter(|own| matches!(own, Own::Heard | Own::News)) {
+            self.pace.note_first(*own == Own::Heard);
+        }
         for (_, stamp) in owns.iter().zip(&stamps).filter(|(own, _)| **own == Own::News) {
             self.floor.was_late(*stamp, begun);
         }

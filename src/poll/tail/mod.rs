@@ -124,9 +124,11 @@ struct Listens {
     tries: Tries,
     /// Not before then.
     again: Moment,
-    /// Since when nobody follows anything.
-    idle: Option<Moment>,
-    open: bool,
+    /// Whose stream is open, or is being opened.
+    by: Option<String>,
+    /// Whose was the last, and how many were refused one after another.
+    after: String,
+    refused: usize,
 }
 
 #[derive(Clone)]
@@ -190,6 +192,8 @@ impl Tail {
         let mut state = self.shared.lock();
         state.readers.remove(reader);
         state.jobs.leave(reader);
+        drop(state);
+        self.shared.changed.notify_one();
     }
 
     pub(super) fn follow(&self, job_id: &str, (reader, key): (&str, &str), known: Option<&Known>) {
@@ -220,6 +224,7 @@ impl Tail {
         match jobs.saw(job_id, follower, &job.state) {
             Look::AsKnown => return,
             Look::Missed => machine.missed(job.updated_at.map(Timestamp::as_second), jobs.len(), now),
+            Look::Heard => machine.told_by_event(now),
             Look::Unlisted => machine.shows_too_few((jobs.unlisted(), jobs.len()), now),
         }
         self.shared.changed.notify_one();

@@ -25,10 +25,10 @@ const JUDGED: usize = 20;
 /// The pauses between two readings of the first page.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Of the last changes, since a stream of events is open, whether it was first to tell of them; nothing while none is
-    /// open.
-    events: Option<VecDeque<bool>>,
-    /// Whether what changed before it was opened has been read.
+    /// Of the last changes while a stream of events was open, whether it was first to tell of them.
+    events: VecDeque<bool>,
+    /// Whether one is open, and what changed before it was has been read.
+    open: bool,
     read: bool,
     /// When something that is followed changed last, or was begun.
     changed: Moment,
@@ -39,27 +39,29 @@ pub(super) struct Pace {
 impl Pace {
     /// A stream of events was opened, or has ended.
     pub(super) fn note_stream(&mut self, open: bool) {
-        (self.events, self.read) = (open.then(VecDeque::new), false);
+        (self.open, self.read) = (open, false);
     }
 
     /// Everything was read that changed before.
     pub(super) fn note_whole(&mut self) {
-        self.read = true;
+        self.read = self.open;
     }
 
     /// A change was told by the stream first, or by the list.
     pub(super) fn note_first(&mut self, by_event: bool) {
-        let Some(events) = self.events.as_mut().filter(|_| self.read) else { return };
-        events.push_back(by_event);
-        if events.len() > JUDGED {
-            events.pop_front();
+        if !self.read {
+            return;
+        }
+        self.events.push_back(by_event);
+        if self.events.len() > JUDGED {
+            self.events.pop_front();
         }
     }
 
-    /// Whether events tell of changes before the list does.
+    /// Whether events tell of changes before the list does: they did so before.
     fn has_events(&self) -> bool {
-        let missed = |events: &VecDeque<bool>| events.iter().filter(|first| !**first).count();
-        self.read && self.events.as_ref().is_some_and(|events| missed(events) < 2)
+        let missed = self.events.iter().filter(|first| !**first).count();
+        self.read && missed < 2 && missed < self.events.len()
     }
 
     /// Something that is followed changed, or was begun.

@@ -84,6 +84,8 @@ pub(super) enum Own {
     Known,
     /// Somebody is shown it for the first time.
     Shown,
+    /// It has changed, as an event has said before.
+    Heard,
     /// It has changed since it was known.
     News,
 }

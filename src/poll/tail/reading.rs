@@ -1,5 +1,6 @@
 //! The task that reads: it asks what is next, reads it with a token that may, and tells those who follow.
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::followed::Follower;
 use super::page::{Ask, Fault, Own, Page};
 use super::{Hears, Reader, Shared, State, TOKENS};
 use crate::clock::sleep_until;
-use crate::poll::nudge::Flow;
+use crate::poll::nudge::{Flow, Stream};
 use crate::spideriq::{Error, Event, JobStatus, ListPage, Listed};
 
 /// What is read next, and when.
@@ -22,12 +23,9 @@ struct Next {
     all: Option<(Moment, Ask)>,
     /// When the list is good for nothing any more, if nothing is read.
     ends: Option<Moment>,
-    /// A stream of events is to be open: from when on, and, where nobody follows anything any more, until when.
-    listens: Option<(Moment, Option<Moment>)>,
+    /// From when on a stream of events is to be open; nothing where none is to be.
+    listens: Option<Moment>,
 }
-
-/// So long after the last job the stream of events is kept.
-const KEPT_OPEN: Duration = Duration::from_secs(300);
 
 impl Shared {
     pub(super) async fn run(self: Arc<Self>) {
@@ -38,9 +36,9 @@ impl Shared {
             self.tell_whether_it_is_good();
             let Next { changed, all, ends, listens } = self.next();
             if listens.is_none() && listening.take().is_some() {
-                self.closed(Duration::MAX, false);
+                self.stopped_listening();
             }
-            let at = |moment: Option<Moment>| moment.map(|moment| self.origin.0 + moment);
+            let at = |moment: Option<Moment>| moment.and_then(|moment| self.origin.0.checked_add(moment));
             tokio::select! {
                 // In this order, so that a simulation can be repeated.
                 biased;
@@ -61,23 +59,23 @@ impl Shared {
                 () = async { if let Some(listening) = &mut listening { listening.await } }, if listening.is_some() => {
                     listening = None;
                 }
-                () = sleep_until(at(listens.map(|(from, _)| from))), if listening.is_none() => {
+                () = sleep_until(at(listens)), if listening.is_none() => {
                     listening = Some(self.listen().boxed());
                 }
-                () = sleep_until(at(listens.and_then(|(_, until)| until))) => {}
                 () = sleep_until(at(ends)) => {}
             }
         }
     }
 
     fn next(&self) -> Next {
-        let (mut state, now) = (self.lock(), self.now());
+        let (state, now) = (self.lock(), self.now());
         let ends = state.machine.good_until().filter(|_| state.relied);
-        let (jobs, listens) = (state.jobs.len(), state.listens(now));
+        let jobs = state.jobs.len();
         // What nobody follows is not read.
         if jobs == 0 || state.readers.is_empty() {
-            return Next { changed: None, all: None, ends, listens };
+            return Next { changed: None, all: None, ends, listens: None };
         }
+        let listens = state.may_listen().then_some(state.listens.again);
         let per_minute = (self.per_minute)();
         let all = state.machine.next_of_all(now, (jobs, per_minute));
         Next { changed: Some(state.machine.next(now, per_minute)), all, ends, listens }
@@ -85,63 +83,67 @@ impl Shared {
 
     /// Opens a stream of events and listens to it until it ends.
     async fn listen(&self) {
-        let stream = {
-            let state = self.lock();
-            state.readers.values().find_map(|reader| reader.stream.clone())
-        };
-        let Some(stream) = stream else { return };
+        let Some((name, stream)) = self.lock().next_stream() else { return };
+        self.lock().listens.by = Some(name.clone());
         let mut events = match stream().await {
             Ok(events) => events,
-            Err(error) => return self.closed(Duration::ZERO, fault(&error) == Fault::Refused),
+            Err(error) => return self.closed(&name, None, fault(&error) == Fault::Refused),
         };
         let opened = self.now();
-        {
-            let mut state = self.lock();
-            state.listens.open = true;
-            state.machine.stream(true, opened);
-        }
+        self.lock().machine.stream(true, opened);
         self.changed.notify_one();
-        let mut flow = Flow::default();
+        let (mut flow, mut said) = (Flow::default(), false);
         while let Ok(event) = events.next().await {
             let now = self.now();
+            said = true;
             if !flow.takes(now) {
                 break;
             }
             self.heard(&event, now);
         }
-        self.closed(self.now().saturating_sub(opened), false);
+        // One that was open and said nothing does not work.
+        self.closed(&name, said.then(|| self.now().saturating_sub(opened)), false);
     }
 
-    /// The stream is not open any more, after it was for so long.
-    fn closed(&self, lasted: Duration, refused: bool) {
+    /// The stream of this reader is not open any more; it worked for so long, if it did.
+    fn closed(&self, name: &str, worked: Option<Duration>, refused: bool) {
         let now = self.now();
         let mut state = self.lock();
-        let pause = state.listens.tries.ended(lasted, refused, fastrand::f64());
-        (state.listens.open, state.listens.again) = (false, now + pause);
+        // Where another account may open one, that is soon.
+        let others = state.readers.iter().filter(|(_, reader)| reader.stream.is_some());
+        let others = others.filter(|(other, _)| other.as_str() != name).count();
+        let all = refused && state.listens.refused >= others;
+        state.listens.refused = if refused && !all { state.listens.refused + 1 } else { 0 };
+        let pause = state.listens.tries.ended(worked.unwrap_or_default(), all, fastrand::f64());
+        (state.listens.by, state.listens.after) = (None, name.to_owned());
+        state.listens.again = now + pause;
         state.machine.stream(false, now);
         drop(state);
         self.changed.notify_one();
     }
 
-    /// An event is a hint. That a job runs is shown, because the list soon says whether it is so; that one is over is not
-    /// shown before a look.
+    /// Nobody wants the stream any more that is open.
+    fn stopped_listening(&self) {
+        let mut state = self.lock();
+        state.listens.by = None;
+        state.machine.stream(false, self.now());
+    }
+
+    /// An event is a hint. That a job runs is shown, which is no end; that one is over is not shown before a look.
     fn heard(&self, event: &Event, now: Moment) {
         match event {
             Event::Alive => {}
             Event::Started(id) => {
                 let waiting = self.lock().jobs.waiting(id);
-                for (reader, key) in waiting {
-                    if self.reader(&reader).is_some_and(|hears| hears.started(&key)) {
-                        let mut state = self.lock();
-                        state.jobs.runs(id, &(reader, key));
-                        state.machine.told_by_event(now);
+                for follower in waiting {
+                    if self.reader(&follower.0).is_some_and(|hears| hears.started(&follower.1)) {
+                        self.lock().jobs.hinted(id, &follower);
                     }
                 }
             }
             Event::Ended(id) => {
-                let suspects = self.lock().jobs.may_be_over(id, now);
-                for (reader, key) in suspects {
-                    self.lock().machine.told_by_event(now);
+                let look = self.lock().jobs.may_be_over(id, now);
+                for (reader, key) in look {
                     if let Some(hears) = self.reader(&reader) {
                         hears.look(&key);
                     }
@@ -291,18 +293,19 @@ fn fault(error: &Error) -> Fault {
 }
 
 impl State {
-    /// From when on a stream of events is to be open, and until when where nobody follows anything any more; nothing where
-    /// none is to be.
-    fn listens(&mut self, now: Moment) -> Option<(Moment, Option<Moment>)> {
-        if !self.readers.values().any(|reader| reader.stream.is_some()) {
-            return None;
+    /// Whether a stream of events is to be open: one of an account that does not want it any more is closed.
+    fn may_listen(&self) -> bool {
+        let wants = |reader: &Reader| reader.stream.is_some();
+        match &self.listens.by {
+            Some(name) => self.readers.get(name).is_some_and(wants),
+            None => self.readers.values().any(wants),
         }
-        if self.jobs.len() > 0 {
-            self.listens.idle = None;
-            return Some((self.listens.again, None));
-        }
-        let until = *self.listens.idle.get_or_insert(now) + KEPT_OPEN;
-        // It is kept open for the next job, and not opened for none.
-        (self.listens.open && now < until).then_some((Moment::MAX, Some(until)))
+    }
+
+    /// Who opens a stream next: each in turn.
+    fn next_stream(&self) -> Option<(String, Stream)> {
+        let after = (Bound::Excluded(self.listens.after.clone()), Bound::Unbounded);
+        let mut in_turn = self.readers.range(after).chain(&self.readers);
+        in_turn.find_map(|(name, reader)| Some((name.clone(), reader.stream.clone()?)))
     }
 }

@@ -83,11 +83,13 @@ impl Network {
 
 impl Clients {
     fn new(encrypted: bool) -> Result<Self, Failure> {
-        Ok(Self { short: build(encrypted, SILENCE)?, endless: build(encrypted, SILENCE_OF_A_STREAM)? })
+        let short = build(encrypted, SILENCE, true)?;
+        // A few compressed bytes could be many that are read.
+        Ok(Self { short, endless: build(encrypted, SILENCE_OF_A_STREAM, false)? })
     }
 }
 
-fn build(encrypted: bool, silence: Duration) -> Result<Client, Failure> {
+fn build(encrypted: bool, silence: Duration, compressed: bool) -> Result<Client, Failure> {
     let builder = Client::builder();
     let builder = if encrypted { builder } else { builder.no_proxy() };
     let client = builder
@@ -95,6 +97,7 @@ fn build(encrypted: bool, silence: Duration) -> Result<Client, Failure> {
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT)
         .read_timeout(silence)
+        .gzip(compressed)
         .retry(reqwest::retry::never())
         // A kept connection may be closed just as a request goes out, and then nobody knows whether it arrived.
         // Requests are few and paced, so that a fresh connection each costs less than one unknown submit.
