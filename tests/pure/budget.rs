@@ -273,6 +273,33 @@ fn what_has_time_leaves_the_last_turn_to_others() {
     assert!(sent >= 180, "{sent} were read");
 }
 
+/// While looks take each turn as it comes, what is over is read in its own turns, for ever.
+#[test]
+fn what_has_time_gets_its_own_turn_where_others_take_all() {
+    for (limit, burst) in [(100, 20), (30, 6), (15, 3), (5, 1)] {
+        let mut ledger = Ledger::new(Limits { requests_per_minute: limit, burst, submits_per_minute: 1 });
+        for n in 0..500 {
+            ledger.enqueue(Lane::Results, "many", &format!("read-{n}"));
+        }
+        let (mut looks, mut reads) = (0, 0);
+        for second in 0..1_800 {
+            ledger.now += Duration::from_secs(1);
+            while ledger.budget.waiting(Lane::Poll) < 4 {
+                looks += 1;
+                ledger.enqueue(Lane::Poll, "many", &format!("look-{looks}"));
+            }
+            let granted = ledger.grant();
+            (0..granted.len()).for_each(|_| ledger.answer(7));
+            // Only what is waited for after the first minutes counts.
+            let read = granted.iter().filter(|ticket| ledger.lanes[ticket] == Lane::Results).count();
+            reads += if second >= 300 { read } else { 0 };
+        }
+        // A ninth of the turns of 25 minutes, less some.
+        let most = usize::try_from(limit).unwrap() * 25;
+        assert!(reads * 12 >= most.min(400), "{limit} a minute: {reads} were read");
+    }
+}
+
 #[test]
 fn namespaces_share_fairly_and_higher_lanes_come_first() {
     let mut ledger = Ledger::new(Limits { requests_per_minute: 6000, burst: 1000, submits_per_minute: 600 });
