@@ -1,8 +1,11 @@
 //! How soon new objects are submitted, and what one job costs.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use emulator::journal::{Entry, Event};
+use kube::api::PostParams;
 use serde_json::json;
 
 use crate::figures::{row, share, table};
@@ -36,37 +39,40 @@ pub async fn measure(program: &Path) {
     row(&["all requests for one job of 60 s, alone", "≤ 30 by list, ≤ 10 with events", &all]);
 }
 
-/// Milliseconds from the API server's answer to each creation until the service sees the request.
+/// Milliseconds from the API server's answer to each creation until the service has the request.
 async fn twenty(world: &World, name: &str) {
     let last = world.service.journal(0).last;
-    let begun = scene::now();
-    let objects = (0..20).map(|n| {
-        json!({"apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {"name": format!("at-once-{n}")},
-            "spec": {"type": "spiderSite", "payload": {"url": format!("https://at-once-{n}.example")}}})
+    let api = world.api("ScrapeJob");
+    let creates = (0..20).map(|n| {
+        let (api, url) = (api.clone(), format!("https://at-once-{n}.example"));
+        let object = json!({"apiVersion": "spideriq.ai/v1alpha1", "kind": "ScrapeJob", "metadata": {"name": format!("at-once-{n}")},
+            "spec": {"type": "spiderSite", "payload": {"url": url}}});
+        async move {
+            let object = serde_json::from_value(object).unwrap();
+            api.create(&PostParams::default(), &object).await.unwrap();
+            (url, scene::now())
+        }
     });
-    scene::create(world, objects).await;
-    let made = scene::now();
+    let born: HashMap<String, i64> = futures::future::join_all(creates).await.into_iter().collect();
     let mut posts = Vec::new();
     for _ in 0..900 {
-        let requests = scene::requests(world, last);
-        posts = requests
-            .iter()
-            .filter(|(route, ..)| *route == "submit")
-            .map(|(_, _, at)| (*at - begun) as f64)
-            .collect();
+        let entries = world.service.journal(last).entries.into_iter();
+        let post = |entry: Entry| match entry.event {
+            Event::Request(request) if request.route == "submit" => {
+                let url = request.payload?["url"].as_str()?.to_owned();
+                Some((entry.wall_ms - born[&url]) as f64)
+            }
+            Event::Request(_) | Event::Job(_) => None,
+        };
+        posts = entries.filter_map(post).collect();
         if posts.len() >= 20 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let first: Vec<f64> = posts.iter().copied().take(10).collect();
-    let measured = format!(
-        "p50 {:.0} ms, slowest {:.0} ms, from the first creation; all were made after {} ms",
-        share(&first, 0.5),
-        share(&first, 1.0),
-        made - begun
-    );
-    row(&[&format!("{name}: the first ten POSTs"), "≤ 50 ms", &measured]);
+    let measured = format!("p50 {:.0} ms, slowest {:.0} ms", share(&first, 0.5), share(&first, 1.0));
+    row(&[&format!("{name}: object → POST of the first ten"), "≤ 50 ms", &measured]);
     let all = format!("{} POSTs, the last after {:.0} s", posts.len(), share(&posts, 1.0) / 1000.0);
     row(&[&format!("{name}: all"), "–", &all]);
 }
