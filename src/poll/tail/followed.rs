@@ -28,6 +28,8 @@ pub(super) struct Jobs {
     new: usize,
     /// How many readings of all that is not over have begun.
     rounds: u64,
+    /// When an event said that a job is over of which nothing else has said so.
+    ending: BTreeMap<String, Moment>,
 }
 
 #[derive(Debug, Default)]
@@ -35,8 +37,6 @@ struct Job {
     followings: BTreeMap<Follower, Following>,
     /// The last round during which it was seen as it was then, or first followed.
     met: u64,
-    /// When an event said last that it is over.
-    heard: Option<Moment>,
 }
 
 #[derive(Debug)]
@@ -263,23 +263,35 @@ impl Jobs {
         }
     }
 
-    /// An event says that a job is over: who follows it and does not know has to look at it himself. An event is no
-    /// proof, and of one job it is heard once in a while.
+    /// An event says that a job is over. An event is no proof: whoever follows it is told by a row, or looks; where neither
+    /// shows it within a while, the event was not true.
     pub(super) fn may_be_over(&mut self, job_id: &str, now: Moment) -> Vec<Follower> {
         let Some(job) = self.of.get_mut(&name(job_id)) else { return Vec::new() };
-        if job.heard.is_some_and(|heard| now.saturating_sub(heard) < HEARD_AGAIN) {
+        let heard = self.ending.get(&name(job_id));
+        if heard.is_some_and(|heard| now.saturating_sub(*heard) < HEARD_AGAIN) {
             return Vec::new();
         }
-        let runs = |following: &Following| following.told == Told::ByList && !following.is_over();
-        let mut look = Vec::new();
-        for (follower, following) in job.followings.iter_mut().filter(|(_, following)| runs(following)) {
-            (following.told, following.hinted) = (Told::Cut, true);
-            look.push(follower.clone());
+        let running = job.followings.iter_mut().filter(|(_, following)| !following.is_over());
+        let followers: Vec<Follower> = running
+            .map(|(follower, following)| {
+                following.hinted = true;
+                follower.clone()
+            })
+            .collect();
+        if !followers.is_empty() {
+            self.ending.insert(name(job_id), now);
         }
-        if !look.is_empty() {
-            job.heard = Some(now);
-        }
-        look
+        followers
+    }
+
+    /// Whether a job is over, as an event has just said, and nothing else yet.
+    pub(super) fn awaits_an_end(&mut self, now: Moment) -> bool {
+        let of = &self.of;
+        self.ending.retain(|name, heard| {
+            let awaited = of.get(name).is_some_and(|job| job.followings.values().any(|at| !at.is_over()));
+            awaited && now.saturating_sub(*heard) < HEARD_AGAIN
+        });
+        !self.ending.is_empty()
     }
 
     /// A round begins.

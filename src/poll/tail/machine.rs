@@ -171,6 +171,11 @@ impl Machine {
         }
     }
 
+    /// Whether an event has said something that the list is to show.
+    pub(super) fn await_row(&mut self, awaits: bool) {
+        self.pace.await_row(awaits);
+    }
+
     /// An event was first to tell of a change, which a look has found.
     pub(super) fn told_by_event(&mut self, at: Moment) {
         self.pace.note_first(true);

@@ -30,6 +30,7 @@ pub(super) struct Pace {
     /// Whether one is open, and what changed before it was has been read.
     open: bool,
     read: bool,
+    awaits: bool,
     /// When something that is followed changed last, or was begun.
     changed: Moment,
     /// How long the service takes for a page: new ones count a fifth.
@@ -89,10 +90,17 @@ impl Pace {
         self.takes.saturating_mul(REST)
     }
 
+    /// Whether an event has said something that the list is to show.
+    pub(super) fn await_row(&mut self, awaits: bool) {
+        self.awaits = awaits;
+    }
+
     /// The pause after a reading at this moment. Half of the client's requests a minute at the most are readings.
     pub(super) fn pause(&self, at: Moment, per_minute: u32) -> Duration {
         let quiet = at.saturating_sub(self.changed);
-        let wanted = if self.has_events() {
+        let wanted = if self.awaits {
+            FAST
+        } else if self.has_events() {
             BESIDE_EVENTS
         } else if quiet < LATELY {
             FAST

@@ -68,9 +68,11 @@ impl Shared {
     }
 
     fn next(&self) -> Next {
-        let (state, now) = (self.lock(), self.now());
+        let (mut state, now) = (self.lock(), self.now());
         let ends = state.machine.good_until().filter(|_| state.relied);
         let jobs = state.jobs.len();
+        let State { machine, jobs: followed, .. } = &mut *state;
+        machine.await_row(followed.awaits_an_end(now));
         // What nobody follows is not read.
         if jobs == 0 || state.readers.is_empty() {
             return Next { changed: None, all: None, ends, listens: None };
@@ -129,7 +131,8 @@ impl Shared {
         state.machine.stream(false, self.now());
     }
 
-    /// An event is a hint. That a job runs is shown, which is no end; that one is over is not shown before a look.
+    /// An event is a hint. That a job runs is shown, which is no end; that one is over is shown by the list, which is read at
+    /// once: one page shows all that have ended. Where it is not used each is looked at.
     fn heard(&self, event: &Event, now: Moment) {
         match event {
             Event::Alive => {}
@@ -142,8 +145,12 @@ impl Shared {
                 }
             }
             Event::Ended(id) => {
-                let look = self.lock().jobs.may_be_over(id, now);
-                for (reader, key) in look {
+                let (left, followers) = {
+                    let mut state = self.lock();
+                    (state.machine.left().is_some(), state.jobs.may_be_over(id, now))
+                };
+                self.changed.notify_one();
+                for (reader, key) in followers.into_iter().filter(|_| left) {
                     if let Some(hears) = self.reader(&reader) {
                         hears.look(&key);
                     }
