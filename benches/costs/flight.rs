@@ -1,4 +1,5 @@
-//! Jobs in flight, in numbers: how soon a change is shown, by the list and one by one, and what it costs.
+//! Jobs in flight, in numbers: how soon a change is shown, by the list and one by one, and what it costs. FLIGHT="200 one
+//! list,200 list and events" runs these alone.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -52,6 +53,10 @@ pub async fn measure(program: &Path) {
         (10_000, How::List),
         (10_000, How::Events),
     ] {
+        let name = format!("{jobs} {}", how.words());
+        if std::env::var("FLIGHT").is_ok_and(|some| !some.split(',').any(|some| some == name)) {
+            continue;
+        }
         shown.push((how, jobs as f64, one(program, jobs, how).await));
     }
     let line = |name: &'static str, of: How, part: f64| {
