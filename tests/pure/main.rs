@@ -17,6 +17,7 @@ mod conditions;
 mod decisions;
 mod deletion;
 mod gate;
+mod lanes;
 mod lease;
 mod limits;
 mod messages;

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use super::floor::Moment;
 use super::followed::Follower;
 use super::page::{Ask, Fault, Own, Page};
-use super::{Hears, Reader, Shared, State, TOKENS};
+use super::{Hears, Read, Reader, Shared, State, TOKENS};
 use crate::clock::sleep_until;
 use crate::poll::nudge::{Flow, Stream};
 use crate::spideriq::{Error, Event, JobStatus, ListPage, Listed};
@@ -181,12 +181,14 @@ impl Shared {
         let nobody = Err(Error::Connect("nobody reads the list".to_owned()));
         let mut read = (self.clock.instant(), nobody);
         for (name, reader) in readers {
-            let Some(answer) = (reader.list)(ask.of, ask.page).await else { continue };
-            read = answer;
-            let refused = matches!(read.1, Err(Error::Unauthorized { .. } | Error::Forbidden(_)));
+            let answer = (reader.list)(ask.of, ask.page).await;
+            let refused =
+                |read: &Read| matches!(read.1, Err(Error::Unauthorized { .. } | Error::Forbidden(_)));
+            let goes_on = answer.as_ref().is_none_or(refused);
+            read = answer.unwrap_or(read);
             // The next one after it is the next to be tried.
-            self.lock().reads = if refused { format!("{name}\0") } else { name };
-            if !refused {
+            self.lock().reads = if goes_on { format!("{name}\0") } else { name };
+            if !goes_on {
                 break;
             }
         }

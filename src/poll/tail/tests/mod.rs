@@ -2,6 +2,7 @@
 
 mod net;
 mod parts;
+mod readers;
 
 use std::collections::HashMap;
 use std::time::Duration;
