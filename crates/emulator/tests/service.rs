@@ -143,6 +143,32 @@ async fn what_the_sources_disagree_on_is_behind_switches() {
     assert_eq!(ask(&service, Method::DELETE, &path, None).await.status(), 409);
 }
 
+/// The list by the last change has a shorter way, where nothing is filtered.
+#[tokio::test]
+async fn what_changed_last_is_listed_alike_in_both_ways() {
+    let rules = "jobs: [{queued: [0, 300], processing: [0, 300]}]\nlimits: {requests: null}";
+    let service = service(rules).await;
+    let ids = service.create_jobs(JobSpec { count: Some(130), ..JobSpec::default() }).unwrap();
+    let later = Some("2025-10-27T10:05:00Z".to_owned());
+    service.create_jobs(JobSpec { created_at: later, ..JobSpec::default() }).unwrap();
+    let mut seen = Vec::new();
+    for by in [0.0, 100.0, 150.0, 10.0, 400.0] {
+        service.advance(by);
+        assert!(service.set_hidden(&ids[seen.len()], true));
+        assert!(service.set_hidden(&ids[seen.len() / 2], false));
+        service.set_state(&ids[50 + seen.len()], "failed", None, None);
+        for page in 1..4 {
+            let path = format!("/jobs/list?sort_by=updated_at&sort_order=desc&page={page}");
+            let (_, whole) = get(&service, &path).await;
+            let (_, filtered) = get(&service, &format!("{path}&type_filter=spiderSite")).await;
+            assert_eq!(whole, filtered, "page {page}");
+            seen.push(whole);
+        }
+    }
+    seen.dedup();
+    assert!(seen.len() > 12, "{} pages differ", seen.len());
+}
+
 #[tokio::test]
 async fn results_say_by_their_code_how_the_job_stands() {
     let service = service("{}").await;

@@ -54,7 +54,35 @@ struct Seen<'a> {
 pub(super) fn list(world: &World, call: &Call, client: &str) -> Result<Reply, Refusal> {
     let format = Format::read(call, &world.switches)?;
     let wish = Wish::read(call).map_err(|problems| Refusal::invalid(422, "query", &problems))?;
-    let as_of = world.clock.now().saturating_sub(seconds(world.list.lag));
+    let (rows, count) = rows(world, call, client, &wish);
+    let total = count.saturating_add_signed(world.list.total_off_by);
+    let body = ListBody {
+        total,
+        page: wish.page,
+        page_size: wish.page_size,
+        total_pages: total.div_ceil(wish.page_size),
+        jobs: rows.iter().map(Seen::row).collect(),
+    };
+    Ok(match format {
+        Format::Json => Reply::json(200, &body),
+        Format::Yaml => Reply::yaml(200, serde_saphyr::to_string(&body).unwrap_or_default()),
+        Format::Markdown => Reply::markdown(200, table(&body)),
+    })
+}
+
+/// The rows of a page, and how many there are in all.
+fn rows<'a>(world: &'a World, call: &Call, client: &str, wish: &Wish) -> (Vec<Seen<'a>>, u64) {
+    let ListLies { lag, ties, ref frozen, .. } = world.list;
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let filters = ["status_filter", "type_filter"].iter().any(|filter| call.query.contains_key(*filter));
+    let newest_first = wish.sort_by == "updated_at" && !wish.ascending;
+    if newest_first && !filters && lag == 0.0 && frozen.is_none() && ties == Ties::Stable {
+        let (count, jobs) = world.store.changed_last(client, world.clock.now());
+        let (skip, take) = wish.place(world.list.endless, number(count));
+        let seen = |job: &'a Job| Seen { job, state: job.latest().0, at: job.latest().1 };
+        return (jobs.skip(skip).take(take).map(seen).collect(), number(count));
+    }
+    let as_of = world.clock.now().saturating_sub(seconds(lag));
     let asked = |name: &str, got: &str| call.query.get(name).is_none_or(|wanted| wanted == got);
     let mut rows: Vec<Seen<'_>> = world
         .store
@@ -64,7 +92,7 @@ pub(super) fn list(world: &World, call: &Call, client: &str) -> Result<Reply, Re
         })
         .filter(|seen| asked("status_filter", seen.state) && asked("type_filter", &seen.job.kind))
         .collect();
-    let mut shuffled = shuffle(world.list.ties);
+    let mut shuffled = shuffle(ties);
     if let Some(random) = &mut shuffled {
         random.shuffle(&mut rows);
     }
@@ -75,24 +103,9 @@ pub(super) fn list(world: &World, call: &Call, client: &str) -> Result<Reply, Re
         "updated_at" => order(&mut rows, wish.ascending, |seen| cut(seen.at)),
         _ => order(&mut rows, wish.ascending, |seen| cut(seen.job.created_at)),
     }
-    let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-    let last = count.div_ceil(wish.page_size);
-    let shown = if world.list.endless { wish.page.min(last.max(1)) } else { wish.page };
-    let skip = usize::try_from((shown - 1).saturating_mul(wish.page_size)).unwrap_or(usize::MAX);
-    let take = usize::try_from(wish.page_size).unwrap_or(usize::MAX);
-    let total = count.saturating_add_signed(world.list.total_off_by);
-    let body = ListBody {
-        total,
-        page: wish.page,
-        page_size: wish.page_size,
-        total_pages: total.div_ceil(wish.page_size),
-        jobs: rows.iter().skip(skip).take(take).map(Seen::row).collect(),
-    };
-    Ok(match format {
-        Format::Json => Reply::json(200, &body),
-        Format::Yaml => Reply::yaml(200, serde_saphyr::to_string(&body).unwrap_or_default()),
-        Format::Markdown => Reply::markdown(200, table(&body)),
-    })
+    let count = number(rows.len());
+    let (skip, take) = wish.place(world.list.endless, count);
+    (rows.into_iter().skip(skip).take(take).collect(), count)
 }
 
 /// What brings rows into another order each time, where they are to be.
@@ -155,6 +168,14 @@ impl Wish {
         let sort_by = word("sort_by", &["created_at", "updated_at", "status"]);
         let ascending = word("sort_order", &["desc", "asc"]) == "asc";
         if problems.is_empty() { Ok(Self { page, page_size, sort_by, ascending }) } else { Err(problems) }
+    }
+
+    /// How many of so many rows come before the page, and how many it has.
+    fn place(&self, endless: bool, count: u64) -> (usize, usize) {
+        let last = count.div_ceil(self.page_size).max(1);
+        let shown = if endless { self.page.min(last) } else { self.page };
+        let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        (number((shown - 1).saturating_mul(self.page_size)), number(self.page_size))
     }
 }
 

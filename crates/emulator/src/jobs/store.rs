@@ -3,13 +3,17 @@
 //! Nothing runs between two looks: what fell due is settled at the next one, in order, so an idle service costs nothing.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::ops::Bound;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::job::{Job, NewJob};
 use crate::clock::Micros;
+
+/// The order of no jobs.
+static NOTHING: BTreeSet<(Micros, usize)> = BTreeSet::new();
 
 /// Key of earlier submits: (client, type, canonical payload), hashed.
 pub(crate) type DedupKey = [u8; 32];
@@ -30,6 +34,8 @@ pub(crate) struct Store {
     jobs: Vec<Job>,
     by_id: HashMap<String, usize>,
     by_client: HashMap<String, Vec<usize>>,
+    /// The jobs that a client sees, by their last change: a page of them costs the same however many there are.
+    by_change: HashMap<String, BTreeSet<(Micros, usize)>>,
     /// What falls due: time, job, step of its course, number of that course.
     due: BinaryHeap<Reverse<(Micros, usize, usize, u64)>>,
     earlier: HashMap<DedupKey, (usize, Micros)>,
@@ -78,6 +84,7 @@ impl Store {
         }
         self.by_id.insert(job.id.clone(), index);
         self.by_client.entry(job.client.clone()).or_default().push(index);
+        self.by_change.entry(job.client.clone()).or_default().insert((job.latest().1, index));
         let moved = moved(&job, None, job.created_at);
         self.jobs.push(job);
         moved
@@ -92,9 +99,10 @@ impl Store {
                 continue;
             };
             let Some(step) = job.course.get(number).cloned() else { continue };
-            let from = job.state().to_owned();
+            let (from, before) = (job.state().to_owned(), job.latest().1);
             if job.enter(&step.state, at, step.shown) {
                 changes.push(moved(job, Some(from), at));
+                turned(&mut self.by_change, (job, index), before);
             }
             if let Some(next) = job.course.get(number + 1) {
                 let next_at = job.created_at.saturating_add(next.after);
@@ -111,12 +119,31 @@ impl Store {
 
     /// Puts a job into a state and gives up its course; `None` when there is no such job or it is in that state.
     pub(crate) fn force(&mut self, id: &str, state: &str, now: Micros) -> Option<Moved> {
-        let job = self.by_id.get(id).and_then(|index| self.jobs.get_mut(*index))?;
+        let index = *self.by_id.get(id)?;
+        let job = self.jobs.get_mut(index)?;
         job.course_number += 1;
         // The script's message was meant for the script's end.
         job.outcome.error_message = None;
-        let from = job.state().to_owned();
-        job.enter(state, now, true).then(|| moved(job, Some(from), now))
+        let (from, before) = (job.state().to_owned(), job.latest().1);
+        if !job.enter(state, now, true) {
+            return None;
+        }
+        turned(&mut self.by_change, (job, index), before);
+        Some(moved(job, Some(from), now))
+    }
+
+    /// Hides a job from its client, or shows it again; says whether there is one.
+    pub(crate) fn hide(&mut self, id: &str, hidden: bool) -> bool {
+        let Some(index) = self.by_id.get(id).copied() else { return false };
+        let Some(job) = self.jobs.get_mut(index) else { return false };
+        job.hidden = hidden;
+        let (seen, place) = (self.by_change.entry(job.client.clone()).or_default(), (job.latest().1, index));
+        if hidden {
+            seen.remove(&place)
+        } else {
+            seen.insert(place)
+        };
+        true
     }
 
     /// Any job, hidden or not.
@@ -139,6 +166,15 @@ impl Store {
         indexes.iter().filter_map(|index| self.jobs.get(*index)).filter(|job| !job.hidden)
     }
 
+    /// How many these are, and they in the order of their last change, the newest first.
+    pub(crate) fn changed_last(&self, client: &str, now: Micros) -> (usize, impl Iterator<Item = &Job>) {
+        let seen = self.by_change.get(client).unwrap_or(&NOTHING);
+        // Some may have been made for a later time.
+        let (until, later) = ((now, usize::MAX), (Bound::Excluded((now, usize::MAX)), Bound::Unbounded));
+        let count = seen.len() - seen.range(later).count();
+        (count, seen.range(..=until).rev().filter_map(|(_, index)| self.jobs.get(*index)))
+    }
+
     pub(crate) fn all(&self) -> &[Job] {
         &self.jobs
     }
@@ -154,6 +190,19 @@ impl Store {
         if let Some(index) = self.jobs.len().checked_sub(1) {
             self.earlier.insert(key, (index, now));
         }
+    }
+}
+
+/// A job has changed: where it stands in the order of changes.
+fn turned(
+    order: &mut HashMap<String, BTreeSet<(Micros, usize)>>,
+    (job, index): (&Job, usize),
+    before: Micros,
+) {
+    if let Some(seen) = order.get_mut(&job.client)
+        && seen.remove(&(before, index))
+    {
+        seen.insert((job.latest().1, index));
     }
 }
 

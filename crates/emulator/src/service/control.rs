@@ -187,7 +187,7 @@ impl Control {
 
     /// Makes a job vanish for its client, or return; false when it does not exist. De-duplication still finds it.
     pub fn set_hidden(&self, id: &str, hidden: bool) -> bool {
-        self.world().store.find_mut(&id.to_ascii_lowercase()).map(|job| job.hidden = hidden).is_some()
+        self.world().store.hide(&id.to_ascii_lowercase(), hidden)
     }
 
     /// Adds a token; its fingerprint.
