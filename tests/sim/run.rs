@@ -84,6 +84,8 @@ async fn live(scenario: &Scenario, fate: Fate, meanwhile: Option<(u64, Deed)>) -
         rules: Rules::parse(scenario.rules).unwrap(),
         epoch: Some(start),
         seed: Some(1),
+        // Of a day beside many jobs of others all is judged, too.
+        journal_cap: 1_000_000,
         ..Config::default()
     };
     let service = Emulator::in_process(config).unwrap();
@@ -280,6 +282,12 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
         }
         Deed::Others(count) => {
             let spec = json!({"type": "spiderMail", "state": "completed", "payload": {"url": "https://others.example"}, "count": count});
+            service.create_jobs(serde_json::from_value(spec).unwrap()).unwrap();
+        }
+        Deed::Busy(count, within) => {
+            let half = [0, within / 2];
+            let spec = json!({"type": "spiderMail", "payload": {"url": "https://others.example"}, "count": count,
+                "rule": {"queued": half, "processing": half}});
             service.create_jobs(serde_json::from_value(spec).unwrap()).unwrap();
         }
         Deed::Theirs(id, page) => {

@@ -46,6 +46,8 @@ pub enum Deed {
     Token(&'static str),
     /// So many jobs of the same client and type are made by others.
     Others(usize),
+    /// So many jobs of others, each of which begins to run and ends at some moments of so many seconds.
+    Busy(usize, u64),
     /// A job with this id is made by others, for this page.
     Theirs(&'static str, &'static str),
     /// What goes wrong at the service from here on, as the emulator's rules have it.
@@ -131,6 +133,7 @@ impl Scenario {
             | Deed::Policy(..)
             | Deed::Token(_)
             | Deed::Others(_)
+            | Deed::Busy(..)
             | Deed::Theirs(..)
             | Deed::Faults(_) => false,
         })

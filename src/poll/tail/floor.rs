@@ -170,14 +170,18 @@ impl Floor {
         offsets.get(offsets.len() / 2).map(|offset| offset + seconds(at))
     }
 
-    /// Everything was read down to the floor by a reading that began then.
-    pub(super) fn read_whole(&mut self, begun: Moment) {
+    /// Everything was read down to the floor by a reading that began then. With `newest`, the stamp that it began with, what
+    /// is visible later than that is not read for, where none was seen to be.
+    pub(super) fn read_whole(&mut self, begun: Moment, newest: Option<i64>) {
         if begun.saturating_sub(self.learnt) >= LEARNT_FOR {
             (self.lateness, self.learnt) = ((self.lateness / 2).max(LEAST), begun);
         }
         self.begun = true;
+        let Some(clock) = self.clock(begun) else { return };
         // Stamps are cut to whole seconds.
-        let Some(known) = self.clock(begun).map(|clock| clock - self.lateness - 1) else { return };
+        let usual = clock - self.lateness - 1;
+        let newest = newest.filter(|_| self.lateness <= LATENESS);
+        let known = newest.map_or(usual, |newest| newest.min(clock).max(usual));
         self.down_to = Some(self.down_to.map_or(known, |floor| floor.max(known)));
     }
 

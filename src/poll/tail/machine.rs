@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::floor::{Floor, Mark, Moment};
 use super::net::{FROM as NET_FROM, Net};
 use super::pace::Pace;
-use super::page::{Ask, Fault, Own, Page};
+use super::page::{Ask, Fault, Own, Page, Why};
 use crate::spideriq::{ListRow, Listed};
 
 /// How many pages of one reading follow each other at once, before each waits for a while.
@@ -22,6 +22,8 @@ const STEP: Duration = Duration::from_secs(1);
 /// How often the first page is read beside such a long reading: a change at the top is no reason to begin it anew.
 const BESIDE: Duration = Duration::from_secs(5);
 
+/// How often in a row a page may be the one before it.
+const SAME: u32 = 2;
 /// From how many pages on all that is not over is read instead, where that is shorter.
 const FAR: usize = 20;
 
@@ -31,6 +33,9 @@ const GATHERS_FOR: Duration = Duration::from_secs(15);
 
 /// Without a whole reading for so long the list says nothing of what is true now.
 const GOOD_FOR: Duration = Duration::from_secs(60);
+/// Where so much has changed that all that is not over is read instead, that takes longer: so long at the most, as long as
+/// pages come.
+const LONG: Duration = Duration::from_secs(600);
 
 /// How often in a row the list may be late before it is left, and how often it may be no list.
 const LATE: u32 = 3;
@@ -47,19 +52,6 @@ const UNLISTED_PART: usize = 10;
 const TRIED_AGAIN: Duration = Duration::from_secs(60);
 const SELDOM: Duration = Duration::from_secs(1800);
 
-/// Why jobs are followed one by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The service refuses the list, or has none.
-    Refused,
-    /// What it answers is no list in the order of the last change.
-    Unreadable,
-    /// It answers too late, again and again.
-    Slow,
-    /// It does not show what the jobs themselves do, again and again.
-    Partial,
-}
-
 /// A reading of more than the first page.
 #[derive(Debug)]
 struct Walk {
@@ -67,10 +59,12 @@ struct Walk {
     read: usize,
     /// When the first page was asked for.
     begun: Moment,
-    /// Down to this stamp.
+    /// Down to this stamp, from this one.
     floor: i64,
-    /// The first and the last job of the last page.
+    newest: Option<i64>,
+    /// The first and the last job of the last page, and how many pages in a row had the same.
     edges: Option<(String, String)>,
+    same: u32,
 }
 
 /// What is known, and what comes next.
@@ -90,6 +84,8 @@ pub(super) struct Machine {
     last: Option<Moment>,
     /// When the last reading began that was whole.
     whole: Option<Moment>,
+    /// Since when the first page alone does not tell of all that changed.
+    behind: Option<Moment>,
     failures: u32,
     /// Since when the first page waits for those who follow jobs in the same moment.
     gathers: Option<Moment>,
@@ -118,9 +114,13 @@ impl Machine {
             return (gathered.unwrap_or(now), first);
         };
         let Some(walk) = &self.walk else { return (asked + self.pace.pause(asked, per_minute), first) };
-        let last = self.last.unwrap_or(asked);
+        let (last, head) = (self.last.unwrap_or(asked), asked + BESIDE);
+        if walk.read >= FAR && self.net.is_read(now) {
+            // It shows the same in fewer pages, if nothing keeps it from its turns.
+            return (head, first);
+        }
         let step = if walk.read < AT_ONCE { Duration::ZERO } else { STEP };
-        let (page, head) = (last + step, asked + BESIDE);
+        let page = last + step;
         if head <= page { (head, first) } else { (page, Ask::changed(walk.next)) }
     }
 
@@ -158,7 +158,7 @@ impl Machine {
     /// the first page waits for them.
     pub(super) fn begin_anew(&mut self, at: Moment) {
         self.floor.begin_anew();
-        (self.walk, self.whole, self.asked) = (None, None, None);
+        (self.walk, self.whole, self.behind, self.asked) = (None, None, None, None);
         self.net.stop();
         self.gathers = Some(at);
     }
@@ -218,12 +218,12 @@ impl Machine {
             self.net.call();
         }
         if ask.page == 1 {
-            self.asked = Some(begun);
+            let since = begun.saturating_sub(self.asked.replace(begun).unwrap_or_default());
             let fresh = hashes.iter().zip(&stamps).filter(|(hash, _)| !self.head.contains(hash));
             let fresh: Vec<i64> = fresh.map(|(_, stamp)| *stamp).collect();
             self.floor.saw(&stamps, &fresh, begun);
             self.head = hashes.into_iter().collect();
-            self.head_was_read(begun, page);
+            self.head_was_read(begun, page, (fresh.len(), since));
             self.net.seek(new);
         } else {
             self.walk_went_on(ask, page);
@@ -231,11 +231,18 @@ impl Machine {
     }
 
     /// The first page: if it reaches the floor it is all that there is to read.
-    fn head_was_read(&mut self, begun: Moment, page: &Page<'_>) {
+    fn head_was_read(&mut self, begun: Moment, page: &Page<'_>, fresh: (usize, Duration)) {
+        // What the third row says no two wrong clocks have made.
+        let newest = page.rows.get(2).or(page.rows.last()).map(|(_, stamp)| *stamp);
         let floor = self.floor.stamp().filter(|floor| !page.is_last() && !page.goes_below(*floor));
-        let Some(floor) = floor else { return self.whole(begun) };
+        let Some(floor) = floor else {
+            self.behind = None;
+            self.pace.note_reading(1, Some(fresh));
+            return self.whole(begun, newest);
+        };
+        self.behind.get_or_insert(begun);
         if self.walk.is_none() {
-            self.walk = Some(Walk { next: 2, read: 1, begun, floor, edges: None });
+            self.walk = Some(Walk { next: 2, read: 1, begun, floor, newest, edges: None, same: 0 });
         }
     }
 
@@ -243,8 +250,9 @@ impl Machine {
         let Some(walk) = self.walk.as_mut().filter(|walk| walk.next == ask.page) else { return };
         let edges = page.rows.first().zip(page.rows.last());
         let edges = edges.map(|(first, last)| (first.0.job_id.clone(), last.0.job_id.clone()));
-        if edges.is_some() && edges == walk.edges && !page.is_last() {
-            // The same page again: the service does not turn pages.
+        walk.same = if edges.is_some() && edges == walk.edges && !page.is_last() { walk.same + 1 } else { 0 };
+        if walk.same >= SAME {
+            // The service does not turn pages. Once is as well where a page full has changed meanwhile.
             let last = self.last.unwrap_or_default();
             return self.failed(ask, Fault::Unreadable, last);
         }
@@ -253,44 +261,46 @@ impl Machine {
         walk.read += 1;
         if !(page.goes_below(walk.floor) || page.is_last()) {
             if walk.read == FAR {
-                self.net.call();
+                self.net.call_anew(walk.begun);
             }
             return;
         }
-        let (begun, long) = (walk.begun, walk.read > AT_ONCE);
+        let (begun, newest, read) = (walk.begun, walk.newest, walk.read);
         self.walk = None;
-        self.whole(begun);
-        if long {
+        self.pace.note_reading(read, None);
+        self.whole(begun, newest);
+        if read > AT_ONCE {
             // Rows of one moment may have come in another order on each page, and rows may have gone.
             self.net.call();
         }
     }
 
-    fn whole(&mut self, begun: Moment) {
+    /// A reading was whole that began then, with this stamp. Where others change so much that reading what may have become
+    /// visible late costs more than there is, the next one goes down to where this one began, and no further.
+    fn whole(&mut self, begun: Moment, newest: Option<i64>) {
         self.failures = 0;
-        self.floor.read_whole(begun);
+        self.floor.read_whole(begun, newest.filter(|_| self.pace.is_crowded()));
         self.pace.note_whole();
         self.whole = self.whole.max(Some(begun));
     }
 
     /// So many pages have changed that so few jobs are better looked at by themselves. Says whether they are to be.
-    pub(super) fn looks_cost_less(&mut self, jobs: usize) -> bool {
-        let far = self.walk.take_if(|walk| walk.read >= FAR && jobs <= NET_FROM);
-        if let Some(walk) = &far {
-            self.whole(walk.begun);
-        }
-        far.is_some()
+    pub(super) fn looks_cost_less(&mut self, jobs: usize, now: Moment) -> bool {
+        let instead = self.net.is_read(now);
+        self.cut_off(|walk| jobs <= NET_FROM || (walk.read >= jobs && !instead))
     }
 
     /// All that is not over was read. Where what changed has so many pages that they are still read, it has told as much
     /// as they would: says whether they are cut off.
     pub(super) fn all_was_read(&mut self) -> bool {
         let begun = self.net.begun();
-        let cut = self.walk.take_if(|walk| walk.read >= FAR && begun >= Some(walk.begun));
-        if let Some(walk) = &cut {
-            self.whole(walk.begun);
-        }
-        cut.is_some()
+        self.cut_off(|walk| begun >= Some(walk.begun))
+    }
+
+    /// Ends a reading of far too many pages.
+    fn cut_off(&mut self, ends: impl Fn(&Walk) -> bool) -> bool {
+        let far = self.walk.take_if(|walk| walk.read >= FAR && ends(walk));
+        far.inspect(|walk| self.whole(walk.begun, walk.newest)).is_some()
     }
 
     /// Reading a page came to this.
@@ -329,7 +339,7 @@ impl Machine {
             // It was about to.
             return;
         }
-        if jobs > ONE_BY_ONE {
+        if jobs > ONE_BY_ONE || self.pace.is_crowded() {
             return self.net.call_if_late(at);
         }
         self.missed.retain(|then| at.saturating_sub(*then) < MISSED_IN);
@@ -351,7 +361,7 @@ impl Machine {
         let first = if why == Why::Partial { SELDOM } else { TRIED_AGAIN };
         let pause = self.left.map_or(first, |left| (left.pause * 2).min(SELDOM));
         self.left = Some(Left { why, tried_at: at + pause, pause });
-        self.walk = None;
+        (self.walk, self.behind) = (None, None);
         self.net.stop();
     }
 
@@ -364,17 +374,17 @@ impl Machine {
 
     /// When everything was known last, where the list still says what is true now.
     pub(super) fn known_at(&self, now: Moment) -> Option<Moment> {
-        self.whole.filter(|whole| self.left.is_none() && now.saturating_sub(*whole) < self.good_for())
-    }
-
-    /// A list whose pages take long is read seldom.
-    fn good_for(&self) -> Duration {
-        GOOD_FOR.max(self.pace.longest() * 2)
+        self.whole.filter(|_| self.good_until(now).is_some_and(|until| now < until))
     }
 
     /// When that ends, if no other reading is whole before.
-    pub(super) fn good_until(&self) -> Option<Moment> {
-        self.whole.filter(|_| self.left.is_none()).map(|whole| whole + self.good_for())
+    pub(super) fn good_until(&self, now: Moment) -> Option<Moment> {
+        // A list whose pages take long is read seldom.
+        let good_for = GOOD_FOR.max(self.pace.longest() * 2);
+        let whole = self.whole.filter(|_| self.left.is_none())?;
+        let read = self.behind.zip(self.last).filter(|_| self.net.tells_instead(now));
+        let instead = read.map(|(since, last)| (since + LONG).min(last + good_for));
+        Some((whole + good_for).max(instead.unwrap_or_default()))
     }
 
     /// Why the list is not used, if it is not.

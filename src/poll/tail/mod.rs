@@ -15,7 +15,7 @@ mod tests;
 
 pub use floor::Mark;
 pub use followed::Known;
-pub use machine::Why;
+pub use page::Why;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,7 +33,7 @@ use self::followed::{Jobs, Look, Told};
 use self::machine::Machine;
 use super::nudge::{Stream, Tries};
 use crate::clock::Clock;
-use crate::spideriq::{Error, JobStatus, ListPage, Listed};
+use crate::spideriq::{Error, JobStatus, ListPage, Listed, PAGE};
 
 /// One reading of a page of a list, paid from the client's budget by whoever gives this function; nothing where he may not
 /// send now. Pages count from 1 and hold up to [`crate::spideriq::PAGE`] jobs.
@@ -51,8 +51,9 @@ const SELDOM: Duration = Duration::from_secs(60);
 const FOR_EACH: Duration = Duration::from_secs(12);
 const FOR_EACH_READ: Duration = Duration::from_secs(120);
 
-/// How long a first look waits for a list that may show the job.
+/// How long a first look waits for a list that may show the job; and for each page of followed jobs so much longer.
 const FIRST_WITHIN: Duration = Duration::from_secs(180);
+const FOR_EACH_PAGE: Duration = Duration::from_secs(2);
 
 /// When somebody looks at a job himself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,7 +236,8 @@ impl Tail {
     pub(super) fn looks(&self, job_id: &str, follower: (&str, &str)) -> Option<Looks> {
         let state = self.shared.lock();
         let (now, (told, since)) = (self.shared.now(), state.jobs.told(job_id, follower)?);
-        let waits = now.saturating_sub(since) < FIRST_WITHIN;
+        let pages = u32::try_from(state.jobs.len() / PAGE).unwrap_or(u32::MAX);
+        let waits = now.saturating_sub(since) < FIRST_WITHIN + FOR_EACH_PAGE.saturating_mul(pages);
         if state.machine.is_about_to_begin() && waits {
             return Some(Looks::NotYet);
         }

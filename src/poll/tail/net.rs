@@ -24,6 +24,8 @@ const EVERY: Duration = Duration::from_secs(600);
 const EACH: Duration = Duration::from_secs(15);
 /// So long after the last when something calls for it, and so long after the start of the first.
 const CALLED: Duration = Duration::from_secs(60);
+/// For so long after it all that it has shown is known, but for what the first page of changes tells.
+const JUST: Duration = Duration::from_secs(10);
 /// Its share of the client's requests: a twentieth in the background, half when something calls for it.
 const PART: u32 = 20;
 const PART_CALLED: u32 = 2;
@@ -113,6 +115,12 @@ impl Net {
         }
     }
 
+    /// The same of what was missed until a moment: one that began before it is not enough.
+    pub(super) fn call_anew(&mut self, since: Moment) {
+        self.call();
+        self.called |= self.begun.is_some_and(|begun| begun < since);
+    }
+
     /// The same, unless there was one lately: it has found what was missed until then.
     pub(super) fn call_if_late(&mut self, now: Moment) {
         if self.begun.is_none_or(|begun| now.saturating_sub(begun) >= EVERY) {
@@ -146,6 +154,11 @@ impl Net {
     /// Whether it is about to show jobs of which nobody knows anything.
     pub(super) fn is_read(&self, now: Moment) -> bool {
         self.off <= now && (self.called || self.round.as_ref().is_some_and(|round| round.called))
+    }
+
+    /// Whether it tells all that changed, or has just done so.
+    pub(super) fn tells_instead(&self, now: Moment) -> bool {
+        self.is_read(now) || self.whole.is_some_and(|at| now.saturating_sub(at) < JUST)
     }
 
     /// When the last round began.

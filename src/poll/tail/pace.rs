@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::floor::Moment;
+use crate::spideriq::PAGE;
 
 /// While something has just changed.
 const FAST: Duration = Duration::from_millis(1500);
@@ -13,6 +14,15 @@ const LATELY: Duration = Duration::from_secs(10);
 const SLOW: Duration = Duration::from_secs(3);
 const SLOWEST: Duration = Duration::from_secs(15);
 const QUIET_PARTS: u32 = 40;
+
+/// A reading of more pages than so many is a long one; after so many of them in a row others change too much.
+const LONG: usize = 3;
+const CROWDED: u32 = 4;
+/// Until the usual depth, of so long, would have no more pages than so many.
+const DEPTH: Duration = Duration::from_secs(6);
+const AGAIN: usize = 2;
+/// The longest pause that pages make.
+const FOR_PAGES: Duration = Duration::from_secs(5);
 
 /// The list may be a scan of a whole table: it is at work for a twentieth of the time at the most.
 const REST: u32 = 20;
@@ -35,6 +45,11 @@ pub(super) struct Pace {
     changed: Moment,
     /// How long the service takes for a page: new ones count a fifth.
     takes: Duration,
+    /// How many pages the last reading had.
+    pages: usize,
+    /// Long readings in a row, and whether others change too much.
+    long: u32,
+    crowded: bool,
 }
 
 impl Pace {
@@ -80,6 +95,22 @@ impl Pace {
         self.takes = if self.takes.is_zero() { took } else { (self.takes * 4 + took) / 5 };
     }
 
+    /// A reading had so many pages; of one, how many rows were new, and since when.
+    pub(super) fn note_reading(&mut self, pages: usize, fresh: Option<(usize, Duration)>) {
+        self.pages = pages;
+        self.long = if pages > LONG { self.long.saturating_add(1) } else { 0 };
+        let usual = |(rows, since): (usize, Duration)| {
+            let times = |rows: usize| u32::try_from(rows).unwrap_or(u32::MAX);
+            (since + DEPTH).saturating_mul(times(rows)) < since.saturating_mul(times(AGAIN * PAGE))
+        };
+        self.crowded = self.long >= CROWDED || (self.crowded && !fresh.is_some_and(usual));
+    }
+
+    /// Whether others change so much that the usual depth costs more than there is.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.crowded
+    }
+
     /// How long the service takes for a page.
     pub(super) fn takes(&self) -> Duration {
         self.takes
@@ -95,7 +126,8 @@ impl Pace {
         self.awaits = awaits;
     }
 
-    /// The pause after a reading at this moment. Half of the client's requests a minute at the most are readings.
+    /// The pause after a reading at this moment. Half of the client's requests a minute at the most are readings, and two
+    /// thirds where others change too much.
     pub(super) fn pause(&self, at: Moment, per_minute: u32) -> Duration {
         let quiet = at.saturating_sub(self.changed);
         let wanted = if self.awaits {
@@ -107,7 +139,11 @@ impl Pace {
         } else {
             (quiet / QUIET_PARTS).clamp(SLOW, SLOWEST)
         };
-        let share = Duration::from_secs(120) / per_minute.max(1);
+        // A few long ones are what many jobs make that begin together.
+        let counts = self.long == 0 || self.crowded;
+        let pages = if counts { u32::try_from(self.pages).unwrap_or(u32::MAX).max(1) } else { 1 };
+        let share = Duration::from_secs(if self.crowded { 90 } else { 120 }) / per_minute.max(1);
+        let share = share.max(share.saturating_mul(pages).min(FOR_PAGES));
         wanted.max(share).max(self.longest())
     }
 }

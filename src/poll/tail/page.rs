@@ -1,4 +1,4 @@
-//! A page: which one is asked for, and what an answer has to be like to be one.
+//! A page: which one is asked for, what an answer has to be like to be one, and what it is where it is none.
 
 use crate::spideriq::{JobState, ListPage, ListRow, Listed};
 
@@ -73,6 +73,19 @@ pub(super) enum Fault {
     Slow,
     /// Something else, which the budget waits for.
     Passing,
+}
+
+/// Why jobs are followed one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The service refuses the list, or has none.
+    Refused,
+    /// What it answers is no list in the order of the last change.
+    Unreadable,
+    /// It answers too late, again and again.
+    Slow,
+    /// It does not show what the jobs themselves do, again and again.
+    Partial,
 }
 
 /// What a row is to those who follow.

@@ -69,7 +69,7 @@ impl Shared {
 
     fn next(&self) -> Next {
         let (mut state, now) = (self.lock(), self.now());
-        let ends = state.machine.good_until().filter(|_| state.relied);
+        let ends = state.machine.good_until(now).filter(|_| state.relied);
         let jobs = state.jobs.len();
         let State { machine, jobs: followed, .. } = &mut *state;
         machine.await_row(followed.awaits_an_end(now));
@@ -227,7 +227,7 @@ impl Shared {
                 Some(page) => {
                     let owns: Vec<Own> = page.rows().map(|row| jobs.take(row, &mut news)).collect();
                     machine.took(ask, (begun, ended), &page, (&owns, jobs.new_ones()));
-                    if machine.looks_cost_less(jobs.len()) {
+                    if machine.looks_cost_less(jobs.len(), ended) {
                         suspects = jobs.cut();
                     }
                     if left {

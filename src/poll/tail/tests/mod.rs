@@ -269,6 +269,16 @@ proptest! {
         prop_assert!(busiest(&ran.asked) <= 90, "{} requests in a minute", busiest(&ran.asked));
     }
 
+    /// Where others change so much that reading further down costs more than there is, what is visible at once is told, and
+    /// soon.
+    #[test]
+    fn nothing_is_lost_where_others_change_many_times_a_second(weather in weathers(0, 800)) {
+        let ran = run(&Weather { changes: weather.changes.max(300), foreign: 4_000, ..weather }, 120, 60);
+        prop_assert_eq!(ran.lost, 0);
+        prop_assert!(ran.slowest <= Duration::from_secs(20), "{:?}", ran.slowest);
+        prop_assert!(busiest(&ran.asked) <= 110, "{} requests in a minute", busiest(&ran.asked));
+    }
+
     /// Among few others, it is told however late it becomes visible, up to a minute.
     #[test]
     fn what_becomes_visible_late_is_told_all_the_same(weather in weathers(60, 4)) {

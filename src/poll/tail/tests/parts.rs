@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use super::{EPOCH, row, state};
 use crate::poll::tail::floor::{Floor, Mark, Moment};
 use crate::poll::tail::followed::{Jobs, Known, Look, Told};
-use crate::poll::tail::machine::{Machine, Why};
+use crate::poll::tail::machine::Machine;
 use crate::poll::tail::pace::Pace;
-use crate::poll::tail::page::{Ask, Fault, Own, Page};
+use crate::poll::tail::page::{Ask, Fault, Own, Page, Why};
 use crate::spideriq::{JobState, ListPage};
 
 #[test]
@@ -85,6 +85,13 @@ fn each_who_follows_a_job_is_told_of_it_whatever_another_knows() {
         Own::News,
         "the other is still to be told"
     );
+    for by in [first, second] {
+        jobs.follow("job-2", by, (None, false), Moment::ZERO);
+    }
+    news.clear();
+    let _ = jobs.take(&row("job-2", state(1), None), &mut news);
+    assert_eq!(news.len(), 2, "one row tells both");
+    jobs.unfollow("job-2", second);
     jobs.leave("a");
     assert_eq!((jobs.len(), jobs.new_ones()), (1, 0));
     jobs.unfollow("job-1", second);
@@ -98,10 +105,80 @@ fn who_begins_to_follow_after_the_floor_has_passed_is_not_covered() {
     assert!(floor.begin_at(EPOCH) && floor.begin_at(EPOCH - 9_000), "reading begins where the records are");
     assert_eq!(floor.stamp(), Some(EPOCH - 600));
     floor.saw(&[EPOCH + 100], &[], Moment::ZERO);
-    floor.read_whole(Moment::from_secs(1));
+    floor.read_whole(Moment::from_secs(1), None);
     assert!(floor.begin_at(EPOCH + 100) && !floor.begin_at(EPOCH + 50));
     floor.begin_anew();
     assert_eq!((floor.stamp(), floor.begin_at(EPOCH + 100)), (None, false));
+}
+
+/// What changes while a reading of many pages goes on may move past it: it shows what was when it began.
+#[test]
+fn a_reading_of_many_pages_is_as_old_as_its_first() {
+    let mut machine = Machine::default();
+    let mut read = |number: usize, stamps: std::ops::Range<i64>, at: u64| {
+        let job = |stamp: i64| row(&stamp.to_string(), state(1), Timestamp::from_second(EPOCH + stamp).ok());
+        let rows: Vec<_> = stamps.rev().map(job).collect();
+        let (page, at) = (ListPage { length: rows.len(), rows }, Moment::from_secs(at));
+        let owns = vec![Own::Foreign; page.rows.len()];
+        machine.took(Ask::changed(number), (at, at), &Page::of(&page).unwrap(), (&owns, 0));
+        machine.known_at(at).map(|at| at.as_secs())
+    };
+    assert_eq!(read(1, 0..20, 20), Some(20));
+    assert_eq!(read(1, 300..400, 40), Some(20), "more has changed than a page has");
+    assert_eq!(read(2, 200..300, 45), Some(20));
+    assert_eq!(read(3, 0..200, 50), Some(40));
+}
+
+/// How late rows become visible is learnt of those that are.
+#[test]
+fn after_a_row_that_came_late_readings_go_further_down() {
+    let mut machine = Machine::default();
+    let mut read = |stamps: &[i64], at: u64| {
+        let job = |stamp: &i64| row(&stamp.to_string(), state(1), Timestamp::from_second(EPOCH + stamp).ok());
+        let page = ListPage { rows: stamps.iter().map(job).collect(), length: stamps.len() };
+        let (owns, at) = (vec![Own::News; stamps.len()], Moment::from_secs(at));
+        machine.took(Ask::changed(1), (at, at), &Page::of(&page).unwrap(), (&owns, 0));
+        machine.mark(at).map(|mark| mark.to_string())
+    };
+    for (stamps, at) in [(&[0][..], 0), (&[40], 40), (&[80, 30], 80)] {
+        read(stamps, at);
+    }
+    assert_eq!(
+        read(&[120], 120),
+        Some(format!("{} 60", EPOCH + 30)),
+        "50 s late, and as much again, but a minute at the most"
+    );
+}
+
+/// Reading many pages takes minutes: as long as they come, every job that is told of needs no look.
+#[test]
+fn a_long_reading_is_believed_while_its_pages_come_and_not_for_ever() {
+    let mut machine = Machine::default();
+    let full = |newest: i64| {
+        let job = |n: i64| {
+            row(&(newest - n).to_string(), state(1), Timestamp::from_second(EPOCH + newest - n).ok())
+        };
+        ListPage { rows: (0..100).map(job).collect(), length: 100 }
+    };
+    let mut read = |number: usize, newest: i64, at: u64| {
+        let (page, at) = (full(newest), Moment::from_secs(at));
+        machine.took(Ask::changed(number), (at, at), &Page::of(&page).unwrap(), (&[Own::Foreign; 100], 0));
+        let known = |after: u64| machine.known_at(at + Duration::from_secs(after)).is_some();
+        ([known(0), known(59), known(60)], machine.next(at, 100).1.page)
+    };
+    // The first page is all that there is to know, of jobs that were begun after it.
+    assert_eq!(read(1, 1_000, 10).0, [true, true, false]);
+    assert_eq!(read(1, 900_000, 20).0, [true, false, false]);
+    for page in 2..20 {
+        let newest = 900_000 - 100 * i64::try_from(page).unwrap();
+        assert_eq!(read(page, newest, 20 + u64::try_from(page).unwrap()).0, [true, false, false]);
+    }
+    // After so many all that is not over is read instead, beside the first page.
+    assert_eq!(read(20, 898_000, 40).0, [true, true, false]);
+    for at in (45..800).step_by(5) {
+        let (known, next) = read(1, 900_000, at);
+        assert_eq!((known[0], next), (at < 620, 1), "after {at} s");
+    }
 }
 
 /// What an earlier process has told and not written stands above its mark; while the list is left the mark stays.
@@ -155,7 +232,7 @@ fn what_changed_in_a_long_time_is_not_read_where_looks_cost_less() {
         ListPage { rows, length: 100 }
     };
     let (mut now, mut pages) = (Moment::ZERO, 0);
-    while !machine.looks_cost_less(50) {
+    while !machine.looks_cost_less(50, now) {
         let (at, ask) = machine.next(now, 100);
         now = at;
         let page = full(i64::try_from(ask.page).unwrap());
@@ -164,7 +241,7 @@ fn what_changed_in_a_long_time_is_not_read_where_looks_cost_less() {
         assert!(pages < 30);
     }
     assert!(machine.known_at(now).is_some());
-    assert!(!machine.looks_cost_less(50), "once");
+    assert!(!machine.looks_cost_less(50, now), "once");
 }
 
 /// What is looked at because a reading was cut off, the list has not kept back.
@@ -264,4 +341,16 @@ fn events_are_relied_on_after_a_sweep_and_not_once_they_lose_changes() {
     pace.note_stream(true);
     pace.note_whole();
     assert!(pause(&pace) < slow);
+}
+
+/// An event that is not true has the list read at once no more than once in a while.
+#[test]
+fn an_event_without_an_end_is_heard_once_in_a_while() {
+    let mut jobs = Jobs::default();
+    jobs.follow("job-1", ("reader", "k"), (None, false), Moment::ZERO);
+    let _ = jobs.take(&row("job-1", state(1), None), &mut Vec::new());
+    let mut heard = |second: u64| jobs.may_be_over("JOB-1", Moment::from_secs(second)).len();
+    let seconds = [100, 101, 114, 115, 116, 131];
+    assert_eq!(seconds.map(&mut heard), [1, 0, 0, 1, 0, 1]);
+    assert!(jobs.awaits_an_end(Moment::from_secs(145)) && !jobs.awaits_an_end(Moment::from_secs(146)));
 }
