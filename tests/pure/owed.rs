@@ -234,4 +234,12 @@ fn r8_no_read_takes_an_end_back() {
             assert_eq!((status.state, status.reason), (ended.state.clone(), ended.reason.clone()));
         }
     }
+    // Whatever is recorded, also where the service says another end than a while ago.
+    let mut other = o;
+    let recorded = (Some("Failed".to_owned()), Some("RemoteJobVanished".to_owned()));
+    (other.recorded.state, other.recorded.reason) = recorded.clone();
+    let verdict = settle(&other, &next(&other), &Outcome::Summary(Ok(Summary::default())));
+    assert!(verdict.standing.is_some());
+    let status = status_of(&verdict, &other);
+    assert_eq!((status.state, status.reason), recorded);
 }
