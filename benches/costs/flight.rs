@@ -21,6 +21,8 @@ use crate::support::World;
 const ENDS: u64 = 63;
 const OTHERS: u64 = 130;
 const MEASURED: Duration = Duration::from_secs(90);
+/// The list is read less often while nothing changes: what changes in so many milliseconds after that is told apart.
+const AFTER_QUIET: i64 = 5_000;
 /// How long jobs may take to be shown for the first time. One by one it would take hours.
 const KNOWN_WITHIN: u64 = 240;
 const KNOWN_ONE_BY_ONE: u64 = 60;
@@ -36,12 +38,23 @@ struct Flight {
     random: fastrand::Rng,
 }
 
+/// Seconds until changes were shown, and how many ends were not.
+#[derive(Default)]
+struct Judged {
+    ends: Vec<f64>,
+    others: Vec<f64>,
+    first: Vec<f64>,
+    missing: usize,
+}
+
 pub async fn measure(program: &Path) {
     table(
         "Jobs in flight, within the documented limits",
-        "Jobs, followed | Ends shown | End → shown, p50 / p99 / most | Other change → shown | Requests a minute: list, status, results | Busiest minute, 429 | Quiet minute: requests, reconciles | Not shared memory",
+        "Jobs, followed | Ends shown | End → shown, p50 / p99 / most | Other change → shown | The first after 10 quiet seconds, most | Requests a minute: list, status, results | Busiest minute, 429 | Quiet minute: requests, reconciles | Not shared memory",
     );
-    println!("| goal | all | ≤ 2 s p99 | ≤ 2 s p99 | ≤ 45 besides the reads at ends | ≤ 100, 0 | –, 0 | – |");
+    println!(
+        "| goal | all | ≤ 2 s p99 | ≤ 2 s p99 | – | ≤ 45 besides the reads at ends | ≤ 100, 0 | –, 0 | – |"
+    );
     let mut shown: Vec<(How, f64, Vec<f64>)> = Vec::new();
     // One by one nothing of ten thousand would be shown in this time.
     for (jobs, how) in [
@@ -106,7 +119,8 @@ async fn one(program: &Path, jobs: usize, how: How) -> Vec<f64> {
     let changes = flight.change(MEASURED).await;
     let took = (scene::now() - begun) as f64 / 60_000.0;
     tokio::time::sleep(Duration::from_secs(20)).await;
-    let (ends, others, missing) = flight.judge(&changes);
+    let Judged { ends, others, first, missing } = flight.judge(&changes, begun + AFTER_QUIET);
+    let all_ends = changes.iter().filter(|(_, to, _)| *to == "completed").count();
     let requests = scene::requests(&flight.world, since);
     let of = |route: &str| {
         requests
@@ -123,9 +137,10 @@ async fn one(program: &Path, jobs: usize, how: How) -> Vec<f64> {
     let (_, anonymous, _) = memory(flight.world.pid());
     row(&[
         &format!("{jobs}, {}; {known} known when it began", how.words()),
-        &format!("{} of {}", ends.len(), ends.len() + missing),
+        &format!("{} of {all_ends}", all_ends - missing),
         &times(&ends),
         &times(&others),
+        &format!("{:.1} s", share(&first, 1.0)),
         &format!("{:.0}, {:.0}, {:.0}", of("list"), of("status"), of("results")),
         &format!("{}, {refused}", busiest(&moments)),
         &quiet,
@@ -207,20 +222,25 @@ impl Flight {
         changes
     }
 
-    /// Seconds until the ends and the other changes were shown, and how many ends were not.
-    fn judge(&self, changes: &[(String, &'static str, i64)]) -> (Vec<f64>, Vec<f64>, usize) {
+    /// How soon changes were shown; those before a moment came after a quiet time.
+    fn judge(&self, changes: &[(String, &'static str, i64)], quiet_until: i64) -> Judged {
         let shown = self.shown.lock().unwrap();
-        let (mut ends, mut others, mut missing) = (Vec::new(), Vec::new(), 0);
+        let mut judged = Judged::default();
         for (job, to, at) in changes {
-            let state = if *to == "completed" { "Completed" } else { "Processing" };
-            let seen = shown.get(&(job.clone(), state.to_owned())).map(|seen| (seen - at) as f64 / 1000.0);
-            match (seen, *to == "completed") {
-                (Some(seconds), true) => ends.push(seconds.max(0.0)),
-                (Some(seconds), false) => others.push(seconds.max(0.0)),
-                (None, ends) => missing += usize::from(ends),
-            }
+            let end = *to == "completed";
+            let state = if end { "Completed" } else { "Processing" };
+            let Some(seen) = shown.get(&(job.clone(), state.to_owned())) else {
+                judged.missing += usize::from(end);
+                continue;
+            };
+            let of = match (*at < quiet_until, end) {
+                (true, _) => &mut judged.first,
+                (false, true) => &mut judged.ends,
+                (false, false) => &mut judged.others,
+            };
+            of.push(((seen - at) as f64 / 1000.0).max(0.0));
         }
-        (ends, others, missing)
+        judged
     }
 
     /// A minute in which nothing changes: requests, and looks at objects.
@@ -260,8 +280,8 @@ impl Flight {
         self.world.start();
         let mut shown = 0;
         for _ in 0..1200 {
-            let (ends, others, _) = self.judge(&changes);
-            shown = ends.len() + others.len();
+            let judged = self.judge(&changes, begun);
+            shown = judged.first.len();
             if shown >= changes.len() {
                 break;
             }
