@@ -13,13 +13,13 @@ pub enum Lane {
     Submit,
     /// Reading the list for what an unknown submit may have made.
     LookUp,
-    /// Reading what has changed of all jobs.
+    /// Reading what has changed of all jobs, or all jobs that are not over where somebody waits for that.
     List,
     /// Looking at one job.
     Poll,
     /// Reading results.
     Results,
-    /// Reading all jobs that are not over.
+    /// Reading all jobs that are not over while nobody waits for it.
     Net,
     /// Asking whose the credentials are of an account that has work.
     Whoami,

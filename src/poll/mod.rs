@@ -12,7 +12,7 @@ mod tail;
 pub use nudge::Stream;
 pub use observation::Observation;
 pub use queue::Queue;
-pub use tail::{Known, List, Mark, Read, Tail, Why};
+pub use tail::{Known, List, Mark, Read, Tail, Wanted, Why};
 
 use std::collections::HashMap;
 use std::fmt;

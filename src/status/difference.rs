@@ -251,6 +251,16 @@ mod tests {
     }
 
     #[test]
+    fn every_write_carries_the_record_so_that_nothing_of_it_is_dropped_unseen() {
+        let status: ScrapeJobStatus =
+            serde_json::from_value(full_status("ScrapeJob").unwrap().clone()).unwrap();
+        let next = ScrapeJobStatus { message: Some("new".to_owned()), ..status.clone() };
+        let change = super::change(&status, &next);
+        assert_eq!(change["message"], "new");
+        assert!(lacking(&status.carried(), &change, "status").is_empty(), "{change}");
+    }
+
+    #[test]
     fn r12_a_worker_or_a_page_count_alone_is_no_change() {
         let status = |worker: &str, state: &str| ScrapeJobStatus {
             state: Some("Processing".to_owned()),

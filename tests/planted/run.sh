@@ -2,6 +2,7 @@
 # Plants each bug of this folder into a clone of HEAD and says which test catches it. `make planted` runs it.
 #
 # A bug is a patch with some words before it, and a line "Caught by: BINARY TEST" that names a test which has to fail.
+# A line "With: NAME=value" has that test run with these variables.
 # It fails itself if it does not apply or compile any more, and if that test passes.
 # ONLY="words" plants those whose name has one of these words in it. FIND=yes tries all tests where the one that is named
 # passes, the cheap ones first, and says which catches it, so that the line can be mended: an hour where none does.
@@ -48,7 +49,7 @@ run() {
             timeout 1800 "$testbed" run --controller-manager --with helm,kstatus -- cargo nextest run --cargo-profile planted --locked --test cluster --fail-fast -E "${filter% or }"
             ;;
         # A bug shows at every fifth step, in a fifth of the time.
-        sim) SIM_EVERY=5 only "$@" ;;
+        sim) (export SIM_EVERY=5 ${with:-}; only "$@") ;;
         *) only "$@" ;;
     esac >"$target/$name.$1.log" 2>&1
 }
@@ -129,6 +130,7 @@ for patch in "${patches[@]}"; do
     name=$(basename "$patch" .patch)
     begun=$SECONDS
     read -r binary test < <(caught_by "$patch")
+    with=$(sed -n 's/^With: //p' "$patch")
     if ! git apply "$patch" 2>"$target/$name.log"; then
         said="DOES NOT APPLY: $(head -1 "$target/$name.log")"
     elif ! compiles "${binary:-lib}"; then

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use spideriq_operator::api::OperatorClaim;
+use spideriq_operator::clock::Clock;
 use spideriq_operator::leader::claim::{
     ALIVE_FOR, Age, Bearer, Borne, RENEW_EVERY, SEND_WITHIN, Verdict, has_lapsed, judge, may_send,
 };
+use spideriq_operator::leader::{Claims, Release, Scope, Sight};
 
 fn age(created: i64, uid: &str) -> Age {
     Age { created, uid: uid.to_owned() }
@@ -130,4 +133,25 @@ fn a_lease_runs_out_after_its_own_time_and_in_a_minute_at_most() {
     ] {
         assert_eq!(has_lapsed(seconds(lasts), seconds(unchanged)), lapsed, "{lasts} {unchanged}");
     }
+}
+
+/// An account that is deleted and made again belongs to the release that works there, for as long as that may not know it.
+#[test]
+fn what_went_bears_its_claim_still() {
+    let release = Release { id: "ours".to_owned(), lease: None };
+    let (claims, _told) = Claims::new(Clock::system(), release);
+    let scope = Scope::Namespace("a".to_owned());
+    let claim = OperatorClaim { id: "theirs".to_owned(), lease: None, renewals: 1, renew_time: None };
+    let sight = |uid: &str, claim: Option<OperatorClaim>| Sight {
+        age: age(1, uid),
+        name: "default".to_owned(),
+        version: "1".to_owned(),
+        claim,
+    };
+    claims.saw(&scope, sight("first", Some(claim)));
+    assert!(claims.is_of_others(&scope));
+    claims.gone(&scope, &age(1, "first"));
+    claims.saw(&scope, sight("second", None));
+    assert!(claims.is_of_others(&scope), "it is not for whoever is faster");
+    assert_eq!(claims.accounts(&scope), ["default"]);
 }

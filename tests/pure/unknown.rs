@@ -1,5 +1,6 @@
 //! What is done about a submit whose outcome is not known, and what each answer makes of it.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -265,14 +266,17 @@ fn what_a_refusal_means_depends_on_whether_it_is_the_first_answer() {
         let mut o = fresh(site());
         let mut record = attempted(&o, 60);
         record.attempt = Some(number);
+        record.tried_at = Some(Time(ago(60)));
         if number > 1 {
             o.recorded.submission = Some(record.clone());
             o.memory.ended_here = true;
         }
         let plan = next(&o);
-        let answer = SubmitAnswer::Refused(refusal);
+        let (answer, tried) = (SubmitAnswer::Refused(refusal), record.tried_at.clone());
         let verdict = settle(&o, &plan, &Outcome::Submit(Box::new(SubmitOutcome { record, answer })));
         let nonce = verdict.record.submission.as_ref().is_some_and(|record| record.nonce.is_some());
+        // It counts against the limit of submits, for the next process as well.
+        assert_eq!(verdict.record.tried_at, tried);
         (shown(verdict.standing.clone().unwrap(), &o), nonce)
     };
     for (refusal, first) in refusals() {

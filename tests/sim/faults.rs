@@ -11,7 +11,7 @@ use super::clocks::{jumps_while_unknown, throttled};
 use super::fate::Plan;
 use super::oracle::{Cost, Outcome, calm, cost, fail, judge, outcome, too_dear};
 use super::run::{run, run_interrupted};
-use super::scenario::{Deed, Scenario, all};
+use super::scenario::{Deed, Scenario, all, site};
 
 /// The oracle compares with the run in which nothing goes wrong; what that comes to is written down, for whoever changes
 /// it. `make generate` writes it again.
@@ -103,6 +103,19 @@ fn at_every_step(what: &str, plan: impl Fn(u64) -> Plan) {
         // What comes at a moment of an outage depends on the moment.
         let outage = scenario.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Faults(_)));
         assert!(outage || most.requests <= least.requests + RECOVERY, "{}: {most:?}", scenario.name);
+    }
+}
+
+/// An account that is deleted at any moment while it is opened is gone: nothing is sent with its token any more.
+#[test]
+fn an_account_that_goes_while_it_is_opened_does_not_come_back() {
+    let deeds = vec![(60, Deed::Create("late", site("late")))];
+    let scenario = Scenario { name: "an account goes while it is opened", rules: "{}", deeds, lasts: 300 };
+    // The account is ready after fewer messages.
+    for step in 0..25 {
+        let ended = run_interrupted(&scenario, 1, calm(), Some((step, Deed::DeleteAccount)));
+        assert_eq!(outcome(&ended).objects["late"], " Pending AccountNotFound", "at step {step}");
+        assert!(ended.service.jobs().is_empty(), "at step {step}");
     }
 }
 

@@ -146,7 +146,7 @@ async fn what_the_sources_disagree_on_is_behind_switches() {
 /// The list by the last change has a shorter way, where nothing is filtered.
 #[tokio::test]
 async fn what_changed_last_is_listed_alike_in_both_ways() {
-    let rules = "jobs: [{queued: [0, 300], processing: [0, 300]}]\nlimits: {requests: null}";
+    let rules = "jobs: [{queued: [0, 300], processing: [0, 300]}]\nlimits: {enabled: false}";
     let service = service(rules).await;
     let ids = service.create_jobs(JobSpec { count: Some(130), ..JobSpec::default() }).unwrap();
     let later = Some("2025-10-27T10:05:00Z".to_owned());

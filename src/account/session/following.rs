@@ -9,7 +9,7 @@ use crate::account::turn::soon_turn;
 use crate::budget::{Lane, Verdict};
 use crate::decide::account::Asked;
 use crate::poll::{self, Followed, List, Poller, Stream, Why};
-use crate::spideriq::{Error, Events, JobStatus, Listed};
+use crate::spideriq::{Error, Events, JobStatus};
 
 impl Session {
     /// Follows jobs from now on: what rested follows nothing.
@@ -28,12 +28,12 @@ impl Session {
             look
         });
         let (listing, clock) = (Arc::downgrade(self), self.clock.clone());
-        let list: List = Arc::new(move |which, page| {
+        let list: List = Arc::new(move |wanted| {
             let session = listing.upgrade();
             let clock = clock.clone();
             Box::pin(async move {
                 match session {
-                    Some(session) => session.list(which, page).await,
+                    Some(session) => session.list(wanted).await,
                     None => {
                         Some((clock.instant(), Err(Error::Interrupted("the account changed".to_owned()))))
                     }
@@ -67,12 +67,12 @@ impl Session {
     /// Reads a page of the client's jobs when its turn comes; nothing where another release works meanwhile, so that another
     /// account reads it. That the list is refused says nothing of the account; and it is paid by the client alone, whose
     /// jobs it shows.
-    async fn list(&self, which: Listed, page: usize) -> Option<poll::Read> {
-        let lane = if which == Listed::Changed { Lane::List } else { Lane::Net };
+    async fn list(&self, wanted: poll::Wanted) -> Option<poll::Read> {
+        let lane = if wanted.soon { Lane::List } else { Lane::Net };
         let at = (lane, self.key.namespace.as_str(), "the list of jobs");
         let permit = soon_turn((&self.claims, &self.key.scope()), &self.gate.of(""), at).await?.begun();
         let sent = self.clock.instant();
-        let answer = self.client.list(which, page).await;
+        let answer = self.client.list(wanted.of, wanted.page).await;
         let of_the_list = matches!(
             answer.result,
             Err(Error::Forbidden(_)

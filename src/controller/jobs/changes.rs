@@ -96,11 +96,11 @@ fn take(context: &Arc<Context>, writer: &mut Writer<CachedJob>, told: Told) -> O
         }
         Told::Woken(job) => {
             let known = context.jobs.known(&job.namespace().unwrap_or_default(), &job.name_any());
-            // The watch may have told of something newer meanwhile.
-            let current = known.is_some_and(|known| {
-                !known.awake && job.uid().as_ref() == Some(&known.uid) && version(&job) >= known.version
-            });
-            if current { keep(context, writer, Event::Apply(job)) } else { None }
+            if known.is_some_and(|known| known.wakes_as(job.uid().as_deref(), version(&job))) {
+                keep(context, writer, Event::Apply(job))
+            } else {
+                None
+            }
         }
     }
 }

@@ -15,9 +15,9 @@ use crate::controller::context::{Measured, Replies};
 /// Objects in the first page: as many of the largest as there is room for.
 const FIRST: u32 = 5;
 /// The most objects in a page.
-const MOST: u32 = 500;
-/// The bytes that a page aims at.
-const AIM: usize = 1024 * 1024;
+const MOST: u32 = 100;
+/// The bytes that a page aims at: what a start reads at once is what it leaves behind.
+const AIM: usize = 256 * 1024;
 /// A page with more bytes is asked for again with fewer objects.
 const PAGE_MAX: usize = 7 * 1024 * 1024 + 512 * 1024;
 /// How often one page may be lost on its way. What was read before it is kept: else the more others store, the more seldom
@@ -193,7 +193,7 @@ mod tests {
             limits[0] == FIRST as usize && limits.iter().all(|limit| *limit <= MOST as usize),
             "{limits:?}"
         );
-        assert!(limits.len() < 20, "{limits:?}");
+        assert!(limits.len() < 26, "{limits:?}");
     }
 
     #[tokio::test]

@@ -36,8 +36,19 @@ use crate::clock::Clock;
 use crate::spideriq::{Error, JobStatus, ListPage, Listed, PAGE};
 
 /// One reading of a page of a list, paid from the client's budget by whoever gives this function; nothing where he may not
-/// send now. Pages count from 1 and hold up to [`crate::spideriq::PAGE`] jobs.
-pub type List = Arc<dyn Fn(Listed, usize) -> BoxFuture<'static, Option<Read>> + Send + Sync>;
+/// send now.
+pub type List = Arc<dyn Fn(Wanted) -> BoxFuture<'static, Option<Read>> + Send + Sync>;
+
+/// A page that is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of which list.
+    pub of: Listed,
+    /// Its number; pages count from 1 and hold up to [`crate::spideriq::PAGE`] jobs.
+    pub page: usize,
+    /// Whether somebody waits for what it shows.
+    pub soon: bool,
+}
 
 /// What came of it, and when it was asked for: after it has waited for its turn.
 pub type Read = (Instant, Result<ListPage, Error>);

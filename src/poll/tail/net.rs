@@ -151,9 +151,14 @@ impl Net {
         self.is_worth_it(jobs, now) && (lately || self.round.is_some())
     }
 
+    /// Whether something has called for what is read now.
+    pub(super) fn is_called(&self) -> bool {
+        self.round.as_ref().is_some_and(|round| round.called)
+    }
+
     /// Whether it is about to show jobs of which nobody knows anything.
     pub(super) fn is_read(&self, now: Moment) -> bool {
-        self.off <= now && (self.called || self.round.as_ref().is_some_and(|round| round.called))
+        self.off <= now && (self.called || self.is_called())
     }
 
     /// Whether it tells all that changed, or has just done so.

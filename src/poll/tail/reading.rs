@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use super::floor::Moment;
 use super::followed::Follower;
 use super::page::{Ask, Fault, Own, Page};
-use super::{Hears, Read, Reader, Shared, State, TOKENS};
+use super::{Hears, Read, Reader, Shared, State, TOKENS, Wanted};
 use crate::clock::sleep_until;
 use crate::poll::nudge::{Flow, Stream};
 use crate::spideriq::{Error, Event, JobStatus, ListPage, Listed};
@@ -169,19 +169,20 @@ impl Shared {
 
     /// Reads one page, with the token that was taken last, or where that may not read it with the next.
     async fn read(&self, ask: Ask) {
-        let readers = {
+        let (readers, soon) = {
             let state = self.lock();
+            let soon = ask.of == Listed::Changed || state.machine.net.is_called();
             let first = state.reads.clone();
             let (before, after) = (state.readers.range(..first.clone()), state.readers.range(first..));
             let some = after.chain(before).take(TOKENS);
             let some: Vec<(String, Reader)> =
                 some.map(|(name, reader)| (name.clone(), reader.clone())).collect();
-            some
+            (some, soon)
         };
         let nobody = Err(Error::Connect("nobody reads the list".to_owned()));
         let mut read = (self.clock.instant(), nobody);
         for (name, reader) in readers {
-            let answer = (reader.list)(ask.of, ask.page).await;
+            let answer = (reader.list)(Wanted { of: ask.of, page: ask.page, soon }).await;
             let refused =
                 |read: &Read| matches!(read.1, Err(Error::Unauthorized { .. } | Error::Forbidden(_)));
             let goes_on = answer.as_ref().is_none_or(refused);

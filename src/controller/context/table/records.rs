@@ -76,6 +76,14 @@ pub(in crate::controller) struct Known {
     pub(in crate::controller) uses: Uses,
 }
 
+impl Known {
+    /// Whether an object that was read because it is to wake is to be taken as it was read. The watch may have told of
+    /// something newer meanwhile, or of another object of that name.
+    pub(in crate::controller) fn wakes_as(&self, uid: Option<&str>, version: Option<u64>) -> bool {
+        !self.awake && uid == Some(&*self.uid) && version >= self.version
+    }
+}
+
 /// An object that has, or had, a job.
 pub(super) struct Holder<'a> {
     pub(super) record: &'a Record,

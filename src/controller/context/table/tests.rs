@@ -69,6 +69,22 @@ fn tally(jobs: &BTreeMap<Name, CachedJob>, uses: &Uses) -> Tally {
     tally
 }
 
+#[test]
+fn what_was_read_is_taken_only_where_the_watch_has_told_nothing_newer() {
+    let known = |version: u64, awake: bool| super::Known {
+        uid: "uid-1".to_owned(),
+        bytes: 100,
+        version: Some(version),
+        awake,
+        uses: Uses::Default("shop".to_owned()),
+    };
+    let read = |known: super::Known, uid: &str| known.wakes_as(Some(uid), Some(7));
+    assert!(read(known(6, false), "uid-1") && read(known(7, false), "uid-1"));
+    assert!(!read(known(8, false), "uid-1"), "it has changed meanwhile");
+    assert!(!read(known(7, true), "uid-1"), "it is awake as the watch told it");
+    assert!(!read(known(7, false), "uid-2"), "it was made again");
+}
+
 proptest! {
     /// Whatever comes, goes and changes, the counts and indexes say what a scan of all objects would.
     #[test]

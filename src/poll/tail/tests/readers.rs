@@ -24,7 +24,7 @@ impl Hears for Deaf {
 fn reader(clock: &Clock, may_send: bool) -> (List, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let (count, clock) = (Arc::clone(&asked), clock.clone());
-    let list: List = Arc::new(move |_, _| {
+    let list: List = Arc::new(move |_| {
         count.fetch_add(1, Ordering::Relaxed);
         let read = may_send.then(|| (clock.instant(), Ok(ListPage::default())));
         Box::pin(std::future::ready(read))
