@@ -24,5 +24,6 @@ COPY --from=build /root-of-the-image /
 # By number, so that the kubelet can tell that it is not root.
 USER 65532:65532
 WORKDIR /
+ENV MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=131072 MALLOC_TRIM_THRESHOLD_=131072
 ENTRYPOINT ["/usr/local/bin/spideriq-operator"]
 CMD ["run"]

@@ -19,7 +19,13 @@ pub const LIMITS: &str = "limits: {window: sliding}";
 pub async fn world(name: &str, program: &Path, rules: &str, spec: &str) -> World {
     let mut world = World::without_operator(name, rules).await;
     program.clone_into(&mut world.program);
-    world.variables = vec![("RUST_LOG", "info".to_owned())];
+    // As in the image.
+    world.variables = vec![
+        ("RUST_LOG", "info".to_owned()),
+        ("MALLOC_ARENA_MAX", "1".to_owned()),
+        ("MALLOC_MMAP_THRESHOLD_", "131072".to_owned()),
+        ("MALLOC_TRIM_THRESHOLD_", "131072".to_owned()),
+    ];
     if rules.contains("limits:") {
         world.limits.clear();
         world.service.set_rules(Rules::parse(rules).unwrap()).unwrap();

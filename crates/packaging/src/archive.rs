@@ -95,6 +95,11 @@ pub fn write(images: &[(Arch, Vec<File>)], source: &Source, out: &Path) -> anyho
     Ok(digest)
 }
 
+/// How glibc keeps what was freed: one heap for all threads, and pieces of 128 KiB and more are given back. Else a start beside
+/// thousands of finished jobs would leave as much again behind (`docs/benchmarks.md`).
+pub const ENVIRONMENT: [&str; 3] =
+    ["MALLOC_ARENA_MAX=1", "MALLOC_MMAP_THRESHOLD_=131072", "MALLOC_TRIM_THRESHOLD_=131072"];
+
 /// Adds the layer and the configuration of one image; returns what describes them.
 fn add(blobs: &mut Blobs, arch: Arch, files: &[File], source: &Source) -> anyhow::Result<(Value, Value)> {
     let mut layer = Vec::new();
@@ -108,6 +113,7 @@ fn add(blobs: &mut Blobs, arch: Arch, files: &[File], source: &Source) -> anyhow
             "User": USER,
             "Entrypoint": entrypoint,
             "Cmd": arguments,
+            "Env": ENVIRONMENT,
             "WorkingDir": "/",
             "Labels": labels(source),
         },

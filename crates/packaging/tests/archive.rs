@@ -96,6 +96,7 @@ fn an_archive_is_the_same_each_time_and_is_what_the_specification_says() {
         assert_eq!(config["architecture"], arch);
         assert_eq!(config["config"]["User"], USER);
         assert_eq!(config["config"]["Entrypoint"], json!([format!("/{BINARY}")]));
+        assert_eq!(config["config"]["Env"], json!(archive::ENVIRONMENT));
         assert_eq!(config["config"]["Labels"]["org.opencontainers.image.created"], "2026-11-28T10:00:00Z");
         let mut layer = Vec::new();
         let packed = described(&files, &manifest["layers"][0]);
@@ -270,6 +271,7 @@ fn the_dockerfile_makes_the_same_image() {
     let (entrypoint, arguments) = archive::entrypoint();
     assert_eq!(line("USER "), format!("USER {USER}"));
     assert_eq!(line("ENTRYPOINT "), format!("ENTRYPOINT {}", json!(entrypoint)));
+    assert_eq!(line("ENV "), format!("ENV {}", archive::ENVIRONMENT.join(" ")));
     assert_eq!(line("CMD "), format!("CMD {}", json!(arguments)));
     // The same command builds the binary, with the same flags, and lays out the same files.
     assert!(dockerfile.contains("make root ") && line("FROM ") == "FROM scratch");
