@@ -134,6 +134,11 @@ impl Machine {
         self.net.next(jobs, per_minute, now).map(|(at, of, page)| (at.max(rested), Ask { of, page }))
     }
 
+    /// Whether somebody waits for all that is not over. Where others change too much what changed is more pressing.
+    pub(super) fn waits_for_all(&self) -> bool {
+        self.net.is_called() && !self.pace.is_crowded()
+    }
+
     /// Something that is followed was begun, or is about to change.
     pub(super) fn hurry(&mut self, at: Moment) {
         self.pace.note_change(at);

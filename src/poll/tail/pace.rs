@@ -47,9 +47,8 @@ pub(super) struct Pace {
     takes: Duration,
     /// How many pages the last reading had.
     pages: usize,
-    /// Long readings in a row, and whether others change too much.
+    /// Long readings in a row; as many as say that others change too much, until that is over.
     long: u32,
-    crowded: bool,
 }
 
 impl Pace {
@@ -98,17 +97,20 @@ impl Pace {
     /// A reading had so many pages; of one, how many rows were new, and since when.
     pub(super) fn note_reading(&mut self, pages: usize, fresh: Option<(usize, Duration)>) {
         self.pages = pages;
-        self.long = if pages > LONG { self.long.saturating_add(1) } else { 0 };
         let usual = |(rows, since): (usize, Duration)| {
             let times = |rows: usize| u32::try_from(rows).unwrap_or(u32::MAX);
             (since + DEPTH).saturating_mul(times(rows)) < since.saturating_mul(times(AGAIN * PAGE))
         };
-        self.crowded = self.long >= CROWDED || (self.crowded && !fresh.is_some_and(usual));
+        self.long = match pages > LONG {
+            true => self.long.saturating_add(1),
+            false if self.is_crowded() && !fresh.is_some_and(usual) => CROWDED,
+            false => 0,
+        };
     }
 
     /// Whether others change so much that the usual depth costs more than there is.
     pub(super) fn is_crowded(&self) -> bool {
-        self.crowded
+        self.long >= CROWDED
     }
 
     /// How long the service takes for a page.
@@ -140,9 +142,9 @@ impl Pace {
             (quiet / QUIET_PARTS).clamp(SLOW, SLOWEST)
         };
         // A few long ones are what many jobs make that begin together.
-        let counts = self.long == 0 || self.crowded;
+        let counts = self.long == 0 || self.is_crowded();
         let pages = if counts { u32::try_from(self.pages).unwrap_or(u32::MAX).max(1) } else { 1 };
-        let share = Duration::from_secs(if self.crowded { 90 } else { 120 }) / per_minute.max(1);
+        let share = Duration::from_secs(if self.is_crowded() { 90 } else { 120 }) / per_minute.max(1);
         let share = share.max(share.saturating_mul(pages).min(FOR_PAGES));
         wanted.max(share).max(self.longest())
     }

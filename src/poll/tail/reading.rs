@@ -171,7 +171,7 @@ impl Shared {
     async fn read(&self, ask: Ask) {
         let (readers, soon) = {
             let state = self.lock();
-            let soon = ask.of == Listed::Changed || state.machine.net.is_called();
+            let soon = ask.of == Listed::Changed || state.machine.waits_for_all();
             let first = state.reads.clone();
             let (before, after) = (state.readers.range(..first.clone()), state.readers.range(first..));
             let some = after.chain(before).take(TOKENS);
