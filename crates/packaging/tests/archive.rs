@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// What the archive of two fixed files is called: it changes with the writer, and with nothing else.
-const FIXED: &str = "sha256:005261ddf42206b2e399bb7113577281c4b5ad2f624aa2da03d13fe4a385f250";
+const FIXED: &str = "sha256:d0f82956363f55a6a05046bc7a3c56fedae892ab95ad7c7aab6bf84119aa9c8e";
 /// Tells a test that it runs in a process of its own, and where it writes to.
 const CHILD: &str = "PACKAGING_TEST_OUT";
 
