@@ -23,7 +23,8 @@ const PAGE_MAX: usize = 7 * 1024 * 1024 + 512 * 1024;
 /// How often one page may be lost on its way. What was read before it is kept: else the more others store, the more seldom
 /// would a list end where replies are lost.
 const LOST: u32 = 5;
-/// How long the first such page is waited for; each further one so much longer.
+/// One that is lost once is asked for again at once: a connection broke, and who waits for the end of the list pays for the
+/// size of what others store. Each further time is waited for so much longer.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the API server may take for one page: it keeps its room from the others until then.
@@ -55,22 +56,25 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Measured> Pages<
         if self.version.is_some() {
             return Ok(None);
         }
-        let _room = self.replies.room(PAGE_MAX).await;
         let mut lost = 0;
-        let page = loop {
+        let (page, _room) = loop {
+            let room = self.replies.room(PAGE_MAX).await;
             let read = tokio::time::timeout(PAGE_WITHIN, self.read()).await;
             match read.map_err(|_| kube::Error::ReadEvents(io::ErrorKind::TimedOut.into())).flatten() {
                 Ok(Some(text)) => {
-                    break serde_json::from_slice::<ObjectList<K>>(&text).map_err(kube::Error::SerdeError)?;
+                    let page = serde_json::from_slice::<ObjectList<K>>(&text);
+                    break (page.map_err(kube::Error::SerdeError)?, room);
                 }
                 Ok(None) => self.limit = self.fewer(),
                 Err(error) if self.token.is_none() || lost == LOST || is_an_answer(&error) => {
                     return Err(error);
                 }
                 Err(_) => {
+                    // Others' lists go on meanwhile.
+                    drop(room);
+                    tokio::time::sleep(PAUSE * lost).await;
                     lost += 1;
                     self.limit = self.fewer();
-                    tokio::time::sleep(PAUSE * lost).await;
                 }
             }
         };
@@ -123,8 +127,9 @@ mod tests {
     use kube::client::Body;
     use kube::{Api, Client};
     use serde_json::json;
+    use tokio::time::Instant;
 
-    use super::{FIRST, LOST, MOST, PAGE_MAX, Pages};
+    use super::{FIRST, LOST, MOST, PAGE_MAX, PAUSE, Pages};
     use crate::api::StoredJob;
     use crate::controller::context::Replies;
 
@@ -207,8 +212,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "the time of a test, which is paused")]
     async fn a_page_that_is_lost_is_asked_for_again_and_what_was_read_is_kept() {
         let (client, asked) = server(vec![100; 60], |number| number % 3 == 1);
+        let begun = Instant::now();
         let mut pages = Pages::<StoredJob>::new(Api::all(client), Replies::default());
         let mut names = 0;
         while let Some(page) = pages.next().await.unwrap() {
@@ -217,12 +224,15 @@ mod tests {
         assert_eq!(names, 60);
         let limits: Vec<usize> = asked.lock().unwrap().iter().map(|(limit, _)| *limit).collect();
         assert_eq!(limits[..3], [5, 10, 5], "{limits:?}");
+        assert!(limits.len() > 7 && begun.elapsed().is_zero(), "{limits:?} in {:?}", begun.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "the time of a test, which is paused")]
     async fn a_list_whose_replies_are_all_lost_ends() {
         for first in [0, 1] {
             let (client, asked) = server(vec![100; 60], move |number| number >= first);
+            let begun = Instant::now();
             let mut pages = Pages::<StoredJob>::new(Api::all(client), Replies::default());
             let mut told = pages.next().await;
             if first == 1 {
@@ -230,6 +240,8 @@ mod tests {
             }
             assert!(told.is_err());
             assert_eq!(asked.lock().unwrap().len(), if first == 0 { 1 } else { 2 + LOST as usize });
+            let paused: u32 = if first == 0 { 0 } else { (0..LOST).sum() };
+            assert_eq!(begun.elapsed(), PAUSE * paused);
         }
     }
 
