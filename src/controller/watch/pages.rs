@@ -80,9 +80,10 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Measured> Pages<
         };
         let bytes: usize = page.items.iter().map(Measured::bytes).sum();
         let fits = page.items.len().saturating_mul(AIM) / bytes.max(1);
-        // Twice as many at the most: the next ones may be larger.
         let fits = u32::try_from(fits).unwrap_or(MOST).clamp(FIRST, MOST);
-        self.limit = fits.min(self.limit.saturating_mul(2));
+        // Twice as many at the most, because the next ones may be larger; and half as many at the least, because one large
+        // object says little of the others: else each would cost everybody some pages more.
+        self.limit = fits.clamp((self.limit / 2).clamp(FIRST, MOST), self.limit.saturating_mul(2).max(FIRST));
         self.token = page.metadata.continue_.filter(|token| !token.is_empty());
         if self.token.is_none() {
             self.version = Some(page.metadata.resource_version.unwrap_or_default());

@@ -21,6 +21,8 @@ pub(in crate::controller) const PROVEN: Duration = Duration::from_secs(60);
 pub(in crate::controller) const JUST_PROVEN: Duration = Duration::from_secs(5);
 /// How often it is tried while fields would be dropped.
 const TRIED_AGAIN: Duration = Duration::from_secs(10);
+/// How often it is asked where answers are lost.
+const TRIES: u32 = 4;
 /// Whoever waited while there was no answer is told so, too.
 const UNANSWERED: Duration = Duration::from_secs(1);
 /// Where the API server publishes the schemas of the group, to everybody who may log in.
@@ -114,7 +116,7 @@ impl Context {
     /// another one, too, is true of all.
     async fn ask(&self, kind: Kind, object: Name) -> Result<Vec<String>, WriteError> {
         let Some(full) = full_status(kind.as_str()) else { return Ok(Vec::new()) };
-        let Err(first) = self.try_twice(kind, &object, full).await else { return Ok(Vec::new()) };
+        let Err(first) = self.try_again(kind, &object, full).await else { return Ok(Vec::new()) };
         let told = match (first.not_kept(), self.first_object(kind, Some(&object))) {
             (None, _) if matches!(first, WriteError::Unanswered(_)) => return Err(first),
             // A policy, a webhook, or an object that went: that says nothing about fields.
@@ -131,14 +133,19 @@ impl Context {
         Ok(self.published(kind, full).await.unwrap_or(told))
     }
 
-    /// One lost answer is asked for again at once: everybody who is about to write waits for it.
-    async fn try_twice(&self, kind: Kind, object: &Name, full: &Value) -> Result<(), WriteError> {
+    /// A lost answer is asked for again at once: everybody who is about to write waits for it. Who answers nothing for a
+    /// second is away, and not the answer.
+    async fn try_again(&self, kind: Kind, object: &Name, full: &Value) -> Result<(), WriteError> {
         let begun = self.clock.instant();
-        let first = self.try_one(kind, object, full).await;
-        // Who answers nothing for that long is not asked twice: it is away, not the answer.
-        let lost = matches!(first, Err(WriteError::Unanswered(_)))
-            && self.clock.instant().duration_since(begun) < UNANSWERED;
-        if lost { self.try_one(kind, object, full).await } else { first }
+        let mut tried = 1;
+        loop {
+            let answer = self.try_one(kind, object, full).await;
+            let away = self.clock.instant().duration_since(begun) >= UNANSWERED;
+            if !matches!(answer, Err(WriteError::Unanswered(_))) || away || tried == TRIES {
+                return answer;
+            }
+            tried += 1;
+        }
     }
 
     async fn try_one(&self, kind: Kind, (namespace, name): &Name, full: &Value) -> Result<(), WriteError> {
