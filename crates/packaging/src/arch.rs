@@ -30,6 +30,18 @@ impl FromStr for Arch {
 }
 
 impl Arch {
+    /// That of this machine.
+    ///
+    /// # Errors
+    /// If no image is made for it.
+    pub fn of_this_machine() -> anyhow::Result<Self> {
+        match std::env::consts::ARCH {
+            "x86_64" => Ok(Self::Amd64),
+            "aarch64" => Ok(Self::Arm64),
+            other => bail!("no image is made for a machine of the kind {other}"),
+        }
+    }
+
     /// The word of the OCI image specification.
     pub const fn as_str(self) -> &'static str {
         match self {

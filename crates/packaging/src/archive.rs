@@ -11,34 +11,26 @@ use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 
 use crate::arch::Arch;
-use crate::binary::NAME;
 use crate::file::replace;
-use crate::root::{BINARY, File, LICENSES};
+use crate::program::Program;
+use crate::root::{File, LICENSES};
 use crate::set;
 use crate::source::Source;
-
-/// The user that the image runs as: by number, so that the kubelet can tell that it is not root.
-pub const USER: &str = "65532:65532";
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// The program and the words that it is started with.
-pub fn entrypoint() -> ([String; 1], [&'static str; 1]) {
-    ([format!("/{BINARY}")], ["run"])
-}
-
 /// What people see of the image, by the OCI's own names
 /// (<https://github.com/opencontainers/image-spec/blob/v1.1.1/annotations.md>).
-pub fn labels(source: &Source) -> Value {
+pub fn labels(program: &Program, source: &Source) -> Value {
     json!({
         "org.opencontainers.image.created": source.time.to_string(),
-        "org.opencontainers.image.description": "Makes a SpiderIQ scraping job a Kubernetes resource",
+        "org.opencontainers.image.description": program.description,
         "org.opencontainers.image.licenses": "Apache-2.0",
         "org.opencontainers.image.revision": source.revision,
-        "org.opencontainers.image.title": NAME,
+        "org.opencontainers.image.title": program.name,
         "org.opencontainers.image.version": source.version,
     })
 }
@@ -47,16 +39,21 @@ pub fn labels(source: &Source) -> Value {
 ///
 /// # Errors
 /// If it cannot be written: then nothing is left at this path that was not there before.
-pub fn write(images: &[(Arch, Vec<File>)], source: &Source, out: &Path) -> anyhow::Result<String> {
+pub fn write(
+    program: &Program,
+    images: &[(Arch, Vec<File>)],
+    source: &Source,
+    out: &Path,
+) -> anyhow::Result<String> {
     let mut blobs = Blobs::default();
     let mut manifests = Vec::new();
     // What a Docker reads that is older than OCI archives; it has one kind of machine.
     let mut docker = Vec::new();
     for (arch, files) in images {
-        let (config, layer) = add(&mut blobs, *arch, files, source)?;
+        let (config, layer) = add(&mut blobs, (program, *arch), files, source)?;
         if docker.is_empty() {
             let path = |blob: &Value| format!("blobs/sha256/{}", hex_of(blob));
-            let tag = format!("{NAME}:{}", source.version);
+            let tag = format!("{}:{}", program.name, source.version);
             docker.push(json!({"Config": path(&config), "RepoTags": [tag], "Layers": [path(&layer)]}));
         }
         let manifest = json!({
@@ -64,7 +61,7 @@ pub fn write(images: &[(Arch, Vec<File>)], source: &Source, out: &Path) -> anyho
             "mediaType": MANIFEST,
             "config": config,
             "layers": [layer],
-            "annotations": labels(source),
+            "annotations": labels(program, source),
         });
         let mut manifest = blobs.add(MANIFEST, manifest.to_string().into_bytes());
         set(&mut manifest, "platform", json!({"os": "linux", "architecture": arch.as_str()}));
@@ -74,13 +71,13 @@ pub fn write(images: &[(Arch, Vec<File>)], source: &Source, out: &Path) -> anyho
         "schemaVersion": 2,
         "mediaType": INDEX,
         "manifests": manifests,
-        "annotations": labels(source),
+        "annotations": labels(program, source),
     });
     let mut index = blobs.add(INDEX, index.to_string().into_bytes());
     let digest = format!("sha256:{}", hex_of(&index));
     // containerd calls the image by the first, everybody else by the second.
     let names = json!({
-        "io.containerd.image.name": format!("docker.io/library/{NAME}:{}", source.version),
+        "io.containerd.image.name": format!("docker.io/library/{}:{}", program.name, source.version),
         "org.opencontainers.image.ref.name": source.version,
     });
     set(&mut index, "annotations", names);
@@ -95,34 +92,33 @@ pub fn write(images: &[(Arch, Vec<File>)], source: &Source, out: &Path) -> anyho
     Ok(digest)
 }
 
-/// How glibc keeps what was freed: one heap for all threads, and pieces of 128 KiB and more are given back. Else a start beside
-/// thousands of finished jobs would leave as much again behind (`docs/benchmarks.md`).
-pub const ENVIRONMENT: [&str; 3] =
-    ["MALLOC_ARENA_MAX=1", "MALLOC_MMAP_THRESHOLD_=131072", "MALLOC_TRIM_THRESHOLD_=131072"];
-
 /// Adds the layer and the configuration of one image; returns what describes them.
-fn add(blobs: &mut Blobs, arch: Arch, files: &[File], source: &Source) -> anyhow::Result<(Value, Value)> {
+fn add(
+    blobs: &mut Blobs,
+    (program, arch): (&Program, Arch),
+    files: &[File],
+    source: &Source,
+) -> anyhow::Result<(Value, Value)> {
     let mut layer = Vec::new();
     tar_of(files, source.seconds(), &mut layer)?;
-    let (entrypoint, arguments) = entrypoint();
+    let mut history = json!({"created": source.time.to_string(), "created_by": "make image"});
+    if files.iter().any(|file| file.path.starts_with(LICENSES)) {
+        set(&mut history, "comment", format!("licences of all parts are in /{LICENSES}").into());
+    }
     let config = json!({
         "architecture": arch.as_str(),
         "os": "linux",
         "created": source.time.to_string(),
         "config": {
-            "User": USER,
-            "Entrypoint": entrypoint,
-            "Cmd": arguments,
-            "Env": ENVIRONMENT,
+            "User": program.user,
+            "Entrypoint": [format!("/{}", program.path)],
+            "Cmd": program.arguments,
+            "Env": program.environment,
             "WorkingDir": "/",
-            "Labels": labels(source),
+            "Labels": labels(program, source),
         },
         "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
-        "history": [{
-            "created": source.time.to_string(),
-            "created_by": "make image",
-            "comment": format!("licences of all parts are in /{LICENSES}"),
-        }],
+        "history": [history],
     });
     let mut packed = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
     packed.write_all(&layer)?;

@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use crate::arch::Arch;
 use crate::command::{printed, run};
+use crate::program::{OPERATOR, Program};
 
-/// The name of the binary.
-pub const NAME: &str = "spideriq-operator";
+/// The name of the operator's binary.
+pub const NAME: &str = OPERATOR.name;
 
 /// What a binary is linked from: with the commit, all that its bytes depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +26,11 @@ pub struct Toolchain {
     pub libc: String,
 }
 
-/// Builds the binary, with the data of `cargo auditable` in it, and returns where it is.
+/// Builds a binary, with the data of `cargo auditable` in it, and returns where it is.
 ///
 /// # Errors
 /// What to install, or that cargo failed.
-pub fn build(tree: &Path, arch: Arch) -> anyhow::Result<PathBuf> {
+pub fn build(tree: &Path, arch: Arch, program: &Program) -> anyhow::Result<PathBuf> {
     arch.libc()?;
     let folder = target_folder(tree)?;
     let mut cargo = Command::new("cargo");
@@ -48,7 +49,16 @@ pub fn build(tree: &Path, arch: Arch) -> anyhow::Result<PathBuf> {
     flags.extend(mapped("--remap-path-prefix"));
     run(cargo
         .current_dir(tree)
-        .args(["auditable", "build", "--release", "--locked", "--package", NAME, "--bin", NAME])
+        .args([
+            "auditable",
+            "build",
+            "--release",
+            "--locked",
+            "--package",
+            program.package,
+            "--bin",
+            program.name,
+        ])
         .args(["--target", arch.target()])
         .env("CARGO_TARGET_DIR", &folder)
         .env("CARGO_INCREMENTAL", "0")
@@ -56,7 +66,7 @@ pub fn build(tree: &Path, arch: Arch) -> anyhow::Result<PathBuf> {
         .env(format!("CARGO_TARGET_{}_LINKER", underscored.to_uppercase()), arch.linker())
         .env(format!("CC_{underscored}"), arch.linker())
         .env(format!("CFLAGS_{underscored}"), mapped("-ffile-prefix-map").join(" ")))?;
-    Ok(folder.join(arch.target()).join("release").join(NAME))
+    Ok(folder.join(arch.target()).join("release").join(program.name))
 }
 
 /// The folders whose names would end up in the binary, and what stands there instead; the last that fits counts.

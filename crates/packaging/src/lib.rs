@@ -1,4 +1,4 @@
-//! Makes the operator's image: a static binary, the root filesystem around it, an OCI archive, and a bill of materials.
+//! Makes images, the operator's above all: a static binary, the root filesystem around it, an OCI archive, and a bill of materials.
 //!
 //! What is made depends on the commit, the toolchain and the C library alone: made twice, it has the same bytes.
 
@@ -8,6 +8,7 @@ pub mod bill;
 pub mod binary;
 mod command;
 pub mod file;
+pub mod program;
 pub mod root;
 pub mod source;
 

@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Parser;
 use packaging::arch::Arch;
 use packaging::binary::Toolchain;
+use packaging::program::{EMULATOR, OPERATOR};
 use packaging::root::File;
 use packaging::source::Source;
 use packaging::{archive, bill, binary, file, root};
@@ -23,6 +24,15 @@ enum Arguments {
         #[arg(long, value_delimiter = ',', default_value = "amd64")]
         arch: Vec<Arch>,
         /// The folder to put them into.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Make an OCI archive of the emulator, for tests on a node of this kind of machine.
+    Emulator {
+        /// The kind of machine.
+        #[arg(long)]
+        arch: Arch,
+        /// The folder to put it into.
         #[arg(long)]
         out: PathBuf,
     },
@@ -51,6 +61,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let tree = std::env::current_dir().context("there is no folder to work in")?;
     match arguments {
         Arguments::Image { arch, out } => image(&tree, &arch, &out),
+        Arguments::Emulator { arch, out } => emulator(&tree, arch, &out),
         Arguments::Root { arch, out } => root::lay_out(&files(&tree, arch)?.0, &out),
     }
 }
@@ -70,14 +81,24 @@ fn image(tree: &Path, archs: &[Arch], out: &Path) -> anyhow::Result<()> {
         written(&out.join(name), |path| file::replace(path, |file| file.write_all(bill.as_bytes())))?;
     }
     let name = format!("{}-{}.oci.tar", binary::NAME, source.version);
-    let digest = written(&out.join(name), |path| archive::write(&images, &source, path))?;
+    let digest = written(&out.join(name), |path| archive::write(&OPERATOR, &images, &source, path))?;
     println!("{digest}");
+    Ok(())
+}
+
+fn emulator(tree: &Path, arch: Arch, out: &Path) -> anyhow::Result<()> {
+    let source = Source::of(tree)?;
+    let binary = binary::build(tree, arch, &EMULATOR)?;
+    let bytes = fs::read(&binary).with_context(|| format!("cannot read {}", binary.display()))?;
+    let files = vec![File { path: EMULATOR.path.to_owned(), mode: 0o755, bytes }];
+    let name = format!("{}-{}.oci.tar", EMULATOR.name, source.version);
+    written(&out.join(name), |path| archive::write(&EMULATOR, &[(arch, files)], &source, path))?;
     Ok(())
 }
 
 /// What is in the image for one kind of machine, and what its binary is linked from.
 fn files(tree: &Path, arch: Arch) -> anyhow::Result<(Vec<File>, Toolchain)> {
-    let binary = binary::build(tree, arch)?;
+    let binary = binary::build(tree, arch, &OPERATOR)?;
     let bytes = fs::read(&binary).with_context(|| format!("cannot read {}", binary.display()))?;
     let toolchain = binary::toolchain(arch)?;
     Ok((root::files(bytes, root::licenses(tree, arch, &toolchain)?), toolchain))

@@ -13,9 +13,10 @@ use crate::arch::Arch;
 use crate::binary::{NAME, Toolchain, target_folder};
 use crate::command::{printed, run};
 use crate::file::replace;
+use crate::program::OPERATOR;
 
 /// Where the binary is.
-pub const BINARY: &str = "usr/local/bin/spideriq-operator";
+pub const BINARY: &str = OPERATOR.path;
 /// Where TLS libraries look for roots of trust.
 pub const ROOTS: &str = "etc/ssl/certs/ca-certificates.crt";
 /// Where licences are.

@@ -10,14 +10,15 @@ use std::{env, fs};
 
 use flate2::read::GzDecoder;
 use packaging::arch::Arch;
-use packaging::archive::{self, USER};
+use packaging::archive;
+use packaging::program::OPERATOR;
 use packaging::root::{self, BINARY, File, LICENSES, ROOTS};
 use packaging::source::Source;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// What the archive of two fixed files is called: it changes with the writer, and with nothing else.
-const FIXED: &str = "sha256:d0f82956363f55a6a05046bc7a3c56fedae892ab95ad7c7aab6bf84119aa9c8e";
+const FIXED: &str = "sha256:3ff48ce5fa632c17e30c2a0a2d638096cd543423c2379ac089380238d991bf49";
 /// Tells a test that it runs in a process of its own, and where it writes to.
 const CHILD: &str = "PACKAGING_TEST_OUT";
 
@@ -71,7 +72,7 @@ fn described<'a>(files: &'a BTreeMap<String, (u32, Vec<u8>)>, descriptor: &Value
 fn an_archive_is_the_same_each_time_and_is_what_the_specification_says() {
     let room = tempfile::tempdir().unwrap();
     let paths = ["one/a.tar", "two/b.tar"].map(|path| room.path().join(path));
-    let digests = paths.each_ref().map(|path| archive::write(&images(), &source(), path).unwrap());
+    let digests = paths.each_ref().map(|path| archive::write(&OPERATOR, &images(), &source(), path).unwrap());
     let bytes = fs::read(&paths[0]).unwrap();
     assert!(bytes == fs::read(&paths[1]).unwrap() && digests[0] == digests[1]);
     assert_eq!(fs::metadata(&paths[0]).unwrap().permissions().mode() & 0o777, 0o644);
@@ -94,9 +95,9 @@ fn an_archive_is_the_same_each_time_and_is_what_the_specification_says() {
         let manifest = parsed(described(&files, descriptor));
         let config = parsed(described(&files, &manifest["config"]));
         assert_eq!(config["architecture"], arch);
-        assert_eq!(config["config"]["User"], USER);
+        assert_eq!(config["config"]["User"], OPERATOR.user);
         assert_eq!(config["config"]["Entrypoint"], json!([format!("/{BINARY}")]));
-        assert_eq!(config["config"]["Env"], json!(archive::ENVIRONMENT));
+        assert_eq!(config["config"]["Env"], json!(OPERATOR.environment));
         assert_eq!(config["config"]["Labels"]["org.opencontainers.image.created"], "2026-11-28T10:00:00Z");
         let mut layer = Vec::new();
         let packed = described(&files, &manifest["layers"][0]);
@@ -130,7 +131,9 @@ fn an_archive_is_the_same_each_time_and_is_what_the_specification_says() {
 fn the_writer_makes_the_bytes_that_it_made_before() {
     let room = tempfile::tempdir().unwrap();
     let files = vec![file("etc/one", b"1"), file("usr/bin/two", &[2; 100_000])];
-    let digest = archive::write(&[(Arch::Amd64, files)], &source(), &room.path().join("fixed.tar")).unwrap();
+    let digest =
+        archive::write(&OPERATOR, &[(Arch::Amd64, files)], &source(), &room.path().join("fixed.tar"))
+            .unwrap();
     assert_eq!(digest, FIXED, "the writer makes other bytes; if that is meant, write the new digest here");
 }
 
@@ -145,7 +148,7 @@ fn again(test: &str, shell: &str, out: &Path, variables: &[(&str, &Path)]) -> Ou
 #[test]
 fn a_private_root_of_the_machine_is_not_in_the_image() {
     if let Some(out) = env::var_os(CHILD) {
-        archive::write(&images(), &source(), out.as_ref()).unwrap();
+        archive::write(&OPERATOR, &images(), &source(), out.as_ref()).unwrap();
         return;
     }
     let room = tempfile::tempdir().unwrap();
@@ -182,7 +185,7 @@ fn a_private_root_of_the_machine_is_not_in_the_image() {
 #[test]
 fn a_full_disk_leaves_nothing_behind_and_says_what_to_do() {
     if let Some(out) = env::var_os(CHILD) {
-        let error = archive::write(&images(), &source(), out.as_ref()).unwrap_err();
+        let error = archive::write(&OPERATOR, &images(), &source(), out.as_ref()).unwrap_err();
         println!("{error:#}");
         return;
     }
@@ -268,17 +271,17 @@ fn the_licences_that_may_be_linked_are_those_that_notices_may_hold() {
 fn the_dockerfile_makes_the_same_image() {
     let dockerfile = include_str!("../../../Dockerfile");
     let line = |word: &str| dockerfile.lines().rfind(|line| line.starts_with(word)).unwrap();
-    let (entrypoint, arguments) = archive::entrypoint();
-    assert_eq!(line("USER "), format!("USER {USER}"));
+    let (entrypoint, arguments) = ([format!("/{}", OPERATOR.path)], OPERATOR.arguments);
+    assert_eq!(line("USER "), format!("USER {}", OPERATOR.user));
     assert_eq!(line("ENTRYPOINT "), format!("ENTRYPOINT {}", json!(entrypoint)));
-    assert_eq!(line("ENV "), format!("ENV {}", archive::ENVIRONMENT.join(" ")));
+    assert_eq!(line("ENV "), format!("ENV {}", OPERATOR.environment.join(" ")));
     assert_eq!(line("CMD "), format!("CMD {}", json!(arguments)));
     // The same command builds the binary, with the same flags, and lays out the same files.
     assert!(dockerfile.contains("make root ") && line("FROM ") == "FROM scratch");
     assert!(!dockerfile.contains("cargo build") && !dockerfile.contains("RUSTFLAGS"));
     let channel = include_str!("../../../rust-toolchain.toml").split('"').nth(1).unwrap();
     assert!(dockerfile.contains(&format!("FROM docker.io/library/rust:{channel}-slim-bookworm AS build")));
-    for key in archive::labels(&source()).as_object().unwrap().keys() {
+    for key in archive::labels(&OPERATOR, &source()).as_object().unwrap().keys() {
         // The time is set by Docker itself, which cannot write one in words.
         let set = key == "org.opencontainers.image.created" || dockerfile.contains(&format!("{key}=\""));
         assert!(set, "the Dockerfile has no label {key}");
