@@ -170,6 +170,32 @@ async fn what_changed_last_is_listed_alike_in_both_ways() {
 }
 
 #[tokio::test]
+async fn what_lags_comes_to_stand_behind_what_changed_later() {
+    let service =
+        service("list: {lag: 30, lagging: slow.example}\nlimits: {enabled: false}\njobs: [{queued: 900}]")
+            .await;
+    let job = |url: &str| JobSpec { payload: Some(json!({ "url": url })), ..JobSpec::default() };
+    let slow = service.create_jobs(job("https://slow.example")).unwrap();
+    let quick = service.create_jobs(job("https://quick.example")).unwrap();
+    service.advance(60.0);
+    service.set_state(&slow[0], "completed", None, None);
+    service.advance(5.0);
+    service.set_state(&quick[0], "failed", None, None);
+    let rows = async || {
+        let (_, text) = get(&service, "/jobs/list?sort_by=updated_at&sort_order=desc").await;
+        let list: Value = serde_json::from_str(&text).unwrap();
+        let row = |row: &Value| format!("{} {}", row["status"], row["updated_at"]);
+        list["jobs"].as_array().unwrap().iter().map(row).collect::<Vec<_>>()
+    };
+    let before = rows().await;
+    assert!(before[0].starts_with("\"failed\"") && !before[1].starts_with("\"completed\""), "{before:?}");
+    service.advance(25.0);
+    let after = rows().await;
+    assert_eq!(after[0], before[0]);
+    assert!(after[1].starts_with("\"completed\"") && after[1] < before[0], "{after:?}");
+}
+
+#[tokio::test]
 async fn results_say_by_their_code_how_the_job_stands() {
     let service = service("{}").await;
     for (state, code) in

@@ -82,12 +82,12 @@ fn rows<'a>(world: &'a World, call: &Call, client: &str, wish: &Wish) -> (Vec<Se
         let seen = |job: &'a Job| Seen { job, state: job.latest().0, at: job.latest().1 };
         return (jobs.skip(skip).take(take).map(seen).collect(), number(count));
     }
-    let as_of = world.clock.now().saturating_sub(seconds(lag));
     let asked = |name: &str, got: &str| call.query.get(name).is_none_or(|wanted| wanted == got);
     let mut rows: Vec<Seen<'_>> = world
         .store
         .of_client(client)
         .filter_map(|job| {
+            let as_of = world.list.known_until(job, world.clock.now());
             job.seen_at(as_of).map(|(state, at)| Seen { job, state, at: world.list.stamp(job, at) })
         })
         .filter(|seen| asked("status_filter", seen.state) && asked("type_filter", &seen.job.kind))
@@ -116,9 +116,20 @@ fn shuffle(ties: Ties) -> Option<fastrand::Rng> {
 impl ListLies {
     /// When a job changed last, as the list says.
     fn stamp(&self, job: &Job, at: Micros) -> Micros {
-        let frozen = self.frozen.as_ref().is_some_and(|text| job.payload.to_string().contains(text));
+        let frozen = self.frozen.as_ref().is_some_and(|text| has(job, text));
         if frozen { job.created_at } else { at }
     }
+
+    /// Until when the list knows what a job did.
+    fn known_until(&self, job: &Job, now: Micros) -> Micros {
+        let lags = self.lag > 0.0 && self.lagging.as_ref().is_none_or(|text| has(job, text));
+        if lags { now.saturating_sub(seconds(self.lag)) } else { now }
+    }
+}
+
+/// Whether a job's payload has a text in it.
+fn has(job: &Job, text: &str) -> bool {
+    job.payload.to_string().contains(text)
 }
 
 /// Sorts; jobs that tie come in the order they were made, or the reverse of it.

@@ -137,6 +137,8 @@ pub enum UnknownKeys {
 pub struct ListLies {
     /// Seconds of job time by which a change shows in the list later than in the status.
     pub lag: f64,
+    /// Only jobs whose payload has this text in it lag: their changes come to stand behind later ones of others.
+    pub lagging: Option<String>,
     /// Added to `total`, never below zero; `total_pages` follows.
     pub total_off_by: i64,
     /// Whether pages past the end repeat the last page.
