@@ -35,7 +35,7 @@ endif
 
 .PHONY: test
 test: $(TOOLS)/nextest-$(NEXTEST) build ## Run every test, on a real control plane
-	$(call timed,test,$(BIN)/testbed run --controller-manager --with helm$(comma)kstatus -- cargo nextest run --workspace --locked -E 'not binary(sim)')
+	$(call timed,test,$(BIN)/testbed run --controller-manager --with helm$(comma)kstatus -- cargo nextest run --workspace --locked -E 'not binary(sim) and not binary(e2e)')
 	$(call timed,doc tests,cargo test --quiet --workspace --doc --locked)
 	@$(MAKE) --no-print-directory sim
 
@@ -108,10 +108,18 @@ release: image-tools $(TOOLS)/crane-$(CRANE) build ## Make the image twice, comp
 
 .PHONY: root
 root: image-tools # Lays out what is in the image as a folder, for the Dockerfile: ROOT=folder
-	$(PACKAGING) root --arch $(or $(ARCH),$(shell uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')) --out $(ROOT)
+	$(PACKAGING) root --arch $(or $(ARCH),$(THIS)) --out $(ROOT)
 
 .PHONY: image-tools
 image-tools: $(TOOLS)/about-$(ABOUT) $(TOOLS)/auditable-$(AUDITABLE) $(TOOLS)/cyclonedx-$(CYCLONEDX)
+
+.PHONY: e2e
+e2e: image-tools build ## Prove image and chart with pods on a real node, with IPv4 and with IPv6 alone; needs root
+	$(call timed,what a node needs,$(BIN)/testbed node check)
+	$(call timed,images,$(PACKAGING) image --arch $(THIS) --out $(IMAGE) && $(PACKAGING) emulator --arch $(THIS) --out $(IMAGE))
+	$(call timed,build of the tests,cargo test --locked --test e2e --no-run)
+	$(call timed,a node with IPv4,$(call on_a_node,,life::a_release))
+	$(call timed,a node with IPv6 alone,$(call on_a_node,--ipv6,life::pods_on_an_ipv6))
 
 .PHONY: ci
 ci: lint alerts test ## What has to pass before a change lands
@@ -125,6 +133,10 @@ IMAGE ?= target/image
 OUT ?= target/release-files
 SITE ?= target/docs
 MEASURE = PARTS="$(PARTS)" OPERATOR="$$(realpath $(RELEASE))/operator-to-measure" $(BIN)/testbed run --with helm -- cargo bench --quiet --locked --bench costs
+THIS := $(shell uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n1)
+# Runs a test in the network of a node that has both images.
+on_a_node = $(BIN)/testbed node run $(1) --images "$$(realpath $(IMAGE))/spideriq-operator-$(VERSION).oci.tar$(comma)$$(realpath $(IMAGE))/spideriq-emulator-$(VERSION).oci.tar" -- cargo test --locked --test e2e -- --nocapture $(2)
 PACKAGING := cargo run --quiet --locked --package packaging --
 
 # One tool: name, version, minutes, options, and its crate where that is not cargo-NAME.

@@ -21,7 +21,7 @@ mod server;
 mod service;
 
 pub use jobs::JobView;
-pub use server::{Config, DEMO_TOKEN, Emulator, InProcess, Running};
+pub use server::{Config, DEMO_TOKEN, Emulator, InProcess, Running, Tls};
 pub use service::journal;
 pub use service::tokens::Token;
 pub use service::{Control, JobSpec};

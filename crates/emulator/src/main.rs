@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Parser;
 use emulator::rules::{Limits, Rules};
-use emulator::{Config, DEMO_TOKEN, Emulator};
+use emulator::{Config, DEMO_TOKEN, Emulator, Tls};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -45,6 +45,12 @@ struct Flags {
     /// Most entries that the journal keeps; the oldest are dropped and counted.
     #[arg(long, default_value_t = 200_000)]
     journal_cap: usize,
+    /// A certificate in PEM: serves HTTPS instead of HTTP.
+    #[arg(long, requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// Ends when standard input is closed, so that its life is tied to whoever holds the other end.
     #[arg(long)]
     until_stdin_closes: bool,
@@ -102,6 +108,7 @@ impl Flags {
             epoch: self.epoch,
             no_limits: self.no_limits,
             journal_cap: self.journal_cap,
+            tls: self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| Tls { certificate, key }),
         })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -11,10 +13,15 @@ use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{self, ServerConfig};
 use tower::ServiceExt;
 
 use crate::clock::Clock;
@@ -26,6 +33,8 @@ use crate::{admin, api};
 /// The token that the service knows when it is given none.
 pub const DEMO_TOKEN: &str = "cli_demo:sk_demo:secret_demo";
 
+/// How long a client may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long open requests may go on after the end was asked for.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -48,6 +57,33 @@ pub struct Config {
     pub no_limits: bool,
     /// Most entries that the journal keeps.
     pub journal_cap: usize,
+    /// Serves HTTPS with these instead of HTTP.
+    pub tls: Option<Tls>,
+}
+
+/// Files in PEM to serve HTTPS with.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The certificate, and those between it and a root.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+impl Tls {
+    fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
+        let named = |path: &PathBuf| format!("cannot read {}", path.display());
+        let certificates = CertificateDer::pem_file_iter(&self.certificate)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .with_context(|| named(&self.certificate))?;
+        let key = PrivateKeyDer::from_pem_file(&self.key).with_context(|| named(&self.key))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(certificates, key)?;
+        Ok(Arc::new(config).into())
+    }
 }
 
 impl Default for Config {
@@ -61,6 +97,7 @@ impl Default for Config {
             epoch: None,
             no_limits: false,
             journal_cap: 200_000,
+            tls: None,
         }
     }
 }
@@ -74,6 +111,7 @@ pub struct Emulator;
 pub struct Running {
     control: Control,
     addr: SocketAddr,
+    scheme: &'static str,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
 }
@@ -82,16 +120,18 @@ impl Emulator {
     /// Starts on the caller's tokio runtime.
     ///
     /// # Errors
-    /// When the address cannot be bound, a token cannot be read, the speed is below 1, or the rules make no sense.
+    /// When the address cannot be bound, a token or a file cannot be read, the speed is below 1, or the rules make no sense.
     pub async fn start(config: Config) -> anyhow::Result<Running> {
         let listen = config.listen;
+        let tls = config.tls.as_ref().map(Tls::acceptor).transpose()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let control = Self::control(config)?;
         let listener = TcpListener::bind(listen).await.context("cannot listen")?;
         let addr = listener.local_addr()?;
         let router = admin::router().fallback(api::serve).with_state(control.clone());
         let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(accept(listener, router, stopped));
-        Ok(Running { control, addr, stop: Some(stop), server })
+        let server = tokio::spawn(accept(listener, (router, tls), stopped));
+        Ok(Running { control, addr, scheme, stop: Some(stop), server })
     }
 
     /// The service without a network, for simulations; its time is tokio's, which they may pause.
@@ -147,12 +187,12 @@ impl Deref for InProcess {
 impl Running {
     /// `http://127.0.0.1:PORT/api/v1`, to be used as the service's base URL.
     pub fn base_url(&self) -> String {
-        format!("http://{}/api/v1", self.addr)
+        format!("{}://{}/api/v1", self.scheme, self.addr)
     }
 
     /// `http://127.0.0.1:PORT/_admin`.
     pub fn admin_url(&self) -> String {
-        format!("http://{}/_admin", self.addr)
+        format!("{}://{}/_admin", self.scheme, self.addr)
     }
 
     /// A handle that can be shared; using it after the end is harmless.
@@ -184,7 +224,11 @@ impl Drop for Running {
 }
 
 /// Accepts until told to stop. The connections are its own: they end when it does.
-async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Receiver<()>) {
+async fn accept(
+    listener: TcpListener,
+    (router, tls): (Router, Option<TlsAcceptor>),
+    mut stopped: oneshot::Receiver<()>,
+) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
@@ -192,7 +236,7 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Rec
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let watcher = graceful.watcher();
-                    connections.spawn(connection(stream, router.clone(), watcher));
+                    connections.spawn(connection((stream, tls.clone()), router.clone(), watcher));
                 }
                 // Out of file descriptors, most likely: give the others time to end.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -205,8 +249,20 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Rec
     let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
 }
 
-async fn connection(stream: TcpStream, router: Router, watcher: hyper_util::server::graceful::Watcher) {
+async fn connection((stream, tls): (TcpStream, Option<TlsAcceptor>), router: Router, watcher: Watcher) {
     let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return serve(stream, router, watcher).await };
+    // Who cannot agree, or takes too long, has only itself to blame.
+    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+        serve(stream, router, watcher).await;
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    watcher: Watcher,
+) {
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let router = router.clone();
         async move {

@@ -342,7 +342,7 @@ pub(crate) fn kubeconfig(server: &str, folder: &Path, token: &str) -> anyhow::Re
 }
 
 /// A random token.
-fn token() -> anyhow::Result<String> {
+pub(crate) fn token() -> anyhow::Result<String> {
     use std::io::Read;
     let mut bytes = [0_u8; 16];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;

@@ -7,6 +7,8 @@ mod attach;
 mod audit;
 mod control_plane;
 mod installed;
+mod module;
+pub mod node;
 mod process;
 mod tools;
 

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use testbed::node::{self, Family, Machine, Node, NodeOptions, Within};
 use testbed::{ControlPlane, Options, Part, Tool, Tools, guard};
 
 /// How long `up` leaves a control plane running.
@@ -48,6 +49,9 @@ enum Arguments {
         /// Names; left out, all of them.
         tools: Vec<String>,
     },
+    /// A real node, with pods that run; needs root.
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Serve a control plane to the parent process until its input ends.
     #[command(hide = true)]
     Serve {
@@ -64,6 +68,50 @@ enum Arguments {
         #[arg(last = true)]
         command: Vec<OsString>,
     },
+}
+
+/// What to do with a node.
+#[derive(Debug, Subcommand)]
+enum NodeCommand {
+    /// Say what this machine lacks for a node.
+    Check,
+    /// Run a command in the network of a node; everything ends with the command, and what is left is told.
+    Run {
+        /// Only IPv6.
+        #[arg(long)]
+        ipv6: bool,
+        /// Archives of images to load.
+        #[arg(long, value_delimiter = ',')]
+        images: Vec<PathBuf>,
+        /// The command.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Start a node and leave it running.
+    Up {
+        /// Only IPv6.
+        #[arg(long)]
+        ipv6: bool,
+    },
+    /// Run a command within the node that `up` started: kubectl, helm, ctr.
+    Exec {
+        /// The command.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Load an image into it.
+    Load {
+        /// An archive of it.
+        archive: PathBuf,
+    },
+    /// End what `up` started.
+    Down,
+    /// Become what holds a node.
+    #[command(hide = true)]
+    Hold { folder: PathBuf, parent: Option<u32> },
+    /// Become the first process of a node.
+    #[command(hide = true)]
+    Inside { folder: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -86,6 +134,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Arguments::Up { controller_manager } => up(controller_manager),
         Arguments::Down => down(),
         Arguments::Build { tools } => build(&tools),
+        Arguments::Node(command) => in_node(command),
         Arguments::Serve { controller_manager, seconds } => serve(Options { controller_manager }, seconds),
         Arguments::Guard { parent, command } => Err(guard(parent, &command)),
     }
@@ -93,9 +142,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 fn named(names: &[String]) -> anyhow::Result<Vec<Tool>> {
     let find = |name: &String| {
-        let known = Tool::ALL.map(Tool::name).join(", ");
-        Tool::ALL
-            .into_iter()
+        let all = Tool::ALL.into_iter().chain(Tool::NODE);
+        let known = all.clone().map(Tool::name).collect::<Vec<_>>().join(", ");
+        all.into_iter()
             .find(|tool| tool.name() == name)
             .with_context(|| format!("no program is called {name}; there are {known}"))
     };
@@ -133,13 +182,26 @@ fn around(
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(plane.folder().join("bin")).chain(std::env::split_paths(&path));
     let this = std::env::current_exe()?;
-    let mut child = Command::new(&this)
-        .args(["guard", &std::process::id().to_string(), "--"])
-        .args(command)
+    let (program, arguments) = command.split_first().context("nothing to run")?;
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
         .env("KUBECONFIG", plane.kubeconfig())
         .env("PATH", std::env::join_paths(folders)?)
         .env("TESTBED_FOLDER", plane.folder())
-        .env("TESTBED_PROGRAM", &this)
+        .env("TESTBED_PROGRAM", &this);
+    let code = to_its_end(&command, &asked)?;
+    drop(plane);
+    Ok(code)
+}
+
+/// Runs a command that dies with this process; a signal to end is passed on.
+fn to_its_end(command: &Command, asked: &AtomicBool) -> anyhow::Result<ExitCode> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["guard", &std::process::id().to_string(), "--"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .spawn()
         .context("this program cannot be started once more")?;
     let mut told = false;
@@ -157,9 +219,52 @@ fn around(
         }
         std::thread::sleep(Duration::from_millis(20));
     };
-    drop(plane);
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))
+}
+
+fn in_node(command: NodeCommand) -> anyhow::Result<ExitCode> {
+    let family = |ipv6: bool| if ipv6 { Family::V6 } else { Family::V4 };
+    match command {
+        NodeCommand::Check => Node::check()?,
+        NodeCommand::Run { ipv6, images, command } => {
+            return around_node(&NodeOptions { family: family(ipv6), images }, &command);
+        }
+        NodeCommand::Up { ipv6 } => {
+            if Node::find().is_ok() {
+                bail!("one is running already; end it with `testbed node down`");
+            }
+            let folder =
+                Node::start(&NodeOptions { family: family(ipv6), images: Vec::new() }, true)?.leave()?;
+            eprintln!("testbed: its logs are in {}; it ends with `testbed node down`", folder.display());
+        }
+        NodeCommand::Exec { command } => {
+            let mut command = Node::find()?.command(Within::All, &command)?;
+            return Err(anyhow::Error::new(command.exec()).context("cannot start nsenter"));
+        }
+        NodeCommand::Load { archive } => {
+            Node::find()?.load(&archive)?;
+        }
+        NodeCommand::Down => Node::down()?,
+        NodeCommand::Hold { folder, parent } => return Err(node::hold(&folder, parent)),
+        NodeCommand::Inside { folder } => return Err(node::inside(&folder)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a command in the network of a node, and says what the node has left behind.
+fn around_node(options: &NodeOptions, command: &[OsString]) -> anyhow::Result<ExitCode> {
+    let asked = ignore_signals()?;
+    let before = Machine::look();
+    let begun = now();
+    let node = Node::start(options, false)?;
+    eprintln!("testbed: the node is ready after {:.1} s", begun.elapsed().as_secs_f32());
+    let mut command = node.command(Within::Network, command)?;
+    command.env("TESTBED_NODE", node.folder()).env("TESTBED_NODE_PID", node.first().to_string());
+    let code = to_its_end(&command, &asked)?;
+    drop(node);
+    let left = Machine::look().more_than(&before);
+    if left.is_empty() { Ok(code) } else { bail!("the node has left behind: {}", left.join(", ")) }
 }
 
 /// Serves orders from standard input, or waits out its time.

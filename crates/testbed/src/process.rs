@@ -19,15 +19,23 @@ pub(crate) const GUARD: &str = "guard";
 /// its main thread.
 pub fn guard(parent: u32, command: &[OsString]) -> anyhow::Error {
     let Some((program, arguments)) = command.split_first() else { return anyhow::anyhow!("nothing to run") };
-    if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
-        return anyhow::Error::new(error).context("cannot tie the life of a process to its parent's");
-    }
-    // The parent may have died before the kernel was asked.
-    if std::os::unix::process::parent_id() != parent {
-        return anyhow::anyhow!("the parent is gone");
+    if let Err(error) = die_with(parent) {
+        return error;
     }
     let error = Command::new(program).args(arguments).exec();
     anyhow::Error::new(error).context(format!("cannot start {}", program.display()))
+}
+
+/// Has the kernel kill this process, and whatever it becomes, when its parent dies.
+///
+/// # Errors
+/// If that cannot be asked, or the parent is gone already.
+pub(crate) fn die_with(parent: u32) -> anyhow::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .context("cannot tie the life of a process to its parent's")?;
+    // The parent may have died before the kernel was asked.
+    anyhow::ensure!(std::os::unix::process::parent_id() == parent, "the parent is gone");
+    Ok(())
 }
 
 /// One running program of the control plane.
