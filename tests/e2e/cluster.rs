@@ -31,6 +31,11 @@ pub fn kubectl(arguments: &[&str]) -> Result<String, String> {
     said("kubectl", &[&["--request-timeout=20s"], arguments].concat(), "")
 }
 
+/// What is answered at a path. The time that `kubectl` may have would become a part of it.
+pub fn raw(path: &str) -> Value {
+    serde_json::from_str(&said("kubectl", &["get", "--raw", path], "").unwrap()).unwrap()
+}
+
 pub fn helm(arguments: &[&str]) -> Result<String, String> {
     said("helm", arguments, "")
 }

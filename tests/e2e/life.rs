@@ -102,7 +102,7 @@ fn install(more: &[&str]) {
         kubectl(&[
             "wait",
             "--namespace=team",
-            "--for=condition=Complete",
+            "--for=condition=Completed",
             "--timeout=60s",
             "scrapejob/short",
         ])

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
-use super::cluster::{apply, kubectl};
+use super::cluster::{apply, kubectl, raw};
 
 /// Where the accounts find it.
 pub const ENDPOINT: &str = "https://spideriq.service.svc/api/v1";
@@ -73,7 +73,7 @@ pub fn start() -> String {
 /// How many submits it acted on for each page.
 pub fn submits(page: &str) -> usize {
     let path = "/api/v1/namespaces/service/services/https:spideriq:https/proxy/_admin/journal";
-    let journal: Value = serde_json::from_str(&kubectl(&["get", "--raw", path]).unwrap()).unwrap();
+    let journal = raw(path);
     assert_eq!(journal["dropped"], 0);
     let of_it = |entry: &&Value| {
         entry["route"] == "submit" && entry["handled"] == true && entry["payload"]["url"] == page
