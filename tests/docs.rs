@@ -124,7 +124,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("spideriq-operator", &["crds", "job", "plan", "run"]),
     ("cargo", &["run"]),
     ("kind", &["load"]),
-    ("target/debug/testbed", &["run"]),
+    ("target/debug/testbed", &["node", "run"]),
 ];
 
 #[test]

@@ -55,7 +55,9 @@ fn states(prefix: &str) -> Vec<String> {
 fn with_jobs_in_flight(what: &str, does: impl FnOnce()) {
     let name = what.replace(' ', "-");
     let names: Vec<String> = (0..JOBS).map(|n| format!("{name}-{n}")).collect();
-    names.iter().for_each(|name| create(name));
+    for name in &names {
+        create(name);
+    }
     until("a job in flight", Duration::from_secs(30), || {
         let states = states(&name);
         if states.iter().any(|state| state == "Queued" || state == "Processing") {

@@ -23,8 +23,8 @@ pub fn start() -> String {
     let root = authority.self_signed(&key).unwrap().pem();
     let issuer = Issuer::new(authority, key);
     let key = KeyPair::generate().unwrap();
-    let names = vec!["spideriq.service.svc".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap().pem();
+    let host = vec!["spideriq.service.svc".to_owned()];
+    let certificate = CertificateParams::new(host).unwrap().signed_by(&key, &issuer).unwrap().pem();
     let arguments = [
         "--listen=[::]:8443",
         "--tls-certificate=/tls/tls.crt",

@@ -224,6 +224,19 @@ fn what_the_list_of_changes_hides_is_found_by_reading_all_that_is_not_over() {
     assert_eq!(sync(&ended), json!({"mode": "List"}));
 }
 
+/// What some jobs do is listed half a minute late, behind what others did later.
+#[test]
+fn what_becomes_visible_late_is_shown_soon_afterwards() {
+    let rules = "jobs: [{match: {contains: group-1.}, queued: 5, processing: [60, 500]}, {queued: 5, end: processing}]\nlist: {lag: 30, lagging: group-1.}";
+    let mut deeds = mirrored(120, 40);
+    deeds.push((0, Deed::Busy(5 * 600, 600)));
+    let ended = ended(rules, deeds, 600);
+    let (shown, missing) = shown(&ended);
+    assert_eq!((shown.len(), missing), (40, 0));
+    assert!(shown.last() <= Some(&(30 + 10)), "{shown:?}");
+    assert_eq!(sync(&ended), json!({"mode": "List"}));
+}
+
 /// What others do with the same client costs pages of the list, and neither time nor an end of ours. Half as much at the
 /// start, so many a second in the middle.
 #[test]

@@ -1,13 +1,11 @@
 //! A real control plane for tests, the demo and benchmarks: etcd, kube-apiserver and their friends, built from
-//! pinned Go modules and run on loopback.
+//! pinned Go modules and run on loopback; and a real node, on which pods run.
 //!
 //! It shares no code with the operator, and knows nothing of its resources.
 
 mod attach;
 mod audit;
 mod control_plane;
-mod installed;
-mod module;
 pub mod node;
 mod process;
 mod tools;

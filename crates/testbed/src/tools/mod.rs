@@ -1,5 +1,8 @@
 //! The programs: built once from the Go modules that `go/go.mod` pins, and kept by the hash of what they are made of.
 
+mod installed;
+mod module;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::installed;
-use crate::module::{HELM, KUBERNETES, Module};
+use self::module::{HELM, KUBERNETES, Module};
 
 /// How often a long build says that it goes on.
 const PROGRESS: Duration = Duration::from_secs(15);
