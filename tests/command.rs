@@ -26,6 +26,8 @@ fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         .args(arguments)
         .env_remove("KUBECONFIG")
         .env_remove("SPIDERIQ_TOKEN")
+        // Roots that this machine has there would do.
+        .env_remove("SSL_CERT_DIR")
         .envs(variables.iter().copied())
         .output()
         .unwrap()
@@ -178,5 +180,14 @@ fn a_certificate_is_trusted_only_if_the_environment_names_its_root() {
     );
     let trusted = run(&arguments, &[token, ("SSL_CERT_FILE", root.to_str().unwrap())]);
     assert!(trusted.status.success() && said(&trusted).contains("processing"), "{}", said(&trusted));
+    for text in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        std::fs::write(&root, text).unwrap();
+        let none = run(&arguments, &[token, ("SSL_CERT_FILE", root.to_str().unwrap())]);
+        assert!(
+            !none.status.success() && said(&none).contains("no certificate can be read there"),
+            "{text:?}: {}",
+            said(&none)
+        );
+    }
     let _ = std::fs::remove_file(root);
 }

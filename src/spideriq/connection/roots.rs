@@ -6,6 +6,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
 /// The files that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, as they were at a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Roots(Vec<(PathBuf, Option<Stamp>)>);
@@ -20,6 +24,22 @@ struct Stamp {
 
 impl Roots {
     /// The files as they are now.
+    ///
+    /// # Errors
+    /// A sentence, if some are named and none has a certificate: nobody would be trusted.
+    pub(super) fn checked() -> Result<Self, String> {
+        let now = Self::now();
+        if now.0.is_empty() || now.0.iter().any(|(file, _)| has_certificate(file)) {
+            return Ok(now);
+        }
+        let names: Vec<String> = now.0.iter().map(|(file, _)| file.display().to_string()).collect();
+        Err(format!(
+            "SSL_CERT_FILE or SSL_CERT_DIR names {}, and no certificate can be read there; put those of your authority there, in PEM",
+            names.join(", ")
+        ))
+    }
+
+    /// The files as they are now, whatever is in them.
     pub(super) fn now() -> Self {
         let file = env::var_os("SSL_CERT_FILE").map(PathBuf::from);
         let folders = env::var_os("SSL_CERT_DIR").map(|paths| env::split_paths(&paths).collect());
@@ -40,6 +60,11 @@ impl Roots {
         };
         Self(files.into_iter().map(stamped).collect())
     }
+}
+
+fn has_certificate(file: &Path) -> bool {
+    let is_one = |found: CertificateDer<'_>| RootCertStore::empty().add(found).is_ok();
+    CertificateDer::pem_file_iter(file).is_ok_and(|mut found| found.any(|found| found.is_ok_and(is_one)))
 }
 
 /// Links are followed: in a pod a change is another link.

@@ -59,7 +59,7 @@ impl Network {
     /// a proxy of the environment would read the token.
     pub(in crate::spideriq) fn new(endpoint: &Endpoint) -> Result<Self, Failure> {
         let encrypted = endpoint.is_encrypted();
-        Ok(Self { encrypted, clients: Mutex::new((Roots::now(), Clients::new(encrypted)?)) })
+        Ok(Self { encrypted, clients: Mutex::new(Clients::with_roots(encrypted)?) })
     }
 
     /// The clients to send with: others once the files of the roots are others. Every request makes a connection of its
@@ -69,12 +69,12 @@ impl Network {
         let roots = if self.encrypted { Roots::now() } else { clients.0.clone() };
         if roots != clients.0 {
             // A file that is half written is read again by the next request.
-            if let Ok(anew) = Clients::new(self.encrypted) {
-                *clients = (roots, anew);
-            } else {
-                tracing::warn!(
+            match Clients::with_roots(self.encrypted) {
+                Ok(anew) => *clients = anew,
+                Err(error) => tracing::warn!(
+                    ?error,
                     "the roots of trust have changed and cannot be read; going on with the old ones"
-                );
+                ),
             }
         }
         clients.1.clone()
@@ -82,10 +82,12 @@ impl Network {
 }
 
 impl Clients {
-    fn new(encrypted: bool) -> Result<Self, Failure> {
+    /// With the roots as they are now.
+    fn with_roots(encrypted: bool) -> Result<(Roots, Self), Failure> {
+        let roots = if encrypted { Roots::checked().map_err(Failure::NotSent)? } else { Roots::now() };
         let short = build(encrypted, SILENCE, true)?;
         // A few compressed bytes could be many that are read.
-        Ok(Self { short, endless: build(encrypted, SILENCE_OF_A_STREAM, false)? })
+        Ok((roots, Self { short, endless: build(encrypted, SILENCE_OF_A_STREAM, false)? }))
     }
 }
 
