@@ -114,12 +114,12 @@ root: image-tools # Lays out what is in the image as a folder, for the Dockerfil
 image-tools: $(TOOLS)/about-$(ABOUT) $(TOOLS)/auditable-$(AUDITABLE) $(TOOLS)/cyclonedx-$(CYCLONEDX)
 
 .PHONY: e2e
-e2e: image-tools build ## Prove image and chart with pods on a real node, with IPv4 and with IPv6 alone; needs root
+e2e: image-tools $(TOOLS)/nextest-$(NEXTEST) build ## Prove image and chart with pods on a real node, with IPv4 and with IPv6 alone; needs root
 	$(call timed,what a node needs,$(BIN)/testbed node check)
 	$(call timed,images,$(PACKAGING) image --arch $(THIS) --out $(IMAGE) && $(PACKAGING) emulator --arch $(THIS) --out $(IMAGE))
-	$(call timed,build of the tests,cargo test --locked --test e2e --no-run)
-	$(call timed,a node with IPv4,$(call on_a_node,,life::a_release))
-	$(call timed,a node with IPv6 alone,$(call on_a_node,--ipv6,life::pods_on_an_ipv6))
+	$(call timed,build of the tests,cargo nextest run --locked --test e2e --no-run)
+	$(call timed,a node with IPv4,$(call on_a_node,,a_release_from_its_install_to_its_uninstall))
+	$(call timed,a node with IPv6 alone,$(call on_a_node,--ipv6,pods_on_an_ipv6_only_network_find_and_are_found))
 
 .PHONY: ci
 ci: lint alerts test ## What has to pass before a change lands
@@ -136,7 +136,7 @@ MEASURE = PARTS="$(PARTS)" OPERATOR="$$(realpath $(RELEASE))/operator-to-measure
 THIS := $(shell uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n1)
 # Runs a test in the network of a node that has both images.
-on_a_node = $(BIN)/testbed node run $(1) --images "$$(realpath $(IMAGE))/spideriq-operator-$(VERSION).oci.tar$(comma)$$(realpath $(IMAGE))/spideriq-emulator-$(VERSION).oci.tar" -- cargo test --locked --test e2e -- --nocapture $(2)
+on_a_node = $(BIN)/testbed node run $(1) --images "$$(realpath $(IMAGE))/spideriq-operator-$(VERSION).oci.tar$(comma)$$(realpath $(IMAGE))/spideriq-emulator-$(VERSION).oci.tar" -- cargo nextest run --locked --test e2e --no-capture -E 'test(=life::$(2))'
 PACKAGING := cargo run --quiet --locked --package packaging --
 
 # One tool: name, version, minutes, options, and its crate where that is not cargo-NAME.

@@ -1,13 +1,12 @@
 //! A release from its install to its uninstall, with jobs in flight while its pods, its node and it itself are disturbed.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::cluster::{apply, get, helm, kubectl, told, until};
-use super::operator::{self, NAMESPACE, leader, pods, process, resident};
+use super::operator::{self, NAMESPACE, leader, one_process, pods, process, resident, tell};
 use super::service::{self, ENDPOINT, OVER_WITHIN, TOKEN, submits};
 
 /// Jobs in flight while something happens.
@@ -85,19 +84,17 @@ fn followed(by_another_than: &str) {
     println!("  another pod works after {:.1} s", took.as_secs_f32());
 }
 
-/// Stops a program of the node, or has it go on.
-fn signal(name: &str, program: &str) {
-    let file = Path::new(&std::env::var_os("TESTBED_NODE").unwrap()).join(format!("{program}.pid"));
-    let within = std::fs::read_to_string(file).unwrap();
-    let first = std::env::var("TESTBED_NODE_PID").unwrap();
-    let arguments = ["--target", &first, "--pid", "--mount", "--", "kill", name, within.trim()];
-    assert!(Command::new("nsenter").args(arguments).status().unwrap().success());
+/// Tells the node's API server something.
+fn tell_api_server(signal: Signal) {
+    let folder = std::env::var("TESTBED_NODE").unwrap();
+    let is_it = |line: &[u8]| line.starts_with(format!("{folder}/bin/kube-apiserver\0").as_bytes());
+    tell(one_process(|line, _| is_it(line)), signal);
 }
 
-fn install(more: &[&str]) {
+fn install() {
     let authority = told("the service", service::start);
     operator::prepare(&authority);
-    told("helm install --wait", || operator::install(more));
+    told("helm install --wait", || operator::install(&[]));
     tenant();
     create("short");
     told("a first job", || {
@@ -115,7 +112,7 @@ fn install(more: &[&str]) {
 
 #[test]
 fn a_release_from_its_install_to_its_uninstall() {
-    install(&[]);
+    install();
     for pod in pods() {
         let what = if leader().as_ref() == Some(&pod) { "leading" } else { "following" };
         println!("  {:.1} MiB {what}", resident(process(&pod)));
@@ -127,18 +124,13 @@ fn a_release_from_its_install_to_its_uninstall() {
     });
     with_jobs_in_flight("leader killed", || {
         let pod = leader().unwrap();
-        let pid = i32::try_from(process(&pod)).unwrap();
-        rustix::process::kill_process(
-            rustix::process::Pid::from_raw(pid).unwrap(),
-            rustix::process::Signal::KILL,
-        )
-        .unwrap();
+        tell(process(&pod), Signal::KILL);
         followed(&pod);
     });
     with_jobs_in_flight("api server away", || {
-        signal("-STOP", "kube-apiserver");
+        tell_api_server(Signal::STOP);
         std::thread::sleep(AWAY);
-        signal("-CONT", "kube-apiserver");
+        tell_api_server(Signal::CONT);
         until("the API server", FOLLOWED_WITHIN, || kubectl(&["get", "--raw", "/readyz"]).map(drop));
     });
     with_jobs_in_flight("upgrade", || operator::install(&["--set=podAnnotations.changed=yes"]));
@@ -150,13 +142,13 @@ fn a_release_from_its_install_to_its_uninstall() {
         helm(&["uninstall", "spideriq-operator", "--namespace", NAMESPACE, "--wait"]).unwrap()
     });
     // What people have written stays, and so do the CRDs.
-    assert!(states("").len() > JOBS);
+    assert_eq!(states("").len(), 5 * JOBS + 1);
     assert_eq!(get(&["deployments", "--namespace", NAMESPACE])["items"], json!([]));
 }
 
 #[test]
 fn pods_on_an_ipv6_only_network_find_and_are_found() {
-    install(&[]);
+    install();
     let pod = get(&["pods", "--namespace", NAMESPACE])["items"][0]["status"]["podIP"].clone();
     assert!(pod.as_str().unwrap().contains(':'), "{pod}");
 }

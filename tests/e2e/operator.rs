@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::cluster::{apply, get, helm, kubectl};
@@ -76,18 +77,28 @@ pub fn leader() -> Option<String> {
 
 /// The process of a pod, by its pid on this machine.
 pub fn process(pod: &str) -> u32 {
-    let is_it = |pid: &u32| {
-        let read =
-            |file: &str| fs::read(Path::new("/proc").join(pid.to_string()).join(file)).unwrap_or_default();
-        let named = format!("HOSTNAME={pod}");
-        read("cmdline").starts_with(b"/usr/local/bin/spideriq-operator\0")
-            && read("environ").split(|byte| *byte == 0).any(|variable| variable == named.as_bytes())
-    };
+    let named = format!("HOSTNAME={pod}");
+    one_process(|line, environment| {
+        line.starts_with(b"/usr/local/bin/spideriq-operator\0")
+            && environment.split(|byte| *byte == 0).any(|variable| variable == named.as_bytes())
+    })
+}
+
+/// The one process with such a command line and environment.
+pub fn one_process(is_it: impl Fn(&[u8], &[u8]) -> bool) -> u32 {
     let pids =
-        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-    let found: Vec<u32> = pids.filter(is_it).collect();
-    assert_eq!(found.len(), 1, "the processes of {pod}: {found:?}");
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let read = |pid: &u32, file: &str| {
+        fs::read(Path::new("/proc").join(pid.to_string()).join(file)).unwrap_or_default()
+    };
+    let found: Vec<u32> = pids.filter(|pid| is_it(&read(pid, "cmdline"), &read(pid, "environ"))).collect();
+    assert_eq!(found.len(), 1, "processes: {found:?}");
     found[0]
+}
+
+/// Sends a signal to a process of the node.
+pub fn tell(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
 }
 
 /// Its resident memory, in MiB.

@@ -226,6 +226,8 @@ impl ControlPlane {
             "--secure-port=0".to_owned(),
             format!("--service-account-private-key-file={}", self.path("service-account.key")),
             format!("--root-ca-file={}", self.path("certificates/apiserver.crt")),
+            // It makes one, and its own would be the machine's.
+            format!("--flex-volume-plugin-dir={}", self.path("volume-plugins")),
             "--kube-api-qps=500".to_owned(),
             "--kube-api-burst=1000".to_owned(),
             "--controllers=*,-node-ipam-controller,-node-lifecycle-controller".to_owned(),

@@ -46,7 +46,7 @@ enum Arguments {
     Down,
     /// Build programs and print where they are.
     Build {
-        /// Names; left out, all of them.
+        /// Names; left out, all but those of a node.
         tools: Vec<String>,
     },
     /// A real node, with pods that run; needs root.
@@ -140,11 +140,13 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn named(names: &[String]) -> anyhow::Result<Vec<Tool>> {
+/// The programs of these names, of those that there are.
+fn named(names: &[String], there: &[Tool]) -> anyhow::Result<Vec<Tool>> {
     let find = |name: &String| {
-        let all = Tool::ALL.into_iter().chain(Tool::NODE);
-        let known = all.clone().map(Tool::name).collect::<Vec<_>>().join(", ");
-        all.into_iter()
+        let known = there.iter().map(|tool| tool.name()).collect::<Vec<_>>().join(", ");
+        there
+            .iter()
+            .copied()
             .find(|tool| tool.name() == name)
             .with_context(|| format!("no program is called {name}; there are {known}"))
     };
@@ -153,7 +155,8 @@ fn named(names: &[String]) -> anyhow::Result<Vec<Tool>> {
 
 fn build(names: &[String]) -> anyhow::Result<ExitCode> {
     let tools = Tools::locate()?;
-    let wanted = if names.is_empty() { Tool::ALL.to_vec() } else { named(names)? };
+    let all = [&Tool::ALL[..], &Tool::NODE].concat();
+    let wanted = if names.is_empty() { Tool::ALL.to_vec() } else { named(names, &all)? };
     tools.build(&wanted)?;
     for tool in wanted {
         println!("{}", tools.path(tool).display());
@@ -178,7 +181,7 @@ fn around(
     command: &[OsString],
 ) -> anyhow::Result<ExitCode> {
     let asked = ignore_signals()?;
-    let plane = ControlPlane::with(options, tools, &named(with)?)?;
+    let plane = ControlPlane::with(options, tools, &named(with, &Tool::ALL)?)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(plane.folder().join("bin")).chain(std::env::split_paths(&path));
     let this = std::env::current_exe()?;
@@ -234,6 +237,8 @@ fn in_node(command: NodeCommand) -> anyhow::Result<ExitCode> {
             if Node::find().is_ok() {
                 bail!("one is running already; end it with `testbed node down`");
             }
+            // Half of a node would be left by who is told to end meanwhile.
+            ignore_signals()?;
             let folder =
                 Node::start(&NodeOptions { family: family(ipv6), images: Vec::new() }, true)?.leave()?;
             eprintln!("testbed: its logs are in {}; it ends with `testbed node down`", folder.display());
@@ -260,10 +265,13 @@ fn around_node(options: &NodeOptions, command: &[OsString]) -> anyhow::Result<Ex
     let node = Node::start(options, false)?;
     eprintln!("testbed: the node is ready after {:.1} s", begun.elapsed().as_secs_f32());
     let mut command = node.command(Within::Network, command)?;
-    command.env("TESTBED_NODE", node.folder()).env("TESTBED_NODE_PID", node.first().to_string());
-    let code = to_its_end(&command, &asked)?;
+    let code = to_its_end(command.env("TESTBED_NODE", node.folder()), &asked)?;
+    if code != ExitCode::SUCCESS {
+        eprintln!("{}testbed: the command failed; above are the last words of the node", node.last_words());
+    }
+    let name = node.folder().file_name().unwrap_or_default().to_string_lossy().into_owned();
     drop(node);
-    let left = Machine::look().more_than(&before);
+    let left = Machine::look().more_than(&before, &name);
     if left.is_empty() { Ok(code) } else { bail!("the node has left behind: {}", left.join(", ")) }
 }
 

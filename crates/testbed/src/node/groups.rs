@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 /// Where hierarchies are mounted.
@@ -24,33 +25,44 @@ pub(super) struct Group {
     pub(super) folder: PathBuf,
 }
 
-/// Makes them.
+/// Which groups a node of this name has.
 ///
 /// # Errors
-/// If they cannot be made; what was made is removed.
-pub(super) fn make(name: &str) -> anyhow::Result<Vec<Group>> {
+/// If this kernel has none.
+pub(super) fn of(name: &str) -> anyhow::Result<Vec<Group>> {
     let own = fs::read_to_string("/proc/self/cgroup").context("this kernel has no control groups")?;
-    let unified = Path::new(ROOT).join("cgroup.controllers").is_file();
-    let groups = wanted(&own, unified, name);
-    let made = groups.iter().try_for_each(make_one);
-    if let Err(error) =
-        made.and_then(|()| if groups.is_empty() { bail!("none is mounted at {ROOT}") } else { Ok(()) })
-    {
-        // What cannot be removed is told by whoever looks for what is left.
-        let _ = remove(&groups);
-        return Err(error.context("the node has no control groups of its own"));
+    let groups = wanted(&own, Path::new(ROOT).join("cgroup.controllers").is_file(), name);
+    if groups.is_empty() {
+        bail!("no control groups are mounted at {ROOT}");
     }
     Ok(groups)
 }
 
-/// Which groups to make, by what `/proc/self/cgroup` says.
+/// Makes them.
+///
+/// # Errors
+/// If they cannot be made; what was made is removed.
+pub(super) fn make(groups: &[Group]) -> anyhow::Result<()> {
+    let made = groups.iter().try_for_each(make_one);
+    if made.is_err() {
+        // What cannot be removed is told by whoever looks for what is left.
+        let _ = remove(groups);
+    }
+    made.context("the node has no control groups of its own")
+}
+
+/// Which groups there are to be, by what `/proc/self/cgroup` says. In version 2 a group with processes passes no
+/// controllers on, and ours has this one: only the root does.
 fn wanted(own: &str, unified: bool, name: &str) -> Vec<Group> {
+    if unified {
+        return vec![Group { controllers: String::new(), folder: Path::new(ROOT).join(name) }];
+    }
     let group = |line: &str| {
         let (_, rest) = line.split_once(':')?;
         let (controllers, path) = rest.split_once(':')?;
         let hierarchy = Path::new(ROOT).join(controllers.strip_prefix("name=").unwrap_or(controllers));
         // Beside those of version 1 that of version 2 has no controllers.
-        let used = controllers.is_empty() == unified && hierarchy.is_dir();
+        let used = !controllers.is_empty() && hierarchy.is_dir();
         let folder = hierarchy.join(path.trim_start_matches('/')).join(name);
         used.then(|| Group { controllers: controllers.to_owned(), folder })
     };
@@ -59,18 +71,30 @@ fn wanted(own: &str, unified: bool, name: &str) -> Vec<Group> {
 
 fn make_one(group: &Group) -> anyhow::Result<()> {
     let folder = &group.folder;
-    fs::create_dir(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let above = folder.parent().context("a group has one above it")?;
+    if group.controllers.is_empty() {
+        fs::write(above.join("cgroup.subtree_control"), CONTROLLERS).with_context(|| {
+            format!("{} does not pass its controllers on; run this outside of a container", above.display())
+        })?;
+    }
+    fs::create_dir(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     if group.controllers == "cpuset" {
         // Empty, nothing can be put into it.
         for file in ["cpuset.cpus", "cpuset.mems"] {
             fs::write(folder.join(file), fs::read(above.join(file))?)?;
         }
     }
-    if group.controllers.is_empty() {
-        fs::write(above.join("cgroup.subtree_control"), CONTROLLERS).with_context(|| {
-            format!("{} does not pass its controllers on; run this in a group that is a root or has no processes of its own", above.display())
-        })?;
+    Ok(())
+}
+
+/// Takes what holds a node out of its group of version 2: the node's root may have no process of its own. Its children stay.
+///
+/// # Errors
+/// If it cannot be moved.
+pub(super) fn leave(groups: &[Group], holder: u32) -> anyhow::Result<()> {
+    for group in groups.iter().filter(|group| group.controllers.is_empty()) {
+        let above = group.folder.with_file_name("cgroup.procs");
+        fs::write(&above, holder.to_string()).with_context(|| format!("cannot write {}", above.display()))?;
     }
     Ok(())
 }
@@ -85,6 +109,29 @@ pub(super) fn enter(groups: &[Group]) -> anyhow::Result<()> {
             .with_context(|| format!("cannot enter {}", group.folder.display()))?;
     }
     Ok(())
+}
+
+/// Kills all that is in them.
+pub(super) fn kill(groups: &[Group]) {
+    for group in groups {
+        kill_below(&group.folder);
+    }
+}
+
+fn kill_below(folder: &Path) {
+    for below in folders(folder) {
+        kill_below(&below);
+    }
+    let pids = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    for pid in pids.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+        // It may have ended by itself.
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let below = fs::read_dir(folder).into_iter().flatten().flatten();
+    below.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
 /// Removes them with all that is below; says what is left after a while.
@@ -102,9 +149,8 @@ pub(super) fn remove(groups: &[Group]) -> Vec<PathBuf> {
 }
 
 fn remove_below(folder: &Path) {
-    let below = fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in below.filter(|entry| entry.path().is_dir()) {
-        remove_below(&entry.path());
+    for below in folders(folder) {
+        remove_below(&below);
     }
     // One that is still used is tried again.
     let _ = fs::remove_dir(folder);
@@ -121,10 +167,10 @@ mod tests {
             let groups = wanted(own, unified, "node");
             groups.into_iter().map(|group| group.folder.display().to_string()).collect::<Vec<_>>()
         };
-        assert_eq!(folders(true), ["/sys/fs/cgroup/c/node"]);
+        assert_eq!(folders(true), ["/sys/fs/cgroup/node"]);
         let memory = std::path::Path::new("/sys/fs/cgroup/memory").is_dir();
         let of_one = if memory { vec!["/sys/fs/cgroup/memory/a/b/node".to_owned()] } else { Vec::new() };
         assert_eq!(folders(false), of_one);
-        assert_eq!(wanted("no line", true, "node"), []);
+        assert_eq!(wanted("no line", false, "node"), []);
     }
 }

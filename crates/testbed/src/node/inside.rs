@@ -131,7 +131,8 @@ fn mount_groups(groups: &[Group]) -> anyhow::Result<()> {
         // Only a group without processes of its own passes controllers on.
         fs::create_dir(root.join("init"))?;
         let inside = fs::read_to_string(root.join("cgroup.procs"))?;
-        for pid in inside.lines() {
+        // What holds the node is outside of its pids, and moved out by who began it.
+        for pid in inside.lines().filter(|pid| *pid != "0") {
             fs::write(root.join("init/cgroup.procs"), pid)?;
         }
         return Ok(());
@@ -171,7 +172,10 @@ struct Programs<'a> {
 impl Programs<'_> {
     fn start(&mut self, programs: Vec<Program>) -> anyhow::Result<()> {
         // Only here: containerd and the kubelet look for their helpers there.
-        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.folder.join("bin").display());
+        let path = format!(
+            "{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            self.folder.join("bin").display()
+        );
         for (tool, arguments) in programs {
             let log = File::create(self.folder.join(format!("{}.log", tool.name())))?;
             let child = Command::new(self.folder.join("bin").join(tool.name()))

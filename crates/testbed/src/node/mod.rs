@@ -15,6 +15,7 @@ pub use left::Machine;
 use std::ffi::OsStr;
 use std::fs;
 use std::ops::Deref;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -39,9 +40,11 @@ use crate::{Tool, Tools};
 const PREFIX: &str = "spideriq-node-";
 /// The file that says that the node is ready.
 const READY: &str = "ready";
-/// How often, and how often in all, it is looked whether it is.
+/// How often it is looked whether it is, and how often in all for its first process.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-const TRIES: u32 = 3_000;
+const TRIES: u32 = 200;
+/// How many lines of each log are told where something went wrong.
+const LAST_LINES: usize = 15;
 
 /// The programs that have to be installed, and Debian's package of each.
 const INSTALLED: [(&str, &str); 6] = [
@@ -129,7 +132,9 @@ impl Node {
                 packages.join(" ")
             );
         }
-        groups::remove(&groups::make(&format!("{PREFIX}check-{}", std::process::id()))?);
+        let groups = groups::of(&format!("{PREFIX}check-{}", std::process::id()))?;
+        groups::make(&groups)?;
+        groups::remove(&groups);
         Ok(())
     }
 
@@ -140,6 +145,13 @@ impl Node {
     pub fn start(options: &NodeOptions, stays: bool) -> anyhow::Result<Owned> {
         Self::check()?;
         let tools = Tools::locate()?;
+        let named = [std::env::temp_dir(), tools.path(Tool::Kubelet)];
+        if let Some(hidden) = named.iter().chain(&options.images).find(|path| is_hidden(path)) {
+            bail!(
+                "{} cannot be seen within a node, which has its own /var/lib, /var/log and /run; use another folder (TMPDIR, HOME)",
+                hidden.display()
+            );
+        }
         let all = [&Tool::BASE[..], &[Tool::ControllerManager, Tool::Helm], &Tool::NODE].concat();
         tools.build(&all)?;
         sweep();
@@ -147,8 +159,11 @@ impl Node {
         fs::write(folder.path().join("owner.pid"), std::process::id().to_string())?;
         prepare(folder.path(), &tools, &all, options.family)?;
         let name = folder.path().file_name().map(OsStr::to_string_lossy).unwrap_or_default();
-        let groups = groups::make(&name)?;
-        let node = begin(folder, options, groups, stays)?;
+        let groups = groups::of(&name)?;
+        // Before there is anything: whoever finds the folder knows what belongs to it.
+        let plan = Plan { family: options.family, images: options.images.clone(), groups };
+        fs::write(Plan::path(folder.path()), serde_json::to_string(&plan)?)?;
+        let node = begin(folder, plan.groups, stays)?;
         node.wait_until_ready()?;
         Ok(node)
     }
@@ -158,9 +173,13 @@ impl Node {
         self.folder.join("admin.kubeconfig")
     }
 
-    /// The pid of its first process, on this machine.
-    pub fn first(&self) -> u32 {
-        self.first
+    /// The last words of its programs and pods.
+    pub fn last_words(&self) -> String {
+        let mut logs = Vec::new();
+        logs_in(&self.folder, false, &mut logs);
+        logs_in(&self.folder.join("varlog/pods"), true, &mut logs);
+        let words = |log: &PathBuf| format!("--- {}\n{}\n", log.display(), tail(log, LAST_LINES).join("\n"));
+        logs.iter().map(words).collect()
     }
 
     /// The folder with the logs.
@@ -171,7 +190,7 @@ impl Node {
     /// A command within it, that finds its programs and talks to its API server.
     ///
     /// # Errors
-    /// If the PATH of this process is none.
+    /// If the PATH or the folder of this process is none.
     pub fn command(&self, within: Within, words: &[impl AsRef<OsStr>]) -> anyhow::Result<Command> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::iter::once(self.folder.join("bin")).chain(std::env::split_paths(&path));
@@ -179,6 +198,8 @@ impl Node {
         command.arg("--target").arg(self.first.to_string()).arg("--net");
         if within == Within::All {
             command.args(["--mount", "--pid", "--cgroup", "--uts", "--ipc"]);
+            // Names of files are from where the command is given.
+            command.arg(format!("--wd={}", std::env::current_dir()?.display()));
         }
         command.arg("--").args(words);
         command.env("PATH", std::env::join_paths(folders)?).env("KUBECONFIG", self.kubeconfig());
@@ -200,17 +221,17 @@ impl Node {
             "import",
             "--local",
         ];
-        let status = self.command(Within::All, &words)?.arg(archive).stdin(Stdio::null()).status()?;
+        let archive =
+            fs::canonicalize(archive).with_context(|| format!("cannot read {}", archive.display()))?;
+        let status = self.command(Within::All, &words)?.arg(&archive).stdin(Stdio::null()).status()?;
         if status.success() { Ok(()) } else { bail!("{} was not loaded", archive.display()) }
     }
 
     fn wait_until_ready(&self) -> anyhow::Result<()> {
-        for _ in 0..TRIES {
+        // Its first process gives up by itself.
+        while is_of(self.first, &self.folder) {
             if self.folder.join(READY).exists() {
                 return Ok(());
-            }
-            if !Path::new("/proc").join(self.first.to_string()).exists() {
-                break;
             }
             std::thread::sleep(LOOK_EVERY);
         }
@@ -226,10 +247,21 @@ impl Node {
     /// # Errors
     /// If there is none.
     pub fn find() -> anyhow::Result<Self> {
-        let Ok(text) = fs::read_to_string(Self::state()) else {
-            bail!("no node is running; `testbed node up` starts one")
-        };
-        serde_json::from_str(&text).context("the state file is odd")
+        let missing = "no node is running; `testbed node up` starts one";
+        let state = Self::state();
+        // Anybody may put a file there, and all that it names is killed and removed.
+        let Ok(found) = fs::metadata(&state) else { bail!(missing) };
+        if found.uid() != 0 {
+            bail!("{} is not root's; remove it", state.display());
+        }
+        let node: Self =
+            serde_json::from_str(&fs::read_to_string(&state)?).context("the state file is odd")?;
+        if !is_of(node.first, &node.folder) || !is_of(node.holder, &node.folder) {
+            // It ended by itself, and others may have its pids.
+            fs::remove_file(&state)?;
+            bail!(missing);
+        }
+        Ok(node)
     }
 
     /// Ends the one that was left running.
@@ -333,24 +365,24 @@ fn prepare(folder: &Path, tools: &Tools, all: &[Tool], family: Family) -> anyhow
 }
 
 /// Starts what holds it, and finds its first process.
-fn begin(folder: TempDir, options: &NodeOptions, groups: Vec<Group>, stays: bool) -> anyhow::Result<Owned> {
-    let plan = Plan { family: options.family, images: options.images.clone(), groups };
-    fs::write(Plan::path(folder.path()), serde_json::to_string(&plan)?)?;
+fn begin(folder: TempDir, groups: Vec<Group>, stays: bool) -> anyhow::Result<Owned> {
     let log = fs::File::create(folder.path().join("inside.log"))?;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["node", "hold"]).arg(folder.path());
     if !stays {
         command.arg(std::process::id().to_string());
     }
-    let holder =
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).spawn()?;
-    let node = Node { folder: folder.keep(), groups: plan.groups, holder: holder.id(), first: 0 };
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+    groups::make(&groups)?;
+    let holder = command.spawn().inspect_err(|_| drop(groups::remove(&groups)))?;
+    let node = Node { folder: folder.keep(), groups, holder: holder.id(), first: 0 };
     let mut owned = Owned { node, holder: Some(holder) };
     let children = format!("/proc/{0}/task/{0}/children", owned.node.holder);
     for _ in 0..TRIES {
         let pids = fs::read_to_string(&children).unwrap_or_default();
         if let Some(first) = pids.split_whitespace().next().and_then(|pid| pid.parse().ok()) {
             owned.node.first = first;
+            groups::leave(&owned.groups, owned.node.holder)?;
             return Ok(owned);
         }
         if owned.holder.as_mut().is_some_and(|holder| !matches!(holder.try_wait(), Ok(None))) {
@@ -362,9 +394,40 @@ fn begin(folder: TempDir, options: &NodeOptions, groups: Vec<Group>, stays: bool
 }
 
 fn last_words(folder: &Path) -> String {
-    let text = fs::read_to_string(folder.join("inside.log")).unwrap_or_default();
-    let last: Vec<&str> = text.lines().rev().take(5).collect();
-    last.into_iter().rev().collect::<Vec<_>>().join(" | ")
+    tail(&folder.join("inside.log"), 5).join(" | ")
+}
+
+fn tail(log: &Path, lines: usize) -> Vec<String> {
+    let bytes = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let all: Vec<&str> = text.lines().collect();
+    all.iter().skip(all.len().saturating_sub(lines)).map(|line| (*line).to_owned()).collect()
+}
+
+/// The logs in a folder, and, where it is asked for, below it.
+fn logs_in(folder: &Path, below: bool, logs: &mut Vec<PathBuf>) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut entries: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    entries.sort();
+    for entry in entries {
+        if entry.extension().is_some_and(|extension| extension == "log") {
+            logs.push(entry);
+        } else if below && entry.is_dir() {
+            logs_in(&entry, below, logs);
+        }
+    }
+}
+
+/// Whether a process is one of the node in this folder: pids are given anew.
+fn is_of(pid: u32, folder: &Path) -> bool {
+    let line = fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line).contains(&*folder.to_string_lossy())
+}
+
+/// Whether a node does not see a path, because it has its own folder in that place.
+fn is_hidden(path: &Path) -> bool {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    ["/var/lib", "/var/log", "/run", "/sys", "/proc"].iter().any(|own| path.starts_with(own))
 }
 
 /// Removes what nodes left whose owner was killed: their processes ended with it.
@@ -377,7 +440,10 @@ fn sweep() {
         let gone = owner.parse::<u32>().is_ok_and(|pid| !Path::new("/proc").join(pid.to_string()).exists());
         if named && gone && kept.as_ref() != Some(&folder) {
             let groups = Plan::read(&folder).map(|plan| plan.groups).unwrap_or_default();
-            groups::remove(&groups);
+            groups::kill(&groups);
+            if !groups::remove(&groups).is_empty() {
+                continue;
+            }
             // Somebody else may be sweeping, too.
             let _ = fs::remove_dir_all(folder);
         }

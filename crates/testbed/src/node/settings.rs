@@ -60,6 +60,7 @@ pub(super) fn programs(folder: &Path, family: Family) -> [Vec<Program>; 2] {
         "--root-ca-file",
         &at("pki/ca.crt"),
         "--use-service-account-credentials",
+        "--flex-volume-plugin-dir=/var/lib/kubelet/volume-plugins",
         "--node-monitor-period=1s",
         "--kube-api-qps=500",
         "--kube-api-burst=1000",
@@ -130,7 +131,7 @@ fn containerd(at: &impl Fn(&str) -> String) -> String {
 root = "/var/lib/containerd"
 state = "/run/containerd"
 oom_score = 0
-disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.erofs", "io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp"]
+disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.erofs", "io.containerd.internal.v1.opt", "io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp"]
 [grpc]
   address = "{CONTAINERD}"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
@@ -190,6 +191,7 @@ fn kubelet(at: &impl Fn(&str) -> String, family: Family) -> Value {
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": at("pki/kubelet.crt"),
         "tlsPrivateKeyFile": at("pki/kubelet.key"),
+        "volumePluginDir": "/var/lib/kubelet/volume-plugins",
         "clusterDomain": "cluster.local",
         "clusterDNS": [family.node()],
         "resolvConf": at("resolv.conf"),
@@ -221,7 +223,8 @@ fn proxy(at: &impl Fn(&str) -> String, family: Family) -> Value {
         "healthzBindAddress": "",
         "metricsBindAddress": "",
         "conntrack": {"maxPerCore": 0, "min": 0},
-        "nftables": {"minSyncPeriod": "50ms"},
+        // A reply comes back through the node, whether or not its bridge shows what passes.
+        "nftables": {"minSyncPeriod": "50ms", "masqueradeAll": true},
     })
 }
 
