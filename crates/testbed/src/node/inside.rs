@@ -172,10 +172,9 @@ struct Programs<'a> {
 impl Programs<'_> {
     fn start(&mut self, programs: Vec<Program>) -> anyhow::Result<()> {
         // Only here: containerd and the kubelet look for their helpers there.
-        let path = format!(
-            "{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            self.folder.join("bin").display()
-        );
+        let mut path = self.folder.join("bin").into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
         for (tool, arguments) in programs {
             let log = File::create(self.folder.join(format!("{}.log", tool.name())))?;
             let child = Command::new(self.folder.join("bin").join(tool.name()))

@@ -12,7 +12,7 @@ mod settings;
 pub use family::Family;
 pub use left::Machine;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
@@ -119,7 +119,7 @@ impl Node {
         if !rustix::process::geteuid().is_root() {
             bail!("a node needs root, for namespaces, mounts and control groups of its own; run it as root");
         }
-        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = path();
         let found = |name: &str| std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
         let missing: Vec<_> = INSTALLED.iter().filter(|(name, _)| !found(name)).collect();
         if !missing.is_empty() {
@@ -192,8 +192,8 @@ impl Node {
     /// # Errors
     /// If the PATH or the folder of this process is none.
     pub fn command(&self, within: Within, words: &[impl AsRef<OsStr>]) -> anyhow::Result<Command> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = std::iter::once(self.folder.join("bin")).chain(std::env::split_paths(&path));
+        let (programs, path) = (self.folder.join("bin"), path());
+        let folders = std::iter::once(programs).chain(std::env::split_paths(&path));
         let mut command = Command::new("nsenter");
         command.arg("--target").arg(self.first.to_string()).arg("--net");
         if within == Within::All {
@@ -368,7 +368,7 @@ fn prepare(folder: &Path, tools: &Tools, all: &[Tool], family: Family) -> anyhow
 fn begin(folder: TempDir, groups: Vec<Group>, stays: bool) -> anyhow::Result<Owned> {
     let log = fs::File::create(folder.path().join("inside.log"))?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["node", "hold"]).arg(folder.path());
+    command.args(["node", "hold"]).arg(folder.path()).env("PATH", path());
     if !stays {
         command.arg(std::process::id().to_string());
     }
@@ -391,6 +391,13 @@ fn begin(folder: TempDir, groups: Vec<Group>, stays: bool) -> anyhow::Result<Own
         std::thread::sleep(LOOK_EVERY);
     }
     bail!("the node did not begin: {}", last_words(&owned.folder))
+}
+
+/// Where programs are looked for: also where those of root are, which not every PATH has.
+fn path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    path
 }
 
 fn last_words(folder: &Path) -> String {
