@@ -159,7 +159,10 @@ impl ControlPlane {
     /// If it cannot be started.
     pub fn start_part(&mut self, part: Part) -> anyhow::Result<()> {
         match part {
-            Part::Etcd => self.etcd = Some(self.run(Tool::Etcd, &self.etcd_arguments())?),
+            Part::Etcd => {
+                self.etcd =
+                    Some(self.run(Tool::Etcd, &etcd(&self.path("etcd"), self.ports.etcd, self.ports.peer))?)
+            }
             Part::ApiServer => self.api_server = Some(self.run(Tool::ApiServer, &self.api_arguments())?),
         }
         Ok(())
@@ -183,21 +186,6 @@ impl ControlPlane {
 
     fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
-    }
-
-    fn etcd_arguments(&self) -> Vec<String> {
-        let client = format!("http://127.0.0.1:{}", self.ports.etcd);
-        let peer = format!("http://127.0.0.1:{}", self.ports.peer);
-        vec![
-            format!("--data-dir={}", self.path("etcd")),
-            format!("--listen-client-urls={client}"),
-            format!("--advertise-client-urls={client}"),
-            format!("--listen-peer-urls={peer}"),
-            format!("--initial-advertise-peer-urls={peer}"),
-            format!("--initial-cluster=default={peer}"),
-            "--unsafe-no-fsync".to_owned(),
-            "--log-level=error".to_owned(),
-        ]
     }
 
     fn api_arguments(&self) -> Vec<String> {
@@ -341,6 +329,21 @@ pub(crate) fn kubeconfig(server: &str, folder: &Path, token: &str) -> anyhow::Re
         "current-context": "testbed",
     });
     Ok(serde_json::to_string_pretty(&config)?)
+}
+
+/// The arguments of an etcd of its own, with its data in a folder and on these ports of loopback.
+pub(crate) fn etcd(data: &str, clients: u16, peers: u16) -> Vec<String> {
+    let (client, peer) = (format!("http://127.0.0.1:{clients}"), format!("http://127.0.0.1:{peers}"));
+    vec![
+        format!("--data-dir={data}"),
+        format!("--listen-client-urls={client}"),
+        format!("--advertise-client-urls={client}"),
+        format!("--listen-peer-urls={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+        format!("--initial-cluster=default={peer}"),
+        "--unsafe-no-fsync".to_owned(),
+        "--log-level=error".to_owned(),
+    ]
 }
 
 /// A random token.

@@ -8,9 +8,12 @@ use serde_json::{Value, json};
 use super::family::Family;
 use super::identity::NODE;
 use crate::Tool;
+use crate::control_plane::etcd;
 
 /// Where containerd listens. `/run` is the node's own.
 pub(super) const CONTAINERD: &str = "/run/containerd/containerd.sock";
+/// Where etcd listens, and its peers one further on.
+const ETCD: u16 = 2379;
 /// The image that holds the namespaces of pods; it is loaded from a file, as all images are.
 const PAUSE: &str = "docker.io/library/pause:1";
 pub(super) const PAUSE_ARCHIVE: &str = "pause.oci.tar";
@@ -46,7 +49,7 @@ pub(super) fn programs(folder: &Path, family: Family) -> [Vec<Program>; 2] {
     let at = |name: &str| folder.join(name).display().to_string();
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let first = vec![
-        (Tool::Etcd, etcd(&at)),
+        (Tool::Etcd, etcd(&at("etcd"), ETCD, ETCD + 1)),
         (Tool::ApiServer, api_server(&at, family)),
         (Tool::Containerd, words(&["--config", &at("containerd.toml")])),
     ];
@@ -87,23 +90,9 @@ pub(super) fn programs(folder: &Path, family: Family) -> [Vec<Program>; 2] {
     [first, then]
 }
 
-fn etcd(at: &impl Fn(&str) -> String) -> Vec<String> {
-    let (client, peer) = ("http://127.0.0.1:2379", "http://127.0.0.1:2380");
-    vec![
-        format!("--data-dir={}", at("etcd")),
-        format!("--listen-client-urls={client}"),
-        format!("--advertise-client-urls={client}"),
-        format!("--listen-peer-urls={peer}"),
-        format!("--initial-advertise-peer-urls={peer}"),
-        format!("--initial-cluster=default={peer}"),
-        "--unsafe-no-fsync".to_owned(),
-        "--log-level=error".to_owned(),
-    ]
-}
-
 fn api_server(at: &impl Fn(&str) -> String, family: Family) -> Vec<String> {
     vec![
-        "--etcd-servers=http://127.0.0.1:2379".to_owned(),
+        format!("--etcd-servers=http://127.0.0.1:{ETCD}"),
         format!("--bind-address={}", family.any()),
         "--secure-port=6443".to_owned(),
         format!("--advertise-address={}", family.node()),
