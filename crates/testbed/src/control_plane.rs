@@ -160,8 +160,8 @@ impl ControlPlane {
     pub fn start_part(&mut self, part: Part) -> anyhow::Result<()> {
         match part {
             Part::Etcd => {
-                self.etcd =
-                    Some(self.run(Tool::Etcd, &etcd(&self.path("etcd"), self.ports.etcd, self.ports.peer))?)
+                let arguments = etcd(&self.path("etcd"), self.ports.etcd, self.ports.peer);
+                self.etcd = Some(self.run(Tool::Etcd, &arguments)?);
             }
             Part::ApiServer => self.api_server = Some(self.run(Tool::ApiServer, &self.api_arguments())?),
         }
