@@ -229,7 +229,7 @@ fn to_its_end(command: &Command, asked: &AtomicBool) -> anyhow::Result<ExitCode>
 fn in_node(command: NodeCommand) -> anyhow::Result<ExitCode> {
     let family = |ipv6: bool| if ipv6 { Family::V6 } else { Family::V4 };
     match command {
-        NodeCommand::Check => Node::check()?,
+        NodeCommand::Check => node::check()?,
         NodeCommand::Run { ipv6, images, command } => {
             return around_node(&NodeOptions { family: family(ipv6), images }, &command);
         }
@@ -240,7 +240,7 @@ fn in_node(command: NodeCommand) -> anyhow::Result<ExitCode> {
             // Half of a node would be left by who is told to end meanwhile.
             ignore_signals()?;
             let folder =
-                Node::start(&NodeOptions { family: family(ipv6), images: Vec::new() }, true)?.leave()?;
+                node::start(&NodeOptions { family: family(ipv6), images: Vec::new() }, true)?.leave()?;
             eprintln!("testbed: its logs are in {}; it ends with `testbed node down`", folder.display());
         }
         NodeCommand::Exec { command } => {
@@ -262,7 +262,7 @@ fn around_node(options: &NodeOptions, command: &[OsString]) -> anyhow::Result<Ex
     let asked = ignore_signals()?;
     let before = Machine::look();
     let begun = now();
-    let node = Node::start(options, false)?;
+    let node = node::start(options, false)?;
     eprintln!("testbed: the node is ready after {:.1} s", begun.elapsed().as_secs_f32());
     let mut command = node.command(Within::Network, command)?;
     let code = to_its_end(command.env("TESTBED_NODE", node.folder()), &asked)?;

@@ -79,12 +79,12 @@ fn said(program: &str, arguments: &[impl AsRef<OsStr>]) -> anyhow::Result<String
 
 fn ctr(folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
     let program = folder.join("bin/ctr").display().to_string();
-    done(&program, &[&["--address", settings::CONTAINERD, "--namespace", "k8s.io"], arguments].concat())
+    done(&program, &[&settings::CTR, arguments].concat())
 }
 
 /// Loads an image from an archive.
 fn load(folder: &Path, archive: &Path) -> anyhow::Result<()> {
-    ctr(folder, &["images", "import", "--local", &archive.display().to_string()])
+    ctr(folder, &[&settings::IMPORT[..], &[&archive.display().to_string()]].concat())
 }
 
 fn kubectl(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {

@@ -11,7 +11,11 @@ use crate::Tool;
 use crate::control_plane::etcd;
 
 /// Where containerd listens. `/run` is the node's own.
-pub(super) const CONTAINERD: &str = "/run/containerd/containerd.sock";
+const CONTAINERD: &str = "/run/containerd/containerd.sock";
+/// How ctr finds it, and what the kubelet knows of.
+pub(super) const CTR: [&str; 4] = ["--address", CONTAINERD, "--namespace", "k8s.io"];
+/// Loads an image from the archive that comes next.
+pub(super) const IMPORT: [&str; 3] = ["images", "import", "--local"];
 /// Where etcd listens, and its peers one further on.
 const ETCD: u16 = 2379;
 /// The image that holds the namespaces of pods; it is loaded from a file, as all images are.
