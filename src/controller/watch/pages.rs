@@ -212,6 +212,14 @@ mod tests {
         assert!(asked.len() - read <= 6, "{} of {}", asked.len() - read, asked.len());
     }
 
+    #[tokio::test]
+    async fn one_large_object_makes_the_next_page_half_as_long_and_no_shorter() {
+        let (names, asked) = listed([vec![100; 120], vec![1_400_000], vec![100; 120]].concat()).await;
+        assert_eq!(names, all(241));
+        let large = asked.iter().position(|(_, bytes)| *bytes > 1_400_000).unwrap();
+        assert_eq!(asked[large + 1].0, asked[large].0 / 2, "{asked:?}");
+    }
+
     #[tokio::test(start_paused = true)]
     #[expect(clippy::disallowed_methods, reason = "the time of a test, which is paused")]
     async fn a_page_that_is_lost_is_asked_for_again_and_what_was_read_is_kept() {

@@ -32,7 +32,8 @@ impl Roots {
         if now.0.is_empty() || now.0.iter().any(|(file, _)| has_certificate(file)) {
             return Ok(now);
         }
-        let names: Vec<String> = now.0.iter().map(|(file, _)| file.display().to_string()).collect();
+        // The first of them: a folder may have hundreds.
+        let names: Vec<String> = now.0.iter().take(3).map(|(file, _)| file.display().to_string()).collect();
         Err(format!(
             "SSL_CERT_FILE or SSL_CERT_DIR names {}, and no certificate can be read there; put those of your authority there, in PEM",
             names.join(", ")
