@@ -17,9 +17,9 @@ use packaging::source::Source;
 use tempfile::TempDir;
 
 use super::family::Family;
-use super::groups::{self, Group};
+use super::groups::{self, Group, PREFIX};
 use super::needs::{check, is_hidden, path};
-use super::{LOOK_EVERY, Node, NodeOptions, Owned, PREFIX, Plan, identity, last_words, settings};
+use super::{LOOK_EVERY, Node, NodeOptions, Owned, Plan, identity, last_words, settings};
 use crate::process::die_with;
 use crate::{Tool, Tools};
 

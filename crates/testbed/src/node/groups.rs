@@ -8,6 +8,8 @@ use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
+/// What the names of all that belongs to a node begin with.
+pub(super) const PREFIX: &str = "spideriq-node-";
 /// Where hierarchies are mounted.
 const ROOT: &str = "/sys/fs/cgroup";
 /// What the kubelet needs of the one hierarchy of version 2.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::PREFIX;
+use super::groups::PREFIX;
 
 /// Where programs of a node would leave something, if they were let.
 const FOLDERS: [&str; 2] = ["/opt", "/usr/libexec"];

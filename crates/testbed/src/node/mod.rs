@@ -31,8 +31,6 @@ use serde::{Deserialize, Serialize};
 
 use self::groups::Group;
 
-/// What the names of all that belongs to a node begin with.
-const PREFIX: &str = "spideriq-node-";
 /// The file that says that the node is ready.
 const READY: &str = "ready";
 /// How often it is looked whether it is.

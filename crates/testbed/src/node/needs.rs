@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use super::{PREFIX, groups};
+use super::groups::{self, PREFIX};
 
 /// The programs that have to be installed, and Debian's package of each.
 const INSTALLED: [(&str, &str); 6] = [
