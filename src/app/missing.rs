@@ -16,8 +16,9 @@ use crate::kubernetes::{said_of, said_of_status};
 /// How long the API server may take to answer the first question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
-/// The first pause before the API server is asked again that was away at the start, and the longest.
-const AWAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The first pause before the API server is asked again that was away at the start, and the longest. One lost answer is no
+/// server that is away, and everybody waits for this.
+const AWAY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
 
 /// Asks for one object of each kind, so that what is missing is said in one sentence instead of a stream of errors. An API
 /// server that is away is waited for.

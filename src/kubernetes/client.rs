@@ -17,6 +17,7 @@ use tower::layer::layer_fn;
 use tower::{BoxError, Service};
 
 use super::address::is_plain;
+use super::direct::direct;
 use super::news::{News, listened_to};
 use super::words::said_of;
 
@@ -35,7 +36,8 @@ pub async fn connect(news: &News) -> anyhow::Result<Client> {
         config.proxy_url = ours.proxy(&config.cluster_url);
         config.root_cert_file = ours.ca_file;
     }
-    let builder = ClientBuilder::try_from(config)
+    // By way of a proxy it is kube's own, which knows how to ask one.
+    let builder = if config.proxy_url.is_none() { direct(config) } else { ClientBuilder::try_from(config) }
         .map_err(|error| anyhow::anyhow!("the kubeconfig cannot be used: {}", said_of(&error)))?;
     Ok(listening(builder, news).build())
 }

@@ -4,6 +4,7 @@
 
 mod address;
 mod client;
+mod direct;
 mod news;
 mod words;
 

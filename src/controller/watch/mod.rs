@@ -99,7 +99,7 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Holds<K> for Store<K> {
     }
 }
 
-/// One stream of changes. `held` is what those know for whom they are; `heard` is told how each namespace does.
+/// One stream of changes, without an error. `held` is what those know for whom they are; `heard` is told how each namespace does.
 pub(super) fn watch<K: Kept>(
     apis: Vec<Api<K>>,
     held: impl Holds<K> + Send + 'static,
@@ -162,9 +162,10 @@ where
             let listed = matches!(event, Ok(Event::InitDone));
             let told = match event {
                 Ok(event) => joined.take(at, event).into_iter().map(Ok).collect::<Vec<_>>(),
+                // It is told to nobody else: kube's loop would let every change wait then, for 30 s in the end.
                 Err(error) => {
                     heard(Heard::Failed(namespace.as_deref(), &error));
-                    vec![Err(error)]
+                    Vec::new()
                 }
             };
             let heard = Arc::clone(&heard);
