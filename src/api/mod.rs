@@ -18,7 +18,7 @@ pub use account::{
     ScrapeAccountSpec, ScrapeAccountStatus, SecretRef, StatusCredential, SyncMode, SyncPolicy, SyncReason,
 };
 pub use condition::{Condition, ConditionStatus, find};
-pub use crd::{INSTALL_CRDS, crds, full_status, is_status_field, to_yaml};
+pub use crd::{INSTALL_CRDS, PUBLISHED, crds, full_status, is_status_field, not_published, to_yaml};
 pub use job::{
     AccountRef, CancelReason, Credential, DeletionPolicy, JobAccount, OnAmbiguous, OnCacheHit, Origin, Owed,
     Payload, Poll, ReadyWhen, Remote, Results, Run, ScrapeJob, ScrapeJobSpec, ScrapeJobStatus, State,

@@ -6,8 +6,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
+mod published;
 mod sample;
 
+pub use published::{PUBLISHED, not_published};
 pub use sample::{INSTALL_CRDS, full_status, is_status_field};
 
 use super::{ClusterScrapeAccount, ScrapeAccount, ScrapeJob};

@@ -6,7 +6,7 @@ mod replies;
 pub(super) mod schema;
 pub(super) mod table;
 
-pub(super) use replies::{Measured, Replies};
+pub(super) use replies::{Measured, Replies, SMALL};
 
 use std::sync::Arc;
 use std::time::Duration;

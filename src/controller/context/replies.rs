@@ -10,8 +10,8 @@ use crate::health::waiting;
 
 /// Replies in hand at once, in bytes.
 const ROOM: usize = 8 * 1024 * 1024;
-/// Smaller replies are not counted: all of them together are little.
-const SMALL: usize = 32 * 1024;
+/// Smaller replies are not counted: all of them together are little. Nor does a write of one cost the API server much.
+pub(in crate::controller) const SMALL: usize = 32 * 1024;
 /// A larger object costs the API server seconds of its time with each write, so that no two are written at once.
 const LARGE: usize = 256 * 1024;
 /// What the room is counted in, in bytes.

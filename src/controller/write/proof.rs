@@ -8,10 +8,10 @@ use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
 use crate::account::{AccountKey, News};
-use crate::api::{AccountKind, GROUP, Reason, ScrapeJob, full_status};
+use crate::api::{AccountKind, PUBLISHED, Reason, ScrapeJob, full_status, not_published};
 use crate::cache::is_at_rest;
-use crate::controller::context::Context;
 use crate::controller::context::schema::{Asked, Kind};
+use crate::controller::context::{Context, SMALL};
 use crate::decide;
 use crate::status::{WriteError, answered, try_status};
 
@@ -25,8 +25,6 @@ const TRIED_AGAIN: Duration = Duration::from_secs(10);
 const TRIES: u32 = 4;
 /// Whoever waited while there was no answer is told so, too.
 const UNANSWERED: Duration = Duration::from_secs(1);
-/// Where the API server publishes the schemas of the group, to everybody who may log in.
-const PUBLISHED: &str = "/openapi/v3/apis/spideriq.ai/v1alpha1";
 
 /// An object by namespace and name.
 type Name = (String, String);
@@ -101,21 +99,38 @@ impl Context {
         }
     }
 
-    /// The first object of a kind but this one, by name: a simulation has to find the same again.
+    /// The first object of a kind but this one, by name: a simulation has to find the same again. A large one only where
+    /// there is no small one: the API server may take a second for it, and everybody waits for the answer.
     fn first_object(&self, kind: Kind, but: Option<&Name>) -> Option<Name> {
         match kind {
             Kind::Job => self.jobs.first(but),
             Kind::Account(kind) => {
-                let keys = self.known.of_kind(kind).into_iter();
-                keys.map(|key| (key.namespace, key.name)).filter(|name| Some(name) != but).min()
+                let all = self.known.sizes(kind).into_iter();
+                let named = all.map(|(key, bytes)| (bytes > SMALL, (key.namespace, key.name)));
+                named.filter(|(_, name)| Some(name) != but).min().map(|(_, name)| name)
             }
         }
+    }
+
+    /// Whether an object is known, and small.
+    fn is_small(&self, kind: Kind, (namespace, name): &Name) -> bool {
+        let bytes = match kind {
+            Kind::Job => self.jobs.known(namespace, name).map(|known| known.bytes),
+            Kind::Account(kind) => {
+                let all = self.known.sizes(kind).into_iter();
+                let mut sizes = all.filter(|(key, _)| (&key.namespace, &key.name) == (namespace, name));
+                sizes.next().map(|(_, bytes)| bytes)
+            }
+        };
+        bytes.is_some_and(|bytes| bytes <= SMALL)
     }
 
     /// The fields that would be dropped. One object whose status is refused may be an odd one: only what is refused of
     /// another one, too, is true of all.
     async fn ask(&self, kind: Kind, object: Name) -> Result<Vec<String>, WriteError> {
         let Some(full) = full_status(kind.as_str()) else { return Ok(Vec::new()) };
+        let small = self.is_small(kind, &object);
+        let object = if small { object } else { self.first_object(kind, None).unwrap_or(object) };
         let Err(first) = self.try_again(kind, &object, full).await else { return Ok(Vec::new()) };
         let told = match (first.not_kept(), self.first_object(kind, Some(&object))) {
             (None, _) if matches!(first, WriteError::Unanswered(_)) => return Err(first),
@@ -130,7 +145,7 @@ impl Context {
                 },
             },
         };
-        Ok(self.published(kind, full).await.unwrap_or(told))
+        Ok(self.published(kind).await.unwrap_or(told))
     }
 
     /// A lost answer is asked for again at once: everybody who is about to write waits for it. Who answers nothing for a
@@ -165,11 +180,11 @@ impl Context {
     }
 
     /// The fields that the published schema does not have; nothing where it cannot be read.
-    async fn published(&self, kind: Kind, full: &Value) -> Option<Vec<String>> {
+    async fn published(&self, kind: Kind) -> Option<Vec<String>> {
         let request = http::Request::get(PUBLISHED).body(Vec::new()).ok()?;
         let text = answered(self.client.request_text(request)).await.ok()?;
         let page: Value = serde_json::from_str(&text).ok()?;
-        absent(&page, kind.as_str(), full)
+        not_published(&page, kind.as_str())
     }
 
     /// Takes over what was found out, and tells when it begins and ends.
@@ -222,74 +237,5 @@ impl Context {
             let event = decide::Event { warning: true, reason: Reason::CRDOutdated, note: complaint.into() };
             self.tell(&job.object_ref(&()), event).await;
         }
-    }
-}
-
-/// The paths of a full status that the schema of this kind does not have; nothing where the page has no such schema.
-fn absent(page: &Value, kind: &str, full: &Value) -> Option<Vec<String>> {
-    let schemas = page.pointer("/components/schemas")?.as_object()?;
-    let is = |name: &Value, field: &str, word: &str| name.get(field).and_then(Value::as_str) == Some(word);
-    let ours = |schema: &&Value| {
-        let named = schema.get("x-kubernetes-group-version-kind").and_then(Value::as_array);
-        named.into_iter().flatten().any(|name| is(name, "kind", kind) && is(name, "group", GROUP))
-    };
-    let schema = schemas.values().find(ours)?;
-    Some(absent_below(schema.pointer("/properties/status").unwrap_or(&Value::Null), full, "status"))
-}
-
-fn absent_below(schema: &Value, full: &Value, at: &str) -> Vec<String> {
-    if schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) {
-        return Vec::new();
-    }
-    match full {
-        Value::Object(fields) => {
-            let known = schema.get("properties");
-            let below = |(name, value): (&String, &Value)| {
-                let path = format!("{at}.{name}");
-                match known.and_then(|known| known.get(name)) {
-                    Some(field) => absent_below(field, value, &path),
-                    None => vec![path],
-                }
-            };
-            fields.iter().flat_map(below).collect()
-        }
-        Value::Array(items) => {
-            let schema = schema.get("items").unwrap_or(&Value::Null);
-            let below = |(n, item): (usize, &Value)| absent_below(schema, item, &format!("{at}[{n}]"));
-            items.iter().enumerate().flat_map(below).collect()
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::absent;
-    use crate::api::{crds, full_status};
-
-    #[test]
-    fn the_published_schema_names_what_it_lacks() {
-        let crd = serde_json::to_value(&crds().unwrap()[0]).unwrap();
-        let mut schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
-        schema["x-kubernetes-group-version-kind"] = json!([{"group": "spideriq.ai", "kind": "ScrapeJob"}]);
-        let page = |schema: &serde_json::Value| {
-            let other = json!({"x-kubernetes-group-version-kind": [{"group": "", "kind": "ScrapeJob"}]});
-            json!({"components": {"schemas": {"a": other, "b": schema}}})
-        };
-        let full = full_status("ScrapeJob").unwrap();
-        assert_eq!(absent(&page(&schema), "ScrapeJob", full), Some(Vec::new()));
-        for (pointer, path) in [
-            ("/properties/status/properties/submission/properties/nonce", "status.submission.nonce"),
-            ("/properties/status/properties/history/items/properties/runID", "status.history[0].runID"),
-            ("/properties/status/properties/usedRunIDs", "status.usedRunIDs"),
-        ] {
-            let mut less = schema.clone();
-            let (parent, name) = pointer.rsplit_once('/').unwrap();
-            less.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name).unwrap();
-            assert_eq!(absent(&page(&less), "ScrapeJob", full), Some(vec![path.to_owned()]));
-        }
-        assert_eq!(absent(&page(&schema), "ScrapeAccount", full), None);
     }
 }

@@ -130,17 +130,22 @@ impl Known {
         self.cluster.clone()
     }
 
-    /// The accounts of a kind, in no order.
-    pub(in crate::controller) fn of_kind(&self, kind: AccountKind) -> Vec<AccountKey> {
+    /// The accounts of a kind with the sizes of their texts in bytes, in no order.
+    pub(in crate::controller) fn sizes(&self, kind: AccountKind) -> Vec<(AccountKey, usize)> {
         match kind {
             AccountKind::ScrapeAccount => {
-                self.own().state().iter().map(|account| key_of(&**account)).collect()
+                self.own().state().iter().map(|account| (key_of(&**account), account.bytes)).collect()
             }
             AccountKind::ClusterScrapeAccount => {
                 let cached = self.cluster().map(|cluster| cluster.state()).unwrap_or_default();
-                cached.iter().map(|account| key_of(&**account)).collect()
+                cached.iter().map(|account| (key_of(&**account), account.bytes)).collect()
             }
         }
+    }
+
+    /// The accounts of a kind, in no order.
+    pub(in crate::controller) fn of_kind(&self, kind: AccountKind) -> Vec<AccountKey> {
+        self.sizes(kind).into_iter().map(|(key, _)| key).collect()
     }
 
     pub(in crate::controller) fn namespaces(&self) -> Store<CachedNamespace> {

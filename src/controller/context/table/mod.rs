@@ -226,7 +226,7 @@ impl Jobs {
         tried.into_iter().map(|(second, uses, client)| (at(second), uses, client)).collect()
     }
 
-    /// The first name of all but one.
+    /// The first name of all but one; of a large object only where there is no small one.
     pub(in crate::controller) fn first(&self, but: Option<&Name>) -> Option<Name> {
         self.lock().first(but)
     }

@@ -11,6 +11,7 @@ use super::record::{Class, Id, Record, Work};
 use super::shared::{Number, Shared, free_place, index};
 use crate::cache::CachedJob;
 use crate::controller::context::accounts::Uses;
+use crate::controller::context::replies::SMALL;
 use crate::decide::ClientIdentity;
 use crate::poll::Queue;
 
@@ -257,13 +258,13 @@ impl Records {
         }
     }
 
-    /// The first name of all but one.
+    /// The first name of all but one; of a large object only where there is no small one.
     pub(super) fn first(&self, but: Option<&Name>) -> Option<Name> {
         let but = but.map(|(namespace, name)| (namespace.as_str(), name.as_str()));
         let first = self
             .all()
             .filter(|record| Some(self.title(record)) != but)
-            .min_by_key(|record| self.title(record));
+            .min_by_key(|record| (is_large(record), self.title(record)));
         first.map(|record| self.name_of(record))
     }
 
@@ -275,6 +276,10 @@ impl Records {
     pub(super) fn all(&self) -> impl Iterator<Item = &Record> {
         self.slots.iter().flatten()
     }
+}
+
+fn is_large(record: &Record) -> bool {
+    usize::try_from(record.bytes).is_ok_and(|bytes| bytes > SMALL)
 }
 
 /// The client of the submission that a status records, where it records one.

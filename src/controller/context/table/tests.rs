@@ -85,6 +85,25 @@ fn what_was_read_is_taken_only_where_the_watch_has_told_nothing_newer() {
     assert!(!read(known(7, false), "uid-2"), "it was made again");
 }
 
+/// The API server may take a second for a large object, and everybody waits for the first.
+#[test]
+fn the_first_is_a_small_one_where_there_is_any() {
+    let mut records = Records::default();
+    let mut put = |name: &str, bytes: usize| {
+        let job = json!({
+            "metadata": {"namespace": "a", "name": name, "uid": name},
+            "spec": {"payload": {"filler": "x".repeat(bytes)}},
+        });
+        records.put(&parsed(&job), Keep::Awake);
+        records.first(None).unwrap().1
+    };
+    assert_eq!(put("b-large", 1_000_000), "b-large");
+    assert_eq!(put("a-large", 40_000), "a-large");
+    assert_eq!(put("d-small", 100), "d-small");
+    assert_eq!(put("c-small", 30_000), "c-small");
+    assert_eq!(put("a-small", 30_000), "a-small");
+}
+
 proptest! {
     /// Whatever comes, goes and changes, the counts and indexes say what a scan of all objects would.
     #[test]
