@@ -65,6 +65,10 @@ storm: build ## Kills, lost replies and restarts of the API server, for real, on
 	$(call timed,release build,cargo build --release --locked --bin spideriq-operator)
 	$(call timed,storm,STORM_ROUNDS=$(or $(ROUNDS),4) OPERATOR="$$(realpath $(RELEASE))/spideriq-operator" $(BIN)/testbed run --with helm -- cargo test --locked --test cluster -- --nocapture storm::)
 
+.PHONY: generate-chart
+generate-chart: build ## Write what tests/chart says of each set of values
+	GENERATE=1 $(BIN)/testbed run --with helm -- cargo test --locked --test cluster -- renders::
+
 .PHONY: soak
 soak: build ## Twenty tenants, of whom five try everything against the others, beside kills and lost replies: MINUTES=20
 	$(call timed,release build,cargo build --release --locked --bin spideriq-operator)

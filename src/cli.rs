@@ -7,11 +7,14 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::api::{ClaimLease, DEFAULT_ENDPOINT, ObjectName, ScrapeJob, crds, to_yaml};
 use crate::budget::Limits;
 use crate::clock::Clock;
 use crate::controller::Options;
+use crate::doctor::{self, Finding, Installation};
+use crate::kubernetes::{self, News};
 use crate::leader::{Election, Release};
 use crate::logging;
 use crate::offline::{self, Facts};
@@ -34,6 +37,8 @@ enum Command {
     Crds,
     /// Say what the operator would do with a job in a situation, and why; offline.
     Plan(Plan),
+    /// Say whether an installation can work, and what to do where it cannot; with the rights of whoever asks.
+    Doctor(Doctor),
     /// Ask the service itself about a job; the token comes from the environment variable SPIDERIQ_TOKEN.
     Job(Job),
 }
@@ -46,6 +51,24 @@ struct Plan {
     /// What else is known: now, and where it matters account, watched, memory and outcome; docs/plan.md lists every key.
     #[arg(long, value_name = "FILE")]
     facts: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Doctor {
+    /// Namespace that is watched; repeat it for more. Left out, all are.
+    #[arg(
+        long = "watch-namespace",
+        env = "SPIDERIQ_WATCH_NAMESPACES",
+        value_delimiter = ',',
+        value_name = "NS"
+    )]
+    watch_namespaces: Vec<String>,
+    /// Namespace that the operator runs in.
+    #[arg(long, env = "SPIDERIQ_OPERATOR_NAMESPACE", default_value = "spideriq-system", value_name = "NS")]
+    operator_namespace: ObjectName,
+    /// Name of the lease, in the operator's namespace; nothing where there is no election.
+    #[arg(long, env = "SPIDERIQ_LEASE_NAME", value_name = "NAME")]
+    lease_name: Option<ObjectName>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -151,6 +174,9 @@ struct Run {
     /// Form of the log lines.
     #[arg(long, env = "SPIDERIQ_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
+    /// The least serious lines that are shown; RUST_LOG says it for a part of the operator.
+    #[arg(long, env = "SPIDERIQ_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    log_level: LogLevel,
 }
 
 /// Reads what names an installation: it is shown in statuses and events.
@@ -167,6 +193,32 @@ enum LogFormat {
     Json,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogLevel {
+    /// What went wrong for good.
+    Error,
+    /// And what is tried again, or needs somebody.
+    Warn,
+    /// And what was done.
+    Info,
+    /// And why.
+    Debug,
+    /// And each step.
+    Trace,
+}
+
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
 /// Runs the command that the arguments name.
 ///
 /// # Errors
@@ -176,6 +228,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Crds => print_crds(),
         Command::Run(run) => operate(run),
         Command::Plan(plan) => show_plan(&plan),
+        Command::Doctor(doctor) => examine(doctor),
         Command::Job(job) => show_job(&job),
     }
 }
@@ -230,6 +283,36 @@ fn show_job(job: &Job) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn examine(doctor: Doctor) -> anyhow::Result<()> {
+    use std::io::Write;
+    let installation = Installation {
+        namespaces: names(&doctor.watch_namespaces)?,
+        home: doctor.operator_namespace,
+        lease: doctor.lease_name,
+    };
+    let clock = Clock::system();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let findings = runtime.block_on(async {
+        let client = kubernetes::connect(&News::new(clock.clone())).await?;
+        anyhow::Ok(doctor::examine(&client, &installation, clock.now()).await)
+    })?;
+    let mut out = std::io::stdout().lock();
+    for finding in &findings {
+        writeln!(out, "{finding}")?;
+    }
+    let wrong = findings.iter().filter(|finding| matches!(finding, Finding::Wrong(_))).count();
+    if wrong > 0 {
+        bail!("the operator cannot work: {wrong} of {} findings above say what to do", findings.len());
+    }
+    Ok(())
+}
+
+/// The namespaces that a list names.
+fn names(list: &[String]) -> anyhow::Result<Vec<ObjectName>> {
+    let named = named(list);
+    named.iter().map(|name| ObjectName::parse(name).context("a namespace to watch")).collect()
+}
+
 /// Raises the soft limit of open files to the hard one: each watch and each request is a connection.
 fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -240,21 +323,18 @@ fn raise_open_files() {
 }
 
 fn operate(run: Run) -> anyhow::Result<()> {
-    let left_out = logging::start(match run.log_format {
+    let form = match run.log_format {
         LogFormat::Text => logging::Form::Text,
         LogFormat::Json => logging::Form::Json,
-    });
+    };
+    let left_out = logging::start(form, run.log_level.into());
     raise_open_files();
     let mut given = named(&run.allowed_endpoints);
     if given.is_empty() {
         given.push(DEFAULT_ENDPOINT);
     }
     let allowed_endpoints = given.iter().map(|text| Endpoint::parse(text)).collect::<Result<_, _>>()?;
-    let namespaces = named(&run.watch_namespaces);
-    let namespaces = namespaces
-        .iter()
-        .map(|name| ObjectName::parse(name).context("a namespace to watch"))
-        .collect::<Result<_, _>>()?;
+    let namespaces = names(&run.watch_namespaces)?;
     let operator_namespace = run.operator_namespace;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = %operator_namespace, "starting");
     let (namespace, name) = (operator_namespace.to_string(), run.lease_name.to_string());

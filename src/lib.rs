@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod decide;
+pub mod doctor;
 pub mod health;
 pub mod kubernetes;
 pub mod leader;

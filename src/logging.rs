@@ -42,12 +42,13 @@ pub enum Form {
     Json,
 }
 
-/// Begins to log to standard error.
-pub fn start(form: Form) -> LeftOut {
+/// Begins to log to standard error, from this level on where `RUST_LOG` asks for no other.
+pub fn start(form: Form, level: LevelFilter) -> LeftOut {
     let left_out = LeftOut::default();
     let limit = Limit { clock: Clock::system(), counts: Mutex::default(), left_out: left_out.clone() };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let registry = tracing_subscriber::registry().with(levels(std::env::var("RUST_LOG").ok().as_deref()));
+    let asked = std::env::var("RUST_LOG").ok();
+    let registry = tracing_subscriber::registry().with(levels(asked.as_deref(), level));
     match form {
         Form::Text => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
@@ -58,8 +59,8 @@ pub fn start(form: Form) -> LeftOut {
     left_out
 }
 
-/// The levels: ours as asked for, INFO where nothing is; of everybody else errors alone.
-fn levels(asked: Option<&str>) -> Targets {
+/// The levels: ours as asked for, and this one where nothing is; of everybody else errors alone.
+fn levels(asked: Option<&str>, level: LevelFilter) -> Targets {
     let asked = asked.filter(|asked| !asked.trim().is_empty());
     let asked = asked.and_then(|asked| asked.parse::<Targets>().ok()).unwrap_or_default();
     let ours = |target: &str| {
@@ -67,7 +68,7 @@ fn levels(asked: Option<&str>) -> Targets {
     };
     Targets::new()
         .with_default(LevelFilter::ERROR)
-        .with_target(OURS, asked.default_level().unwrap_or(LevelFilter::INFO))
+        .with_target(OURS, asked.default_level().unwrap_or(level))
         .with_targets(asked.iter().filter(|(target, _)| ours(target)))
 }
 
@@ -182,6 +183,7 @@ mod tests {
 
     use tracing::Level;
     use tracing_subscriber::Layer;
+    use tracing_subscriber::filter::LevelFilter;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::{LeftOut, Limit, OF_ONE_PLACE, SAME, WINDOW, levels};
@@ -198,7 +200,7 @@ mod tests {
             Some("not a level=="),
             Some(""),
         ] {
-            let levels = levels(asked);
+            let levels = levels(asked, LevelFilter::INFO);
             for target in [
                 "kube_client::client",
                 "kube_client::client::builder",
@@ -225,14 +227,22 @@ mod tests {
 
     #[test]
     fn our_own_levels_are_as_asked_for() {
-        let shows =
-            |asked: &str, target: &str, level: Level| levels(Some(asked)).would_enable(target, &level);
+        let shows = |asked: &str, target: &str, level: Level| {
+            levels(Some(asked), LevelFilter::INFO).would_enable(target, &level)
+        };
         assert!(shows("trace", "spideriq_operator::app", Level::TRACE));
         assert!(shows("info,spideriq_operator=debug", "spideriq_operator::app", Level::DEBUG));
         assert!(shows("spideriq_operator::leader=debug", "spideriq_operator::leader::lease", Level::DEBUG));
         assert!(!shows("spideriq_operator::leader=debug", "spideriq_operator::app", Level::DEBUG));
         assert!(!shows("warn", "spideriq_operator::app", Level::INFO));
         assert!(!shows("off", "spideriq_operator::app", Level::ERROR));
+        // The level of the command line holds where no other is asked for.
+        for (asked, shown) in [(None, false), (Some(""), false), (Some("spideriq_operator::app=info"), true)]
+        {
+            let levels = levels(asked, LevelFilter::WARN);
+            assert_eq!(levels.would_enable("spideriq_operator::app", &Level::INFO), shown, "{asked:?}");
+            assert!(!levels.would_enable("spideriq_operator::leader", &Level::INFO), "{asked:?}");
+        }
     }
 
     #[derive(Clone, Default)]

@@ -3,6 +3,8 @@
 
 #[path = "generated/reference.rs"]
 mod reference;
+#[path = "generated/values.rs"]
+mod values;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -32,7 +34,9 @@ fn the_crds_are_what_the_types_say() {
         let yaml = api::to_yaml(&crd).unwrap();
         let name = format!("{}.yaml", crd.metadata.name.unwrap());
         check(&format!("crds/{name}"), &yaml);
-        check(&format!("charts/spideriq-operator/files/crds/{name}"), &yaml);
+        for chart in ["spideriq-operator", "spideriq-operator-crds"] {
+            check(&format!("charts/{chart}/files/crds/{name}"), &yaml);
+        }
     }
 }
 
@@ -81,9 +85,14 @@ fn the_pages_of_reasons_and_metrics_are_what_the_code_says() {
 #[test]
 fn the_page_of_the_command_is_what_it_says_of_itself() {
     let mut page = "# The command\n\nMade by `make generate` from what `--help` says.\n".to_owned();
-    for arguments in
-        [&["--help"][..], &["run", "--help"], &["plan", "--help"], &["job", "--help"], &["crds", "--help"]]
-    {
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["plan", "--help"],
+        &["doctor", "--help"],
+        &["job", "--help"],
+        &["crds", "--help"],
+    ] {
         let output = Command::new(env!("CARGO_BIN_EXE_spideriq-operator"))
             .args(arguments)
             .env_clear()
@@ -116,6 +125,21 @@ fn the_values_for_argo_cd_hold_its_script() {
         write!(values, "    resource.customizations.health.spideriq.ai_{kind}: |\n{indented}").unwrap();
     }
     check("examples/argocd/values.yaml", &values);
+}
+
+#[test]
+fn the_page_of_the_chart_and_its_schema_are_what_its_values_say() {
+    let read = |name: &str| {
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/spideriq-operator");
+        fs::read_to_string(chart.join(name)).unwrap()
+    };
+    let text = read("values.yaml");
+    let page = values::page(&text);
+    check("charts/spideriq-operator/README.md", &page);
+    check("docs/values.md", &page);
+    let schema = serde_json::from_str(&read("values.schema.json")).unwrap();
+    let strays = values::strays(&serde_saphyr::from_str(&text).unwrap(), &schema);
+    assert!(strays.is_empty(), "{strays:#?}");
 }
 
 /// What the alerts ask for exists, and each of them is seen to fire (`make alerts`).

@@ -22,7 +22,7 @@ clean() { env -u CARGO_TARGET_DIR -u IMAGE -u OUT -u MAKEFLAGS -u RUSTFLAGS "$@"
 [ -z "$(git status --porcelain)" ] || refuse "files differ from the last commit; commit them, or put them aside with git stash"
 name=spideriq-operator
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n1)
-for file in charts/$name/Chart.yaml Dockerfile; do
+for file in charts/$name/Chart.yaml charts/$name-crds/Chart.yaml Dockerfile; do
   grep -q "ersion[:=] *\"\?$version\"\?$" "$file" || refuse "$file is not of version $version"
 done
 commit=$(git rev-parse HEAD)
@@ -53,7 +53,7 @@ for crd in crds/*.yaml; do echo ---; cat "$crd"; done >"$work/release/$name-$ver
 cp -r charts "$work/charts"
 # Whoever installs the chart that is published gets the image that is published.
 [ -z "${REGISTRY:-}" ] || sed -i "s|^  repository: .*|  repository: $REGISTRY/$name|" "$work/charts/$name/values.yaml"
-helm package "$work/charts/$name" --destination "$work/release" >&2
+for chart in "$name" "$name-crds"; do helm package "$work/charts/$chart" --destination "$work/release" >&2; done
 (cd "$work/release" && sha256sum -- * >SHA256SUMS)
 mkdir -p "$out"
 cp "$work/release"/* "$out/"
@@ -82,12 +82,14 @@ mkdir "$work/layout"
 tar --extract --file "$work/release/$name-$version.oci.tar" --directory "$work/layout"
 crane push "$work/layout" "$to/$name:$version" >&2
 case $to in 127.0.0.1:* | localhost:*) plain=--plain-http ;; *) plain= ;; esac
-helm push $plain "$work/release/$name-$version.tgz" "oci://$to/charts" >&2
+for chart in "$name" "$name-crds"; do helm push $plain "$work/release/$chart-$version.tgz" "oci://$to/charts" >&2; done
 there=$(crane digest "$to/$name:$version")
 [ "$there" = "$digest" ] || refuse "the registry calls the image $there, and not $digest"
 crane pull --format oci "$to/$name:$version" "$work/pulled" >&2
 crane validate --remote "$to/$name:$version" >&2
-helm pull $plain "oci://$to/charts/$name" --version "$version" --destination "$work" >&2
-cmp "$work/$name-$version.tgz" "$work/release/$name-$version.tgz"
+for chart in "$name" "$name-crds"; do
+  helm pull $plain "oci://$to/charts/$chart" --version "$version" --destination "$work" >&2
+  cmp "$work/$chart-$version.tgz" "$work/release/$chart-$version.tgz"
+done
 say "$to/$name:$version is what was made"
 echo "$digest"

@@ -10,7 +10,7 @@ use emulator::rules::Rules;
 use emulator::{Config, Emulator, Running};
 use kube::Api;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testbed::Testbed;
 
 pub use super::manifest::{condition, job, site, state_of};
@@ -94,19 +94,15 @@ impl World {
         ])
         .unwrap();
         let chart = format!("{root}/charts/spideriq-operator");
-        let watch = match watched.join(",") {
-            all if all.is_empty() => "watchNamespaces=null".to_owned(),
-            some => format!("watchNamespaces={{{some}}}"),
-        };
-        let secrets = "rbac.secretNames={*}";
-        let set = ["replicaCount=0", "crds.install=false", "serviceAccount.name=operator", secrets, &watch];
-        let set = set.join(",");
-        bed.run(
-            "helm",
-            &["install", &namespace, &chart, "--namespace", &namespace, "--create-namespace", "--set", &set],
-            "",
-        )
-        .unwrap();
+        let values = json!({
+            "replicaCount": 0,
+            "crds": {"install": false},
+            "serviceAccount": {"name": "operator"},
+            "rbac": {"secretNames": ["*"]},
+            "watchNamespaces": watched,
+        });
+        let install = ["install", &namespace, &chart, "--namespace", &namespace, "--create-namespace"];
+        bed.run("helm", &[&install[..], &["--values", "-"]].concat(), &values.to_string()).unwrap();
         let kubeconfig = bed.kubeconfig_of(&namespace, "operator").unwrap();
         let config = Config {
             tokens: vec![TOKEN.to_owned()],
@@ -236,6 +232,16 @@ impl World {
             .stderr(log)
             .spawn()
             .unwrap()
+    }
+
+    /// The namespaces that the operator watches; none for all.
+    pub fn watched(&self) -> &[String] {
+        &self.watched
+    }
+
+    /// The kubeconfig of the chart's ServiceAccount.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     /// The name of the lease, as the chart gives it.

@@ -108,6 +108,14 @@ fn install() {
         .unwrap();
     });
     assert_eq!(submits(&page("short")), 1);
+    let said = told("helm test", || {
+        let test = ["test", "spideriq-operator", "--namespace", NAMESPACE, "--logs", "--timeout=60s"];
+        helm(&test).unwrap()
+    });
+    assert!(
+        said.contains("fine   all ") && said.contains("fine   1 of 1 ScrapeAccounts can be used"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 mod installed;
 mod module;
+mod monitoring;
+
+pub use monitoring::monitoring_crds;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
