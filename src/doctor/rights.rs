@@ -43,7 +43,7 @@ const fn right(
 }
 
 /// Everything but Secrets, which are asked for by the name that an account gives. The chart grants the same.
-const RIGHTS: [Right; 11] = [
+const RIGHTS: &[Right] = &[
     right(Place::Watched, ("spideriq.ai", "scrapejobs", ""), &["get", "list", "watch", "patch", "delete"]),
     right(Place::Watched, ("spideriq.ai", "scrapejobs", "status"), &["patch"]),
     right(Place::Watched, ("spideriq.ai", "scrapeaccounts", ""), &["get", "list", "watch"]),
