@@ -20,10 +20,14 @@ fn folder() -> PathBuf {
     PathBuf::from(env::var_os("IMAGE").expect("IMAGE names the folder; `make image` sets it"))
 }
 
-/// The one file there with this end of its name.
+/// The operator's one file there with this end of its name. `make e2e` puts the service's image beside it.
 fn made(end: &str) -> Vec<u8> {
     let entries = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
-    let named: Vec<PathBuf> = entries.filter(|path| path.to_str().unwrap().ends_with(end)).collect();
+    let of_it = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.starts_with(NAME) && name.ends_with(end)
+    };
+    let named: Vec<PathBuf> = entries.filter(of_it).collect();
     assert_eq!(named.len(), 1, "{named:?}");
     fs::read(&named[0]).unwrap()
 }
