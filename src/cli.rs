@@ -53,9 +53,10 @@ struct Plan {
     facts: PathBuf,
 }
 
+/// What of a cluster is meant, of `run` as of `doctor`.
 #[derive(Debug, clap::Args)]
-struct Doctor {
-    /// Namespace that is watched; repeat it for more. Left out, all are.
+struct Place {
+    /// Namespace to watch; repeat it for more, and cluster accounts are off. Left out, all are watched.
     #[arg(
         long = "watch-namespace",
         env = "SPIDERIQ_WATCH_NAMESPACES",
@@ -63,9 +64,15 @@ struct Doctor {
         value_name = "NS"
     )]
     watch_namespaces: Vec<String>,
-    /// Namespace that the operator runs in.
+    /// Namespace that the operator runs in; the Secrets of cluster accounts are read from it.
     #[arg(long, env = "SPIDERIQ_OPERATOR_NAMESPACE", default_value = "spideriq-system", value_name = "NS")]
     operator_namespace: ObjectName,
+}
+
+#[derive(Debug, clap::Args)]
+struct Doctor {
+    #[command(flatten)]
+    place: Place,
     /// Name of the lease, in the operator's namespace; nothing where there is no election.
     #[arg(long, env = "SPIDERIQ_LEASE_NAME", value_name = "NAME")]
     lease_name: Option<ObjectName>,
@@ -106,14 +113,8 @@ struct Run {
         value_name = "URL"
     )]
     allowed_endpoints: Vec<String>,
-    /// Namespace to watch; repeat it for more, and cluster accounts are off. Left out, all are watched.
-    #[arg(
-        long = "watch-namespace",
-        env = "SPIDERIQ_WATCH_NAMESPACES",
-        value_delimiter = ',',
-        value_name = "NS"
-    )]
-    watch_namespaces: Vec<String>,
+    #[command(flatten)]
+    place: Place,
     /// Most requests in any 60 seconds that a client of the service is given, whatever its accounts ask for; a
     /// ClusterScrapeAccount of the client may give it more.
     #[arg(
@@ -146,9 +147,6 @@ struct Run {
         value_name = "BOOL"
     )]
     allow_events: bool,
-    /// Namespace that the operator runs in; the Secrets of cluster accounts are read from it.
-    #[arg(long, env = "SPIDERIQ_OPERATOR_NAMESPACE", default_value = "spideriq-system", value_name = "NS")]
-    operator_namespace: ObjectName,
     /// Contend for a lease, so that of several replicas one works and the others stand by.
     #[arg(
         long,
@@ -286,8 +284,8 @@ fn show_job(job: &Job) -> anyhow::Result<()> {
 fn examine(doctor: Doctor) -> anyhow::Result<()> {
     use std::io::Write;
     let installation = Installation {
-        namespaces: names(&doctor.watch_namespaces)?,
-        home: doctor.operator_namespace,
+        namespaces: names(&doctor.place.watch_namespaces)?,
+        home: doctor.place.operator_namespace,
         lease: doctor.lease_name,
     };
     let clock = Clock::system();
@@ -334,8 +332,8 @@ fn operate(run: Run) -> anyhow::Result<()> {
         given.push(DEFAULT_ENDPOINT);
     }
     let allowed_endpoints = given.iter().map(|text| Endpoint::parse(text)).collect::<Result<_, _>>()?;
-    let namespaces = names(&run.watch_namespaces)?;
-    let operator_namespace = run.operator_namespace;
+    let namespaces = names(&run.place.watch_namespaces)?;
+    let operator_namespace = run.place.operator_namespace;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = %operator_namespace, "starting");
     let (namespace, name) = (operator_namespace.to_string(), run.lease_name.to_string());
     let release = Release {
@@ -407,7 +405,7 @@ mod tests {
             ("a\n", &["a"]),
         ] {
             for (option, of) in [
-                ("--watch-namespace", (|run| run.watch_namespaces) as fn(super::Run) -> Vec<String>),
+                ("--watch-namespace", (|run| run.place.watch_namespaces) as fn(super::Run) -> Vec<String>),
                 ("--allowed-endpoint", |run| run.allowed_endpoints),
             ] {
                 let read = Arguments::try_parse_from(["x", "run", &format!("{option}={written}")]).unwrap();

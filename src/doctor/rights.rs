@@ -6,9 +6,10 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::{Api, Client, CustomResourceExt};
 
 use super::finding::{Finding, Installation};
+use crate::api::ScrapeJob;
 use crate::kubernetes::said_of;
 
 /// How many are asked for at once.
@@ -69,9 +70,20 @@ pub(super) async fn findings(client: &Client, installation: &Installation) -> Ve
         asked.filter_map(|(right, verb, at)| attributes(installation, right, (verb, at))).collect();
     let count = asked.len();
     let answers = stream::iter(asked).map(|of| missing(client, of)).buffered(AT_ONCE);
-    let findings: Vec<Finding> = answers.filter_map(|found| async { found }).collect().await;
+    let mut findings: Vec<Finding> = answers.filter_map(|found| async { found }).collect().await;
     if findings.is_empty() {
-        return vec![Finding::Fine(format!("all {count} rights are granted"))];
+        findings.push(Finding::Fine(format!("all {count} rights are granted")));
+    }
+    let of = ResourceAttributes {
+        group: Some("apiextensions.k8s.io".to_owned()),
+        resource: Some("customresourcedefinitions".to_owned()),
+        name: Some(ScrapeJob::crd_name().to_owned()),
+        verb: Some("get".to_owned()),
+        ..ResourceAttributes::default()
+    };
+    if let Ok(false) = allowed(client, of).await {
+        let why = "no right to get the CRD of ScrapeJob: if somebody deletes it, the jobs of all objects are cancelled";
+        findings.push(Finding::Note(why.to_owned()));
     }
     findings
 }

@@ -48,7 +48,9 @@ async fn an_installation_that_works_is_told_from_one_that_cannot() {
     ] {
         assert!(said.contains(words), "no {words}: {said}");
     }
-    assert!(!said.contains("WRONG") && !said.contains("ClusterScrapeAccount"), "{said}");
+    for words in ["WRONG", "ClusterScrapeAccount", "the CRD of ScrapeJob:"] {
+        assert!(!said.contains(words), "{words}: {said}");
+    }
 
     // What it needs is what the chart grants, and nothing of it may be missing.
     let role = format!("role/{lease}");
@@ -82,6 +84,9 @@ async fn an_installation_that_works_is_told_from_one_that_cannot() {
         world.kubectl(&["patch", &role, "--type=json", "--patch", &patch.to_string()]).unwrap();
         world.until_true("all rights again", |world| ask(world, &asked).0).await;
     }
+    world.kubectl(&["delete", "clusterrolebinding", &format!("{lease}-crd")]).unwrap();
+    let note = "note   no right to get the CRD of ScrapeJob: if somebody deletes it";
+    world.until_true("no look at the CRD", |world| ask(world, &asked).1.contains(note)).await;
 }
 
 #[tokio::test]
