@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
+use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tracing_subscriber::filter::LevelFilter;
@@ -290,17 +291,19 @@ fn examine(doctor: Doctor) -> anyhow::Result<()> {
     };
     let clock = Clock::system();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let findings = runtime.block_on(async {
+    let (count, wrong) = runtime.block_on(async {
         let client = kubernetes::connect(&News::new(clock.clone())).await?;
-        anyhow::Ok(doctor::examine(&client, &installation, clock.now()).await)
+        let mut findings = doctor::examine(&client, &installation, clock.now());
+        let (mut count, mut wrong) = (0_usize, 0_usize);
+        while let Some(finding) = findings.next().await {
+            writeln!(std::io::stdout().lock(), "{finding}")?;
+            count += 1;
+            wrong += usize::from(matches!(finding, Finding::Wrong(_)));
+        }
+        anyhow::Ok((count, wrong))
     })?;
-    let mut out = std::io::stdout().lock();
-    for finding in &findings {
-        writeln!(out, "{finding}")?;
-    }
-    let wrong = findings.iter().filter(|finding| matches!(finding, Finding::Wrong(_))).count();
     if wrong > 0 {
-        bail!("the operator cannot work: {wrong} of {} findings above say what to do", findings.len());
+        bail!("the operator cannot work: {wrong} of {count} findings above say what to do");
     }
     Ok(())
 }

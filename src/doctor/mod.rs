@@ -2,18 +2,22 @@
 //! the service nothing.
 
 mod accounts;
+mod answer;
 mod finding;
 mod rights;
 
 pub use finding::{Finding, Installation};
 
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{Api, Client};
 use serde_json::Value;
 
+use self::answer::{Trouble, answer};
 use crate::api::{ClusterScrapeAccount, INSTALL_CRDS, PUBLISHED, ScrapeAccount, ScrapeJob, not_published};
-use crate::kubernetes::{clean, said_of};
+use crate::kubernetes::clean;
 
 /// How old the renewal of a lease may be that somebody holds.
 const RENEWED_WITHIN: SignedDuration = SignedDuration::from_secs(30);
@@ -21,27 +25,41 @@ const RENEWED_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 /// Fields that are named of those that are missing.
 const SHOWN: usize = 5;
 
-/// Looks at everything, in the order in which it is needed.
-pub async fn examine(client: &Client, installation: &Installation, now: Timestamp) -> Vec<Finding> {
-    let version = match client.apiserver_version().await {
-        Ok(version) => version,
-        Err(error) => {
-            let why = said_of(&error);
-            return vec![Finding::Wrong(format!(
-                "the API server cannot be reached ({why}); check KUBECONFIG and the network"
-            ))];
+/// Looks at everything, in the order in which it is needed; each is told as it is found.
+pub fn examine<'a>(
+    client: &'a Client,
+    installation: &'a Installation,
+    now: Timestamp,
+) -> BoxStream<'a, Finding> {
+    let reached = async move {
+        match answer(client.apiserver_version()).await {
+            Ok(version) => {
+                Finding::Fine(format!("the API server answers: Kubernetes {}", clean(&version.git_version)))
+            }
+            Err(trouble) => Finding::Wrong(format!(
+                "the API server cannot be reached ({}); check KUBECONFIG and the network",
+                trouble.why()
+            )),
         }
     };
-    let mut findings =
-        vec![Finding::Fine(format!("the API server answers: Kubernetes {}", version.git_version))];
-    findings.extend(schemas(client, installation).await);
-    findings.extend(rights::findings(client, installation).await);
-    findings.extend(lease(client, installation, now).await);
-    findings.extend(accounts::findings::<ScrapeAccount>(client, installation).await);
-    if installation.namespaces.is_empty() {
-        findings.extend(accounts::findings::<ClusterScrapeAccount>(client, installation).await);
-    }
-    findings
+    let rest = move || {
+        let schemas = stream::once(schemas(client, installation)).flat_map(stream::iter);
+        let rights = stream::once(rights::findings(client, installation)).flat_map(stream::iter);
+        let lease = stream::once(lease(client, installation, now));
+        let accounts = accounts::findings::<ScrapeAccount>(client, installation);
+        let of_cluster = if installation.namespaces.is_empty() {
+            accounts::findings::<ClusterScrapeAccount>(client, installation)
+        } else {
+            stream::empty().boxed()
+        };
+        schemas.chain(rights).chain(lease).chain(accounts).chain(of_cluster)
+    };
+    stream::once(reached)
+        .flat_map(move |reached| {
+            let rest = matches!(reached, Finding::Fine(_)).then(rest);
+            stream::iter([reached]).chain(stream::iter(rest).flatten()).boxed()
+        })
+        .boxed()
 }
 
 /// Whether the CRDs keep every field of this release.
@@ -70,10 +88,10 @@ async fn schemas(client: &Client, installation: &Installation) -> Vec<Finding> {
 /// What the API server publishes of the group; nothing at all where it does not know it.
 async fn schema(client: &Client) -> Result<Value, String> {
     let request = http::Request::get(PUBLISHED).body(Vec::new()).map_err(|error| error.to_string())?;
-    match client.request_text(request).await {
+    match answer(client.request_text(request)).await {
         Ok(text) => serde_json::from_str(&text).map_err(|_| "it is no JSON".to_owned()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Value::Null),
-        Err(error) => Err(said_of(&error)),
+        Err(Trouble::Missing) => Ok(Value::Null),
+        Err(trouble) => Err(trouble.why()),
     }
 }
 
@@ -82,25 +100,26 @@ fn kind<K: kube::Resource<DynamicType = ()>>() -> String {
 }
 
 /// Whether somebody works.
-async fn lease(client: &Client, installation: &Installation, now: Timestamp) -> Option<Finding> {
-    let name = installation.lease.as_ref()?;
+async fn lease(client: &Client, installation: &Installation, now: Timestamp) -> Finding {
+    let Some(name) = &installation.lease else {
+        return Finding::Note("the lease was not looked at: name it with --lease-name".to_owned());
+    };
     let leases: Api<Lease> = Api::namespaced(client.clone(), installation.home.as_str());
     let place = format!("{}/{name}", installation.home);
-    let found = match leases.get_opt(name.as_str()).await {
+    let found = match answer(leases.get_opt(name.as_str())).await {
         Ok(found) => found.and_then(|lease| lease.spec),
-        Err(error) => {
-            return Some(Finding::Wrong(format!("the lease {place} cannot be read: {}", said_of(&error))));
+        Err(trouble) => {
+            return Finding::Wrong(format!("the lease {place} cannot be read: {}", trouble.why()));
         }
     };
-    let holder =
-        found.as_ref().and_then(|spec| spec.holder_identity.as_deref()).filter(|holder| !holder.is_empty());
+    let holder = found.as_ref().and_then(|spec| spec.holder_identity.as_deref());
     let renewed = found.as_ref().and_then(|spec| spec.renew_time.as_ref());
-    Some(match (holder, renewed) {
+    match (holder.filter(|holder| !holder.is_empty()), renewed) {
         (Some(holder), Some(renewed)) if now.duration_since(renewed.0) <= RENEWED_WITHIN => {
             Finding::Fine(format!("{} holds the lease {place}", clean(holder)))
         }
         _ => Finding::Wrong(format!(
-            "no replica holds the lease {place}: look at the operator's pods and at what they log"
+            "no replica holds the lease {place}, by the clock of this machine: look at the operator's pods and at what they log"
         )),
-    })
+    }
 }

@@ -8,12 +8,12 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::PostParams;
 use kube::{Api, Client, CustomResourceExt};
 
+use super::answer::{Trouble, answer};
 use super::finding::{Finding, Installation};
 use crate::api::ScrapeJob;
-use crate::kubernetes::said_of;
 
 /// How many are asked for at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// Where a right is needed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ const RIGHTS: &[Right] = &[
     right(Place::Cluster, ("spideriq.ai", "clusterscrapeaccounts", ""), &["get", "list", "watch"]),
     right(Place::Cluster, ("spideriq.ai", "clusterscrapeaccounts", "status"), &["patch"]),
     right(Place::Cluster, ("", "namespaces", ""), &["get", "list", "watch"]),
-    right(Place::Home, ("coordination.k8s.io", "leases", ""), &["create"]),
+    right(Place::Home, ("coordination.k8s.io", "leases", ""), &["get", "create"]),
     right(Place::Home, ("coordination.k8s.io", "leases", "lease"), &["get", "list", "watch", "update"]),
 ];
 
@@ -133,20 +133,20 @@ async fn missing(client: &Client, of: ResourceAttributes) -> Option<Finding> {
     match allowed(client, of).await {
         Ok(true) => None,
         Ok(false) => Some(Finding::Wrong(format!("no right to {what}: grant what the chart's roles have"))),
-        Err(error) => {
-            Some(Finding::Wrong(format!("whether it may {what} cannot be asked: {}", said_of(&error))))
+        Err(trouble) => {
+            Some(Finding::Wrong(format!("whether it may {what} cannot be asked: {}", trouble.why())))
         }
     }
 }
 
 /// Whether the asker may do this.
-pub(super) async fn allowed(client: &Client, of: ResourceAttributes) -> kube::Result<bool> {
+pub(super) async fn allowed(client: &Client, of: ResourceAttributes) -> Result<bool, Trouble> {
     let spec = SelfSubjectAccessReviewSpec {
         resource_attributes: Some(of),
         ..SelfSubjectAccessReviewSpec::default()
     };
     let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    let answer = reviews.create(&PostParams::default(), &review).await?;
-    Ok(answer.status.is_some_and(|status| status.allowed))
+    let answered = answer(reviews.create(&PostParams::default(), &review)).await?;
+    Ok(answered.status.is_some_and(|status| status.allowed))
 }

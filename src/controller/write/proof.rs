@@ -129,8 +129,16 @@ impl Context {
     /// another one, too, is true of all.
     async fn ask(&self, kind: Kind, object: Name) -> Result<Vec<String>, WriteError> {
         let Some(full) = full_status(kind.as_str()) else { return Ok(Vec::new()) };
-        let small = self.is_small(kind, &object);
-        let object = if small { object } else { self.first_object(kind, None).unwrap_or(object) };
+        // A small one in the place of a large one, where the answer is true of all.
+        if !self.is_small(kind, &object)
+            && let Some(other) = self.first_object(kind, Some(&object))
+        {
+            match self.try_again(kind, &other, full).await {
+                Ok(()) => return Ok(Vec::new()),
+                Err(error @ WriteError::Unanswered(_)) => return Err(error),
+                Err(_) => {}
+            }
+        }
         let Err(first) = self.try_again(kind, &object, full).await else { return Ok(Vec::new()) };
         let told = match (first.not_kept(), self.first_object(kind, Some(&object))) {
             (None, _) if matches!(first, WriteError::Unanswered(_)) => return Err(first),
