@@ -11,7 +11,7 @@
 {{- define "spideriq-operator.editRules" -}}
 - apiGroups: [spideriq.ai]
   resources: [scrapejobs, scrapeaccounts]
-  verbs: [get, list, watch, create, update, patch, delete, deletecollection]
+  verbs: [create, update, patch, delete, deletecollection]
 {{- end }}
 
 {{/* Exactly what the operator does, and nothing else. */}}
