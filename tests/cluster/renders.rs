@@ -72,7 +72,7 @@ async fn each_set_of_values_is_rendered_as_it_was_and_taken_by_the_api_server() 
             let diff = diff.unified_diff().context_radius(2).to_string();
             // Where it stands would change with every line before it.
             let lines = diff.lines().map(|line| if line.starts_with("@@") { "@@" } else { line });
-            let diff = lines.map(|line| format!("{line}\n")).collect::<String>();
+            let diff = lines.flat_map(|line| [line, "\n"]).collect::<String>();
             assert!(!diff.is_empty(), "{name} changes nothing");
             check(&format!("{name}.diff"), &diff)
         };
