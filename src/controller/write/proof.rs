@@ -129,10 +129,9 @@ impl Context {
     /// another one, too, is true of all.
     async fn ask(&self, kind: Kind, object: Name) -> Result<Vec<String>, WriteError> {
         let Some(full) = full_status(kind.as_str()) else { return Ok(Vec::new()) };
-        // A small one in the place of a large one, where the answer is true of all.
-        if !self.is_small(kind, &object)
-            && let Some(other) = self.first_object(kind, Some(&object))
-        {
+        // A small one in the place of a large one, where there is one and its answer is true of all.
+        let other = self.first_object(kind, Some(&object)).filter(|other| self.is_small(kind, other));
+        if let Some(other) = other.filter(|_| !self.is_small(kind, &object)) {
             match self.try_again(kind, &other, full).await {
                 Ok(()) => return Ok(Vec::new()),
                 Err(error @ WriteError::Unanswered(_)) => return Err(error),
