@@ -10,6 +10,7 @@ pub mod clock;
 pub mod controller;
 pub mod decide;
 pub mod doctor;
+pub mod drain;
 pub mod health;
 pub mod kubernetes;
 pub mod leader;

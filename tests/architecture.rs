@@ -32,7 +32,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("status", &["api", "decide", "health", "kubernetes"]),
     ("cache", &["api", "decide", "status"]),
     ("offline", &["api", "cache", "decide", "status"]),
-    ("doctor", &["api", "kubernetes"]),
+    ("doctor", &["api", "kubernetes", "leader"]),
+    ("drain", &["api", "clock", "kubernetes", "leader"]),
     (
         "account",
         &["api", "budget", "decide", "kubernetes", "spideriq", "leader", "poll", "clock", "telemetry"],
@@ -80,6 +81,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "clock",
             "controller",
             "doctor",
+            "drain",
             "kubernetes",
             "leader",
             "logging",
@@ -103,6 +105,7 @@ const GUARDED: &[(&str, &[&str])] = &[
             "cache",
             "offline",
             "doctor",
+            "drain",
             "account",
             "controller",
             "app",
@@ -221,14 +224,15 @@ fn guarded_crates_are_named_only_where_they_may_be() {
     }
 }
 
-/// What writes to the API server, by the method and the number of its arguments, and who may call it. A review of rights is
+/// What writes to the API server, by the method and the number of its arguments, and who may call it. A review of rights, or of who asks, is
 /// created, too, and nothing is kept of it.
-const WRITES: [(&str, usize, &[&str]); 8] = [
+const WRITES: [(&str, usize, &[&str]); 9] = [
     ("patch", 3, &["status/write.rs"]),
+    ("patch_metadata", 3, &["drain.rs"]),
     ("patch_status", 3, &["status/write.rs"]),
     ("replace", 3, &["leader/lease.rs"]),
     ("replace_status", 3, &[]),
-    ("create", 2, &["leader/lease.rs", "doctor/rights.rs"]),
+    ("create", 2, &["leader/lease.rs", "leader/mark.rs", "doctor/rights.rs"]),
     ("delete", 2, &["status/write.rs"]),
     ("delete_collection", 2, &[]),
     ("request", 1, &["status/write.rs"]),

@@ -108,6 +108,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
         "kubectl",
         &[
             "annotate",
+            "exec",
             "apply",
             "create",
             "delete",

@@ -84,7 +84,8 @@ impl Seen {
     pub(super) fn follower(&self, mut standing: watch::Receiver<Standing>) {
         let health = self.health.clone();
         tokio::spawn(async move {
-            if standing.wait_for(|standing| *standing == Standing::Following).await.is_ok() {
+            let stands_by = |standing: &Standing| matches!(standing, Standing::Following | Standing::Drained);
+            if standing.wait_for(stands_by).await.is_ok() {
                 health.take(Role::StandingBy);
                 health.report("caches", None);
             }

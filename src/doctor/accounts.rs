@@ -10,14 +10,13 @@ use kube::api::ListParams;
 use kube::core::object::HasStatus;
 use kube::{Api, Client, Resource, ResourceExt};
 
-use super::answer::{Trouble, answer};
 use super::finding::{Finding, Installation};
 use super::rights::{AT_ONCE, allowed};
 use crate::api::{
     ClusterScrapeAccount, ConditionStatus, ObjectName, Readable, ScrapeAccount, ScrapeAccountSpec,
     ScrapeAccountStatus, Stored,
 };
-use crate::kubernetes::{clean, said_in_decoding};
+use crate::kubernetes::{Trouble, answer, clean, said_in_decoding};
 
 /// Accounts that are looked at, and told of; there may be any number of them.
 const MOST: usize = 200;
@@ -139,7 +138,9 @@ fn unlisted<K: Account>(trouble: Trouble) -> Finding {
     let kind = K::kind(&()).into_owned();
     match trouble {
         Trouble::Missing | Trouble::Forbidden(_) => Finding::Note(format!("{kind}s cannot be listed")),
-        Trouble::Unanswered(why) => Finding::Wrong(format!("{kind}s cannot be listed: {why}")),
+        Trouble::Changed | Trouble::Unanswered(_) => {
+            Finding::Wrong(format!("{kind}s cannot be listed: {}", trouble.why()))
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 //! the service nothing.
 
 mod accounts;
-mod answer;
 mod finding;
 mod rights;
 
@@ -15,9 +14,9 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{Api, Client};
 use serde_json::Value;
 
-use self::answer::{Trouble, answer};
 use crate::api::{ClusterScrapeAccount, INSTALL_CRDS, PUBLISHED, ScrapeAccount, ScrapeJob, not_published};
-use crate::kubernetes::clean;
+use crate::kubernetes::{Trouble, answer, clean, page};
+use crate::leader::drained_since;
 
 /// How old the renewal of a lease may be that somebody holds.
 const RENEWED_WITHIN: SignedDuration = SignedDuration::from_secs(30);
@@ -87,11 +86,9 @@ async fn schemas(client: &Client, installation: &Installation) -> Vec<Finding> {
 
 /// What the API server publishes of the group; nothing at all where it does not know it.
 async fn schema(client: &Client) -> Result<Value, String> {
-    let request = http::Request::get(PUBLISHED).body(Vec::new()).map_err(|error| error.to_string())?;
-    match answer(client.request_text(request)).await {
-        Ok(text) => serde_json::from_str(&text).map_err(|_| "it is no JSON".to_owned()),
+    match page(client, PUBLISHED).await {
         Err(Trouble::Missing) => Ok(Value::Null),
-        Err(trouble) => Err(trouble.why()),
+        answered => answered.map_err(Trouble::why),
     }
 }
 
@@ -107,6 +104,13 @@ async fn lease(client: &Client, installation: &Installation, now: Timestamp) -> 
     let leases: Api<Lease> = Api::namespaced(client.clone(), installation.home.as_str());
     let place = format!("{}/{name}", installation.home);
     let found = match answer(leases.get_opt(name.as_str())).await {
+        Ok(Some(lease)) if let Some(since) = drained_since(&lease.metadata) => {
+            let since = since.map(|since| format!(" since {since:.0}")).unwrap_or_default();
+            return Finding::Wrong(format!(
+                "the operator is drained{since}: no replica works until `spideriq-operator drain --undo --operator-namespace {} --lease-name {name}`",
+                installation.home
+            ));
+        }
         Ok(found) => found.and_then(|lease| lease.spec),
         Err(trouble) => {
             return Finding::Wrong(format!("the lease {place} cannot be read: {}", trouble.why()));

@@ -8,9 +8,9 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::PostParams;
 use kube::{Api, Client, CustomResourceExt};
 
-use super::answer::{Trouble, answer};
 use super::finding::{Finding, Installation};
 use crate::api::ScrapeJob;
+use crate::kubernetes::{Trouble, answer};
 
 /// How many are asked for at once.
 pub(super) const AT_ONCE: usize = 8;

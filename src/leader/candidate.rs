@@ -21,6 +21,9 @@ use crate::clock::Clock;
 /// How long giving the lease up may take, a renewal under way included.
 const RETIRE_WITHIN: Duration = Duration::from_secs(5);
 
+/// What whoever stands by says of a Lease that nobody is to have.
+const DRAINED: &str = "drained: no replica works until `spideriq-operator drain --undo`";
+
 /// How this process stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -28,6 +31,8 @@ pub enum Standing {
     Looking,
     /// Another works; this one is ready to.
     Following,
+    /// None is to work.
+    Drained,
     /// This one works.
     Leading,
 }
@@ -210,16 +215,23 @@ impl Contender {
 
     /// Tells how this process stands, where that is news.
     fn say(&self, leads: bool, ledger: &Ledger) {
-        let standing = if leads { Standing::Leading } else { Standing::Following };
+        let lease = ledger.lease();
+        let standing = match lease {
+            _ if leads => Standing::Leading,
+            Some(lease) if lease.drained => Standing::Drained,
+            Some(_) | None => Standing::Following,
+        };
         if *self.tell.borrow() == standing {
             return;
         }
-        let identity = &self.me;
-        if leads {
-            tracing::info!(identity, "leading");
-        } else {
-            let holder = ledger.lease().and_then(|lease| lease.holder.as_deref()).unwrap_or_default();
-            tracing::info!(identity, holder, "following: ready to take over");
+        let (identity, holder) =
+            (&self.me, lease.and_then(|lease| lease.holder.as_deref()).unwrap_or_default());
+        match standing {
+            Standing::Leading => tracing::info!(identity, "leading"),
+            Standing::Drained => tracing::warn!(identity, "{DRAINED}"),
+            Standing::Looking | Standing::Following => {
+                tracing::info!(identity, holder, "following: ready to take over");
+            }
         }
         self.tell.send_replace(standing);
     }
@@ -238,6 +250,9 @@ impl Contender {
 }
 
 fn why_lost(ledger: &Ledger, me: &str) -> String {
+    if ledger.lease().is_some_and(|lease| lease.drained) {
+        return "the operator was drained".to_owned();
+    }
     match ledger.lease().map(|lease| lease.holder.as_deref()) {
         Some(Some(holder)) if holder == me => "the lease could not be renewed in time".to_owned(),
         Some(Some(holder)) => format!("the lease was lost to {holder}"),

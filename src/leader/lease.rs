@@ -1,6 +1,7 @@
 //! The one place that touches the Lease. Every write is preconditioned on the resourceVersion of what it replaces, so
 //! that of two that both believe it theirs one loses.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
@@ -10,13 +11,18 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::watch_object;
 use kube::{Api, Client, ResourceExt};
+use tokio::sync::OnceCell;
 
 use super::Election;
+use super::mark::{self, Mark};
 use super::notes::{ANNOTATION, Notes};
 use super::verdict::{LEASE, Record};
 use crate::api::ObjectName;
 use crate::clock::Clock;
 use crate::kubernetes::{said_of, said_of_status, said_of_watch};
+
+/// How often a mark is written before another writer wins: the holder renews every five seconds.
+const TRIES: usize = 5;
 
 /// How long the API server may take to answer: two tries fit between a renewal's being due and its being too late.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -53,6 +59,7 @@ impl Stored {
             holder: spec.and_then(|spec| spec.holder_identity.clone()).filter(|holder| !holder.is_empty()),
             version: self.0.resource_version().unwrap_or_default(),
             lasts: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
+            drained: mark::mark_on(&self.0.metadata).is_some(),
         }
     }
 }
@@ -66,13 +73,78 @@ pub async fn look_at(
     clock: Clock,
     (namespace, lease): (ObjectName, ObjectName),
 ) -> Result<Option<Record>, Error> {
-    let election = Election { namespace, lease, identity: String::new() };
-    Ok(Leases::new(client, clock, election, Notes::default()).read().await?.map(|stored| stored.record()))
+    Ok(nobodys(client, clock, (namespace, lease)).read().await?.map(|stored| stored.record()))
+}
+
+/// A Lease for which nobody contends here.
+fn nobodys(client: Client, clock: Clock, (namespace, lease): (ObjectName, ObjectName)) -> Leases {
+    Leases::new(client, clock, Election { namespace, lease, identity: String::new() }, Notes::default())
+}
+
+/// Marks the Lease, made where there is none, so that nobody works by it any more; says who may have until now. With
+/// `ends`, the mark counts for the `ServiceAccount` alone that this process runs as.
+///
+/// # Errors
+/// If it may not be written, there is no answer, or somebody else is always faster.
+pub async fn drain(
+    client: Client,
+    clock: Clock,
+    (namespace, lease): (ObjectName, ObjectName),
+    ends: bool,
+) -> Result<Option<String>, Error> {
+    let at = Some(clock.now());
+    let leases = nobodys(client, clock, (namespace, lease));
+    let of = if ends { leases.own_account().await? } else { None };
+    let mark = Mark { at, of };
+    for _ in 0..TRIES {
+        let stored = leases.read().await?;
+        match leases.mark(stored.as_ref(), Some(&mark)).await {
+            Ok(_) => return Ok(stored.and_then(|stored| stored.record().holder)),
+            Err(Error::Changed) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Changed)
+}
+
+/// Takes the mark back; says whether there was one.
+///
+/// # Errors
+/// If it may not be written, there is no answer, or somebody else is always faster.
+pub async fn undrain(
+    client: Client,
+    clock: Clock,
+    (namespace, lease): (ObjectName, ObjectName),
+) -> Result<bool, Error> {
+    let leases = nobodys(client, clock, (namespace, lease));
+    for _ in 0..TRIES {
+        let Some(stored) = leases.read().await?.filter(|stored| stored.record().drained) else {
+            return Ok(false);
+        };
+        match leases.mark(Some(&stored), None).await {
+            Ok(_) => return Ok(true),
+            Err(Error::Changed) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Changed)
+}
+
+/// It without a mark of another installation: that one is gone.
+fn without_void_mark(mut lease: Lease, account: &OnceCell<Option<String>>) -> Lease {
+    let me = account.get().and_then(Option::as_deref);
+    if mark::mark_on(&lease.metadata).is_some_and(|mark| mark.is_void(me)) {
+        mark::write(&mut lease.metadata, None);
+    }
+    lease
 }
 
 /// The Lease of an election.
 pub(super) struct Leases {
+    client: Client,
     api: Api<Lease>,
+    /// The `ServiceAccount` that this process runs as, once a mark has made that a question; none if it is none.
+    account: Arc<OnceCell<Option<String>>>,
     clock: Clock,
     election: Election,
     notes: Notes,
@@ -80,12 +152,31 @@ pub(super) struct Leases {
 
 impl Leases {
     pub(super) fn new(client: Client, clock: Clock, election: Election, notes: Notes) -> Self {
-        Self { api: Api::namespaced(client, election.namespace.as_str()), clock, election, notes }
+        let api = Api::namespaced(client.clone(), election.namespace.as_str());
+        Self { client, api, account: Arc::default(), clock, election, notes }
     }
 
     /// It as it is; none if there is none.
     pub(super) async fn read(&self) -> Result<Option<Stored>, Error> {
-        Ok(self.answered(self.api.get_opt(self.election.lease.as_str())).await?.map(Stored))
+        let Some(lease) = self.answered(self.api.get_opt(self.election.lease.as_str())).await? else {
+            return Ok(None);
+        };
+        if mark::mark_on(&lease.metadata).is_some_and(|mark| mark.of.is_some()) {
+            let asked = || async { self.answered(mark::service_account(&self.client)).await };
+            self.account.get_or_try_init(asked).await?;
+        }
+        Ok(Some(Stored(without_void_mark(lease, &self.account))))
+    }
+
+    /// Marks it so that nobody has it any more, or takes that back; who holds it stays written there.
+    pub(super) async fn mark(&self, over: Option<&Stored>, mark: Option<&Mark>) -> Result<Stored, Error> {
+        let spec = over.and_then(|stored| stored.0.spec.clone()).unwrap_or_default();
+        self.write(over, spec, mark).await
+    }
+
+    /// Who is asked for a mark that ends with its `ServiceAccount`.
+    pub(super) async fn own_account(&self) -> Result<Option<String>, Error> {
+        self.answered(mark::service_account(&self.client)).await
     }
 
     /// Writes us in as its holder, with our notes; those of the holder before are ours from then on.
@@ -109,7 +200,7 @@ impl Leases {
             lease_transitions: Some(before.lease_transitions.unwrap_or_default() + i32::from(!ours)),
             ..before
         };
-        self.write(over, spec).await
+        self.write(over, spec, None).await
     }
 
     /// Gives it up: whoever waits for it may take it at once.
@@ -122,32 +213,40 @@ impl Leases {
             renew_time: Some(MicroTime(self.clock.now())),
             ..before
         };
-        self.write(Some(ours), spec).await
+        self.write(Some(ours), spec, None).await
     }
 
     /// It, each time that it changes. A stream that is behind, or silent, only delays: the writes are the fence.
     pub(super) fn changes(&self) -> impl Stream<Item = Option<Stored>> + Send + use<> {
+        let account = Arc::clone(&self.account);
         watch_object(self.api.clone(), self.election.lease.as_str()).default_backoff().filter_map(
-            |seen| async {
-                match seen {
-                    Ok(lease) => Some(lease.map(Stored)),
+            move |seen| {
+                let told = match seen {
+                    Ok(lease) => Some(lease.map(|lease| Stored(without_void_mark(lease, &account)))),
                     Err(error) => {
                         let error = said_of_watch(&error);
                         tracing::debug!(error, "the watch of the lease begins again");
                         None
                     }
-                }
+                };
+                async { told }
             },
         )
     }
 
-    async fn write(&self, over: Option<&Stored>, spec: LeaseSpec) -> Result<Stored, Error> {
+    async fn write(
+        &self,
+        over: Option<&Stored>,
+        spec: LeaseSpec,
+        mark: Option<&Mark>,
+    ) -> Result<Stored, Error> {
         let params = PostParams::default();
         let new = || ObjectMeta { name: Some(self.election.lease.to_string()), ..ObjectMeta::default() };
         let mut metadata = over.map_or_else(new, |Stored(before)| before.metadata.clone());
         if let Some(notes) = self.notes.write() {
             metadata.annotations.get_or_insert_default().insert(ANNOTATION.to_owned(), notes);
         }
+        mark::write(&mut metadata, mark);
         let lease = Lease { metadata, spec: Some(spec) };
         let written = match over {
             Some(_) => self.answered(self.api.replace(self.election.lease.as_str(), &params, &lease)).await,

@@ -8,6 +8,7 @@ mod candidate;
 pub mod claim;
 mod claims;
 mod lease;
+mod mark;
 mod notes;
 mod place;
 mod verdict;
@@ -19,7 +20,8 @@ use tokio::time::Instant;
 
 pub use candidate::{Candidate, Standing};
 pub use claims::{Claims, Release, Scope, Stand, Task};
-pub use lease::{Error, look_at};
+pub use lease::{Error, drain, look_at, undrain};
+pub use mark::drained_since;
 pub use notes::{Before, Notes};
 pub use place::Sight;
 pub use verdict::{ACT_WITHIN, LEASE, Ledger, RENEW_EVERY, RETRY_EVERY, Record, Verdict, may_act};

@@ -27,6 +27,8 @@ pub struct Record {
     pub version: String,
     /// How long it says that it lasts.
     pub lasts: Duration,
+    /// Whether nobody is to have it, until somebody takes that back.
+    pub drained: bool,
 }
 
 /// What is to be done.
@@ -99,7 +101,11 @@ impl Ledger {
     pub fn judge(&self, now: Duration) -> Verdict {
         let retry = self.tried.map_or(Duration::ZERO, |tried| tried + RETRY_EVERY);
         let holder = self.lease.as_ref().and_then(|lease| lease.holder.as_ref());
+        let drained = self.lease.as_ref().is_some_and(|lease| lease.drained);
         let Some(renewed) = self.renewed else {
+            if drained {
+                return Verdict::Wait(LONGEST);
+            }
             let free = match &self.lease {
                 // Ours without our knowing: the answer to the write that took it was lost.
                 Some(lease) if holder.is_some_and(|holder| *holder != self.me) => {
@@ -109,7 +115,7 @@ impl Ledger {
             };
             return due(free.max(retry), now).map_or(Verdict::Acquire, Verdict::Wait);
         };
-        if !may_act(renewed, now) || holder != Some(&self.me) {
+        if drained || !may_act(renewed, now) || holder != Some(&self.me) {
             return Verdict::Lost;
         }
         let next = retry.max(renewed + RENEW_EVERY).min(renewed + ACT_WITHIN);

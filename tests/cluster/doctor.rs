@@ -1,7 +1,7 @@
 //! `spideriq-operator doctor`, as `helm test` runs it: with the rights of the chart's ServiceAccount.
 
 use std::collections::BTreeSet;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -9,15 +9,7 @@ use super::support::{World, condition};
 
 /// Asks in a world, with the rights of its operator.
 fn ask(world: &World, more: &[&str]) -> (bool, String) {
-    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_spideriq-operator"))
-        .arg("doctor")
-        .args(world.watched().iter().map(|watched| format!("--watch-namespace={watched}")))
-        .args(["--operator-namespace", &world.home])
-        .args(more)
-        .env("KUBECONFIG", world.kubeconfig())
-        .output()
-        .unwrap();
-    (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
+    world.command("doctor", more)
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod crashes;
 mod deletion;
 mod docs;
 mod doctor;
+mod drain;
 mod events;
 mod first_minutes;
 mod going;

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use emulator::rules::Rules;
@@ -93,17 +93,7 @@ impl World {
             "crd/clusterscrapeaccounts.spideriq.ai",
         ])
         .unwrap();
-        let chart = format!("{root}/charts/spideriq-operator");
-        let values = json!({
-            "replicaCount": 0,
-            "crds": {"install": false},
-            "serviceAccount": {"name": "operator"},
-            "rbac": {"secretNames": ["*"]},
-            "watchNamespaces": watched,
-        });
-        let install = ["install", &namespace, &chart, "--namespace", &namespace, "--create-namespace"];
-        bed.run("helm", &[&install[..], &["--values", "-"]].concat(), &values.to_string()).unwrap();
-        let kubeconfig = bed.kubeconfig_of(&namespace, "operator").unwrap();
+        let kubeconfig = install(&bed, &namespace, &watched);
         let config = Config {
             tokens: vec![TOKEN.to_owned()],
             rules: Rules::parse(rules).unwrap(),
@@ -234,9 +224,23 @@ impl World {
             .unwrap()
     }
 
-    /// The namespaces that the operator watches; none for all.
-    pub fn watched(&self) -> &[String] {
-        &self.watched
+    /// Runs a command of the operator about this installation, with its rights: whether it went well, and what it said.
+    pub fn command(&self, name: &str, more: &[&str]) -> (bool, String) {
+        let Output { status, stdout, stderr } = Command::new(&self.program)
+            .arg(name)
+            .args(self.watched.iter().map(|watched| format!("--watch-namespace={watched}")))
+            .args(["--operator-namespace", &self.home])
+            .args(more)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .output()
+            .unwrap();
+        (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
+    }
+
+    /// Installs the chart anew.
+    pub fn reinstall(&mut self) {
+        self.bed.run("helm", &["uninstall", &self.home, "--namespace", &self.home], "").unwrap();
+        self.kubeconfig = install(&self.bed, &self.home, &self.watched);
     }
 
     /// The kubeconfig of the chart's ServiceAccount.
@@ -361,6 +365,21 @@ impl World {
         }
         Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
     }
+}
+
+/// Installs the chart without a pod; the kubeconfig of its ServiceAccount.
+fn install(bed: &Testbed, namespace: &str, watched: &[String]) -> PathBuf {
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/spideriq-operator");
+    let values = json!({
+        "replicaCount": 0,
+        "crds": {"install": false},
+        "serviceAccount": {"name": "operator"},
+        "rbac": {"secretNames": ["*"]},
+        "watchNamespaces": watched,
+    });
+    let install = ["install", namespace, chart, "--namespace", namespace, "--create-namespace"];
+    bed.run("helm", &[&install[..], &["--values", "-"]].concat(), &values.to_string()).unwrap();
+    bed.kubeconfig_of(namespace, "operator").unwrap()
 }
 
 impl Drop for World {

@@ -48,6 +48,8 @@ async fn without_the_record_nothing_is_submitted_and_a_crash_pays_for_nothing_tw
     world.account("default", "");
     trim(&world, JOBS, "submission");
     mail(&world, "acme");
+    let (drained, said) = world.command("drain", &["--lease-name", &world.lease()]);
+    assert!(!drained && said.contains("drops status.submission"), "{said}");
     for _ in 0..2 {
         world.start();
         until_says(&world, "/readyz", "status.submission of a ScrapeJob").await;

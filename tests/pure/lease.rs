@@ -11,7 +11,7 @@ const fn at(seconds: u64) -> Duration {
 
 fn record(holder: &str, version: u64, lasts: u64) -> Record {
     let holder = Some(holder.to_owned()).filter(|holder| !holder.is_empty());
-    Record { holder, version: version.to_string(), lasts: at(lasts) }
+    Record { holder, version: version.to_string(), lasts: at(lasts), drained: false }
 }
 
 /// What is known at 100 s by "me".
@@ -51,6 +51,27 @@ fn who_does_not_lead_takes_what_is_free_and_waits_for_what_is_not() {
     assert_eq!(ledger.judge(at(116)), Wait(LEASE), "it lives");
     ledger.saw(Some(record("", 3, 1)), at(117));
     assert_eq!(ledger.judge(at(117)), Acquire, "and gave it up");
+}
+
+#[test]
+fn what_is_drained_nobody_takes_and_whoever_holds_it_stands_down() {
+    for holder in ["", "other", "me"] {
+        let drained = Record { drained: true, ..record(holder, 2, 15) };
+        for now in [100, 161, 1_000_000] {
+            assert!(
+                matches!(ledger(Some(drained.clone())).judge(at(now)), Verdict::Wait(_)),
+                "{holder} {now}"
+            );
+        }
+        let mut ledger = leading();
+        ledger.saw(Some(drained.clone()), at(102));
+        assert_eq!(ledger.judge(at(102)), Verdict::Lost, "{holder}");
+        // Taken back, it is a lease like any other from that moment on.
+        let mut ledger = self::ledger(Some(drained));
+        ledger.saw(Some(record(holder, 3, 15)), at(200));
+        let expected = if holder == "other" { Verdict::Wait(LEASE) } else { Verdict::Acquire };
+        assert_eq!(ledger.judge(at(200)), expected, "{holder}");
+    }
 }
 
 #[test]

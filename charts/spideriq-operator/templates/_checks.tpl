@@ -1,6 +1,6 @@
 {{/* What no schema can say: each fails with one sentence that says what to do. */}}
 {{- define "spideriq-operator.checks" -}}
-{{- if and (not .Values.image.repository) (gt (int .Values.replicaCount) 0) }}
+{{- if and (not .Values.image.repository) (or .Values.drainBeforeUninstall (gt (int .Values.replicaCount) 0)) }}
 {{- fail "image.repository is not set, and no image of the operator is published: make one with `make image`, and name the repository that it is in with --set image.repository=…" }}
 {{- end }}
 {{- if and .Values.rbac.create (not .Values.clusterRoles) (not .Values.watchNamespaces) }}

@@ -1,4 +1,4 @@
-{{/* What the operator's pods and that of `helm test` have in common. */}}
+{{/* What the operator's pods, that of `helm test` and that of `drain` have in common. */}}
 {{- define "spideriq-operator.pod" -}}
 serviceAccountName: {{ include "spideriq-operator.serviceAccount" . | quote }}
 # The token is a volume, for an hour at a time.
@@ -29,6 +29,15 @@ image: {{ include "spideriq-operator.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 resources: {{- toYaml .Values.resources | nindent 2 }}
 securityContext: {{- toYaml .Values.securityContext | nindent 2 }}
+{{- end }}
+
+{{/* What their commands are about. */}}
+{{- define "spideriq-operator.place" -}}
+- {{ printf "--operator-namespace=%s" .Release.Namespace | quote }}
+- {{ printf "--lease-name=%s" (include "spideriq-operator.name" .) | quote }}
+{{- range .Values.watchNamespaces }}
+- {{ printf "--watch-namespace=%s" . | quote }}
+{{- end }}
 {{- end }}
 
 {{- define "spideriq-operator.token" -}}

@@ -1,111 +1,20 @@
-//! The command line: arguments in, exit code out.
+//! `spideriq-operator run`: its options, and what they are made into.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-use clap::{Parser, Subcommand, ValueEnum};
-use futures::StreamExt;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use clap::ValueEnum;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::api::{ClaimLease, DEFAULT_ENDPOINT, ObjectName, ScrapeJob, crds, to_yaml};
+use super::place::{Place, named, names};
+use crate::api::{ClaimLease, DEFAULT_ENDPOINT, ObjectName};
 use crate::budget::Limits;
-use crate::clock::Clock;
 use crate::controller::Options;
-use crate::doctor::{self, Finding, Installation};
-use crate::kubernetes::{self, News};
 use crate::leader::{Election, Release};
 use crate::logging;
-use crate::offline::{self, Facts};
-use crate::spideriq::{Client, Credentials, Endpoint, Format};
-use crate::telemetry::Metrics;
-
-/// Makes a SpiderIQ scraping job a Kubernetes resource.
-#[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Run the operator.
-    Run(Run),
-    /// Print the CRDs, ready for kubectl apply.
-    Crds,
-    /// Say what the operator would do with a job in a situation, and why; offline.
-    Plan(Plan),
-    /// Say whether an installation can work, and what to do where it cannot; with the rights of whoever asks.
-    Doctor(Doctor),
-    /// Ask the service itself about a job; the token comes from the environment variable SPIDERIQ_TOKEN.
-    Job(Job),
-}
+use crate::spideriq::Endpoint;
 
 #[derive(Debug, clap::Args)]
-struct Plan {
-    /// The ScrapeJob, as written or as kubectl get --output yaml shows it.
-    #[arg(short, long, value_name = "FILE")]
-    filename: PathBuf,
-    /// What else is known: now, and where it matters account, watched, memory and outcome; docs/plan.md lists every key.
-    #[arg(long, value_name = "FILE")]
-    facts: PathBuf,
-}
-
-/// What of a cluster is meant, of `run` as of `doctor`.
-#[derive(Debug, clap::Args)]
-struct Place {
-    /// Namespace to watch; repeat it for more, and cluster accounts are off. Left out, all are watched.
-    #[arg(
-        long = "watch-namespace",
-        env = "SPIDERIQ_WATCH_NAMESPACES",
-        value_delimiter = ',',
-        value_name = "NS"
-    )]
-    watch_namespaces: Vec<String>,
-    /// Namespace that the operator runs in; the Secrets of cluster accounts are read from it.
-    #[arg(long, env = "SPIDERIQ_OPERATOR_NAMESPACE", default_value = "spideriq-system", value_name = "NS")]
-    operator_namespace: ObjectName,
-}
-
-#[derive(Debug, clap::Args)]
-struct Doctor {
-    #[command(flatten)]
-    place: Place,
-    /// Name of the lease, in the operator's namespace; nothing where there is no election.
-    #[arg(long, env = "SPIDERIQ_LEASE_NAME", value_name = "NAME")]
-    lease_name: Option<ObjectName>,
-}
-
-#[derive(Debug, clap::Args)]
-struct Job {
-    /// The job's id at the service, as in .status.jobID.
-    id: String,
-    /// Form of the answer.
-    #[arg(long, default_value = "md", value_name = "FORMAT")]
-    format: StatusFormat,
-    /// Base address of the service.
-    #[arg(long, env = "SPIDERIQ_ENDPOINT", default_value = DEFAULT_ENDPOINT, value_name = "URL")]
-    endpoint: String,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum StatusFormat {
-    /// For machines.
-    Json,
-    /// With times and counts that JSON lacks.
-    Yaml,
-    /// For people.
-    Md,
-}
-
-/// Where `job` finds the token: arguments would show it to every user of the machine.
-const TOKEN: &str = "SPIDERIQ_TOKEN";
-
-#[derive(Debug, clap::Args)]
-struct Run {
+pub(super) struct Run {
     /// Base address that accounts may name; repeat it for more. Left out, only the service's own.
     #[arg(
         long = "allowed-endpoint",
@@ -113,9 +22,9 @@ struct Run {
         value_delimiter = ',',
         value_name = "URL"
     )]
-    allowed_endpoints: Vec<String>,
+    pub(super) allowed_endpoints: Vec<String>,
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
     /// Most requests in any 60 seconds that a client of the service is given, whatever its accounts ask for; a
     /// ClusterScrapeAccount of the client may give it more.
     #[arg(
@@ -218,102 +127,6 @@ impl From<LogLevel> for LevelFilter {
     }
 }
 
-/// Runs the command that the arguments name.
-///
-/// # Errors
-/// One sentence that says what to do.
-pub fn run() -> anyhow::Result<()> {
-    match Arguments::parse().command {
-        Command::Crds => print_crds(),
-        Command::Run(run) => operate(run),
-        Command::Plan(plan) => show_plan(&plan),
-        Command::Doctor(doctor) => examine(doctor),
-        Command::Job(job) => show_job(&job),
-    }
-}
-
-fn print_crds() -> anyhow::Result<()> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    for crd in crds()? {
-        writeln!(out, "---\n{}", to_yaml(&crd)?.trim_end())?;
-    }
-    Ok(())
-}
-
-fn show_plan(plan: &Plan) -> anyhow::Result<()> {
-    use std::io::Write;
-    let job = read(&plan.filename)?;
-    if let Some(kind) = job.get("kind").filter(|kind| *kind != "ScrapeJob") {
-        bail!("{} holds the kind {kind}; write one ScrapeJob into it", plan.filename.display());
-    }
-    let job: ScrapeJob = typed(&plan.filename, job)?;
-    let facts: Facts = typed(&plan.facts, read(&plan.facts)?)?;
-    let planned = serde_saphyr::to_string(&offline::plan(&job, &facts))?;
-    writeln!(std::io::stdout().lock(), "{}", planned.trim_end())?;
-    Ok(())
-}
-
-fn read(file: &Path) -> anyhow::Result<Value> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    offline::manifest(&text)
-        .map_err(anyhow::Error::msg)
-        .with_context(|| format!("{} is not one object in YAML", file.display()))
-}
-
-fn typed<T: DeserializeOwned>(file: &Path, value: Value) -> anyhow::Result<T> {
-    serde_path_to_error::deserialize(value)
-        .with_context(|| format!("{} is not what is expected", file.display()))
-}
-
-fn show_job(job: &Job) -> anyhow::Result<()> {
-    use std::io::Write;
-    let token = std::env::var(TOKEN).with_context(|| format!("set {TOKEN} to the account's token"))?;
-    let (endpoint, credentials) = (Endpoint::parse(&job.endpoint)?, Credentials::new(&token)?);
-    let client = Client::new(endpoint, credentials, Clock::system(), Metrics::default())?;
-    let format = match job.format {
-        StatusFormat::Json => Format::Json,
-        StatusFormat::Yaml => Format::Yaml,
-        StatusFormat::Md => Format::Markdown,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let status = runtime.block_on(client.status_text(&job.id, format)).result?;
-    writeln!(std::io::stdout().lock(), "{}", status.trim_end())?;
-    Ok(())
-}
-
-fn examine(doctor: Doctor) -> anyhow::Result<()> {
-    use std::io::Write;
-    let installation = Installation {
-        namespaces: names(&doctor.place.watch_namespaces)?,
-        home: doctor.place.operator_namespace,
-        lease: doctor.lease_name,
-    };
-    let clock = Clock::system();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (count, wrong) = runtime.block_on(async {
-        let client = kubernetes::connect(&News::new(clock.clone())).await?;
-        let mut findings = doctor::examine(&client, &installation, clock.now());
-        let (mut count, mut wrong) = (0_usize, 0_usize);
-        while let Some(finding) = findings.next().await {
-            writeln!(std::io::stdout().lock(), "{finding}")?;
-            count += 1;
-            wrong += usize::from(matches!(finding, Finding::Wrong(_)));
-        }
-        anyhow::Ok((count, wrong))
-    })?;
-    if wrong > 0 {
-        bail!("the operator cannot work: {wrong} of {count} findings above say what to do");
-    }
-    Ok(())
-}
-
-/// The namespaces that a list names.
-fn names(list: &[String]) -> anyhow::Result<Vec<ObjectName>> {
-    let named = named(list);
-    named.iter().map(|name| ObjectName::parse(name).context("a namespace to watch")).collect()
-}
-
 /// Raises the soft limit of open files to the hard one: each watch and each request is a connection.
 fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -323,7 +136,8 @@ fn raise_open_files() {
     }
 }
 
-fn operate(run: Run) -> anyhow::Result<()> {
+/// Runs the operator until it is told to stop.
+pub(super) fn operate(run: Run) -> anyhow::Result<()> {
     let form = match run.log_format {
         LogFormat::Text => logging::Form::Text,
         LogFormat::Json => logging::Form::Json,
@@ -360,18 +174,6 @@ fn operate(run: Run) -> anyhow::Result<()> {
     result
 }
 
-/// What a list names, however it is written: a comma too many, a space after one and an empty list mean what people mean
-/// by them, and what is named twice is one.
-fn named(list: &[String]) -> Vec<&str> {
-    let mut named = Vec::new();
-    for name in list.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
-        if !named.contains(&name) {
-            named.push(name);
-        }
-    }
-    named
-}
-
 /// A kernel without IPv6 has no `[::]`, but the other family still has all of its addresses.
 fn listening(asked: SocketAddr) -> SocketAddr {
     let every = IpAddr::from(Ipv6Addr::UNSPECIFIED);
@@ -392,7 +194,13 @@ mod tests {
 
     use clap::Parser;
 
-    use super::{Arguments, Command, listening, named, operator_id};
+    use super::{Run, listening, named, operator_id};
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        run: Run,
+    }
 
     #[test]
     fn lists_mean_what_people_mean() {
@@ -408,12 +216,11 @@ mod tests {
             ("a\n", &["a"]),
         ] {
             for (option, of) in [
-                ("--watch-namespace", (|run| run.place.watch_namespaces) as fn(super::Run) -> Vec<String>),
+                ("--watch-namespace", (|run| run.place.watch_namespaces) as fn(Run) -> Vec<String>),
                 ("--allowed-endpoint", |run| run.allowed_endpoints),
             ] {
-                let read = Arguments::try_parse_from(["x", "run", &format!("{option}={written}")]).unwrap();
-                let Command::Run(run) = read.command else { panic!("{option}") };
-                assert_eq!(named(&of(run)), meant, "{option} {written:?}");
+                let read = Alone::try_parse_from(["x", &format!("{option}={written}")]).unwrap();
+                assert_eq!(named(&of(read.run)), meant, "{option} {written:?}");
             }
         }
     }
@@ -422,7 +229,7 @@ mod tests {
     fn what_becomes_part_of_an_address_is_a_name() {
         for option in ["--operator-namespace", "--lease-name"] {
             for bad in ["?limit=500", "a/b", "..", "%2e", "A", ""] {
-                let read = Arguments::try_parse_from(["x", "run", &format!("{option}={bad}")]);
+                let read = Alone::try_parse_from(["x", &format!("{option}={bad}")]);
                 assert!(read.is_err(), "{option} {bad}");
             }
         }
