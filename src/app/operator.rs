@@ -70,7 +70,7 @@ impl Operator {
         accounts.tell_what_is_sent();
         let (stop, stopping) = watch::channel(None);
         let (jobs, jobs_writer) = reflector::store();
-        let (jobs, waking) = controller::Jobs::new(jobs);
+        let (jobs, waking) = controller::Jobs::new(jobs, options.namespaces.len().max(1));
         let jobs = Arc::new(jobs);
         let (known, account_writers) = controller::account_caches(&options.namespaces);
         if !known.cluster_accounts() {

@@ -42,10 +42,14 @@ struct World {
 impl World {
     /// An account of each token, in a namespace of its name; the forger's submits nothing, so that its jobs wait for ever.
     fn new(accounts: [(&str, &str); 2]) -> Self {
+        Self::with(accounts, FAULTS)
+    }
+
+    fn with(accounts: [(&str, &str); 2], faults: &str) -> Self {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let config = Config {
             tokens: accounts.map(|(_, token)| token.to_owned()).to_vec(),
-            rules: Rules::parse(&format!("jobs: [{{queued: 900, processing: 900}}]\nfaults: {FAULTS}"))
+            rules: Rules::parse(&format!("jobs: [{{queued: 900, processing: 900}}]\nfaults: {faults}"))
                 .unwrap(),
             epoch: Some(start),
             seed: Some(1),
@@ -190,4 +194,39 @@ fn a_job_is_cancelled_although_another_clients_token_claims_its_clients_name() {
             drop(operator);
         });
     }
+}
+
+/// Of two namespaces with one client, the jobs of one cannot be listed after a restart, while the other looks for the job that
+/// a lost answer may have made: it takes none that the first has recorded.
+#[test]
+fn what_was_not_listed_yet_is_nobodys_and_is_not_taken() {
+    simulate(1, async {
+        const LOST: &str = "[{match: {route: submit, token: sk_a}, when: {first: 1}, hang: before}]";
+        let accounts = [("a", "cli_sim:sk_a:secret_a"), ("b", "cli_sim:sk_b:secret_b")];
+        let world = World::with(accounts, LOST);
+        let start = || start_operator(&world.api, &world.service, &world.fate.life(), &["a", "b"]);
+        let operator = start();
+        let mail = json!({
+            "type": "spiderMail", "payload": {"url": "https://acme.example"}, "submission": {"onAmbiguous": "Adopt"},
+        });
+        world.create("ScrapeJob", "a", "acme", json!({"spec": mail}));
+        seconds(5).await;
+        world.create("ScrapeJob", "b", "acme", json!({"spec": mail}));
+        seconds(5).await;
+        let id = |namespace: &str| world.job(namespace).unwrap()["status"]["jobID"].clone();
+        assert!(id("a").is_null() && id("b").is_string());
+        drop(operator);
+        world.api.with(|store, _| store.unlisted = Some("b".to_owned()));
+        let operator = start();
+        for _ in 0..60 {
+            seconds(10).await;
+            assert!(id("a").is_null(), "it took {} of b", id("b"));
+        }
+        world.api.with(|store, _| store.unlisted = None);
+        seconds(600).await;
+        assert!(id("a").is_null(), "it took {} of b", id("b"));
+        let held = world.job("a").unwrap();
+        assert_eq!(held["status"]["reason"], "SubmissionAmbiguous", "{held}");
+        drop(operator);
+    });
 }

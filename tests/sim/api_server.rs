@@ -180,6 +180,11 @@ fn respond(store: &mut Store, asked: &Asked, now: Timestamp) -> Result<Value, Re
             let object = store.get(&key()).ok_or_else(|| (404, format!("{name} not found")))?;
             Ok(if asked.metadata_only { only_metadata(&object) } else { object })
         }
+        (&Method::GET, None)
+            if asked.kind == "ScrapeJob" && store.unlisted.is_some() && store.unlisted == asked.namespace =>
+        {
+            Err((503, "etcdserver: leader changed".to_owned()))
+        }
         (&Method::GET, None) => {
             let named = asked.named();
             let mut items = store.list(asked.kind, asked.namespace.as_deref());

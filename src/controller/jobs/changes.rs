@@ -18,7 +18,7 @@ use crate::controller::accounts::tally;
 use crate::controller::context::Context;
 use crate::controller::context::accounts::Uses;
 use crate::controller::context::table::{Jobs, Keep, Waking};
-use crate::controller::watch;
+use crate::controller::watch::{self, Heard};
 use crate::controller::write::orphan_unrecorded;
 use crate::status::answered;
 
@@ -40,8 +40,15 @@ pub(super) fn changes(
     mut writer: Writer<CachedJob>,
     woken: mpsc::UnboundedReceiver<Waking>,
 ) -> impl Stream<Item = Result<CachedJob, watcher::Error>> + Send + use<> {
-    let watched = watch::watch(context.apis(), Arc::clone(&context.jobs), &context.replies, |heard| {
+    let (jobs, apis) = (Arc::clone(&context.jobs), context.apis());
+    let watched = watch::watch(apis, Arc::clone(&context.jobs), &context.replies, move |heard| {
         watch::warn("ScrapeJob", &heard);
+        match heard {
+            Heard::Listed(namespace) => jobs.hear(namespace),
+            // One of several that may not be read: what is in it nobody will say.
+            Heard::Failed(Some(namespace), error) if is_refused(error) => jobs.hear(Some(namespace)),
+            Heard::Failed(..) => {}
+        }
     });
     let of = Arc::clone(context);
     let woken = UnboundedReceiverStream::new(woken)
@@ -53,6 +60,11 @@ pub(super) fn changes(
         let job = told.map(|told| take(&context, &mut writer, told)).transpose();
         async { job }
     })
+}
+
+/// Whether the API server says that a list is not for us, or that there is none.
+fn is_refused(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.is_forbidden() || status.is_not_found())
 }
 
 /// Reads an object that rests; nothing where it is gone, which the watch tells.

@@ -15,10 +15,9 @@ pub(in crate::controller) use records::{Keep, Known, Tally};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use self::record::Id;
@@ -35,6 +34,9 @@ use crate::decide::ClientIdentity;
 pub struct Jobs {
     awake: Store<CachedJob>,
     records: Mutex<Records>,
+    /// Of which parts of the kind it is known what is there: a namespace each, or all.
+    listed: watch::Sender<HashSet<Option<String>>>,
+    parts: usize,
     /// Whether the next time at which something is due is another one.
     changed: Notify,
     waking: mpsc::UnboundedSender<Waking>,
@@ -57,10 +59,11 @@ pub(in crate::controller) struct Holder {
 }
 
 impl Jobs {
-    /// No object yet: `awake` is what the watch fills, and what has to wake is told to the other end.
-    pub fn new(awake: Store<CachedJob>) -> (Self, mpsc::UnboundedReceiver<Waking>) {
+    /// No object yet: `awake` is what the watch fills with so many lists, and what has to wake is told to the other end.
+    pub fn new(awake: Store<CachedJob>, parts: usize) -> (Self, mpsc::UnboundedReceiver<Waking>) {
         let (waking, woken) = mpsc::unbounded_channel();
-        (Self { awake, records: Mutex::default(), changed: Notify::new(), waking }, woken)
+        let (records, listed) = (Mutex::default(), watch::Sender::default());
+        (Self { awake, records, listed, parts, changed: Notify::new(), waking }, woken)
     }
 
     fn lock(&self) -> MutexGuard<'_, Records> {
@@ -72,15 +75,20 @@ impl Jobs {
         self.awake.clone()
     }
 
-    /// Whether all objects were listed.
+    /// What is there in a namespace, or in all, is known, or nobody may know.
+    pub(in crate::controller) fn hear(&self, namespace: Option<&str>) {
+        self.listed.send_if_modified(|listed| listed.insert(namespace.map(str::to_owned)));
+    }
+
+    /// Whether all objects were listed. Until then nobody knows what others have, or have sent.
     pub(in crate::controller) fn are_listed(&self) -> bool {
-        self.awake.wait_until_ready().now_or_never().is_some_and(|ready| ready.is_ok())
+        self.listed.borrow().len() >= self.parts
     }
 
     /// Waits until all objects were listed.
     pub(in crate::controller) async fn listed(&self) {
-        // The writer goes only when the process stops.
-        let _ = self.awake.wait_until_ready().await;
+        // The sender lives as long as this does.
+        let _ = self.listed.subscribe().wait_for(|listed| listed.len() >= self.parts).await;
     }
 
     /// Every object that is awake, in no order.
