@@ -55,7 +55,7 @@ pub async fn measure(program: &Path) {
     println!(
         "| goal | all | ≤ 2 s p99 | ≤ 2 s p99 | – | ≤ 45 besides the reads at ends | ≤ 100, 0 | –, 0 | – |"
     );
-    let mut shown: Vec<(How, f64, Vec<f64>)> = Vec::new();
+    let (mut shown, mut restarts) = (Vec::<(How, f64, Vec<f64>)>::new(), Vec::new());
     // One by one nothing of ten thousand would be shown in this time.
     for (jobs, how) in [
         (200, How::List),
@@ -70,7 +70,15 @@ pub async fn measure(program: &Path) {
         if std::env::var("FLIGHT").is_ok_and(|some| !some.split(',').any(|some| some == name)) {
             continue;
         }
-        shown.push((how, jobs as f64, one(program, jobs, how).await));
+        let (ends, restart) = one(program, jobs, how).await;
+        shown.push((how, jobs as f64, ends));
+        restarts.extend(restart);
+    }
+    for rows in restarts {
+        table("A restart with 10,000 jobs in flight, of which 200 have changed", "Measure | Goal | Measured");
+        for cells in rows {
+            row(&cells.each_ref().map(String::as_str));
+        }
     }
     let line = |name: &'static str, of: How, part: f64| {
         let of = shown.iter().filter(|(how, _, ends)| *how == of && !ends.is_empty());
@@ -111,7 +119,8 @@ impl How {
     }
 }
 
-async fn one(program: &Path, jobs: usize, how: How) -> Vec<f64> {
+/// The times from ends until they are shown, and what a restart came to where one was measured.
+async fn one(program: &Path, jobs: usize, how: How) -> (Vec<f64>, Option<Restart>) {
     let mut flight = Flight::begin(program, jobs, how).await;
     let known =
         flight.until_known(jobs, if how == How::OneByOne { KNOWN_ONE_BY_ONE } else { KNOWN_WITHIN }).await;
@@ -146,11 +155,12 @@ async fn one(program: &Path, jobs: usize, how: How) -> Vec<f64> {
         &quiet,
         &format!("{anonymous:.1} MiB"),
     ]);
-    if whole {
-        flight.restart().await;
-    }
-    ends
+    let restart = if whole { Some(flight.restart().await) } else { None };
+    (ends, restart)
 }
+
+/// Rows of a table.
+type Restart = [[String; 3]; 3];
 
 impl Flight {
     /// Jobs that somebody made, half of which run, beside 500 of others; and an object for each.
@@ -263,7 +273,7 @@ impl Flight {
     }
 
     /// The operator is away while 200 jobs change.
-    async fn restart(mut self) {
+    async fn restart(mut self) -> Restart {
         assert!(self.world.stop().await);
         let (last, mut changes) = (self.world.service.journal(0).last, Vec::new());
         for nth in 0..200 {
@@ -291,11 +301,12 @@ impl Flight {
         let requests = scene::requests(&self.world, last);
         let reads = requests.iter().filter(|(route, ..)| *route == "results").count();
         let (_, anonymous, _) = memory(self.world.pid());
-        table("A restart with 10,000 jobs in flight, of which 200 have changed", "Measure | Goal | Measured");
-        row(&["changes shown", "200", &format!("{shown} after {took:.1} s")]);
         let words = format!("{}, of which {reads} for results", requests.len());
-        row(&["requests until then", "≤ 5 besides the reads at ends", &words]);
-        row(&["memory not shared with a file", "–", &format!("{anonymous:.1} MiB")]);
+        [
+            ["changes shown".to_owned(), "200".to_owned(), format!("{shown} after {took:.1} s")],
+            ["requests until then".to_owned(), "≤ 5 besides the reads at ends".to_owned(), words],
+            ["memory not shared with a file".to_owned(), "–".to_owned(), format!("{anonymous:.1} MiB")],
+        ]
     }
 }
 
