@@ -49,6 +49,10 @@ lint: $(TOOLS)/deny-$(DENY) ## Formatting, lints, licences and sources
 	$(call timed,lints,cargo clippy --workspace --all-targets --locked -- -D warnings)
 	$(call timed,licences and sources,cargo deny --locked check --hide-inclusion-graph bans licenses sources)
 
+.PHONY: audit
+audit: $(TOOLS)/deny-$(DENY) ## Look for known weaknesses in what is built in: needs the public advisory database
+	$(call timed,known weaknesses,cargo deny --locked check --hide-inclusion-graph advisories)
+
 .PHONY: generate
 generate: ## Write what is generated: CRDs, pages of the reference, reasons and metrics, what tests/plans say and the simulation comes to
 	GENERATE=1 cargo test --locked --test generated --test plans --test docs
