@@ -196,37 +196,49 @@ fn a_job_is_cancelled_although_another_clients_token_claims_its_clients_name() {
     }
 }
 
-/// Of two namespaces with one client, the jobs of one cannot be listed after a restart, while the other looks for the job that
-/// a lost answer may have made: it takes none that the first has recorded.
+/// Of two namespaces with one client, the jobs of one cannot be listed for a while after a restart, while the other looks for
+/// the job that a lost answer may have made: it takes none that the first has recorded, and is not held for the wait.
 #[test]
 fn what_was_not_listed_yet_is_nobodys_and_is_not_taken() {
-    simulate(1, async {
-        const LOST: &str = "[{match: {route: submit, token: sk_a}, when: {first: 1}, hang: before}]";
-        let accounts = [("a", "cli_sim:sk_a:secret_a"), ("b", "cli_sim:sk_b:secret_b")];
-        let world = World::with(accounts, LOST);
-        let start = || start_operator(&world.api, &world.service, &world.fate.life(), &["a", "b"]);
-        let operator = start();
-        let mail = json!({
-            "type": "spiderMail", "payload": {"url": "https://acme.example"}, "submission": {"onAmbiguous": "Adopt"},
+    // A load that is shed, rights that are being replaced, and one after the other.
+    for phases in [&[(503, 600)][..], &[(403, 100)], &[(404, 100)], &[(403, 60), (503, 300)]] {
+        simulate(1, async {
+            const LOST: &str = "[{match: {route: submit, token: sk_a}, when: {first: 1}, hang: before}]";
+            let accounts = [("a", "cli_sim:sk_a:secret_a"), ("b", "cli_sim:sk_b:secret_b")];
+            let world = World::with(accounts, LOST);
+            let start = || start_operator(&world.api, &world.service, &world.fate.life(), &["a", "b"]);
+            let operator = start();
+            let mail = json!({
+                "type": "spiderMail", "payload": {"url": "https://acme.example"}, "submission": {"onAmbiguous": "Adopt"},
+            });
+            world.create("ScrapeJob", "a", "acme", json!({"spec": mail}));
+            seconds(2).await;
+            world.create("ScrapeJob", "b", "acme", json!({"spec": mail}));
+            seconds(3).await;
+            let id = |namespace: &str| world.job(namespace).unwrap()["status"]["jobID"].clone();
+            assert!(id("a").is_null() && id("b").is_string());
+            drop(operator);
+            let unlisted = |code: Option<u16>| {
+                world.api.with(|store, _| store.unlisted = code.map(|code| ("b".to_owned(), code)));
+            };
+            unlisted(Some(phases[0].0));
+            let operator = start();
+            for (code, lasts) in phases {
+                unlisted(Some(*code));
+                for _ in 0..lasts / 10 {
+                    seconds(10).await;
+                    assert!(id("a").is_null(), "{phases:?}: it took {} of b", id("b"));
+                    let job = world.job("a").unwrap();
+                    assert_ne!(job["status"]["state"], "Held", "{phases:?}: {job}");
+                }
+            }
+            unlisted(None);
+            seconds(600).await;
+            assert!(id("a").is_null(), "{phases:?}: it took {} of b", id("b"));
+            // Now it was looked for, and there is none.
+            let held = world.job("a").unwrap();
+            assert_eq!(held["status"]["reason"], "SubmissionAmbiguous", "{phases:?}: {held}");
+            drop(operator);
         });
-        world.create("ScrapeJob", "a", "acme", json!({"spec": mail}));
-        seconds(5).await;
-        world.create("ScrapeJob", "b", "acme", json!({"spec": mail}));
-        seconds(5).await;
-        let id = |namespace: &str| world.job(namespace).unwrap()["status"]["jobID"].clone();
-        assert!(id("a").is_null() && id("b").is_string());
-        drop(operator);
-        world.api.with(|store, _| store.unlisted = Some("b".to_owned()));
-        let operator = start();
-        for _ in 0..60 {
-            seconds(10).await;
-            assert!(id("a").is_null(), "it took {} of b", id("b"));
-        }
-        world.api.with(|store, _| store.unlisted = None);
-        seconds(600).await;
-        assert!(id("a").is_null(), "it took {} of b", id("b"));
-        let held = world.job("a").unwrap();
-        assert_eq!(held["status"]["reason"], "SubmissionAmbiguous", "{held}");
-        drop(operator);
-    });
+    }
 }

@@ -181,9 +181,11 @@ fn respond(store: &mut Store, asked: &Asked, now: Timestamp) -> Result<Value, Re
             Ok(if asked.metadata_only { only_metadata(&object) } else { object })
         }
         (&Method::GET, None)
-            if asked.kind == "ScrapeJob" && store.unlisted.is_some() && store.unlisted == asked.namespace =>
+            if asked.kind == "ScrapeJob"
+                && let Some((namespace, code)) = &store.unlisted
+                && asked.namespace.as_ref() == Some(namespace) =>
         {
-            Err((503, "etcdserver: leader changed".to_owned()))
+            Err((*code, "for now".to_owned()))
         }
         (&Method::GET, None) => {
             let named = asked.named();
@@ -269,6 +271,7 @@ fn only_metadata(object: &Value) -> Value {
 
 fn refusal(code: u16, message: &str) -> Value {
     let reason = match code {
+        403 => "Forbidden",
         404 => "NotFound",
         409 => "Conflict",
         410 => "Expired",

@@ -43,8 +43,8 @@ pub struct Store {
     pub empty: Vec<(String, Key)>,
     /// Writes that found that the object had changed.
     pub conflicts: Vec<Key>,
-    /// A namespace whose jobs cannot be listed for now.
-    pub unlisted: Option<String>,
+    /// A namespace whose jobs cannot be listed for now, and the code that says so.
+    pub unlisted: Option<(String, u16)>,
     /// Whether events are refused.
     pub no_events: bool,
     /// Whether claims on accounts are refused as if the API server had no room for them.

@@ -75,11 +75,8 @@ async fn carry_out(context: &Context, job: &CachedJob, seen: &Seen, plan: &Plan)
         (Plan::Protect(intent), _) => protect(context, job, intent.as_deref()).await,
         (Plan::Release(event), _) => release(context, job, (event.as_ref(), &seen.observed)).await,
         (Plan::Submit(attempt), Some(session)) => submit::submit(context, job, attempt, session).await,
-        // A job that looks like ours may be that of an object that was not seen yet.
-        (Plan::LookUp(_), Some(_)) if !context.jobs.are_listed() => {
-            let why = "not every ScrapeJob could be listed yet".to_owned();
-            Outcome::Candidates(Err(crate::decide::Trouble::Unavailable(why))).into()
-        }
+        // A job that looks like ours may be that of an object that was not seen yet. That is no try.
+        (Plan::LookUp(_), Some(_)) if !context.all_are_known() => Outcome::Lost.into(),
         // Who deletes waits among those who delete.
         (Plan::LookUp(why), Some(session)) => match turn(session, job, lane_of(*why), None) {
             Ok(permit) => {

@@ -287,15 +287,15 @@ async fn answer(
         Said::Accepted(accepted) => {
             let mut strays = Some(Listed::default());
             if attempt.number() > 1 && accepted.from_cache == Some(false) {
-                // What others have is no stray of ours: of nobody who was not listed yet anything is said.
-                let known = context.jobs.are_listed();
                 let (group, subject) = (job.namespace().unwrap_or_default(), key(job));
                 let wait = session.gate.acquire(Lane::LookUp, &group, &subject);
-                let permit: Option<Permit> = tokio::time::timeout(Duration::from_secs(2), wait).await.ok();
+                let turn = tokio::time::timeout(Duration::from_secs(2), wait);
+                // What others have is no stray of ours: of nobody who was not listed yet anything is said.
+                let permit: Option<Permit> = if context.all_are_known() { turn.await.ok() } else { None };
                 strays = match permit {
                     // No further than it must: the job's id is not written yet.
-                    Some(permit) if known => candidates(context, job, session, (permit, 1)).await.ok(),
-                    Some(_) | None => None,
+                    Some(permit) => candidates(context, job, session, (permit, 1)).await.ok(),
+                    None => None,
                 };
                 if let Some(strays) = &mut strays {
                     strays.jobs.retain(|stray| stray.job_id != accepted.job_id);

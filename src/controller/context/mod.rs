@@ -217,6 +217,11 @@ impl Context {
         }
     }
 
+    /// Whether the objects of every namespace are known: until then nobody can say whose a job is.
+    pub(super) fn all_are_known(&self) -> bool {
+        self.jobs.are_known(self.clock.instant())
+    }
+
     /// How long ago the last submits of a session's client were recorded, by this process or an earlier one; `None` while not
     /// all jobs were listed.
     pub(super) fn submitted_lately(&self, session: &Session) -> Option<Vec<Duration>> {

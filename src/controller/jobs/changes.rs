@@ -40,14 +40,15 @@ pub(super) fn changes(
     mut writer: Writer<CachedJob>,
     woken: mpsc::UnboundedReceiver<Waking>,
 ) -> impl Stream<Item = Result<CachedJob, watcher::Error>> + Send + use<> {
-    let (jobs, apis) = (Arc::clone(&context.jobs), context.apis());
+    let (jobs, apis, clock) = (Arc::clone(&context.jobs), context.apis(), context.clock.clone());
     let watched = watch::watch(apis, Arc::clone(&context.jobs), &context.replies, move |heard| {
         watch::warn("ScrapeJob", &heard);
         match heard {
             Heard::Listed(namespace) => jobs.hear(namespace),
-            // One of several that may not be read: what is in it nobody will say.
-            Heard::Failed(Some(namespace), error) if is_refused(error) => jobs.hear(Some(namespace)),
-            Heard::Failed(..) => {}
+            Heard::Failed(Some(namespace), error) if is_refused(error) => {
+                jobs.hear_refusal(Some(namespace), clock.instant());
+            }
+            Heard::Failed(namespace, _) => jobs.hear_nothing(namespace),
         }
     });
     let of = Arc::clone(context);

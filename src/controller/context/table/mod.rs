@@ -12,8 +12,9 @@ mod tests;
 pub(in crate::controller) use record::Class;
 pub(in crate::controller) use records::{Keep, Known, Tally};
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -29,13 +30,24 @@ use crate::cache::CachedJob;
 use crate::clock::sleep_until;
 use crate::decide::ClientIdentity;
 
+/// For how long a refusal may be that of rights that are being replaced, or of a kind that is not served yet.
+const REFUSED_FOR: Duration = Duration::from_secs(180);
+
+/// How the list of a namespace, or of all, came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Listed,
+    /// It was never listed, and is refused since then.
+    Refused(Instant),
+}
+
 /// All objects.
 #[derive(Debug)]
 pub struct Jobs {
     awake: Store<CachedJob>,
     records: Mutex<Records>,
     /// Of which parts of the kind it is known what is there: a namespace each, or all.
-    listed: watch::Sender<HashSet<Option<String>>>,
+    listed: watch::Sender<HashMap<Option<String>, Part>>,
     parts: usize,
     /// Whether the next time at which something is due is another one.
     changed: Notify,
@@ -75,17 +87,48 @@ impl Jobs {
         self.awake.clone()
     }
 
-    /// What is there in a namespace, or in all, is known, or nobody may know.
+    /// What is there in a namespace, or in all, is known.
     pub(in crate::controller) fn hear(&self, namespace: Option<&str>) {
-        self.listed.send_if_modified(|listed| listed.insert(namespace.map(str::to_owned)));
+        self.listed.send_if_modified(|listed| {
+            listed.insert(namespace.map(str::to_owned), Part::Listed) != Some(Part::Listed)
+        });
     }
 
-    /// Whether all objects were listed. Until then nobody knows what others have, or have sent.
+    /// The API server says that the list of a namespace is not for us, or that there is none: for now, or for good.
+    pub(in crate::controller) fn hear_refusal(&self, namespace: Option<&str>, now: Instant) {
+        self.listed.send_if_modified(|listed| {
+            let before = listed.len();
+            listed.entry(namespace.map(str::to_owned)).or_insert(Part::Refused(now));
+            listed.len() > before
+        });
+    }
+
+    /// Nobody knows: a refusal before it says nothing any more.
+    pub(in crate::controller) fn hear_nothing(&self, namespace: Option<&str>) {
+        let namespace = namespace.map(str::to_owned);
+        self.listed.send_if_modified(|listed| {
+            let refused = matches!(listed.get(&namespace), Some(Part::Refused(_)));
+            refused && listed.remove(&namespace).is_some()
+        });
+    }
+
+    /// Whether what is there is known in every part of the kind. One that was refused for so long as nobody replaces rights
+    /// counts as one of which nothing will be known; what else cannot be read keeps the answer no.
+    pub(in crate::controller) fn are_known(&self, now: Instant) -> bool {
+        let listed = self.listed.borrow();
+        let known = |part: &Part| match part {
+            Part::Listed => true,
+            Part::Refused(since) => now.saturating_duration_since(*since) >= REFUSED_FOR,
+        };
+        listed.len() >= self.parts && listed.values().all(known)
+    }
+
+    /// Whether the API server has listed every part, or refused to.
     pub(in crate::controller) fn are_listed(&self) -> bool {
         self.listed.borrow().len() >= self.parts
     }
 
-    /// Waits until all objects were listed.
+    /// Waits until it has.
     pub(in crate::controller) async fn listed(&self) {
         // The sender lives as long as this does.
         let _ = self.listed.subscribe().wait_for(|listed| listed.len() >= self.parts).await;
