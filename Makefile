@@ -98,12 +98,12 @@ docs: $(TOOLS)/mdbook-$(MDBOOK) ## Make the site of the docs, with search, in SI
 	@bash docs/site.sh "$(SITE)"
 
 .PHONY: alerts
-alerts: $(TOOLS)/promtool-$(PROMTOOL) ## Test that the chart's alerts fire when they should
-	$(call timed,alerts,cd tests/alerts && promtool check rules ../../charts/spideriq-operator/files/alerts.yaml && promtool test rules alerts.test.yaml)
+alerts: $(TOOLS)/promtool-$(PROMTOOL) ## Test that the chart's alerts fire when they should, and that its dashboard asks what Prometheus understands
+	$(call timed,alerts,cd tests/alerts && promtool check rules ../../charts/spideriq-operator/files/alerts.yaml dashboard.rules.yaml && promtool test rules alerts.test.yaml)
 
 .PHONY: argocd
-argocd: ## Ask Argo CD's own engine how it shows every situation of tests/plans; the first build takes about 4 minutes
-	$(call timed,argocd,cd tests/argocd && go run . ../../examples/argocd/health.lua ../../examples/argocd/values.yaml ../plans)
+argocd: ## Ask Argo CD's own engine how it shows every situation of tests/plans, and what it lets people do; the first build takes about 4 minutes
+	$(call timed,argocd,cd tests/argocd && go run . ../../examples/argocd/resource_customizations/spideriq.ai/ScrapeJob/health.lua ../../examples/argocd/values.yaml ../plans)
 
 .PHONY: image
 image: image-tools ## Make the operator's image as an OCI archive, and its bill of materials, in IMAGE=target/image: ARCH=amd64

@@ -4,17 +4,17 @@
 //! not asked for anything yet, so that neither a probe nor the process's files are at anybody's mercy.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::get;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -31,19 +31,29 @@ const HEAD_WITHIN: Duration = Duration::from_secs(3);
 const ALL_WITHIN: Duration = Duration::from_secs(15);
 /// How many connections there may be.
 const CONNECTIONS: usize = 64;
+/// What a proxy adds that passes a request on.
+const FORWARDED: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
 /// How many pages of metrics are made at once.
 const PAGES: usize = 2;
 
-/// Listens, and answers from now on until the process ends. `not_ready` tells what keeps it from being ready.
+/// Tells how the process stands, and what it knows of the job with this namespace and name, as JSON.
+type State = Box<dyn Fn(Option<&str>) -> String + Send + Sync>;
+
+/// What is asked for.
+pub struct Sources {
+    /// What keeps the process from being ready.
+    pub not_ready: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// The page of metrics.
+    pub page: Page,
+    /// How it stands, told to whoever asks from the same machine, or pod, alone.
+    pub state: State,
+}
+
+/// Listens, and answers from now on until the process ends.
 ///
 /// # Errors
 /// If the address cannot be listened on.
-pub fn start(
-    listen: SocketAddr,
-    health: Health,
-    not_ready: impl Fn() -> Vec<String> + Send + Sync + 'static,
-    page: Page,
-) -> anyhow::Result<()> {
+pub fn start(listen: SocketAddr, health: Health, sources: Sources) -> anyhow::Result<()> {
     let listener = std::net::TcpListener::bind(listen)
         .with_context(|| format!("cannot listen on {listen}; choose another address with --http-listen"))?;
     listener.set_nonblocking(true)?;
@@ -54,7 +64,7 @@ pub fn start(
         .max_blocking_threads(PAGES)
         .build()?;
     let address = listener.local_addr()?;
-    let routes = routes(health.clone(), not_ready, page);
+    let routes = routes(health.clone(), sources);
     let serve = move || {
         runtime.block_on(async move {
             match TcpListener::from_std(listener) {
@@ -78,27 +88,61 @@ async fn count(health: Health) {
     }
 }
 
-fn routes(health: Health, not_ready: impl Fn() -> Vec<String> + Send + Sync + 'static, page: Page) -> Router {
-    let (page, not_ready) = (Arc::new(page), Arc::new(not_ready));
+fn routes(health: Health, sources: Sources) -> Router {
+    let sources = Arc::new(sources);
+    let (ready, counted) = (Arc::clone(&sources), Arc::clone(&sources));
     let failing = |why: String| (StatusCode::SERVICE_UNAVAILABLE, why);
     let healthz = async move || match health.stuck() {
         None => (StatusCode::OK, "ok".to_owned()),
         Some(why) => failing(why),
     };
     let readyz = async move || {
-        let reasons = not_ready();
+        let reasons = (ready.not_ready)();
         if reasons.is_empty() { (StatusCode::OK, "ok".to_owned()) } else { failing(reasons.join("\n")) }
     };
     let metrics = async move || {
         // It asks the rest of the process, which may be what is stuck.
-        let page = tokio::task::spawn_blocking(move || page.text()).await;
+        let page = tokio::task::spawn_blocking(move || counted.page.text()).await;
         page.map(|text| ([(CONTENT_TYPE, Page::CONTENT_TYPE)], text))
             .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
     };
+    let state = async move |Extension(Peer(peer)): Extension<Peer>, headers: HeaderMap, uri: Uri| {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let passed_on = FORWARDED.iter().any(|name| headers.contains_key(*name));
+        if passed_on || !is_of_this_machine(peer.ip()) || !names_this_machine(host) {
+            return Err(StatusCode::NOT_FOUND);
+        }
+        let job = uri.query().and_then(|query| query.strip_prefix("job=")).map(str::to_owned);
+        let text = tokio::task::spawn_blocking(move || (sources.state)(job.as_deref())).await;
+        text.map(|text| ([(CONTENT_TYPE, "application/json")], text))
+            .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+    };
     Router::new()
+        .route("/debug/state", get(state))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+}
+
+/// Who asks.
+#[derive(Clone, Copy)]
+struct Peer(SocketAddr);
+
+/// Whether an address is that of this machine, or pod, itself. Proxies beside a pod pass on what comes from elsewhere from
+/// other addresses of the loopback network.
+fn is_of_this_machine(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address == Ipv4Addr::LOCALHOST,
+        IpAddr::V6(address) => address == Ipv6Addr::LOCALHOST,
+    }
+}
+
+/// Whether a request means this machine: a page in somebody's browser can send any here, but not choose this.
+fn names_this_machine(host: &str) -> bool {
+    let without_port =
+        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let name = without_port.map_or(host, |(name, _)| name);
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
 }
 
 /// Answers whoever connects.
@@ -106,11 +150,12 @@ async fn answer(listener: TcpListener, routes: Router) {
     let (mut open, mut running) = (Open::default(), JoinSet::new());
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 while running.try_join_next().is_some() {}
                 open.make_room();
                 let asked = Arc::new(AtomicBool::new(false));
-                let task = running.spawn(connection(stream, routes.clone(), Arc::clone(&asked)));
+                let task =
+                    running.spawn(connection((stream, Peer(peer)), routes.clone(), Arc::clone(&asked)));
                 open.0.push_back(Connection { task, asked });
                 // Whoever has come gets a turn before the next does.
                 tokio::task::yield_now().await;
@@ -126,9 +171,10 @@ async fn answer(listener: TcpListener, routes: Router) {
 }
 
 /// One connection: one request, and its answer.
-async fn connection(stream: TcpStream, routes: Router, asked: Arc<AtomicBool>) {
-    let service = routes.map_request(move |request: Request<_>| {
+async fn connection((stream, peer): (TcpStream, Peer), routes: Router, asked: Arc<AtomicBool>) {
+    let service = routes.map_request(move |mut request: Request<_>| {
         asked.store(true, Ordering::Relaxed);
+        request.extensions_mut().insert(peer);
         request.map(axum::body::Body::new)
     });
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
@@ -176,22 +222,27 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::{CONNECTIONS, answer, routes};
+    use super::{CONNECTIONS, Sources, answer, is_of_this_machine, names_this_machine, routes};
     use crate::health::Health;
     use crate::telemetry::{Metrics, Page, Snapshot};
 
     async fn serving(health: &Health) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (told, page) = (health.clone(), Page::new(&Metrics::default(), Snapshot::default));
-        tokio::spawn(answer(listener, routes(health.clone(), move || told.not_ready(), page)));
+        let told = health.clone();
+        let sources = Sources {
+            not_ready: Box::new(move || told.not_ready()),
+            page: Page::new(&Metrics::default(), Snapshot::default),
+            state: Box::new(|job| format!("{{\"job\":{job:?}}}")),
+        };
+        tokio::spawn(answer(listener, routes(health.clone(), sources)));
         address
     }
 
     /// The whole answer; empty where the connection was closed before.
     async fn ask(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost:8080\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer).await;
@@ -208,6 +259,46 @@ mod tests {
     async fn is_open(stream: &mut TcpStream) -> bool {
         let mut byte = [0];
         tokio::time::timeout(Duration::from_millis(1), stream.read(&mut byte)).await.is_err()
+    }
+
+    #[tokio::test]
+    async fn the_state_is_told_to_whoever_asks_from_here_alone() {
+        let address = serving(&Health::default()).await;
+        assert!(ask(address, "/debug/state").await.ends_with("{\"job\":None}"));
+        assert!(ask(address, "/debug/state?job=a/b").await.ends_with("{\"job\":Some(\"a/b\")}"));
+        for forwarded in ["X-Forwarded-For: 10.0.0.7", "Forwarded: for=10.0.0.7", "via: 1.1 proxy"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request = format!("GET /debug/state HTTP/1.1\r\nHost: localhost\r\n{forwarded}\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 404"), "{forwarded}: {answer}");
+        }
+        for (address, here) in [
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            // What a mesh's proxy passes on into the pod.
+            ("127.0.0.6", false),
+            ("::ffff:127.0.0.6", false),
+            ("10.0.0.7", false),
+            ("::ffff:10.0.0.7", false),
+            ("fd00::7", false),
+        ] {
+            assert_eq!(is_of_this_machine(address.parse().unwrap()), here, "{address}");
+        }
+        for (host, here) in [
+            ("localhost", true),
+            ("localhost:9000", true),
+            ("127.0.0.1:8080", true),
+            ("[::1]:8080", true),
+            ("[::1]", true),
+            ("evil.example:8080", false),
+            ("localhost.evil.example", false),
+            ("", false),
+        ] {
+            assert_eq!(names_this_machine(host), here, "{host}");
+        }
     }
 
     #[tokio::test]

@@ -16,12 +16,16 @@ use crate::controller::Options;
 use crate::health::{Health, Role};
 use crate::kubernetes::{self, News};
 use crate::leader::{Candidate, Election, Leadership, Notes};
-use crate::serve;
+use crate::serve::{self, Sources};
 use crate::telemetry::{Metrics, Page};
 
 use self::missing::known;
 use self::operator::signal;
 use self::seen::Seen;
+
+/// How often it is told that the runtime turns: several times in what it may take, and not more often than it is worth to
+/// wake a thread where nothing happens.
+const TURNS_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs the operator: at once, or as one of several that stand in an election.
 ///
@@ -30,12 +34,17 @@ use self::seen::Seen;
 pub async fn run(options: Options, listen: SocketAddr, election: Option<Election>) -> anyhow::Result<()> {
     let clock = Clock::system();
     let news = News::new(clock.clone());
-    let client = kubernetes::connect(&news).await?;
-    news.expect(&options.namespaces);
     let (metrics, health) = (Metrics::default(), Health::default());
+    let client = kubernetes::connect(&news, &metrics).await?;
+    news.expect(&options.namespaces);
     let seen = Seen { health: health.clone(), news, context: Arc::default() };
     health.report("caches", Some("the caches are not synced yet".to_owned()));
-    serve::start(listen, health.clone(), seen.not_ready(), Page::new(&metrics, seen.snapshot()))?;
+    let sources = Sources {
+        not_ready: Box::new(seen.not_ready()),
+        page: Page::new(&metrics, seen.snapshot()),
+        state: Box::new(seen.state()),
+    };
+    serve::start(listen, health.clone(), sources)?;
     let turns = tokio::spawn(turn(health.clone()));
     let parts = Parts {
         client,
@@ -66,7 +75,7 @@ pub async fn run(options: Options, listen: SocketAddr, election: Option<Election
 async fn turn(health: Health) {
     loop {
         health.turn();
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(TURNS_EVERY).await;
     }
 }
 

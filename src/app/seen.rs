@@ -65,6 +65,15 @@ impl Seen {
         }
     }
 
+    /// How the process stands, for a person, as JSON.
+    pub(super) fn state(&self) -> impl Fn(Option<&str>) -> String + Send + Sync + use<> {
+        let context = Arc::clone(&self.context);
+        move |job| {
+            let standing_by = || serde_json::json!({"leading": false});
+            context.get().map_or_else(standing_by, |context| context.debug(job)).to_string()
+        }
+    }
+
     pub(super) fn operator(&self, operator: &mut Operator) {
         // There is one operator in the life of a process.
         let _ = self.context.set(Arc::clone(&operator.context));

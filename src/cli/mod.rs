@@ -12,11 +12,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::place::{Place, names};
-use self::run::{Run, operate};
+use self::run::{Run, operate, operator_id};
 use crate::api::{DEFAULT_ENDPOINT, ObjectName, ScrapeJob, crds, to_yaml};
 use crate::clock::Clock;
 use crate::doctor::{self, Finding};
-use crate::drain;
+use crate::drain::{self, How};
 use crate::kubernetes::{self, News};
 use crate::offline::{self, Facts};
 use crate::spideriq::{Client, Credentials, Endpoint, Format};
@@ -40,8 +40,8 @@ enum Command {
     Plan(Plan),
     /// Say whether an installation can work, and what to do where it cannot; with the rights of whoever asks.
     Doctor(Doctor),
-    /// Let go of every object before the operator goes: no replica works any more, no object needs one to be deleted, and
-    /// all objects and jobs are left as they are. To cancel jobs, delete their objects first.
+    /// Let go of every object before the operator goes: no replica works any more, and no object waits for one in order to be
+    /// deleted. Objects and jobs are left as they are; to cancel jobs, delete their objects first.
     Drain(Drain),
     /// Ask the service itself about a job; the token comes from the environment variable SPIDERIQ_TOKEN.
     Job(Job),
@@ -73,13 +73,20 @@ struct Drain {
     /// Name of the lease, in the operator's namespace.
     #[arg(long, env = "SPIDERIQ_LEASE_NAME", default_value = "spideriq-operator", value_name = "NAME")]
     lease_name: ObjectName,
-    /// Take it back: one of the replicas works again.
-    #[arg(long, conflicts_with = "for_uninstall")]
+    /// What names this installation, if `run` was given it: objects that another one wrote last are left to that. Left out,
+    /// the operator's namespace and the name of the lease.
+    #[arg(long, env = "SPIDERIQ_OPERATOR_ID", value_parser = operator_id, value_name = "ID")]
+    operator_id: Option<String>,
+    /// Take the mark off the lease, so that one of the replicas works again.
+    #[arg(long, conflicts_with_all = ["for_uninstall", "stopped"])]
     undo: bool,
-    /// Let it end with the ServiceAccount that this runs as, so that a new installation works without --undo. It is for
+    /// Let the mark count for the ServiceAccount alone that this command runs as, so that a new installation works. It is for
     /// the chart's hook, which runs as the operator's.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "stopped")]
     for_uninstall: bool,
+    /// The operator does not run any more: look at no lease, and wait for nobody.
+    #[arg(long)]
+    stopped: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -182,7 +189,7 @@ fn examine(doctor: Doctor) -> anyhow::Result<()> {
     let clock = Clock::system();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (count, wrong) = runtime.block_on(async {
-        let client = kubernetes::connect(&News::new(clock.clone())).await?;
+        let client = kubernetes::connect(&News::new(clock.clone()), &Metrics::default()).await?;
         let mut findings = doctor::examine(&client, &installation, clock.now());
         let (mut count, mut wrong) = (0_usize, 0_usize);
         while let Some(finding) = findings.next().await {
@@ -200,21 +207,25 @@ fn examine(doctor: Doctor) -> anyhow::Result<()> {
 
 fn let_go_of_all(drain: Drain) -> anyhow::Result<()> {
     use std::io::Write;
-    let installation = drain::Installation {
-        namespaces: names(&drain.place.watch_namespaces)?,
-        home: drain.place.operator_namespace,
-        lease: drain.lease_name,
+    let (home, lease) = (drain.place.operator_namespace, drain.lease_name);
+    let id = drain.operator_id.unwrap_or_else(|| format!("{home}/{lease}"));
+    let namespaces = names(&drain.place.watch_namespaces)?;
+    let installation = drain::Installation { namespaces, home, lease, id };
+    let how = match (drain.for_uninstall, drain.stopped) {
+        (true, _) => How::ForUninstall,
+        (false, true) => How::Stopped,
+        (false, false) => How::Running,
     };
     // Who breaks off the reading of what is told does not break off the rest.
     let tell = |words: String| drop(writeln!(std::io::stdout().lock(), "{words}"));
     let clock = Clock::system();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = kubernetes::connect(&News::new(clock.clone())).await?;
+        let client = kubernetes::connect(&News::new(clock.clone()), &Metrics::default()).await?;
         if drain.undo {
             tell(drain::undo((client, clock), &installation).await?.to_owned());
             return Ok(());
         }
-        drain::drain((client, clock), &installation, drain.for_uninstall, tell).await
+        drain::drain((client, clock), &installation, how, tell).await
     })
 }

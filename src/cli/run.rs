@@ -88,7 +88,7 @@ pub(super) struct Run {
 }
 
 /// Reads what names an installation: it is shown in statuses and events.
-fn operator_id(text: &str) -> Result<String, String> {
+pub(super) fn operator_id(text: &str) -> Result<String, String> {
     let fits = (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if fits { Ok(text.to_owned()) } else { Err("1 to 253 visible ASCII characters".to_owned()) }
 }
@@ -97,7 +97,7 @@ fn operator_id(text: &str) -> Result<String, String> {
 enum LogFormat {
     /// For people.
     Text,
-    /// For machines: one JSON object a line.
+    /// For machines: one flat JSON object a line.
     Json,
 }
 

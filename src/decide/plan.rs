@@ -46,6 +46,27 @@ pub enum Plan {
 }
 
 impl Plan {
+    /// In a word, for people.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Rest(_) => "rest",
+            Self::Leave => "leave",
+            Self::Submit(_) => "submit",
+            Self::Adopt(_) => "adopt",
+            Self::LookUp(_) => "lookUp",
+            Self::Look => "look",
+            Self::Confirm => "confirm",
+            Self::Read(_) => "read",
+            Self::Protect(_) => "protect",
+            Self::Latch(_) => "latch",
+            Self::Cancel => "cancel",
+            Self::Abandon(_) => "abandon",
+            Self::Begin(_) => "begin",
+            Self::Expire => "expire",
+            Self::Release(_) => "release",
+        }
+    }
+
     /// Whether its effect is a request, which waits for its turn.
     pub fn takes_turn(&self) -> bool {
         match self {
@@ -133,6 +154,28 @@ pub enum Outcome {
     Summary(Result<Summary, Trouble>),
     /// Of a cancel.
     Cancel(CancelOutcome),
+}
+
+impl Outcome {
+    /// In a word, for people.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Lost => "lost",
+            Self::WriteRefused(_) => "writeRefused",
+            Self::Stopping => "stopping",
+            Self::Unsent(_) => "unsent",
+            Self::NotYet(_) => "notYet",
+            Self::Reading => "reading",
+            Self::Unready => "unready",
+            Self::Submit(_) => "submit",
+            Self::Candidates(_) => "candidates",
+            Self::Status(_) => "status",
+            Self::Details(_) => "details",
+            Self::Summary(_) => "summary",
+            Self::Cancel(_) => "cancel",
+        }
+    }
 }
 
 /// What came of a submit.

@@ -104,18 +104,32 @@ async fn lease(client: &Client, installation: &Installation, now: Timestamp) -> 
     let leases: Api<Lease> = Api::namespaced(client.clone(), installation.home.as_str());
     let place = format!("{}/{name}", installation.home);
     let found = match answer(leases.get_opt(name.as_str())).await {
-        Ok(Some(lease)) if let Some(since) = drained_since(&lease.metadata) => {
+        Ok(found) => found,
+        Err(trouble) => {
+            return Finding::Wrong(format!("the lease {place} cannot be read: {}", trouble.why()));
+        }
+    };
+    let drained = match &found {
+        Some(lease) => answer(drained_since(client, &lease.metadata)).await,
+        None => Ok(None),
+    };
+    match drained {
+        Ok(None) => {}
+        Ok(Some(since)) => {
             let since = since.map(|since| format!(" since {since:.0}")).unwrap_or_default();
             return Finding::Wrong(format!(
                 "the operator is drained{since}: no replica works until `spideriq-operator drain --undo --operator-namespace {} --lease-name {name}`",
                 installation.home
             ));
         }
-        Ok(found) => found.and_then(|lease| lease.spec),
         Err(trouble) => {
-            return Finding::Wrong(format!("the lease {place} cannot be read: {}", trouble.why()));
+            let why = trouble.why();
+            return Finding::Wrong(format!(
+                "the lease {place} is marked as drained, and the API server does not say who asks: {why}"
+            ));
         }
-    };
+    }
+    let found = found.and_then(|lease| lease.spec);
     let holder = found.as_ref().and_then(|spec| spec.holder_identity.as_deref());
     let renewed = found.as_ref().and_then(|spec| spec.renew_time.as_ref());
     match (holder.filter(|holder| !holder.is_empty()), renewed) {

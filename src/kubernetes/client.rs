@@ -17,15 +17,17 @@ use tower::layer::layer_fn;
 use tower::{BoxError, Service};
 
 use super::address::is_plain;
+use super::asked::asked;
 use super::direct::direct;
 use super::news::{News, listened_to};
 use super::words::said_of;
+use crate::telemetry::Metrics;
 
 /// A client of the API server that the environment names: by a kubeconfig, or from inside of the cluster.
 ///
 /// # Errors
 /// One sentence that says what to do, and shows nothing of the kubeconfig.
-pub async fn connect(news: &News) -> anyhow::Result<Client> {
+pub async fn connect(news: &News, metrics: &Metrics) -> anyhow::Result<Client> {
     let mut config = Config::infer().await.map_err(|error| anyhow::anyhow!(unusable(&error)))?;
     // The client's own repeats last for minutes and obey the server without a bound; every write here is judged by
     // its first answer, and watches start again by themselves.
@@ -39,13 +41,17 @@ pub async fn connect(news: &News) -> anyhow::Result<Client> {
     // By way of a proxy it is kube's own, which knows how to ask one.
     let builder = if config.proxy_url.is_none() { direct(config) } else { ClientBuilder::try_from(config) }
         .map_err(|error| anyhow::anyhow!("the kubeconfig cannot be used: {}", said_of(&error)))?;
-    Ok(listening(builder, news).build())
+    Ok(listening(builder, news, metrics).build())
 }
 
 /// Wraps a client's way to the API server.
-fn listening<S>(builder: ClientBuilder<S>, news: &News) -> ClientBuilder<Listening<S>> {
-    let news = news.clone();
-    builder.with_layer(&layer_fn(move |inner| Listening { inner, news: news.clone() }))
+fn listening<S>(builder: ClientBuilder<S>, news: &News, metrics: &Metrics) -> ClientBuilder<Listening<S>> {
+    let (news, metrics) = (news.clone(), metrics.clone());
+    builder.with_layer(&layer_fn(move |inner| Listening {
+        inner,
+        news: news.clone(),
+        metrics: metrics.clone(),
+    }))
 }
 
 /// Why there is no client, without a word of the file.
@@ -116,11 +122,12 @@ fn wanted(server: &Uri, proxy: String, none_for: String) -> Option<Uri> {
     proxy.parse().ok()
 }
 
-/// Checks each address, counts what is heard, and warns of what the API server warns of.
+/// Checks each address, counts what is asked and heard, and warns of what the API server warns of.
 #[derive(Clone, Debug)]
 struct Listening<S> {
     inner: S,
     news: News,
+    metrics: Metrics,
 }
 
 type Heard = UnsyncBoxBody<Bytes, BoxError>;
@@ -145,11 +152,14 @@ where
             let why = kube::core::request::Error::Validation("the address".to_owned());
             return std::future::ready(Err(kube::Error::BuildRequest(why).into())).boxed();
         }
-        let of = listened_to(method, uri);
-        let news = self.news.clone();
+        let (asked, of) = (asked(method, uri), listened_to(method, uri));
+        let (news, metrics) = (self.news.clone(), self.metrics.clone());
         let answer = self.inner.call(request);
         async move {
-            let response = answer.await?;
+            let answer = answer.await;
+            let code = answer.as_ref().ok().map(|response| response.status().as_u16());
+            metrics.asked_api(asked, code);
+            let response = answer?;
             log_warnings(&response);
             let of = of.filter(|_| response.status().is_success());
             // A header alone is no news: a watch that hangs has one, too.

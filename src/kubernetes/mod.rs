@@ -4,6 +4,7 @@
 
 mod address;
 mod answer;
+mod asked;
 mod client;
 mod direct;
 mod news;

@@ -41,6 +41,16 @@ pub enum Error {
         "the lease {0} cannot be used ({1}): name the chart's namespace with --operator-namespace and grant the rules of its Role, or run one replica with --leader-elect=false"
     )]
     Refused(String, String),
+    /// There is none to be marked.
+    #[error(
+        "there is no lease {0}: name the operator's with --operator-namespace and --lease-name; if it does not run, or without a lease, stop it and drain with --stopped"
+    )]
+    Absent(String),
+    /// A mark cannot end with what there is not.
+    #[error(
+        "--for-uninstall is for a pod of the operator's ServiceAccount, and this runs as no ServiceAccount; leave it out"
+    )]
+    NoServiceAccount,
     /// This process has led, and has stopped.
     #[error("{0}; no effect begins here any more, and the process ends to start again as a follower")]
     Lost(String),
@@ -81,25 +91,29 @@ fn nobodys(client: Client, clock: Clock, (namespace, lease): (ObjectName, Object
     Leases::new(client, clock, Election { namespace, lease, identity: String::new() }, Notes::default())
 }
 
-/// Marks the Lease, made where there is none, so that nobody works by it any more; says who may have until now. With
-/// `ends`, the mark counts for the `ServiceAccount` alone that this process runs as.
+/// Marks the Lease, so that nobody works by it any more. With `ends`, the mark counts for the `ServiceAccount` alone that this
+/// process runs as, and a Lease that is not there is made.
 ///
 /// # Errors
-/// If it may not be written, there is no answer, or somebody else is always faster.
+/// If there is none, it may not be written, there is no answer, or somebody else is always faster.
 pub async fn drain(
     client: Client,
     clock: Clock,
     (namespace, lease): (ObjectName, ObjectName),
     ends: bool,
-) -> Result<Option<String>, Error> {
+) -> Result<(), Error> {
     let at = Some(clock.now());
+    let absent = Error::Absent(format!("{namespace}/{lease}"));
     let leases = nobodys(client, clock, (namespace, lease));
-    let of = if ends { leases.own_account().await? } else { None };
+    let of = if ends { Some(leases.own_account().await?.ok_or(Error::NoServiceAccount)?) } else { None };
     let mark = Mark { at, of };
     for _ in 0..TRIES {
         let stored = leases.read().await?;
+        if stored.is_none() && !ends {
+            return Err(absent);
+        }
         match leases.mark(stored.as_ref(), Some(&mark)).await {
-            Ok(_) => return Ok(stored.and_then(|stored| stored.record().holder)),
+            Ok(_) => return Ok(()),
             Err(Error::Changed) => {}
             Err(error) => return Err(error),
         }
@@ -107,7 +121,19 @@ pub async fn drain(
     Err(Error::Changed)
 }
 
-/// Takes the mark back; says whether there was one.
+/// Whether nobody is to work by a Lease.
+///
+/// # Errors
+/// If it may not be read, or there is no answer.
+pub async fn is_drained(
+    client: Client,
+    clock: Clock,
+    (namespace, lease): (ObjectName, ObjectName),
+) -> Result<bool, Error> {
+    Ok(look_at(client, clock, (namespace, lease)).await?.is_some_and(|record| record.drained))
+}
+
+/// Takes the mark back, whoever it counts for; says whether there was one.
 ///
 /// # Errors
 /// If it may not be written, there is no answer, or somebody else is always faster.
@@ -118,9 +144,8 @@ pub async fn undrain(
 ) -> Result<bool, Error> {
     let leases = nobodys(client, clock, (namespace, lease));
     for _ in 0..TRIES {
-        let Some(stored) = leases.read().await?.filter(|stored| stored.record().drained) else {
-            return Ok(false);
-        };
+        let stored = leases.as_it_is().await?.map(Stored).filter(|stored| stored.record().drained);
+        let Some(stored) = stored else { return Ok(false) };
         match leases.mark(Some(&stored), None).await {
             Ok(_) => return Ok(true),
             Err(Error::Changed) => {}
@@ -156,11 +181,13 @@ impl Leases {
         Self { client, api, account: Arc::default(), clock, election, notes }
     }
 
-    /// It as it is; none if there is none.
+    async fn as_it_is(&self) -> Result<Option<Lease>, Error> {
+        self.answered(self.api.get_opt(self.election.lease.as_str())).await
+    }
+
+    /// It as it counts for this process; none if there is none.
     pub(super) async fn read(&self) -> Result<Option<Stored>, Error> {
-        let Some(lease) = self.answered(self.api.get_opt(self.election.lease.as_str())).await? else {
-            return Ok(None);
-        };
+        let Some(lease) = self.as_it_is().await? else { return Ok(None) };
         if mark::mark_on(&lease.metadata).is_some_and(|mark| mark.of.is_some()) {
             let asked = || async { self.answered(mark::service_account(&self.client)).await };
             self.account.get_or_try_init(asked).await?;

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 pub use candidate::{Candidate, Standing};
 pub use claims::{Claims, Release, Scope, Stand, Task};
-pub use lease::{Error, drain, look_at, undrain};
+pub use lease::{Error, drain, is_drained, look_at, undrain};
 pub use mark::drained_since;
 pub use notes::{Before, Notes};
 pub use place::Sight;

@@ -8,11 +8,13 @@ mod nudge;
 mod observation;
 mod queue;
 mod tail;
+mod truth;
 
 pub use nudge::Stream;
 pub use observation::Observation;
 pub use queue::Queue;
 pub use tail::{Known, List, Mark, Read, Tail, Wanted, Why};
+pub use truth::Truths;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -100,6 +102,8 @@ struct Tracked {
     failures: u32,
     /// When it was last looked at by itself, or told of.
     heard: Instant,
+    /// Since when it is followed.
+    since: Instant,
 }
 
 /// What a poller is made of.
@@ -165,7 +169,7 @@ impl Poller {
                 return;
             }
             let observation = Observation::default();
-            let tracked = Tracked { followed: job.clone(), observation, failures: 0, heard: now };
+            let tracked = Tracked { followed: job.clone(), observation, failures: 0, heard: now, since: now };
             state.jobs.insert(job.key.clone(), tracked)
         };
         if let Some(before) = before {

@@ -17,16 +17,16 @@ pub struct Described {
 }
 
 macro_rules! families {
-    ($($constant:ident: $kind:literal $name:literal [$($label:literal),*] $help:literal;)*) => {
+    ($list:ident: $($constant:ident: $kind:literal $name:literal [$($label:literal),*] $help:literal;)*) => {
         $(pub(super) const $constant: Described =
             Described { name: $name, kind: $kind, labels: &[$($label),*], help: $help };)*
 
-        /// Every family, in the order of the docs.
-        pub const ALL: &[Described] = &[$($constant),*];
+        /// Every family of these, in the order of the docs.
+        pub const $list: &[Described] = &[$($constant),*];
     };
 }
 
-families! {
+families! { ALL:
     RECONCILES: "counter" "reconciles" ["kind", "result"]
         "Looks at an object: written (its status changed), unchanged, or retried (a write was lost or refused)";
     RECONCILE_SECONDS: "histogram" "reconcile_duration_seconds" ["kind"]
@@ -39,8 +39,16 @@ families! {
         "Seconds that a request waited for its turn in the budget of its client";
     SUBMITS: "counter" "submits" ["outcome"]
         "Submits by their answer: accepted (a new job), cached (an earlier job), refused, or unknown";
+    FINISHED: "counter" "finished_jobs" ["outcome"]
+        "Runs whose end this process has recorded: Completed, Failed or Cancelled";
+    RUN_SECONDS: "histogram" "job_duration_seconds" ["outcome"]
+        "Seconds from the creation of a job at the service to its end, by the service's own times";
+    QUEUE_SECONDS: "histogram" "job_queue_seconds" []
+        "Seconds that a job waited at the service before a worker had it, by the service's own times; told when the run has ended";
     ORPHANED: "counter" "orphaned_jobs" []
         "Jobs that may still run and that nothing here follows any more; each has a Warning event Orphaned";
+    API_REQUESTS: "counter" "kubernetes_requests" ["verb", "resource", "code"]
+        "Requests to the API server, by what was asked for and HTTP status; none where no answer came. One that watches ends and begins again every five minutes";
     BUDGET_LEFT: "gauge" "budget_requests_left" ["namespace", "account"]
         "Requests that could be sent at once; accounts of one client show the one budget that they share";
     BUDGET_WAITING: "gauge" "budget_waiting" ["namespace", "account", "lane"]
@@ -49,10 +57,18 @@ families! {
         "Seconds until the account may send again, where the service asked it to wait or too much failed; else 0";
     SUBMIT_PAUSE_SECONDS: "gauge" "account_submit_pause_seconds" ["namespace", "account"]
         "Seconds until the service takes submits of the account again, where it asked for none; else 0";
+    TRUTH_AGE_SECONDS: "gauge" "truth_age_seconds" ["namespace", "account"]
+        "Seconds since that job was confirmed, of all that run with this account, of which it is longest ago; without its own interval, where that is longer than a minute. A start begins at 0";
     JOBS: "gauge" "jobs" ["namespace", "state"]
         "ScrapeJobs by state";
     HELD: "gauge" "held_jobs" ["namespace", "reason"]
         "ScrapeJobs in state Held, by reason";
+    UNSYNCED: "gauge" "unsynced_jobs" ["namespace"]
+        "ScrapeJobs with condition Synced=False: what they show may be old";
+    STALLED: "gauge" "stalled_jobs" ["namespace"]
+        "ScrapeJobs with condition Stalled=True: they have failed, or somebody has to decide";
+    LOOKS: "gauge" "looks" ["stage"]
+        "Looks at ScrapeJobs: working, of which there are 128 at the most and half of them of one namespace, or waiting for a place";
     KEPT: "gauge" "kept_jobs" ["kept"]
         "ScrapeJobs in this process's memory: whole, because something is to be done with them, or as a record";
     UNDECODABLE: "gauge" "undecodable_jobs" ["namespace"]
@@ -69,4 +85,22 @@ families! {
         "1 while this process works, 0 while it stands by; the sum over all replicas is 1, or 0 during a take-over";
     BUILD: "gauge" "build" ["version"]
         "1 for the version that runs";
+}
+
+// Of the process as a whole, by the names that other programs give them, and without our prefix.
+families! { PROCESS:
+    CPU_SECONDS: "counter" "process_cpu_seconds" []
+        "Seconds of processor time that the process has used";
+    RESIDENT_BYTES: "gauge" "process_resident_memory_bytes" []
+        "Bytes of memory that the process has in use, shared ones included";
+    VIRTUAL_BYTES: "gauge" "process_virtual_memory_bytes" []
+        "Bytes of address space";
+    START_SECONDS: "gauge" "process_start_time_seconds" []
+        "When the process started, in seconds since 1970";
+    OPEN_FILES: "gauge" "process_open_fds" []
+        "Open files, connections included";
+    MOST_FILES: "gauge" "process_max_fds" []
+        "How many may be open";
+    THREADS: "gauge" "process_threads" []
+        "Threads of the process";
 }

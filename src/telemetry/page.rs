@@ -13,10 +13,12 @@ use prometheus_client::registry::Registry;
 
 use super::Metrics;
 use super::families::{
-    BUDGET_LEFT, BUDGET_WAIT_SECONDS, BUDGET_WAITING, BUILD, Described, HELD, JOBS, KEPT, LEADER, MISNAMED,
-    NEWS_AGE_SECONDS, ORPHANED, PAUSE_SECONDS, PREFIX, RECONCILE_SECONDS, RECONCILES, REQUEST_SECONDS,
-    REQUESTS, SUBMIT_PAUSE_SECONDS, SUBMITS, UNDECODABLE, UNKEPT, UNRECORDED,
+    API_REQUESTS, BUDGET_LEFT, BUDGET_WAIT_SECONDS, BUDGET_WAITING, BUILD, Described, FINISHED, HELD, JOBS,
+    KEPT, LEADER, LOOKS, MISNAMED, NEWS_AGE_SECONDS, ORPHANED, PAUSE_SECONDS, PREFIX, QUEUE_SECONDS,
+    RECONCILE_SECONDS, RECONCILES, REQUEST_SECONDS, REQUESTS, RUN_SECONDS, STALLED, SUBMIT_PAUSE_SECONDS,
+    SUBMITS, TRUTH_AGE_SECONDS, UNDECODABLE, UNKEPT, UNRECORDED, UNSYNCED,
 };
+use super::process::Process;
 
 /// What is true at the moment of a scrape.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +29,12 @@ pub struct Snapshot {
     pub jobs: BTreeMap<(String, &'static str), u32>,
     /// Held jobs by namespace and reason.
     pub held: BTreeMap<(String, &'static str), u32>,
+    /// Jobs whose state may be old, by namespace.
+    pub unsynced: BTreeMap<String, u32>,
+    /// Jobs that have failed or need somebody, by namespace.
+    pub stalled: BTreeMap<String, u32>,
+    /// Looks at jobs, by stage.
+    pub looks: Vec<(&'static str, usize)>,
     /// Jobs in memory, by how they are kept.
     pub kept: Vec<(&'static str, usize)>,
     /// Jobs that cannot be decoded, by namespace.
@@ -56,6 +64,8 @@ pub struct AccountGauges {
     pub pause_seconds: f64,
     /// Seconds until submits are taken again.
     pub submit_pause_seconds: f64,
+    /// Seconds since the job that was known last was known; none where none runs.
+    pub truth_age_seconds: Option<f64>,
     /// How many requests wait, by lane.
     pub waiting: Vec<(&'static str, usize)>,
 }
@@ -72,17 +82,23 @@ impl Page {
 
     /// A page of these counters, and of what `now` tells when it is read.
     pub fn new(metrics: &Metrics, now: impl Fn() -> Snapshot + Send + Sync + 'static) -> Self {
-        let mut registry = Registry::with_prefix(PREFIX);
-        let mut add = |family: &Described, metric: Box<dyn Register>| metric.register(family, &mut registry);
+        let mut root = Registry::default();
+        let registry = root.sub_registry_with_prefix(PREFIX);
+        let mut add = |family: &Described, metric: Box<dyn Register>| metric.register(family, registry);
         add(&RECONCILES, Box::new(metrics.reconciles.clone()));
         add(&RECONCILE_SECONDS, Box::new(metrics.reconcile_seconds.clone()));
         add(&REQUESTS, Box::new(metrics.requests.clone()));
         add(&REQUEST_SECONDS, Box::new(metrics.request_seconds.clone()));
         add(&BUDGET_WAIT_SECONDS, Box::new(metrics.budget_wait_seconds.clone()));
         add(&SUBMITS, Box::new(metrics.submits.clone()));
+        add(&FINISHED, Box::new(metrics.finished.clone()));
+        add(&RUN_SECONDS, Box::new(metrics.run_seconds.clone()));
+        add(&QUEUE_SECONDS, Box::new(metrics.queue_seconds.clone()));
         add(&ORPHANED, Box::new(metrics.orphaned.clone()));
+        add(&API_REQUESTS, Box::new(metrics.api_requests.clone()));
         registry.register_collector(Box::new(Gauges { now: Box::new(now) }));
-        Self { registry }
+        root.register_collector(Box::new(Process));
+        Self { registry: root }
     }
 
     /// The page as it is now.
@@ -117,8 +133,7 @@ impl fmt::Debug for Gauges {
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Snapshot { accounts, jobs, held, kept, undecodable, misnamed, news, unkept, unrecorded, leading } =
-            (self.now)();
+        let now = (self.now)();
         let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         let mut put = |family: &Described, rows: Vec<(Vec<&str>, f64)>| -> fmt::Result {
             if rows.is_empty() {
@@ -136,44 +151,41 @@ impl Collector for Gauges {
             }
             Ok(())
         };
-        let of_accounts = |number: &dyn Fn(&AccountGauges) -> f64| {
-            accounts
-                .iter()
-                .map(|account| (vec![account.namespace.as_str(), account.account.as_str()], number(account)))
-                .collect::<Vec<_>>()
+        let of_accounts = |number: &dyn Fn(&AccountGauges) -> Option<f64>| {
+            let told = now.accounts.iter().filter_map(|account| {
+                Some((vec![account.namespace.as_str(), account.account.as_str()], number(account)?))
+            });
+            told.collect::<Vec<_>>()
         };
-        put(&BUDGET_LEFT, of_accounts(&|account| f64::from(account.requests_left)))?;
-        put(&PAUSE_SECONDS, of_accounts(&|account| account.pause_seconds))?;
-        put(&SUBMIT_PAUSE_SECONDS, of_accounts(&|account| account.submit_pause_seconds))?;
-        let waiting = accounts.iter().flat_map(|account| {
+        put(&BUDGET_LEFT, of_accounts(&|account| Some(f64::from(account.requests_left))))?;
+        put(&PAUSE_SECONDS, of_accounts(&|account| Some(account.pause_seconds)))?;
+        put(&SUBMIT_PAUSE_SECONDS, of_accounts(&|account| Some(account.submit_pause_seconds)))?;
+        put(&TRUTH_AGE_SECONDS, of_accounts(&|account| account.truth_age_seconds))?;
+        let waiting = now.accounts.iter().flat_map(|account| {
             account.waiting.iter().map(|(lane, count)| {
                 (vec![account.namespace.as_str(), account.account.as_str(), *lane], number(*count))
             })
         });
         put(&BUDGET_WAITING, waiting.collect())?;
-        let counted = |counts: &BTreeMap<(String, &'static str), u32>| {
-            counts
+        for (family, counts) in [(&JOBS, &now.jobs), (&HELD, &now.held), (&MISNAMED, &now.misnamed)] {
+            let rows = counts
                 .iter()
-                .map(|((namespace, word), count)| {
-                    (vec![namespace.clone(), (*word).to_owned()], f64::from(*count))
-                })
-                .collect::<Vec<_>>()
-        };
-        for (family, counts) in
-            [(&JOBS, counted(&jobs)), (&HELD, counted(&held)), (&MISNAMED, counted(&misnamed))]
-        {
-            let rows =
-                counts.iter().map(|(words, count)| (words.iter().map(String::as_str).collect(), *count));
+                .map(|((namespace, word), count)| (vec![namespace.as_str(), *word], f64::from(*count)));
             put(family, rows.collect())?;
         }
-        put(&KEPT, kept.iter().map(|(kept, count)| (vec![*kept], number(*count))).collect())?;
-        let odd = undecodable.iter().map(|(namespace, count)| (vec![namespace.as_str()], f64::from(*count)));
-        put(&UNDECODABLE, odd.collect())?;
-        let heard = news.iter().map(|((namespace, of), age)| (vec![namespace.as_str(), *of], *age));
+        for (family, counts) in
+            [(&UNSYNCED, &now.unsynced), (&STALLED, &now.stalled), (&UNDECODABLE, &now.undecodable)]
+        {
+            let rows = counts.iter().map(|(namespace, count)| (vec![namespace.as_str()], f64::from(*count)));
+            put(family, rows.collect())?;
+        }
+        for (family, counts) in [(&LOOKS, &now.looks), (&KEPT, &now.kept), (&UNKEPT, &now.unkept)] {
+            put(family, counts.iter().map(|(word, count)| (vec![*word], number(*count))).collect())?;
+        }
+        let heard = now.news.iter().map(|((namespace, of), age)| (vec![namespace.as_str(), *of], *age));
         put(&NEWS_AGE_SECONDS, heard.collect())?;
-        put(&UNKEPT, unkept.iter().map(|(kind, count)| (vec![*kind], number(*count))).collect())?;
-        put(&UNRECORDED, vec![(Vec::new(), number(unrecorded))])?;
-        put(&LEADER, vec![(Vec::new(), f64::from(u8::from(leading)))])?;
+        put(&UNRECORDED, vec![(Vec::new(), number(now.unrecorded))])?;
+        put(&LEADER, vec![(Vec::new(), f64::from(u8::from(now.leading)))])?;
         put(&BUILD, vec![(vec![env!("CARGO_PKG_VERSION")], 1.0)])
     }
 }
@@ -183,7 +195,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::super::{ALL, PREFIX};
+    use super::super::{ALL, LANES, PREFIX, PROCESS, ROUTES};
     use super::{AccountGauges, Metrics, Page, Snapshot};
 
     #[test]
@@ -194,7 +206,10 @@ mod tests {
         metrics.requested("submit", None, Duration::from_secs(8));
         metrics.waited("poll", Duration::from_secs(1));
         metrics.submitted("accepted");
+        metrics.finished("Failed");
+        metrics.took("Failed", Some(Duration::from_secs(70)), Some(Duration::from_secs(3)));
         metrics.orphaned();
+        metrics.asked_api(("patch", "scrapejobs/status"), Some(409));
         let count = |word| BTreeMap::from([(("team-a".to_owned(), word), 2)]);
         let page = Page::new(&metrics, move || Snapshot {
             accounts: vec![AccountGauges {
@@ -203,11 +218,15 @@ mod tests {
                 requests_left: 17,
                 pause_seconds: 0.0,
                 submit_pause_seconds: 0.0,
+                truth_age_seconds: Some(2.5),
                 waiting: vec![("poll", 3)],
             }],
             jobs: count("Held"),
             held: count("Refused"),
+            looks: vec![("working", 1), ("waiting", 0)],
             kept: vec![("whole", 1), ("record", 2)],
+            unsynced: BTreeMap::from([("team-a".to_owned(), 1)]),
+            stalled: BTreeMap::from([("team-a".to_owned(), 1)]),
             undecodable: BTreeMap::from([("team-a".to_owned(), 1)]),
             misnamed: count("ScrapeAccount"),
             news: BTreeMap::from([(("team-a".to_owned(), "scrapejobs"), 3.5)]),
@@ -216,8 +235,8 @@ mod tests {
             leading: true,
         });
         let text = page.text();
-        for family in ALL {
-            let name = format!("{PREFIX}_{}", family.name);
+        let ours = ALL.iter().map(|family| (format!("{PREFIX}_{}", family.name), family));
+        for (name, family) in ours.chain(PROCESS.iter().map(|family| (family.name.to_owned(), family))) {
             assert!(text.contains(&format!("# TYPE {name} {}\n", family.kind)), "{name}: {text}");
             assert!(text.contains(&format!("# HELP {name} {}.\n", family.help)), "{name}: {text}");
             let sample = text.lines().find(|line| line.starts_with(&name)).expect(&name);
@@ -236,15 +255,24 @@ mod tests {
         assert!(text.contains("\nspideriq_operator_leader 1.0\n"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
     }
+
     /// A series that is born at 1 never looks as if it had grown, and no alert would fire for the first.
     #[test]
-    fn what_alerts_ask_how_it_grew_begins_at_0() {
+    fn every_closed_set_of_labels_begins_at_0() {
         let text = Page::new(&Metrics::default(), Snapshot::default).text();
-        for series in [
+        let fixed = [
             "submits_total{outcome=\"unknown\"}",
             "submits_total{outcome=\"accepted\"}",
+            "finished_jobs_total{outcome=\"Failed\"}",
+            "job_duration_seconds_count{outcome=\"Completed\"}",
+            "job_queue_seconds_count",
+            "reconciles_total{kind=\"ClusterScrapeAccount\",result=\"retried\"}",
+            "reconcile_duration_seconds_count{kind=\"ScrapeJob\"}",
             "orphaned_jobs_total",
-        ] {
+        ];
+        let lanes = LANES.map(|lane| format!("budget_wait_seconds_count{{lane=\"{lane}\"}}"));
+        let routes = ROUTES.map(|route| format!("request_duration_seconds_count{{route=\"{route}\"}}"));
+        for series in fixed.map(str::to_owned).iter().chain(&lanes).chain(&routes) {
             assert!(text.contains(&format!("{PREFIX}_{series} 0\n")), "{series}: {text}");
         }
     }

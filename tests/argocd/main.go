@@ -88,6 +88,7 @@ func main() {
 			"status":   map[string]any{"observedGeneration": int64(-1), "conditions": []any{}},
 		}, "Progressing")
 	}
+	wrong += actions(overrides, values.Configs.Cm, os.Args[3])
 	fmt.Printf("%v, %d of them otherwise\n", counted, wrong)
 	for _, status := range []string{"Healthy", "Degraded", "Progressing", "Suspended"} {
 		if counted[status] == 0 {

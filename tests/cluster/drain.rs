@@ -1,5 +1,6 @@
 //! `spideriq-operator drain`, with the rights of the chart's ServiceAccount, beside operators that work.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -58,10 +59,7 @@ async fn a_drained_operator_leaves_everything_and_goes_on_with_it_when_that_is_t
     second.until(&world, "following").await;
 
     let said = drained(&world);
-    assert!(
-        said.contains("3 ScrapeJobs are rid of the finalizer") && said.contains("waiting 15 s"),
-        "{said}"
-    );
+    assert!(said.contains("3 ScrapeJobs are let go") && said.contains("waiting 15 s"), "{said}");
     assert!(free(&world).await);
     assert!(!first.ended().await.success());
     first.until(&world, "the operator was drained").await;
@@ -82,7 +80,7 @@ async fn a_drained_operator_leaves_everything_and_goes_on_with_it_when_that_is_t
     assert!(left["status"]["jobID"].is_string() && left["status"]["submission"]["nonce"].is_string());
 
     // Once more it says that there is nothing left.
-    assert!(drained(&world).contains("0 ScrapeJobs are rid"));
+    assert!(drained(&world).contains("0 ScrapeJobs are let go"));
 
     let (well, said) = drain(&world, &["--undo"]);
     assert!(well && said.contains("taken back"), "{said}");
@@ -106,22 +104,104 @@ async fn a_leader_that_was_frozen_puts_nothing_back() {
     assert!(free(&world).await, "{}", first.logged());
 }
 
-/// One that was being deleted when nobody could cancel its job goes, and is named.
+/// One that was being deleted when nobody could cancel its job goes, and people are told which job that is.
 #[tokio::test]
-async fn what_is_being_deleted_goes_and_is_named() {
+async fn what_is_being_deleted_goes_and_its_job_is_named() {
     let (world, mut first) = running("drain-deleted").await;
     first.kill();
+    let id = world.get("ScrapeJob", "b").await["status"]["jobID"].as_str().unwrap().to_owned();
     world.kubectl(&["delete", "scrapejob", "b", "--wait=false"]).unwrap();
     let said = drained(&world);
-    assert!(
-        said.contains(&format!(
-            "1 of them were being deleted and are gone, with a job that may go on running: {}/b",
-            world.namespace
-        )),
-        "{said}"
-    );
+    let line = format!("{}/b was being deleted and is let go; job {id} may go on running", world.namespace);
+    assert!(said.contains(&line), "{said}");
     assert!(world.get("ScrapeJob", "b").await.is_null());
     assert!(world.requests("cancel").is_empty());
+    let told = world.events("b").await;
+    assert!(
+        told.iter()
+            .any(|(kind, reason, note)| kind == "Warning" && reason == "Orphaned" && note.contains(&id)),
+        "{told:?}"
+    );
+}
+
+/// Whoever names another lease than the operator's marks none, and does not take finalizers off under it.
+#[tokio::test]
+async fn where_there_is_no_lease_nothing_is_done_unless_the_operator_does_not_run() {
+    let (world, mut first) = running("drain-stopped").await;
+    let (well, said) = world.command("drain", &["--lease-name", "another"]);
+    assert!(!well && said.contains("there is no lease") && said.contains("--stopped"), "{said}");
+    assert!(!free(&world).await);
+    assert!(world.kubectl(&["get", "lease", "another"]).is_err());
+    first.kill();
+    let (well, said) = drain(&world, &["--stopped"]);
+    assert!(well && said.contains("3 ScrapeJobs are let go") && !said.contains("waiting"), "{said}");
+    assert!(free(&world).await);
+}
+
+/// Their objects are left to those who claim an account, and what bears the name of one that is gone is not.
+#[tokio::test]
+async fn what_another_installation_works_with_is_left_to_it() {
+    let (world, mut first) = running("drain-others").await;
+    first.kill();
+    let patch = |object: &str, status: &str| {
+        let status = format!("{{\"status\": {status}}}");
+        world
+            .kubectl(&["patch", object, "--subresource=status", "--type=merge", "--patch", &status])
+            .unwrap();
+    };
+    patch("scrapejob/a", r#"{"operator": "elsewhere/gone"}"#);
+    patch("scrapejob/b", r#"{"operator": "elsewhere/theirs"}"#);
+    patch(
+        "scrapeaccount/default",
+        r#"{"operator": {"id": "elsewhere/theirs", "renewals": 1, "renewTime": "2026-01-01T00:00:00Z", "lease": null}}"#,
+    );
+    let said = drained(&world);
+    assert!(said.contains("2 ScrapeJobs are let go") && said.contains("1 more are those of"), "{said}");
+    assert_eq!(finalizers(&world.get("ScrapeJob", "b").await), [FINALIZER]);
+}
+
+/// A submit whose answer was lost may have made a job that nobody will look for any more.
+#[tokio::test]
+async fn a_submit_of_unknown_outcome_is_told_of() {
+    let world = World::without_operator("drain-unknown", RULES).await;
+    world.account("default", "");
+    let mut first = Replica::start(&world, "first");
+    first.until(&world, "leading").await;
+    world.faults("[{match: {route: submit}, hang: after}]");
+    world.site("lost", "");
+    world.until_of("ScrapeJob", "lost", "submitting", |job| job["status"]["state"] == "Submitting").await;
+    first.kill();
+    world.kubectl(&["delete", "scrapejob", "lost", "--wait=false"]).unwrap();
+    let said = drained(&world);
+    assert!(
+        said.contains("a job that a submit of unknown outcome may have made may go on running"),
+        "{said}"
+    );
+    let told = world.events("lost").await;
+    assert!(
+        told.iter().any(|(_, reason, note)| reason == "Orphaned" && note.contains("unknown outcome")),
+        "{told:?}"
+    );
+}
+
+/// The operator works again by the time that finalizers would be taken off, and so they stay.
+#[tokio::test]
+async fn a_mark_that_is_taken_back_meanwhile_ends_it() {
+    let (world, _first) = running("drain-undone").await;
+    let lease = world.lease();
+    let mut asking = world.asking("drain", &["--lease-name", &lease]);
+    let draining = asking.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let marked = |world: &World| {
+        let shown = world.kubectl(&["get", "lease", &world.lease(), "--output=json"]).unwrap();
+        shown.contains("spideriq.ai/drained")
+    };
+    world.until_true("marked", marked).await;
+    let (well, said) = drain(&world, &["--undo"]);
+    assert!(well, "{said}");
+    let ended = draining.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success() && said.contains("somebody took the mark off"), "{said}");
+    assert!(!free(&world).await);
 }
 
 /// The chart's hook before an uninstallation: whoever still runs works no more, and a new installation does.

@@ -41,6 +41,8 @@ async fn each_set_of_values_is_rendered_as_it_was_and_taken_by_the_api_server() 
         // Another run may have made it.
         let _ = bed.kubectl(&["create", "namespace", namespace]);
     }
+    // A pod that names what is not there is refused, unlike a Deployment.
+    bed.run("kubectl", &["apply", "--filename", "-"], NAMED).unwrap();
     for crd in testbed::monitoring_crds().unwrap() {
         bed.kubectl(&["apply", "--server-side", "--filename", crd.to_str().unwrap()]).unwrap();
     }
@@ -100,6 +102,13 @@ async fn each_set_of_values_is_rendered_as_it_was_and_taken_by_the_api_server() 
     assert!(strays.is_empty(), "of no case: {strays:?}");
 }
 
+/// What some cases name.
+const NAMED: &str = "
+{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: '1234'}, value: 1}
+---
+{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: gvisor}, handler: runsc}
+";
+
 /// Values that are refused, and words of why.
 const REFUSED: &[(&str, &str)] = &[
     ("{replicaCount: -1}", "/replicaCount"),
@@ -109,6 +118,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("{image: {repository: 'x y'}}", "/image/repository"),
     ("{image: {repository: ''}, replicaCount: 0, drainBeforeUninstall: true}", "image.repository is not set"),
     ("{drainBeforeUninstall: 'true'}", "/drainBeforeUninstall"),
+    ("{dashboard: true}", "/dashboard"),
+    ("{dashboard: {labels: {a: {}}}}", "/dashboard/labels/a"),
     ("{drainBeforeUninstall: null}", "drainBeforeUninstall"),
     ("{image: {tag: 'a b'}}", "/image/tag"),
     ("{image: {digest: abc}}", "/image/digest"),

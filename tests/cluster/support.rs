@@ -224,16 +224,21 @@ impl World {
             .unwrap()
     }
 
-    /// Runs a command of the operator about this installation, with its rights: whether it went well, and what it said.
-    pub fn command(&self, name: &str, more: &[&str]) -> (bool, String) {
-        let Output { status, stdout, stderr } = Command::new(&self.program)
+    /// A command of the operator about this installation, with its rights.
+    pub fn asking(&self, name: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
             .arg(name)
             .args(self.watched.iter().map(|watched| format!("--watch-namespace={watched}")))
             .args(["--operator-namespace", &self.home])
             .args(more)
-            .env("KUBECONFIG", &self.kubeconfig)
-            .output()
-            .unwrap();
+            .env("KUBECONFIG", &self.kubeconfig);
+        command
+    }
+
+    /// Runs it: whether it went well, and what it said.
+    pub fn command(&self, name: &str, more: &[&str]) -> (bool, String) {
+        let Output { status, stdout, stderr } = self.asking(name, more).output().unwrap();
         (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
     }
 

@@ -23,6 +23,7 @@ async fn the_page_of_metrics_tells_what_was_asked_submitted_and_is_held() {
     let jobs = [
         format!("spideriq_operator_jobs{{namespace=\"{namespace}\",state=\"Completed\"}} 1"),
         format!("spideriq_operator_held_jobs{{namespace=\"{namespace}\",reason=\"Refused\"}} 1"),
+        format!("spideriq_operator_stalled_jobs{{namespace=\"{namespace}\"}} 1"),
     ];
     let tells = |page: &str, line: &String| format!("\n{page}").contains(&format!("\n{line}"));
     // Jobs are counted as the operator's cache has them, which hears of its writes a moment later.
@@ -40,6 +41,13 @@ async fn the_page_of_metrics_tells_what_was_asked_submitted_and_is_held() {
         "spideriq_operator_requests_total{route=\"results\",code=\"200\"} 1".to_owned(),
         "spideriq_operator_submits_total{outcome=\"accepted\"} 1".to_owned(),
         "spideriq_operator_submits_total{outcome=\"refused\"} 1".to_owned(),
+        "spideriq_operator_finished_jobs_total{outcome=\"Completed\"} 1".to_owned(),
+        "spideriq_operator_job_duration_seconds_count{outcome=\"Completed\"} 1".to_owned(),
+        "spideriq_operator_job_queue_seconds_count 1".to_owned(),
+        "spideriq_operator_kubernetes_requests_total{verb=\"patch\",resource=\"scrapejobs/status\",code=\"200\"}".to_owned(),
+        "spideriq_operator_kubernetes_requests_total{verb=\"watch\",resource=\"scrapejobs\",code=\"200\"} 1".to_owned(),
+        "spideriq_operator_looks{stage=\"waiting\"} 0".to_owned(),
+        "process_open_fds ".to_owned(),
         format!("spideriq_operator_budget_waiting{{{account},lane=\"submit\"}} 0"),
         format!("spideriq_operator_account_pause_seconds{{{account}}} 0.0"),
         "# TYPE spideriq_operator_budget_wait_seconds histogram".to_owned(),
@@ -49,6 +57,59 @@ async fn the_page_of_metrics_tells_what_was_asked_submitted_and_is_held() {
         assert!(tells(&page, line), "{line} is not in\n{page}");
     }
     assert!(page.ends_with("# EOF\n") && !page.contains("canary"));
+}
+
+/// What a person asks at night: what becomes of this job, and what does its account wait for?
+#[tokio::test]
+async fn the_process_tells_what_it_decided_about_a_job() {
+    let world = World::new("state", "jobs: [{queued: 0.1, end: processing}]").await;
+    world.site("acme", "");
+    let job = world.until("acme", "Processing").await;
+    let asked = format!("/debug/state?job={}/acme", world.namespace);
+    let mut told = serde_json::Value::Null;
+    for _ in 0..TRIES {
+        told = serde_json::from_str(&world.http(&asked).await).unwrap();
+        if told["job"]["state"] == "Processing" {
+            break;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    assert_eq!((&told["leading"], &told["jobsKnown"]), (&true.into(), &true.into()), "{told}");
+    assert_eq!(told["job"]["jobID"], job["status"]["jobID"], "{told}");
+    assert_eq!(told["job"]["uid"], job["metadata"]["uid"], "{told}");
+    assert!(
+        told["job"]["decided"]["plan"].is_string() && told["job"]["decided"]["again"].is_string(),
+        "{told}"
+    );
+    assert_eq!(told["accounts"][0]["name"], "default", "{told}");
+    assert!(told["accounts"][0]["waiting"]["submit"].is_number(), "{told}");
+    assert!(!told.to_string().contains("canary"));
+    let none: serde_json::Value = serde_json::from_str(&world.http("/debug/state?job=a/b").await).unwrap();
+    assert!(none["job"].is_null() && none["accounts"].is_array(), "{none}");
+}
+
+#[tokio::test]
+async fn each_line_of_a_look_is_a_flat_object_that_says_of_which_object() {
+    let mut world = World::without_operator("flat", "jobs: [{queued: 0.1, processing: 0.1}]").await;
+    world.account("default", "");
+    world.arguments = vec!["--log-format=json".to_owned()];
+    world.start();
+    world.site("acme", "");
+    let job = world.until("acme", "Completed").await;
+    let lines: Vec<serde_json::Value> =
+        world.logged().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
+        assert!(
+            line.as_object().unwrap().values().all(|value| !value.is_object() && !value.is_array()),
+            "{line}"
+        );
+    }
+    let accepted = lines.iter().find(|line| line["message"] == "accepted").unwrap();
+    assert_eq!(accepted["kind"], "ScrapeJob", "{accepted}");
+    assert_eq!(accepted["namespace"], world.namespace.as_str(), "{accepted}");
+    assert_eq!(accepted["name"], "acme", "{accepted}");
+    assert_eq!(accepted["uid"], job["metadata"]["uid"], "{accepted}");
+    assert_eq!(accepted["job_id"], job["status"]["jobID"], "{accepted}");
 }
 
 #[tokio::test]

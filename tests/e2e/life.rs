@@ -91,6 +91,12 @@ fn tell_api_server(signal: Signal) {
     tell(one_process(|line, _| is_it(line)), signal);
 }
 
+fn uninstall() {
+    told("helm uninstall", || {
+        helm(&["uninstall", "spideriq-operator", "--namespace", NAMESPACE, "--wait"]).unwrap()
+    });
+}
+
 fn install() {
     let authority = told("the service", service::start);
     operator::prepare(&authority);
@@ -146,11 +152,23 @@ fn a_release_from_its_install_to_its_uninstall() {
         helm(&["rollback", "spideriq-operator", "--namespace", NAMESPACE, "--wait", "--timeout=120s"])
             .unwrap();
     });
-    told("helm uninstall", || {
-        helm(&["uninstall", "spideriq-operator", "--namespace", NAMESPACE, "--wait"]).unwrap()
+    with_jobs_in_flight("uninstalled with drain and installed again", || {
+        operator::install(&["--set=drainBeforeUninstall=true"]);
+        uninstall();
+        let jobs = get(&["scrapejobs", "--namespace=team"]);
+        let held: Vec<&Value> = jobs["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|job| &job["metadata"]["finalizers"])
+            .filter(|held| !held.is_null())
+            .collect();
+        assert!(held.is_empty(), "{held:?}");
+        operator::install(&[]);
     });
+    uninstall();
     // What people have written stays, and so do the CRDs.
-    assert_eq!(states("").len(), 5 * JOBS + 1);
+    assert_eq!(states("").len(), 6 * JOBS + 1);
     assert_eq!(get(&["deployments", "--namespace", NAMESPACE])["items"], json!([]));
 }
 

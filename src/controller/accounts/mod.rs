@@ -24,6 +24,7 @@ use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::UnboundedReceiverStream;
+use tracing::Instrument;
 
 use self::kind::{Account, Subject};
 use self::open::{Opened, open};
@@ -167,12 +168,21 @@ fn changed(context: &Arc<Context>, key: &AccountKey) {
     }
 }
 
-/// Looks at one account, and counts the looks in a row that failed.
+/// Looks at one account, and counts the looks in a row that failed; each line of the log that comes of it says of which.
 async fn look<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) -> Result<Action, WriteError> {
     let key = key_of(&*cached);
+    let span = tracing::error_span!(
+        "reconcile",
+        kind = K::KIND.as_str(),
+        namespace = key.namespace,
+        name = key.name,
+        uid = cached.uid(),
+    );
     let health = context.health.clone();
     let what = || format!("{} {key}", K::KIND.as_str());
-    let looked = Box::pin(health::stage(&health, what, reconcile(cached, Arc::clone(&context)))).await;
+    let looked = Box::pin(health::stage(&health, what, reconcile(cached, Arc::clone(&context))))
+        .instrument(span)
+        .await;
     if looked.is_ok() {
         context.woken.succeeded(&key);
     }

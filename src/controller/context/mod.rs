@@ -1,6 +1,7 @@
 //! What every reconciliation shares.
 
 pub(super) mod accounts;
+mod debug;
 pub(super) mod jobs;
 mod replies;
 pub(super) mod schema;
@@ -28,6 +29,7 @@ use crate::clock::Clock;
 use crate::decide::ClientIdentity;
 use crate::health::Health;
 use crate::leader::{Claims, Leadership, Release};
+use crate::poll::Poller;
 use crate::spideriq::Endpoint;
 use crate::telemetry::{AccountGauges, Metrics, Snapshot};
 
@@ -281,14 +283,19 @@ impl Context {
                 requests_left: session.gate.available(),
                 pause_seconds: left(session.gate.paused_until()),
                 submit_pause_seconds: left(session.gate.submits_pause()),
+                truth_age_seconds: session
+                    .polling(Poller::truths)
+                    .and_then(|truths| truths.age())
+                    .map(|age| age.as_secs_f64()),
                 waiting: Lane::ALL.map(|lane| (lane.as_str(), session.gate.waiting(lane))).to_vec(),
             }
         });
         let leading = self.leads();
-        let (awake, resting) = self.jobs.counts();
+        let ((awake, resting), (working, waiting)) = (self.jobs.counts(), self.places.counts());
         let mut snapshot = Snapshot {
             accounts: accounts.collect(),
             kept: vec![("whole", awake), ("record", resting)],
+            looks: vec![("working", working), ("waiting", waiting)],
             leading,
             unkept: self.schema.missing(),
             unrecorded: self.unrecorded.len(),
@@ -299,8 +306,14 @@ impl Context {
         }
         for (namespace, class, count) in self.jobs.classes() {
             let count = u32::try_from(count).unwrap_or(u32::MAX);
-            if class.undecodable {
-                *snapshot.undecodable.entry(namespace.clone()).or_default() += count;
+            for (is, counts) in [
+                (class.unsynced, &mut snapshot.unsynced),
+                (class.stalled, &mut snapshot.stalled),
+                (class.undecodable, &mut snapshot.undecodable),
+            ] {
+                if is {
+                    *counts.entry(namespace.clone()).or_default() += count;
+                }
             }
             if class.misnamed {
                 *snapshot.misnamed.entry((namespace.clone(), "ScrapeJob")).or_default() += count;

@@ -1,13 +1,17 @@
 //! The end of a look: writes what is true now, tells people, and says when to look again.
 
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
 use super::pause::{hope, rest_after, retry};
-use crate::api::{Reason, ScrapeJob, State};
+use crate::api::{Reason, ScrapeJob, ScrapeJobStatus, State};
 use crate::cache::{CachedJob, intent_of, job_facts, key, recorded};
 use crate::controller::context::Context;
+use crate::controller::context::jobs::Decided;
 use crate::controller::observe::Seen;
 use crate::controller::write::{Part, is_refusal, note_refusal, status_of, write_outcome};
 use crate::decide::{self, Again, JobFacts, Marks, Observed, Outcome, Plan, RemoteState, Verdict};
@@ -17,6 +21,8 @@ use crate::status::WriteError;
 
 /// What came of a plan, and what is true now.
 pub(super) struct Came {
+    /// What the plan was, in a word.
+    pub(super) plan: &'static str,
     pub(super) outcome: Outcome,
     pub(super) verdict: Verdict,
     /// Whether anything may be written.
@@ -31,7 +37,7 @@ pub(super) async fn conclude(
     seen: &Seen,
     came: &Came,
 ) -> Action {
-    let Came { outcome, verdict, writable, begun } = came;
+    let Came { plan, outcome, verdict, writable, begun } = came;
     let uid = job.uid().unwrap_or_default();
     let current = left.unwrap_or(job);
     // What names a job that nothing else does is told before anything is written that forgets it.
@@ -60,6 +66,8 @@ pub(super) async fn conclude(
     let failures = context.memories.set(&uid, |remembered| {
         remembered.settled = settled.map(|(version, _)| version);
         remembered.rest = rest_after(outcome, again).map(|rest| (hope(seen), context.clock.instant() + rest));
+        let at = context.clock.instant();
+        remembered.decided = Some(Decided { plan, outcome: outcome.word(), at, again });
         remembered.live = again == Again::Live;
         let well = written.is_ok() && *outcome != Outcome::Lost;
         remembered.failures = if well { 0 } else { remembered.failures.saturating_add(1) };
@@ -71,6 +79,9 @@ pub(super) async fn conclude(
         Err(_) => "retried",
     };
     context.metrics.reconciled("ScrapeJob", result, begun.elapsed());
+    if let Ok(after) = &written {
+        count_end(context, current, after);
+    }
     match (again, seen.wish_in) {
         (Again::Live, _) => Action::requeue(retry(context, &uid, failures)),
         (Again::After(pause), wish_in) => {
@@ -78,6 +89,48 @@ pub(super) async fn conclude(
         }
         (Again::OnChange, Some(wish_in)) => Action::requeue(wish_in),
         (Again::OnChange, None) => Action::await_change(),
+    }
+}
+
+/// Counts a run whose end was just recorded, and its times once they are: they may be read later.
+fn count_end(context: &Context, before: &CachedJob, after: &CachedJob) {
+    let (Some(was), Some(is)) = (&before.status, &after.status) else { return };
+    // An earlier run that is shown again was counted when it ended.
+    if !is.finished || was.run() != is.run() {
+        return;
+    }
+    let outcome = match is.current_state() {
+        State::Completed => "Completed",
+        State::Failed => "Failed",
+        State::Cancelled => "Cancelled",
+        // None of these is an end.
+        State::Pending
+        | State::Suspended
+        | State::Submitting
+        | State::Queued
+        | State::Processing
+        | State::Cancelling
+        | State::Held => return,
+    };
+    let ended = |status: &ScrapeJobStatus| {
+        let remote = status.remote.as_ref()?;
+        // Of what has not completed the service's last word was its end.
+        remote
+            .completed_at
+            .as_ref()
+            .or(remote.updated_at.as_ref().filter(|_| outcome != "Completed"))
+            .map(|time| time.0)
+    };
+    if !was.finished {
+        context.metrics.finished(outcome);
+    }
+    if let Some(ended) = ended(is).filter(|_| !was.finished || ended(was).is_none())
+        && let Some(remote) = &is.remote
+        && let Some(created) = &remote.created_at
+    {
+        let since = |then: Timestamp| Duration::try_from(then.duration_since(created.0)).ok();
+        let waited = remote.started_at.as_ref().and_then(|time| since(time.0));
+        context.metrics.took(outcome, since(ended), waited);
     }
 }
 

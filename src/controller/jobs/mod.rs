@@ -15,6 +15,7 @@ use kube::runtime::reflector::store::Writer;
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
+use tracing::Instrument;
 
 use self::changes::{after_a_look, changes};
 use self::conclude::{Came, conclude};
@@ -65,8 +66,22 @@ pub async fn run(
     }
 }
 
-/// Looks at one object that is awake.
+/// Looks at one object that is awake; each line of the log that comes of it says of which.
 async fn reconcile(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Action, WriteError> {
+    let status = cached.status.as_ref();
+    let span = tracing::error_span!(
+        "reconcile",
+        kind = "ScrapeJob",
+        namespace = cached.metadata.namespace,
+        name = cached.metadata.name,
+        uid = cached.metadata.uid,
+        run = cached.spec.run_id,
+        job_id = status.and_then(|status| status.job_id.as_deref()),
+    );
+    take_up(cached, context).instrument(span).await
+}
+
+async fn take_up(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Action, WriteError> {
     let place = context.places.take(&cached.namespace().unwrap_or_default()).await;
     if context.stopping.borrow().is_some() {
         // Who waited for a place until now has not begun.
@@ -123,7 +138,7 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     // pure
     let verdict = decide::settle(&seen.observed, &plan, &outcome);
     // IO, only where something changed
-    let came = Came { outcome, verdict, writable, begun };
+    let came = Came { plan: plan.word(), outcome, verdict, writable, begun };
     Ok(conclude(context, (&job, left.as_ref()), &seen, &came).await)
 }
 
@@ -246,7 +261,7 @@ fn tell_faults(context: &Context, job: &CachedJob) {
 }
 
 fn on_error(context: &Context, job: &CachedJob, error: &WriteError) -> Action {
-    tracing::warn!(job = job.name_any(), %error, "looking again");
     let uid = job.uid().unwrap_or_default();
+    tracing::warn!(job = key(job), uid, %error, "looking again");
     Action::requeue(retry(context, &uid, context.memories.get(&uid).failures))
 }

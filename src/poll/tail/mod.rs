@@ -274,14 +274,24 @@ impl Tail {
 
     /// When all that it tells of was known last, by the clock that never jumps; `None` where that is too long ago, or the list
     /// does not tell this follower of the job.
-    pub(super) fn known_at(&self, job_id: &str, follower: (&str, &str)) -> Option<Timestamp> {
+    pub(super) fn known_at(&self, job_id: &str, (reader, key): (&str, &str)) -> Option<Timestamp> {
+        self.all_known_at(reader, [(job_id, key)].into_iter()).pop().flatten()
+    }
+
+    /// The same of several jobs that one reader follows.
+    pub(super) fn all_known_at(
+        &self,
+        reader: &str,
+        jobs: impl Iterator<Item = (impl AsRef<str>, impl AsRef<str>)>,
+    ) -> Vec<Option<Timestamp>> {
         let state = self.shared.lock();
-        let at = state.machine.known_at(self.shared.now())?;
-        let (told, _) = state.jobs.told(job_id, follower)?;
-        if !matches!(told, Told::ByList | Told::Cut) {
-            return None;
-        }
-        self.shared.origin.1.checked_add(at).ok()
+        let at = state.machine.known_at(self.shared.now());
+        let at = at.and_then(|at| self.shared.origin.1.checked_add(at).ok());
+        jobs.map(|(job_id, key)| {
+            let (told, _) = state.jobs.told(job_id.as_ref(), (reader, key.as_ref()))?;
+            at.filter(|_| matches!(told, Told::ByList | Told::Cut))
+        })
+        .collect()
     }
 
     /// Why jobs are followed one by one, if they are.

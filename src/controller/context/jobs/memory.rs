@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::api::ScrapeJobStatus;
 use crate::budget::Gate;
-use crate::decide::Memory;
+use crate::decide::{Again, Memory};
 
 /// How many nonces of an object are known not to have been sent: a write that is still on its way is an early one's.
 const UNSENT: usize = 16;
@@ -65,10 +65,21 @@ pub(in crate::controller) struct Remembered {
     pub(in crate::controller) misnamed: bool,
     /// What of it cannot be read, as it was told.
     pub(in crate::controller) faults: Option<String>,
+    /// What was decided last.
+    pub(in crate::controller) decided: Option<Decided>,
     /// Whether the next look must be live.
     pub(in crate::controller) live: bool,
     /// Writes in a row that were not carried out.
     pub(in crate::controller) failures: u32,
+}
+
+/// What was decided about an object, for people who ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::controller) struct Decided {
+    pub(in crate::controller) plan: &'static str,
+    pub(in crate::controller) outcome: &'static str,
+    pub(in crate::controller) at: Instant,
+    pub(in crate::controller) again: Again,
 }
 
 /// A run that was seen to have to end.

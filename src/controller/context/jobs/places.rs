@@ -38,6 +38,14 @@ impl Places {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many are taken, and how many wait for one.
+    pub(in crate::controller) fn counts(&self) -> (usize, usize) {
+        let state = self.lock();
+        // Who waits no more is taken out when it is its turn.
+        let waits = |sender: &&oneshot::Sender<Place>| !sender.is_closed();
+        (state.taken.values().sum(), state.waiting.values().flatten().filter(waits).count())
+    }
+
     /// Waits for a place.
     pub(in crate::controller) async fn take(self: &Arc<Self>, namespace: &str) -> Place {
         loop {
@@ -144,8 +152,12 @@ mod tests {
             second.push(place);
         }
         assert_eq!(second.len(), 2);
+        assert_eq!(places.counts(), (6, 0));
         let third = places.take("third").now_or_never().unwrap();
-        assert!(places.take("third").now_or_never().is_none());
+        let mut waits = Box::pin(places.take("third"));
+        assert!((&mut waits).now_or_never().is_none());
+        assert_eq!(places.counts(), (7, 1));
+        drop(waits);
         drop((loud, second, third));
         let state = places.lock();
         assert_eq!((state.free, state.taken.len()), (8, 0));

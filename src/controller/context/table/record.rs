@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::shared::Number;
-use crate::api::{Reason, ScrapeJobStatus, State};
+use crate::api::{ConditionStatus, Reason, ScrapeJobStatus, State, find};
 use crate::cache::{CachedJob, is_at_rest, misnamed};
 
 /// An id; one that is a UUID, as nearly all are, takes no memory of its own.
@@ -56,11 +56,16 @@ impl fmt::Display for Id {
 }
 
 /// What a record is counted as in its namespace.
+#[expect(clippy::struct_excessive_bools, reason = "each is one count")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::controller) struct Class {
     pub(in crate::controller) state: State,
     /// Why it is held, where it is.
     pub(in crate::controller) held: Option<&'static str>,
+    /// Whether what it shows may be old.
+    pub(in crate::controller) unsynced: bool,
+    /// Whether it has failed, or needs somebody.
+    pub(in crate::controller) stalled: bool,
     /// Whether something of it cannot be read.
     pub(in crate::controller) undecodable: bool,
     /// Whether it names an account that cannot exist.
@@ -143,9 +148,15 @@ impl Record {
 fn class(job: &CachedJob, status: &ScrapeJobStatus) -> Class {
     let state = status.current_state();
     let held = status.reason.as_deref().filter(|_| state == State::Held);
+    let says = |type_: &str, word: ConditionStatus| {
+        find(&status.conditions, type_).is_some_and(|condition| condition.status == word)
+    };
     Class {
         state,
         held: held.and_then(Reason::parse).map(Reason::as_str),
+        // What is over is not looked at again, whatever was not known at its end.
+        unsynced: !status.finished && says("Synced", ConditionStatus::False),
+        stalled: says("Stalled", ConditionStatus::True),
         undecodable: !job.faults.is_none(),
         misnamed: misnamed(job).is_some(),
     }

@@ -1,5 +1,5 @@
 -- How Argo CD shows a ScrapeJob, a ScrapeAccount or a ClusterScrapeAccount: as its conditions say, and never by an
--- answer about an older spec. values.yaml beside it has the same for Argo CD's Helm chart.
+-- answer about an older spec. values.yaml has the same for Argo CD's Helm chart.
 local health = {status = "Progressing", message = "Waiting for spideriq-operator to look at it"}
 if obj.metadata.deletionTimestamp ~= nil then
   health.message = "Being deleted"

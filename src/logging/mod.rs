@@ -3,6 +3,8 @@
 //! It must never show what the API server or the service sent: libraries log bodies, so that of them only errors are
 //! shown, whatever RUST_LOG says.
 
+mod flat;
+
 use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -17,9 +19,11 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::flat::Flat;
 use crate::clock::Clock;
 
 /// The only target whose level people choose.
@@ -38,7 +42,7 @@ const DIFFERENT: usize = 4096;
 pub enum Form {
     /// For people.
     Text,
-    /// For machines: one JSON object a line.
+    /// For machines: one flat JSON object a line.
     Json,
 }
 
@@ -54,7 +58,10 @@ pub fn start(form: Form, level: LevelFilter) -> LeftOut {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
             registry.with(lines.with_ansi(colours).with_filter(limit)).init();
         }
-        Form::Json => registry.with(lines.json().with_filter(limit)).init(),
+        Form::Json => {
+            let lines = lines.event_format(Flat).fmt_fields(JsonFields::new());
+            registry.with(lines.with_filter(limit)).init();
+        }
     }
     left_out
 }
@@ -246,7 +253,7 @@ mod tests {
     }
 
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Written(Arc<Mutex<Vec<u8>>>);
 
     impl io::Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -260,6 +267,10 @@ mod tests {
     }
 
     impl Written {
+        pub(super) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+
         fn lines(&self) -> usize {
             self.0.lock().unwrap().split(|byte| *byte == b'\n').count() - 1
         }

@@ -1,0 +1,3 @@
+-- Submits again.
+obj.spec.suspend = false
+return obj

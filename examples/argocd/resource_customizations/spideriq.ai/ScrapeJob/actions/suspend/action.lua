@@ -1,0 +1,3 @@
+-- Holds the submit back.
+obj.spec.suspend = true
+return obj
