@@ -64,7 +64,7 @@ const METRICS: &str = "# Metrics
 
 `/metrics` serves these families in the OpenMetrics text format.
 Made by `make generate` from `src/telemetry/families.rs`; counters end in `_total`, histograms in `_bucket`, `_sum` and `_count`.
-Each label whose words are known beforehand is there from the start, at 0, so that the first event of a kind counts as growth.
+A counter or histogram whose labels are known beforehand begins at 0, so that the first event of a kind counts as growth.
 The chart's `dashboard.enabled` installs a Grafana dashboard on which every family has a panel.
 
 ";
