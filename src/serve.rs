@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -92,7 +92,8 @@ fn routes(health: Health, sources: Sources) -> Router {
     let sources = Arc::new(sources);
     let (ready, counted) = (Arc::clone(&sources), Arc::clone(&sources));
     let failing = |why: String| (StatusCode::SERVICE_UNAVAILABLE, why);
-    let healthz = async move || match health.stuck() {
+    let alive = health.clone();
+    let healthz = async move || match alive.stuck() {
         None => (StatusCode::OK, "ok".to_owned()),
         Some(why) => failing(why),
     };
@@ -100,10 +101,11 @@ fn routes(health: Health, sources: Sources) -> Router {
         let reasons = (ready.not_ready)();
         if reasons.is_empty() { (StatusCode::OK, "ok".to_owned()) } else { failing(reasons.join("\n")) }
     };
+    let latest = Arc::new(Latest::default());
     let metrics = async move || {
         // It asks the rest of the process, which may be what is stuck.
-        let page = tokio::task::spawn_blocking(move || counted.page.text()).await;
-        page.map(|text| ([(CONTENT_TYPE, Page::CONTENT_TYPE)], text))
+        let page = tokio::task::spawn_blocking(move || latest.page(health.seconds(), &counted.page)).await;
+        page.map(|text| ([(CONTENT_TYPE, Page::CONTENT_TYPE)], text.to_string()))
             .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
     };
     let state = async move |Extension(Peer(peer)): Extension<Peer>, headers: HeaderMap, uri: Uri| {
@@ -122,6 +124,25 @@ fn routes(health: Health, sources: Sources) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+}
+
+/// The page of metrics, made once in a second: it costs the more the more jobs there are, and whoever reaches the port may ask.
+#[derive(Default)]
+struct Latest(Mutex<Option<(u64, Arc<str>)>>);
+
+impl Latest {
+    /// The page of this second.
+    fn page(&self, second: u64, page: &Page) -> Arc<str> {
+        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*latest {
+            Some((made, text)) if *made == second => Arc::clone(text),
+            Some(_) | None => {
+                let text: Arc<str> = page.text().into();
+                *latest = Some((second, Arc::clone(&text)));
+                text
+            }
+        }
+    }
 }
 
 /// Who asks.
@@ -217,6 +238,8 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -298,6 +321,31 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(names_this_machine(host), here, "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn however_many_ask_for_metrics_a_page_is_made_once_in_a_second() {
+        let (health, made) = (Health::default(), Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&made);
+        let now = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            Snapshot::default()
+        };
+        let sources = Sources {
+            not_ready: Box::new(Vec::new),
+            page: Page::new(&Metrics::default(), now),
+            state: Box::new(|_| String::new()),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(answer(listener, routes(health.clone(), sources)));
+        for seconds in 1..=3 {
+            for _ in 0..50 {
+                assert!(ask(address, "/metrics").await.ends_with("# EOF\n"));
+            }
+            assert_eq!(made.load(Ordering::Relaxed), seconds);
+            health.tick();
         }
     }
 

@@ -40,8 +40,8 @@ enum Command {
     Plan(Plan),
     /// Say whether an installation can work, and what to do where it cannot; with the rights of whoever asks.
     Doctor(Doctor),
-    /// Let go of every object before the operator goes: no replica works any more, and no object waits for one in order to be
-    /// deleted. Objects and jobs are left as they are; to cancel jobs, delete their objects first.
+    /// Stop the operator's work and remove its finalizer from all ScrapeJobs, before it is uninstalled. No job is cancelled; to
+    /// cancel jobs, delete their objects first.
     Drain(Drain),
     /// Ask the service itself about a job; the token comes from the environment variable SPIDERIQ_TOKEN.
     Job(Job),
@@ -84,7 +84,7 @@ struct Drain {
     /// the chart's hook, which runs as the operator's.
     #[arg(long, conflicts_with = "stopped")]
     for_uninstall: bool,
-    /// The operator does not run any more: look at no lease, and wait for nobody.
+    /// The operator does not run any more: mark no lease, and do not wait. The other options still say which it was.
     #[arg(long)]
     stopped: bool,
 }

@@ -63,7 +63,7 @@ impl Health {
 
     /// The runtime turns: told by a task of it.
     pub fn turn(&self) {
-        self.0.turned.store(self.now(), Ordering::Relaxed);
+        self.0.turned.store(self.seconds(), Ordering::Relaxed);
     }
 
     /// What the process is there for from now on. Nobody stands by who has begun to work.
@@ -107,7 +107,7 @@ impl Health {
         if self.role() == Role::StandingBy {
             return None;
         }
-        let now = self.now();
+        let now = self.seconds();
         let unwritten = if self.has_unwritten() { UNWRITTEN_WITHIN } else { 0 };
         let still = now.saturating_sub(self.0.turned.load(Ordering::Relaxed));
         if still >= TURNS_WITHIN.max(unwritten) {
@@ -123,7 +123,8 @@ impl Health {
         self.reasons().values().cloned().collect()
     }
 
-    fn now(&self) -> u64 {
+    /// How many seconds were counted.
+    pub fn seconds(&self) -> u64 {
         self.0.seconds.load(Ordering::Relaxed)
     }
 

@@ -24,7 +24,7 @@ impl Drop for Looked {
 
 /// Runs a look at an object, and knows of it while it lasts.
 pub async fn stage<T>(health: &Health, what: impl FnOnce() -> String, look: impl Future<Output = T>) -> T {
-    let number = health.0.stages.begin(what(), health.now());
+    let number = health.0.stages.begin(what(), health.seconds());
     let looked = Arc::new(Looked { health: health.clone(), number });
     NOW.scope(looked, look).await
 }
@@ -48,7 +48,7 @@ impl Waits {
 
 impl Drop for Waits {
     fn drop(&mut self) {
-        let now = self.0.health.now();
+        let now = self.0.health.seconds();
         self.0.health.0.stages.change(self.0.number, |stage| {
             stage.waits = stage.waits.saturating_sub(1);
             stage.since = now;

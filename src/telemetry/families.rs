@@ -48,7 +48,7 @@ families! { ALL:
     ORPHANED: "counter" "orphaned_jobs" []
         "Jobs that may still run and that nothing here follows any more; each has a Warning event Orphaned";
     API_REQUESTS: "counter" "kubernetes_requests" ["verb", "resource", "code"]
-        "Requests to the API server, by what was asked for and HTTP status; none where no answer came. One that watches ends and begins again every five minutes";
+        "Requests to the API server, by what was asked for and HTTP status; none where no answer came. A watch ends and restarts every five minutes";
     BUDGET_LEFT: "gauge" "budget_requests_left" ["namespace", "account"]
         "Requests that could be sent at once; accounts of one client show the one budget that they share";
     BUDGET_WAITING: "gauge" "budget_waiting" ["namespace", "account", "lane"]
@@ -58,7 +58,7 @@ families! { ALL:
     SUBMIT_PAUSE_SECONDS: "gauge" "account_submit_pause_seconds" ["namespace", "account"]
         "Seconds until the service takes submits of the account again, where it asked for none; else 0";
     TRUTH_AGE_SECONDS: "gauge" "truth_age_seconds" ["namespace", "account"]
-        "Seconds since that job was confirmed, of all that run with this account, of which it is longest ago; without its own interval, where that is longer than a minute. A start begins at 0";
+        "Age in seconds of the status of this account's stalest running job, without the job's own poll interval where that is longer than a minute; after a restart it begins at 0";
     JOBS: "gauge" "jobs" ["namespace", "state"]
         "ScrapeJobs by state";
     HELD: "gauge" "held_jobs" ["namespace", "reason"]
@@ -68,7 +68,7 @@ families! { ALL:
     STALLED: "gauge" "stalled_jobs" ["namespace"]
         "ScrapeJobs with condition Stalled=True: they have failed, or somebody has to decide";
     LOOKS: "gauge" "looks" ["stage"]
-        "Looks at ScrapeJobs: working, of which there are 128 at the most and half of them of one namespace, or waiting for a place";
+        "Looks at ScrapeJobs: working (at most 128, and at most 64 of one namespace), or waiting for a place";
     KEPT: "gauge" "kept_jobs" ["kept"]
         "ScrapeJobs in this process's memory: whole, because something is to be done with them, or as a record";
     UNDECODABLE: "gauge" "undecodable_jobs" ["namespace"]

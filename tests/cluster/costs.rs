@@ -47,7 +47,10 @@ async fn an_idle_minute_with_200_finished_objects_costs_nothing_and_a_start_neit
     tokio::time::sleep(Duration::from_secs(10)).await;
     let page = world.http("/metrics").await;
     assert!(page.contains("spideriq_operator_kept_jobs{kept=\"whole\"} 0.0\n"), "{page}");
-    assert!(!page.contains("spideriq_operator_reconciles_total{kind=\"ScrapeJob\""), "{page}");
+    for result in ["written", "unchanged", "retried"] {
+        let looks = format!("reconciles_total{{kind=\"ScrapeJob\",result=\"{result}\"}} 0\n");
+        assert!(page.contains(&looks), "{looks}: {page}");
+    }
     let asked = world.bed.audit(from).unwrap().0.into_iter().filter(|entry| {
         entry.user == world.user()
             && entry.resource == "scrapejobs"
