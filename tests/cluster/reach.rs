@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::json;
 use testbed::Testbed;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -99,4 +101,19 @@ pub async fn events(client: kube::Client, namespace: &str, name: &str) -> Vec<(S
             )
         })
         .collect()
+}
+
+/// Installs the chart without a pod; the kubeconfig of its ServiceAccount.
+pub fn install(bed: &Testbed, namespace: &str, watched: &[String]) -> PathBuf {
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/spideriq-operator");
+    let values = json!({
+        "replicaCount": 0,
+        "crds": {"install": false},
+        "serviceAccount": {"name": "operator"},
+        "rbac": {"secretNames": ["*"]},
+        "watchNamespaces": watched,
+    });
+    let install = ["install", namespace, chart, "--namespace", namespace, "--create-namespace"];
+    bed.run("helm", &[&install[..], &["--values", "-"]].concat(), &values.to_string()).unwrap();
+    bed.kubeconfig_of(namespace, "operator").unwrap()
 }

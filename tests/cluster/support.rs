@@ -10,12 +10,12 @@ use emulator::rules::Rules;
 use emulator::{Config, Emulator, Running};
 use kube::Api;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-use serde_json::{Value, json};
+use serde_json::Value;
 use testbed::Testbed;
 
 pub use super::manifest::{condition, job, site, state_of};
 pub use super::reach::{admin, http};
-use super::reach::{elsewhere, events};
+use super::reach::{elsewhere, events, install};
 
 /// The token of every test; it must never be seen anywhere but in a Secret.
 pub const TOKEN: &str = "cli_test:sk_test:secret_canary";
@@ -370,21 +370,6 @@ impl World {
         }
         Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
     }
-}
-
-/// Installs the chart without a pod; the kubeconfig of its ServiceAccount.
-fn install(bed: &Testbed, namespace: &str, watched: &[String]) -> PathBuf {
-    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/spideriq-operator");
-    let values = json!({
-        "replicaCount": 0,
-        "crds": {"install": false},
-        "serviceAccount": {"name": "operator"},
-        "rbac": {"secretNames": ["*"]},
-        "watchNamespaces": watched,
-    });
-    let install = ["install", namespace, chart, "--namespace", namespace, "--create-namespace"];
-    bed.run("helm", &[&install[..], &["--values", "-"]].concat(), &values.to_string()).unwrap();
-    bed.kubeconfig_of(namespace, "operator").unwrap()
 }
 
 impl Drop for World {
