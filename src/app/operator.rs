@@ -76,7 +76,7 @@ impl Operator {
         if !known.cluster_accounts() {
             tracing::info!("cluster accounts are off, because of --watch-namespace");
         }
-        let caches = (jobs.store(), known.clone());
+        let caches = (Arc::clone(&jobs), known.clone());
         let secrets = SecretWatches::new(nudge);
         let stopping = Stopping { told: stopping, leadership, claims };
         let told = (options, stopping, metrics.clone(), health);
@@ -88,13 +88,8 @@ impl Operator {
         let synced = async move {
             let (jobs, known) = caches;
             known.synced().await;
-            // A store wakes only one of those who wait for it, and the controller does, too.
-            loop {
-                if let Ok(ready) = tokio::time::timeout(Duration::from_secs(1), jobs.wait_until_ready()).await
-                {
-                    break ready.is_ok();
-                }
-            }
+            jobs.begun().await;
+            true
         };
         Self { context, stop, controllers, synced: synced.boxed() }
     }

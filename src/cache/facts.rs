@@ -56,6 +56,16 @@ pub fn is_at_rest(job: &ScrapeJob) -> bool {
     job.metadata.deletion_timestamp.is_none() && job.status.as_ref().is_some_and(over)
 }
 
+/// Whether nothing was ever begun for a job, and it names none of others, so that what others have says nothing of it.
+pub fn is_new(job: &ScrapeJob) -> bool {
+    let unbegun = |status: &ScrapeJobStatus| {
+        let runs = status.history.is_empty() && !status.finished;
+        runs && status.job_id.is_none() && status.submission.is_none() && status.tried_at.is_none()
+    };
+    let unnamed = job.spec.job_id.is_none() && !job.annotations().contains_key(INTENT);
+    unnamed && job.metadata.deletion_timestamp.is_none() && job.status.as_ref().is_none_or(unbegun)
+}
+
 /// Why nothing can be done for a job that names an account which cannot exist. It never was submitted, so that its deletion
 /// is the only thing that still has to go its way.
 pub fn misnamed(job: &ScrapeJob) -> Option<NotAName> {

@@ -5,7 +5,7 @@ mod job;
 mod marks;
 mod rest;
 
-pub use facts::{intent_of, is_at_rest, job_facts, job_id, key, misnamed, recorded};
+pub use facts::{intent_of, is_at_rest, is_new, job_facts, job_id, key, misnamed, recorded};
 pub use job::CachedJob;
 pub use marks::requested;
 pub use rest::{Rest, rest, status_of};

@@ -33,10 +33,11 @@ const FAULTS: &str = r"
 
 const TWO_NAMES: [(&str, &str); 2] = [("named", NAMED), ("silent", SILENT)];
 
-struct World {
-    api: ApiServer,
-    service: InProcess,
-    fate: Fate,
+/// Two namespaces, each with an account.
+pub struct World {
+    pub api: ApiServer,
+    pub service: InProcess,
+    pub fate: Fate,
 }
 
 impl World {
@@ -45,7 +46,7 @@ impl World {
         Self::with(accounts, FAULTS)
     }
 
-    fn with(accounts: [(&str, &str); 2], faults: &str) -> Self {
+    pub fn with(accounts: [(&str, &str); 2], faults: &str) -> Self {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let config = Config {
             tokens: accounts.map(|(_, token)| token.to_owned()).to_vec(),
@@ -74,14 +75,14 @@ impl World {
         world
     }
 
-    fn create(&self, kind: &str, namespace: &str, name: &str, mut object: Value) {
+    pub fn create(&self, kind: &str, namespace: &str, name: &str, mut object: Value) {
         object["apiVersion"] = if kind == "Secret" { "v1" } else { "spideriq.ai/v1alpha1" }.into();
         object["kind"] = kind.into();
         object["metadata"] = json!({});
         self.api.with(|store, now| store.create(&key(kind, namespace, name), object, now)).unwrap();
     }
 
-    fn operator(&self) -> Operator {
+    pub fn operator(&self) -> Operator {
         start_operator(&self.api, &self.service, &self.fate.life(), &[])
     }
 
@@ -90,7 +91,7 @@ impl World {
         self.api.store().get(&key("ScrapeJob", namespace, "acme"))
     }
 
-    fn delete(&self, namespace: &str) {
+    pub fn delete(&self, namespace: &str) {
         let job = key("ScrapeJob", namespace, "acme");
         self.api.with(|store, now| store.delete(&job, &Value::Null, now)).unwrap();
     }

@@ -45,6 +45,7 @@ struct Asked {
     status: bool,
     query: Vec<(String, String)>,
     metadata_only: bool,
+    table: bool,
     body: Value,
 }
 
@@ -101,6 +102,11 @@ impl Reached {
         }
         if asked.method == Method::GET && asked.param("watch") == Some("true") {
             return Ok(self.watch(&asked));
+        }
+        let slow = self.server.store().slow_pages;
+        let slow = slow.filter(|_| asked.param("continue").is_some() && !asked.table);
+        if let Some(lasts) = slow {
+            tokio::time::sleep(lasts).await;
         }
         let answer = self.server.with(|store, now| respond(store, &asked, now));
         if !self.life.message(false, &format!("api < {what}")).await {
@@ -187,20 +193,7 @@ fn respond(store: &mut Store, asked: &Asked, now: Timestamp) -> Result<Value, Re
         {
             Err((*code, "for now".to_owned()))
         }
-        (&Method::GET, None) => {
-            let named = asked.named();
-            let mut items = store.list(asked.kind, asked.namespace.as_deref());
-            items.retain(|item| named.as_ref().is_none_or(|name| item["metadata"]["name"] == **name));
-            if asked.metadata_only {
-                items = items.iter().map(only_metadata).collect();
-            }
-            Ok(json!({
-                "apiVersion": "v1",
-                "kind": "List",
-                "metadata": {"resourceVersion": store.version.to_string()},
-                "items": items,
-            }))
-        }
+        (&Method::GET, None) => list(store, asked, now),
         (&Method::POST, None) if store.no_events && asked.kind == "Event" => {
             Err((500, "etcdserver: no space".to_owned()))
         }
@@ -209,6 +202,59 @@ fn respond(store: &mut Store, asked: &Asked, now: Timestamp) -> Result<Value, Re
         (&Method::DELETE, Some(_)) => store.delete(&key(), &asked.body, now),
         (method, name) => Err((405, format!("{method} of {name:?} is not simulated"))),
     }
+}
+
+/// A page of a list; each further one shows what was there when the first one was read.
+fn list(store: &mut Store, asked: &Asked, now: Timestamp) -> Result<Value, Refusal> {
+    let (number, from) =
+        if let Some((number, from)) = asked.param("continue").and_then(|token| token.split_once('.')) {
+            (number.parse().unwrap(), from.parse().unwrap())
+        } else {
+            let named = asked.named();
+            let mut items = store.list(asked.kind, asked.namespace.as_deref());
+            items.retain(|item| named.as_ref().is_none_or(|name| item["metadata"]["name"] == **name));
+            (store.begin_list(items), 0)
+        };
+    let Some((version, items)) = store.lists.get(&number) else {
+        return Err((410, "the continue token is too old".to_owned()));
+    };
+    let limit: usize = asked.param("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usize::MAX);
+    let to = items.len().min(limit.saturating_add(from));
+    let shown = |item: &Value| if asked.metadata_only { only_metadata(item) } else { item.clone() };
+    if asked.table {
+        let bare = asked.param("includeObject") == Some("None");
+        let token = (to < items.len()).then(|| format!("{number}.{to}"));
+        return Ok(table(&items[from..to], (*version, token), (now, bare)));
+    }
+    let page: Vec<Value> = items[from..to].iter().map(shown).collect();
+    let mut metadata = json!({"resourceVersion": version.to_string()});
+    if to < items.len() {
+        metadata["continue"] = format!("{number}.{to}").into();
+    } else {
+        store.lists.remove(&number);
+    }
+    Ok(json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": page}))
+}
+
+/// Lines in place of jobs, with the one column that the operator reads.
+fn table(items: &[Value], (version, token): (u64, Option<String>), (now, bare): (Timestamp, bool)) -> Value {
+    let age = |item: &Value| {
+        let tried: Option<Timestamp> = item["status"]["triedAt"].as_str().and_then(|at| at.parse().ok());
+        let seconds = tried.map(|at| now.duration_since(at).as_secs());
+        seconds
+            .map(|seconds| if seconds < 120 { format!("{seconds}s") } else { format!("{}m", seconds / 60) })
+    };
+    let row = |item: &Value| {
+        // As the real one does, it shows what is annotated on each unless it is asked not to.
+        let object = if bare { Value::Null } else { only_metadata(item) };
+        json!({"cells": [item["metadata"]["name"], age(item)], "object": object})
+    };
+    json!({
+        "apiVersion": "meta.k8s.io/v1", "kind": "Table",
+        "metadata": {"resourceVersion": version.to_string(), "continue": token.unwrap_or_default()},
+        "columnDefinitions": [{"name": "Name"}, {"name": "Tried"}],
+        "rows": items.iter().map(row).collect::<Vec<_>>(),
+    })
 }
 
 impl Asked {
@@ -245,6 +291,7 @@ impl Asked {
             name: rest.get(1).map(|name| (*name).to_owned()),
             status: rest.get(2) == Some(&"status"),
             query,
+            table: accept.contains("as=Table"),
             metadata_only: accept.contains("PartialObjectMetadata"),
             body: serde_json::from_slice(body).unwrap_or(Value::Null),
         }

@@ -15,7 +15,7 @@ fn leaked(text: String) -> &'static str {
 }
 
 /// So many mirrors of jobs that others made; those of group 1 end, and those of group 0 run for ever.
-fn mirrored(many: usize, ends: usize) -> Vec<(u64, Deed)> {
+pub fn mirrored(many: usize, ends: usize) -> Vec<(u64, Deed)> {
     let deeds = (0..many).flat_map(|n| {
         let id = leaked(format!("550e8400-e29b-41d4-a716-{n:012}"));
         let page = leaked(format!("https://group-{}.example/{n}", usize::from(n < ends)));
@@ -25,14 +25,14 @@ fn mirrored(many: usize, ends: usize) -> Vec<(u64, Deed)> {
 }
 
 /// Jobs of group 1 end after so many seconds.
-fn rules(after: u64) -> &'static str {
+pub fn rules(after: u64) -> &'static str {
     leaked(format!(
         "jobs: [{{match: {{contains: group-1.}}, queued: 5, processing: {}}}, {{queued: 5, end: processing}}]",
         after - 5
     ))
 }
 
-fn ended(rules: &'static str, deeds: Vec<(u64, Deed)>, lasts: u64) -> Ended {
+pub fn ended(rules: &'static str, deeds: Vec<(u64, Deed)>, lasts: u64) -> Ended {
     let mut deeds = deeds;
     deeds.sort_by_key(|(at, _)| *at);
     run(&Scenario { name: "lists", rules, deeds, lasts }, 1, Plan::default())
@@ -46,7 +46,7 @@ pub fn between(ended: &Ended, from: u64, to: u64) -> Vec<Event> {
     entries.filter(|entry| (from..to).contains(&second(&entry.at))).map(|entry| entry.event).collect()
 }
 
-fn requests(events: &[Event], route: &str) -> usize {
+pub fn requests(events: &[Event], route: &str) -> usize {
     events.iter().filter(|event| matches!(event, Event::Request(request) if request.route == route)).count()
 }
 

@@ -30,6 +30,7 @@ mod resting;
 mod run;
 mod scenario;
 mod service;
+mod starts;
 mod store;
 mod strangers;
 mod strays;

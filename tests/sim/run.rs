@@ -284,6 +284,7 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
             let spec = json!({"type": "spiderMail", "state": "completed", "payload": {"url": "https://others.example"}, "count": count});
             service.create_jobs(serde_json::from_value(spec).unwrap()).unwrap();
         }
+        Deed::Pages(lasts) => store.slow_pages = Some(Duration::from_secs(*lasts)),
         Deed::Busy(count, within) => {
             let half = [0, within / 2];
             let spec = json!({"type": "spiderMail", "payload": {"url": "https://others.example"}, "count": count,

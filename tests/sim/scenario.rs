@@ -48,6 +48,8 @@ pub enum Deed {
     Others(usize),
     /// So many jobs of others, each of which begins to run and ends at some moments of so many seconds.
     Busy(usize, u64),
+    /// How many seconds each page of objects takes from here on, but the first of a list.
+    Pages(u64),
     /// A job with this id is made by others, for this page.
     Theirs(&'static str, &'static str),
     /// What goes wrong at the service from here on, as the emulator's rules have it.
@@ -134,6 +136,7 @@ impl Scenario {
             | Deed::Token(_)
             | Deed::Others(_)
             | Deed::Busy(..)
+            | Deed::Pages(_)
             | Deed::Theirs(..)
             | Deed::Faults(_) => false,
         })

@@ -2,6 +2,7 @@
 //! of changes for watches. A test compares it with the real one.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -54,7 +55,15 @@ pub struct Store {
     trimmed: Vec<&'static str>,
     /// What a policy refuses the operator: writes of jobs, and of their statuses.
     pub refused: (bool, bool),
+    /// Lists of which not every page was read: their version, and what was there then.
+    pub lists: BTreeMap<u64, (u64, Vec<Value>)>,
+    begun: u64,
+    /// How long each page of objects takes but the first of a list.
+    pub slow_pages: Option<Duration>,
 }
+
+/// How many lists are kept of which not every page was read.
+const LISTS: usize = 16;
 
 /// How a patch is to be carried out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,6 +86,16 @@ impl Store {
     pub fn list(&self, kind: &str, namespace: Option<&str>) -> Vec<Value> {
         let of = |key: &Key| key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace);
         self.objects.iter().filter(|(key, _)| of(key)).map(|(key, object)| self.read(key, object)).collect()
+    }
+
+    /// Keeps what a list shows until its last page is read; says by which number.
+    pub fn begin_list(&mut self, items: Vec<Value>) -> u64 {
+        self.begun += 1;
+        self.lists.insert(self.begun, (self.version, items));
+        while self.lists.len() > LISTS {
+            self.lists.pop_first();
+        }
+        self.begun
     }
 
     /// Replaces the CRD by one that lacks these fields: every watch ends, and what is stored stays as it is.

@@ -84,6 +84,13 @@ use crate::api::{AccountKind, schema};
         description = "The run that the status speaks of."
     ),
     printcolumn(
+        name = "Tried",
+        type_ = "date",
+        json_path = ".status.triedAt",
+        priority = 1,
+        description = "How long ago a submit was tried last."
+    ),
+    printcolumn(
         name = "Worker",
         type_ = "string",
         json_path = ".status.remote.workerID",

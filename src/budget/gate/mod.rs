@@ -47,7 +47,8 @@ pub enum Reservation {
 impl Gate {
     /// A gate that tells keys of their turns through `turns`.
     pub fn new(budget: Budget, clock: Clock, turns: mpsc::UnboundedSender<String>, metrics: Metrics) -> Self {
-        let shared = Shared { state: Mutex::new(State::new(budget)), clock, turns, metrics };
+        let (state, asking) = (Mutex::new(State::new(budget)), tokio::sync::Mutex::default());
+        let shared = Shared { state, asking, clock, turns, metrics };
         Self { shared: Arc::new(shared), account: "".into() }
     }
 
@@ -160,6 +161,11 @@ impl Gate {
     /// Whether it is only feared what an earlier process submitted.
     pub fn guesses_submits(&self) -> bool {
         self.with(|budget, _| budget.guesses_submits())
+    }
+
+    /// Has one alone, of all who would, ask somebody else what was sent before.
+    pub async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shared.asking.lock().await
     }
 
     /// What was sent in the last minute.

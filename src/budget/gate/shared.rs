@@ -20,6 +20,8 @@ const KEPT: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) state: Mutex<State>,
+    /// Held by the one who asks what was sent before.
+    pub(super) asking: tokio::sync::Mutex<()>,
     pub(super) clock: Clock,
     /// Who asked without waiting is told of its turn here.
     pub(super) turns: mpsc::UnboundedSender<String>,

@@ -120,12 +120,18 @@ fn watched<K: Account>(
     reader: Store<Stored<K>>,
     writer: Writer<Stored<K>>,
 ) -> impl futures::Stream<Item = Result<Stored<K>, watcher::Error>> + Send + use<K> {
-    let known = context.known.clone();
+    let hears = Arc::clone(context);
     let watched = watch::watch(K::watched(context), reader, &context.replies, move |heard| {
         watch::warn(K::KIND.as_str(), &heard);
         match heard {
-            Heard::Listed(namespace) => known.hear(K::KIND, namespace, true),
-            Heard::Failed(namespace, _) => known.hear(K::KIND, namespace, false),
+            Heard::Listed(namespace) => {
+                if hears.known.hear(K::KIND, namespace, true) {
+                    wake_listed(&hears, K::KIND, namespace);
+                }
+            }
+            Heard::Failed(namespace, _) => {
+                hears.known.hear(K::KIND, namespace, false);
+            }
         }
     });
     let context = Arc::clone(context);
@@ -147,6 +153,17 @@ fn watched<K: Account>(
     noted.touched_objects().predicate_filter(claims::meaning, PredicateConfig::default())
 }
 
+/// The accounts of a namespace, or all, are listed: each is looked at.
+fn wake_listed(context: &Context, kind: AccountKind, namespace: Option<&str>) {
+    let mut keys = context.known.of_kind(kind);
+    keys.retain(|key| namespace.is_none_or(|name| key.namespace == name));
+    // The cache has no order; a simulation that is to be repeated needs one.
+    keys.sort();
+    for key in keys {
+        context.accounts.nudge(News::Account(key));
+    }
+}
+
 /// Forgets what this process holds for an account that is gone.
 fn forget(context: &Context, key: &AccountKey) {
     place::forget(context, key);
@@ -154,9 +171,7 @@ fn forget(context: &Context, key: &AccountKey) {
     context.secrets.forget(key);
     context.tallies.forget(key);
     context.woken.forget(key);
-    if context.tally(key).jobs == 0 {
-        context.accounts.let_go(key);
-    }
+    context.let_go_unused(key);
 }
 
 /// What to do when an account came, went, or stands otherwise than before.
@@ -171,6 +186,10 @@ fn changed(context: &Arc<Context>, key: &AccountKey) {
 /// Looks at one account, and counts the looks in a row that failed; each line of the log that comes of it says of which.
 async fn look<K: Account>(cached: Arc<Stored<K>>, context: Arc<Context>) -> Result<Action, WriteError> {
     let key = key_of(&*cached);
+    if !context.known.is_listed(K::KIND, &key.namespace) {
+        // Who else works beside it, and which is the default, nobody can say before; then it is told.
+        return Ok(Action::await_change());
+    }
     let span = tracing::error_span!(
         "reconcile",
         kind = K::KIND.as_str(),
@@ -264,6 +283,8 @@ fn counted(
     state: AccountState,
 ) -> AccountState {
     let counted = tally::count(context, &subject.key);
+    // A part of them is no count.
+    let counted = recorded.jobs.filter(|_| !context.jobs.are_listed()).unwrap_or(counted);
     let jobs = context.tallies.due(&subject.key, recorded.jobs, counted, context.clock.instant());
     let handled = subject.requested.clone().or_else(|| recorded.last_handled_reconcile_at.clone());
     AccountState { handled, jobs, ..state }

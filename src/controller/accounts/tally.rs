@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::account::{AccountKey, News};
-use crate::api::AccountJobs;
+use crate::api::{AccountJobs, AccountKind};
 use crate::controller::context::Context;
 
 /// How long after a change they are counted, so that many changes are one count.
@@ -17,6 +17,17 @@ pub(in crate::controller) fn count(context: &Context, key: &AccountKey) -> Accou
     let tally = context.tally(key);
     let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     AccountJobs { active: count(tally.active), waiting: count(tally.waiting) }
+}
+
+/// All jobs that there are of a namespace, or of all, are known: what was counted before was a part of them.
+pub(in crate::controller) fn listed(context: &Arc<Context>) {
+    for kind in [AccountKind::ScrapeAccount, AccountKind::ClusterScrapeAccount] {
+        let mut keys = context.known.of_kind(kind);
+        keys.sort();
+        for key in keys {
+            changed(context, key);
+        }
+    }
 }
 
 /// A job of this account changed: the account is looked at as soon as its counts may be written, if they differ.

@@ -4,6 +4,7 @@ mod cancel;
 mod collect;
 mod effect;
 mod look_up;
+mod past;
 mod reading;
 mod submit;
 

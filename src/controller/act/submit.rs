@@ -14,6 +14,7 @@ use serde_json::{Map, json};
 
 use super::effect::{Acted, annotation, fenced, finalizers, not_written, turn};
 use super::look_up::candidates;
+use super::past::learn_what_was_submitted;
 use crate::account::{AccountKey, Session};
 use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, StoredJob, SubmissionRecord};
 use crate::budget::{Lane, Permit};
@@ -26,15 +27,12 @@ use crate::decide::{
     Accepted, Again, Attempt, Body, Chain, Freshness, Intent, Listed, Memory, Message, Outcome, Standing,
     Step, SubmitAnswer, SubmitOutcome, Verdict, Written, is_intended, is_same_record, recording,
 };
-use crate::health::waiting;
 use crate::spideriq::{Signals, SubmitAnswer as Said};
 use crate::status::{WriteError, compute, patch_status};
 
 /// The request goes out within this time of sending the write before it, or not at all: whoever waits for an unknown
 /// outcome to settle relies on it.
 const BEGIN_WITHIN: Duration = Duration::from_secs(5);
-/// How long a process that has just begun waits for the list of jobs before it takes the worst for granted.
-const LISTED_WITHIN: Duration = Duration::from_secs(10);
 /// A request and the write after it take so long at the most; a process that ends earlier does not begin one.
 const SUBMIT_TIME: Duration = Duration::from_secs(9);
 
@@ -46,11 +44,7 @@ pub(super) async fn submit(
     session: &Arc<Session>,
 ) -> Acted {
     if session.gate.guesses_submits() {
-        // Until all jobs are listed nobody knows what was sent, and a place in line would be for a minute.
-        drop(waiting(tokio::time::timeout(LISTED_WITHIN, context.jobs.listed())).await);
-        if let Some(ages) = context.submitted_lately(session) {
-            session.gate.submitted_before(&ages);
-        }
+        learn_what_was_submitted(context, session).await;
     }
     // A check-then-cancel of an equal submit must not run between our record and the service's answer. Waited for before
     // a turn is taken and anything written.

@@ -3,6 +3,7 @@
 pub(super) mod accounts;
 mod debug;
 pub(super) mod jobs;
+mod pasts;
 mod replies;
 pub(super) mod schema;
 pub(super) mod table;
@@ -19,14 +20,14 @@ use tokio::time::Instant;
 
 use self::accounts::{Known, Lines, Tallies, Uses, Woken, takes_default};
 use self::jobs::{Collecting, Exclusive, Memories, Paces, Places, Readings, Unrecorded};
+use self::pasts::{Past, Pasts};
 use self::schema::Schema;
-use self::table::{Jobs, Tally};
+use self::table::{Jobs, Tally, Tried};
 use crate::account::{AccountKey, Accounts, SecretWatches, Session};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, ScrapeJob};
 use crate::budget::{Lane, Limits};
-use crate::cache::{CachedJob, key};
+use crate::cache::{CachedJob, is_new, key};
 use crate::clock::Clock;
-use crate::decide::ClientIdentity;
 use crate::health::Health;
 use crate::leader::{Claims, Leadership, Release};
 use crate::poll::Poller;
@@ -99,6 +100,7 @@ pub struct Context {
     pub(super) places: Arc<Places>,
     pub(super) readings: Readings,
     pub(super) replies: Replies,
+    pasts: Pasts,
     pub(super) tallies: Tallies,
     pub(super) schema: Schema,
     pub(super) unrecorded: Unrecorded,
@@ -136,6 +138,7 @@ impl Context {
             places: Places::new(AT_ONCE),
             readings: Readings::default(),
             replies: Replies::default(),
+            pasts: Pasts::default(),
             tallies: Tallies::default(),
             schema: Schema::default(),
             unrecorded: Unrecorded::default(),
@@ -224,6 +227,30 @@ impl Context {
         self.jobs.are_known(self.clock.instant())
     }
 
+    /// Whether a job is not looked at before its part of the kind is listed: what others have may concern it. A new one is,
+    /// so that it does not wait for all that others store.
+    pub(super) fn waits_for_list(&self, job: &ScrapeJob) -> bool {
+        let ours = || self.unrecorded.get(&job.metadata.uid.clone().unwrap_or_default()).is_some();
+        let namespace = job.metadata.namespace.as_deref().unwrap_or_default();
+        !self.jobs.is_known_in(namespace) && !is_new(job) && !ours()
+    }
+
+    /// When submits were tried in a namespace, as it begins to be read before all jobs are listed.
+    pub(super) fn past_of(&self, namespace: &str) -> Past {
+        self.pasts.of(namespace, &self.client, &self.replies)
+    }
+
+    /// A namespace, or all, is listed: what waited for that is looked at.
+    pub(super) fn wake_listed(&self, namespace: Option<&str>) {
+        if self.jobs.are_listed() {
+            self.pasts.clear();
+        }
+        self.wake(|job| {
+            let here = namespace.is_none_or(|name| job.metadata.namespace.as_deref() == Some(name));
+            here && !is_new(job)
+        });
+    }
+
     /// How long ago the last submits of a session's client were recorded, by this process or an earlier one; `None` while not
     /// all jobs were listed.
     pub(super) fn submitted_lately(&self, session: &Session) -> Option<Vec<Duration>> {
@@ -237,7 +264,7 @@ impl Context {
             account == session.key
                 || self.accounts.last_session(&account).is_some_and(|other| client.may_be(&other.client()))
         };
-        let age = |(tried, uses, by): (Timestamp, Uses, ClientIdentity)| {
+        let age = |(tried, uses, by): Tried| {
             let age = Duration::try_from(now.duration_since(tried)).unwrap_or_default();
             let ours =
                 age < COUNTS_FOR && if by.is_unknown() { of_account(uses) } else { client.may_be(&by) };
@@ -263,6 +290,13 @@ impl Context {
     /// Why nothing is written, where the API server would not keep it.
     pub fn complaint(&self) -> Option<String> {
         self.schema.complaint().map(|complaint| complaint.to_string())
+    }
+
+    /// Forgets the last session of an account that is gone, where no job is left that needs it to be cancelled.
+    pub(super) fn let_go_unused(&self, account: &AccountKey) {
+        if self.jobs.are_listed() && self.tally(account).jobs == 0 {
+            self.accounts.let_go(account);
+        }
     }
 
     /// Whether anything is left to be done with this account.

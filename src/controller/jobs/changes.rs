@@ -40,15 +40,20 @@ pub(super) fn changes(
     mut writer: Writer<CachedJob>,
     woken: mpsc::UnboundedReceiver<Waking>,
 ) -> impl Stream<Item = Result<CachedJob, watcher::Error>> + Send + use<> {
-    let (jobs, apis, clock) = (Arc::clone(&context.jobs), context.apis(), context.clock.clone());
-    let watched = watch::watch(apis, Arc::clone(&context.jobs), &context.replies, move |heard| {
+    let hears = Arc::clone(context);
+    let watched = watch::watch(context.apis(), Arc::clone(&context.jobs), &context.replies, move |heard| {
         watch::warn("ScrapeJob", &heard);
         match heard {
-            Heard::Listed(namespace) => jobs.hear(namespace),
-            Heard::Failed(Some(namespace), error) if is_refused(error) => {
-                jobs.hear_refusal(Some(namespace), clock.instant());
+            Heard::Listed(namespace) => {
+                if hears.jobs.hear(namespace) {
+                    hears.wake_listed(namespace);
+                    tally::listed(&hears);
+                }
             }
-            Heard::Failed(namespace, _) => jobs.hear_nothing(namespace),
+            Heard::Failed(Some(namespace), error) if is_refused(error) => {
+                hears.jobs.hear_refusal(Some(namespace), hears.clock.instant());
+            }
+            Heard::Failed(namespace, _) => hears.jobs.hear_nothing(namespace),
         }
     });
     let of = Arc::clone(context);
@@ -95,10 +100,9 @@ fn take(context: &Arc<Context>, writer: &mut Writer<CachedJob>, told: Told) -> O
             writer.apply_watcher_event(&Event::InitDone);
             None
         }
-        Told::Watched(Event::InitApply(job)) => keep(context, writer, Event::InitApply(job)),
-        Told::Watched(Event::Apply(job)) => {
+        Told::Watched(Event::InitApply(job) | Event::Apply(job)) => {
             let uses = Uses::of(&job);
-            let kept = keep(context, writer, Event::Apply(job));
+            let kept = keep(context, writer, job);
             tally::changed(context, context.known.resolve(uses));
             kept
         }
@@ -110,7 +114,7 @@ fn take(context: &Arc<Context>, writer: &mut Writer<CachedJob>, told: Told) -> O
         Told::Woken(job) => {
             let known = context.jobs.known(&job.namespace().unwrap_or_default(), &job.name_any());
             if known.is_some_and(|known| known.wakes_as(job.uid().as_deref(), version(&job))) {
-                keep(context, writer, Event::Apply(job))
+                keep(context, writer, job)
             } else {
                 None
             }
@@ -118,26 +122,20 @@ fn take(context: &Arc<Context>, writer: &mut Writer<CachedJob>, told: Told) -> O
     }
 }
 
-/// Keeps an object that is there.
-fn keep(
-    context: &Arc<Context>,
-    writer: &mut Writer<CachedJob>,
-    event: Event<CachedJob>,
-) -> Option<CachedJob> {
-    let (Event::Apply(job) | Event::InitApply(job)) = &event else { return None };
-    let Some(rest) = rests(context, job) else {
-        context.jobs.put(job, Keep::Awake);
-        writer.apply_watcher_event(&event);
-        let (Event::Apply(job) | Event::InitApply(job)) = event else { return None };
+/// Keeps an object that is there; says whether it is to be looked at.
+fn keep(context: &Arc<Context>, writer: &mut Writer<CachedJob>, job: CachedJob) -> Option<CachedJob> {
+    let Some(rest) = rests(context, &job) else {
+        context.jobs.put(&job, Keep::Awake);
+        writer.apply_watcher_event(&Event::Apply(job.clone()));
         let echo = version(&job)
             .is_some_and(|version| context.memories.is_settled(&job.uid().unwrap_or_default(), version));
-        return (!echo).then_some(job);
+        return (!echo && !context.waits_for_list(&job)).then_some(job);
     };
     let until = rest.until.map(|left| context.clock.instant() + left);
-    let before = context.jobs.put(job, Keep::Resting(until));
+    let before = context.jobs.put(&job, Keep::Resting(until));
     if before.is_some_and(|before| before.awake) {
-        settle_down(context, &key(job), &job.uid().unwrap_or_default());
-        writer.apply_watcher_event(&Event::Delete(job.clone()));
+        settle_down(context, &key(&job), &job.uid().unwrap_or_default());
+        writer.apply_watcher_event(&Event::Delete(job));
     }
     None
 }
@@ -195,8 +193,8 @@ fn forget(context: &Arc<Context>, key: &str, uid: &str, uses: Uses) {
     context.paces.forget(uid);
     orphan_unrecorded(context, uid);
     let account = context.known.resolve(uses);
-    if context.accounts.keeps(&account) && context.tally(&account).jobs == 0 {
-        context.accounts.let_go(&account);
+    if context.accounts.keeps(&account) {
+        context.let_go_unused(&account);
     }
     tally::changed(context, account);
 }

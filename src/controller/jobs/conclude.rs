@@ -55,13 +55,18 @@ pub(super) async fn conclude(
             Again::Live
         }
     };
+    // What is in flight by now is looked at again once all are listed, and followed then.
+    let waits = written.as_ref().is_ok_and(|after| context.waits_for_list(after));
     if written.is_ok() {
-        follow(seen, job, verdict);
+        if !waits {
+            follow(seen, job, verdict);
+        }
         untold.extend(news);
         // Those that a status tells as well are not tried any more.
         drop(context.publish(&job.object_ref(&()), &untold).await);
     }
-    let settled = written.as_ref().ok().and_then(|after| settled(context, (current, after), seen, verdict));
+    let after = written.as_ref().ok().filter(|_| !waits);
+    let settled = after.and_then(|after| settled(context, (current, after), seen, verdict));
     let again = settled.map_or(again, |(_, then)| sooner(again, then));
     let failures = context.memories.set(&uid, |remembered| {
         remembered.settled = settled.map(|(version, _)| version);
@@ -82,8 +87,18 @@ pub(super) async fn conclude(
     if let Ok(after) = &written {
         count_end(context, current, after);
     }
-    match (again, seen.wish_in) {
-        (Again::Live, _) => Action::requeue(retry(context, &uid, failures)),
+    action(context, &uid, (again, seen.wish_in), failures)
+}
+
+/// When to look again, in the words of kube's loop.
+fn action(
+    context: &Context,
+    uid: &str,
+    (again, wish_in): (Again, Option<Duration>),
+    failures: u32,
+) -> Action {
+    match (again, wish_in) {
+        (Again::Live, _) => Action::requeue(retry(context, uid, failures)),
         (Again::After(pause), wish_in) => {
             Action::requeue(wish_in.map_or(pause, |wish_in| pause.min(wish_in)))
         }

@@ -89,7 +89,9 @@ async fn take_up(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Action
     }
     // It may have changed, or gone to rest, while it waited.
     let now = context.jobs.get(&ObjectRef::from_obj(&*cached)).filter(|now| now.uid() == cached.uid());
-    let Some(cached) = now else { return Ok(Action::await_change()) };
+    let Some(cached) = now.filter(|now| !context.waits_for_list(now)) else {
+        return Ok(Action::await_change());
+    };
     let what = || format!("ScrapeJob {}", key(&cached));
     let looked = Box::pin(health::stage(&context.health, what, look_at(&cached, &context))).await;
     drop(place);
@@ -105,7 +107,11 @@ async fn take_up(cached: Arc<CachedJob>, context: Arc<Context>) -> Result<Action
 /// Looks at one object: each line is a stage.
 async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, WriteError> {
     let begun = context.clock.instant();
-    let Some(mut job) = fresh(context, cached).await? else { return Ok(Action::await_change()) };
+    let fresh = fresh(context, cached).await?;
+    // It may be another one than the cache has.
+    let Some(mut job) = fresh.filter(|job| !context.waits_for_list(job)) else {
+        return Ok(Action::await_change());
+    };
     let writable = match admit(context, &mut job).await? {
         ControlFlow::Continue(writable) => writable,
         ControlFlow::Break(action) => return Ok(action),
@@ -113,6 +119,10 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     let uid = job.uid().unwrap_or_default();
     // IO, reads only
     let Some(seen) = observe(context, &job, &context.memories.get(&uid), nonce()).await? else {
+        if !context.jobs.are_listed() {
+            // Its submit will ask for that.
+            drop(context.past_of(&job.namespace().unwrap_or_default()));
+        }
         return Ok(Action::requeue(OPENS_WITHIN));
     };
     // pure

@@ -1,9 +1,9 @@
 //! Watches a kind in every namespace that was asked for, as if it were one watch that never breaks.
 //!
-//! A store takes the beginning of a list as the beginning of everything it holds. Several watches that feed one store
-//! would wipe out each other's objects, so only the first list of the first namespace is told as one. Every later list,
-//! of another namespace or after a watch broke, becomes single changes: what went meanwhile is told as gone, and what
-//! stayed as it was is not told. A namespace that cannot be read keeps nobody waiting, and keeps what was last known.
+//! A store takes the beginning of a list as the beginning of everything it holds, and shows nothing of one before its end.
+//! So it is told of one empty list, at the beginning. All that is listed comes as single changes, as does what a watch tells
+//! meanwhile: what went is told as gone, and what stayed as it was is not told. A namespace that cannot be read keeps nobody
+//! waiting, and keeps what was last known.
 
 mod changes;
 mod pages;
@@ -118,21 +118,31 @@ fn pausing<K: Send + 'static>(changes: Changes<K>) -> Changes<K> {
         told: bool,
         /// How often it failed since it told something.
         failures: u32,
+        /// Whether a list is under way: what is told beside it says nothing of whether that comes to its end.
+        lists: bool,
         pause: Option<Duration>,
     }
-    let begun = Pausing { changes, told: false, failures: 0, pause: None };
+    let begun = Pausing { changes, told: false, failures: 0, lists: false, pause: None };
     stream::unfold(begun, |mut this| async move {
         if let Some(pause) = this.pause.take() {
             tokio::time::sleep(pause).await;
         }
         let event = this.changes.next().await?;
         match &event {
+            Ok(Event::Apply(_) | Event::Delete(_)) if this.lists => {}
             Ok(Event::Apply(_) | Event::Delete(_)) => (this.told, this.failures) = (true, 0),
-            // A list says nothing of whether a watch works, and costs more than one.
-            Ok(Event::InitDone) if this.failures > 0 => this.failures = LISTED,
-            Ok(Event::Init | Event::InitApply(_) | Event::InitDone) => {}
+            Ok(Event::Init) => this.lists = true,
+            Ok(Event::InitDone) => {
+                this.lists = false;
+                // A list says nothing of whether a watch works, and costs more than one.
+                if this.failures > 0 {
+                    this.failures = LISTED;
+                }
+            }
+            Ok(Event::InitApply(_)) => {}
             Err(watcher::Error::WatchFailed(_)) if mem::take(&mut this.told) => {}
             Err(_) => {
+                this.lists = false;
                 this.pause = Some(FIRST.saturating_mul(1 << this.failures.min(9)).min(LONGEST));
                 this.failures = this.failures.saturating_add(1);
             }
@@ -156,28 +166,27 @@ where
         apis.into_iter().enumerate().map(|(at, api)| changes(api).map(move |event| (at, event)).boxed());
     let mut joined = Joined::new(namespaces.clone(), held);
     let heard = Arc::new(heard);
-    stream::select_all(numbered)
-        .flat_map(move |(at, event)| {
-            let namespace = namespaces.get(at).cloned().flatten();
-            let listed = matches!(event, Ok(Event::InitDone));
-            let told = match event {
-                Ok(event) => joined.take(at, event).into_iter().map(Ok).collect::<Vec<_>>(),
-                // It is told to nobody else: kube's loop would let every change wait then, for 30 s in the end.
-                Err(error) => {
-                    heard(Heard::Failed(namespace.as_deref(), &error));
-                    Vec::new()
-                }
-            };
-            let heard = Arc::clone(&heard);
-            // What comes after the changes is asked for only once the store has them.
-            let after = stream::once(async move {
-                if listed {
-                    heard(Heard::Listed(namespace.as_deref()));
-                }
-            });
-            stream::iter(told).chain(after.filter_map(|()| async { None }))
-        })
-        .boxed()
+    let told = stream::select_all(numbered).flat_map(move |(at, event)| {
+        let namespace = namespaces.get(at).cloned().flatten();
+        let listed = matches!(event, Ok(Event::InitDone));
+        let told = match event {
+            Ok(event) => joined.take(at, event).into_iter().map(Ok).collect::<Vec<_>>(),
+            // It is told to nobody else: kube's loop would let every change wait then, for 30 s in the end.
+            Err(error) => {
+                heard(Heard::Failed(namespace.as_deref(), &error));
+                Vec::new()
+            }
+        };
+        let heard = Arc::clone(&heard);
+        // What comes after the changes is asked for only once the store has them.
+        let after = stream::once(async move {
+            if listed {
+                heard(Heard::Listed(namespace.as_deref()));
+            }
+        });
+        stream::iter(told).chain(after.filter_map(|()| async { None }))
+    });
+    stream::iter([Ok(Event::Init), Ok(Event::InitDone)]).chain(told).boxed()
 }
 
 /// Joins the changes of several namespaces, or of all as one.
@@ -185,67 +194,43 @@ struct Joined<K: Resource<DynamicType = ()> + 'static, H> {
     /// None for all.
     namespaces: Vec<Option<String>>,
     held: H,
-    /// The first list of each namespace, until it is whole; none afterwards.
-    first: Vec<Option<List<K>>>,
-    /// Whether the store was told of a whole list.
-    begun: bool,
-    /// Afterwards: what a list that is under way has so far.
-    again: HashMap<usize, HashSet<ObjectRef<K>>>,
+    /// Lists that are under way.
+    lists: HashMap<usize, List<K>>,
+    /// Those of which nothing was listed yet.
+    new: HashSet<usize>,
 }
 
-/// The first list of one namespace.
-struct List<K: Resource<DynamicType = ()>> {
-    objects: HashMap<ObjectRef<K>, K>,
+/// A list that is under way.
+struct List<K: Resource<DynamicType = ()> + 'static> {
+    /// What changed since it began: whatever it shows of these is older.
+    changed: HashSet<ObjectRef<K>>,
+    /// What it has shown. Nothing can be gone since the time before where there was none.
+    shown: Option<HashSet<ObjectRef<K>>>,
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static, H: Holds<K>> Joined<K, H> {
     fn new(namespaces: Vec<Option<String>>, held: H) -> Self {
-        let first = namespaces.iter().map(|_| Some(List { objects: HashMap::new() })).collect();
-        Self { namespaces, held, first, begun: false, again: HashMap::new() }
+        let new = (0..namespaces.len()).collect();
+        Self { namespaces, held, lists: HashMap::new(), new }
     }
 
     /// What the store has to be told of this change in the namespace with this number.
     fn take(&mut self, at: usize, event: Event<K>) -> Vec<Event<K>> {
-        let alone = self.namespaces.len() == 1;
-        let Some(first) = self.first.get_mut(at).filter(|first| first.is_some()) else {
-            return self.later(at, event);
-        };
-        // One list needs no other, and is not held twice.
-        if alone {
-            if matches!(event, Event::InitDone) {
-                *first = None;
-            }
-            return vec![event];
-        }
-        match event {
-            Event::InitDone => {
-                let mut objects: Vec<K> =
-                    first.take().into_iter().flat_map(|list| list.objects.into_values()).collect();
-                objects.sort_by_key(|object| (object.namespace(), object.name_any()));
-                if mem::replace(&mut self.begun, true) {
-                    return objects.into_iter().map(Event::Apply).collect();
-                }
-                let objects = objects.into_iter().map(Event::InitApply);
-                [Event::Init].into_iter().chain(objects).chain([Event::InitDone]).collect()
-            }
-            event @ (Event::Init | Event::InitApply(_) | Event::Apply(_) | Event::Delete(_)) => {
-                if let Some(list) = first {
-                    list.take(event);
-                }
-                Vec::new()
-            }
-        }
-    }
-
-    fn later(&mut self, at: usize, event: Event<K>) -> Vec<Event<K>> {
         match event {
             Event::Init => {
-                self.again.insert(at, HashSet::new());
+                let shown = (!self.new.remove(&at)).then(HashSet::new);
+                self.lists.insert(at, List { changed: HashSet::new(), shown });
                 Vec::new()
             }
             Event::InitApply(object) => {
                 let key = ObjectRef::from_obj(&object);
-                self.again.entry(at).or_default().insert(key.clone());
+                let list = self.lists.get_mut(&at);
+                if list.as_ref().is_some_and(|list| list.changed.contains(&key)) {
+                    return Vec::new();
+                }
+                if let Some(shown) = list.and_then(|list| list.shown.as_mut()) {
+                    shown.insert(key.clone());
+                }
                 let known = self.held.version(&key);
                 let now = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
                 if known.as_ref() == Some(&now) {
@@ -255,27 +240,23 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static, H: Holds<K>> Joined<K, H> 
                 gone.map(Event::Delete).into_iter().chain([Event::Apply(object)]).collect()
             }
             Event::InitDone => {
-                let listed = self.again.remove(&at).unwrap_or_default();
+                let Some(List { changed, shown: Some(mut told) }) = self.lists.remove(&at) else {
+                    return Vec::new();
+                };
+                told.extend(changed);
                 let namespace = self.namespaces.get(at).and_then(Option::as_deref);
-                let gone = self.held.unlisted(namespace, &listed);
+                let gone = self.held.unlisted(namespace, &told);
                 gone.iter().filter_map(|key| self.held.remains(key)).map(Event::Delete).collect()
             }
-            Event::Apply(_) | Event::Delete(_) => vec![event],
-        }
-    }
-}
-
-impl<K: Resource<DynamicType = ()>> List<K> {
-    fn take(&mut self, event: Event<K>) {
-        match event {
-            Event::Init => self.objects.clear(),
-            Event::InitApply(object) | Event::Apply(object) => {
-                self.objects.insert(ObjectRef::from_obj(&object), object);
+            Event::Apply(ref object) | Event::Delete(ref object) => {
+                let Some(list) = self.lists.get_mut(&at) else { return vec![event] };
+                let key = ObjectRef::from_obj(object);
+                // Another of this name may have gone while nobody watched.
+                let known = self.held.version(&key).filter(|(uid, _)| Some(uid) != object.uid().as_ref());
+                let gone = known.and_then(|_| self.held.remains(&key));
+                list.changed.insert(key);
+                gone.map(Event::Delete).into_iter().chain([event]).collect()
             }
-            Event::Delete(object) => {
-                self.objects.remove(&ObjectRef::from_obj(&object));
-            }
-            Event::InitDone => {}
         }
     }
 }
@@ -328,6 +309,11 @@ mod tests {
             (Ok(Event::Init), 0),
             (Ok(Event::InitApply(job("a", "x"))), 0),
             (refused(), 400),
+            // What is told beside a list that breaks off does not make it try again the sooner.
+            (Ok(Event::Init), 0),
+            (told(), 0),
+            (refused(), 800),
+            (Ok(Event::Init), 0),
             (Ok(Event::InitDone), 0),
             (broken(), 800),
             (told(), 0),
@@ -358,56 +344,87 @@ mod tests {
         assert_eq!(before.elapsed(), super::LONGEST);
     }
 
-    #[test]
-    fn a_list_after_the_first_tells_what_changed_and_nothing_else() {
-        let (reader, mut writer) = reflector::store();
-        let mut joined = Joined::new(vec![None], reader.clone());
-        let mut tell = |event: Event<ScrapeJob>| {
-            let told = joined.take(0, event);
-            for event in &told {
+    /// What `joined` tells of an event, after the store was told of it.
+    fn teller(
+        namespaces: &[Option<&str>],
+    ) -> (Store<ScrapeJob>, impl FnMut(usize, Event<ScrapeJob>) -> String) {
+        let (reader, mut writer) = reflector::store::<ScrapeJob>();
+        writer.apply_watcher_event(&Event::Init);
+        writer.apply_watcher_event(&Event::InitDone);
+        let namespaces = namespaces.iter().map(|name| name.map(str::to_owned)).collect();
+        let mut joined = Joined::new(namespaces, reader.clone());
+        let tell = move |at, event| {
+            let told = joined.take(at, event);
+            let words = told.iter().map(|event| {
                 writer.apply_watcher_event(event);
-            }
-            let words = told.iter().map(|event| match event {
-                Event::Apply(job) => format!("has {}", job.name_any()),
-                Event::Delete(job) => format!("lost {} {}", job.name_any(), job.uid().unwrap_or_default()),
-                Event::Init | Event::InitApply(_) | Event::InitDone => "lists".to_owned(),
+                match event {
+                    Event::Apply(job) => format!("has {}", job.name_any()),
+                    Event::Delete(job) => {
+                        format!("lost {} {}", job.name_any(), job.uid().unwrap_or_default())
+                    }
+                    Event::Init | Event::InitApply(_) | Event::InitDone => "lists".to_owned(),
+                }
             });
             words.collect::<Vec<_>>().join(", ")
         };
+        (reader, tell)
+    }
+
+    #[test]
+    fn a_list_tells_what_changed_and_nothing_else() {
+        let (reader, mut tell) = teller(&[None]);
         let first = [("same", "u1"), ("changed", "u2"), ("anew", "u3"), ("gone", "u4")];
-        tell(Event::Init);
+        tell(0, Event::Init);
         for (name, uid) in first {
-            assert_eq!(tell(Event::InitApply(stored(name, uid, "1"))), "lists");
+            assert_eq!(tell(0, Event::InitApply(stored(name, uid, "1"))), format!("has {name}"));
         }
-        assert_eq!(tell(Event::InitDone), "lists");
-        assert_eq!(tell(Event::Init), "");
-        assert_eq!(tell(Event::InitApply(stored("same", "u1", "1"))), "");
-        assert_eq!(tell(Event::InitApply(stored("changed", "u2", "2"))), "has changed");
-        assert_eq!(tell(Event::InitApply(stored("anew", "u5", "2"))), "lost anew u3, has anew");
-        assert_eq!(tell(Event::InitDone), "lost gone u4");
+        assert_eq!(tell(0, Event::InitDone), "");
+        assert_eq!(tell(0, Event::Init), "");
+        assert_eq!(tell(0, Event::InitApply(stored("same", "u1", "1"))), "");
+        assert_eq!(tell(0, Event::InitApply(stored("changed", "u2", "2"))), "has changed");
+        assert_eq!(tell(0, Event::InitApply(stored("anew", "u5", "2"))), "lost anew u3, has anew");
+        assert_eq!(tell(0, Event::InitDone), "lost gone u4");
         assert_eq!(names(&reader), "anew changed same");
+    }
+
+    /// In the first list and in every later one.
+    #[test]
+    fn what_changes_while_a_list_is_under_way_is_told_at_once_and_never_undone_by_it() {
+        let (reader, mut tell) = teller(&[None]);
+        for round in ["first", "later"] {
+            tell(0, Event::Init);
+            tell(0, Event::InitApply(stored("kept", "u1", "1")));
+            // Another one of that name went while nobody watched.
+            let (uid, told) =
+                if round == "first" { ("u2", "has new") } else { ("u5", "lost new u2, has new") };
+            assert_eq!(tell(0, Event::Apply(stored("new", uid, "5"))), told, "{round}");
+            assert_eq!(tell(0, Event::Apply(stored("changed", "u3", "6"))), "has changed", "{round}");
+            assert_eq!(tell(0, Event::Delete(stored("went", "u4", "7"))), "lost went u4", "{round}");
+            // A page that was read before that.
+            assert_eq!(tell(0, Event::InitApply(stored("changed", "u3", "2"))), "", "{round}");
+            assert_eq!(tell(0, Event::InitApply(stored("went", "u4", "3"))), "", "{round}");
+            assert_eq!(tell(0, Event::InitDone), "", "{round}");
+            assert_eq!(names(&reader), "changed kept new", "{round}");
+        }
     }
 
     /// Joins the lists of namespaces a and b; says after each event what the store has.
     fn two() -> impl FnMut(usize, Event<ScrapeJob>) -> String {
-        let (reader, mut writer) = reflector::store();
-        let mut joined = Joined::new(vec![Some("a".to_owned()), Some("b".to_owned())], reader.clone());
+        let (reader, mut tell) = teller(&[Some("a"), Some("b")]);
         move |at, event| {
-            for told in joined.take(at, event) {
-                writer.apply_watcher_event(&told);
-            }
+            tell(at, event);
             names(&reader)
         }
     }
 
     #[test]
-    fn a_list_that_begins_anew_is_not_whole_before_it_ends() {
+    fn what_a_list_that_broke_off_has_shown_is_gone_if_the_next_one_does_not_show_it() {
         let mut tell = two();
         tell(0, Event::Init);
-        tell(0, Event::InitApply(job("a", "a0")));
-        tell(0, Event::Init);
-        assert_eq!(tell(0, Event::InitApply(job("a", "a1"))), "", "half of a is joined");
-        tell(0, Event::InitApply(job("a", "a2")));
+        assert_eq!(tell(0, Event::InitApply(job("a", "a0"))), "a0");
+        assert_eq!(tell(0, Event::Init), "a0");
+        tell(0, Event::InitApply(job("a", "a1")));
+        assert_eq!(tell(0, Event::InitApply(job("a", "a2"))), "a0 a1 a2");
         assert_eq!(tell(0, Event::InitDone), "a1 a2");
     }
 
@@ -418,13 +435,13 @@ mod tests {
         tell(1, Event::InitApply(job("b", "half")));
         tell(0, Event::Init);
         tell(0, Event::InitApply(job("a", "a1")));
-        assert_eq!(tell(0, Event::InitDone), "a1", "a is ready by itself");
-        assert_eq!(tell(0, Event::Apply(job("a", "a2"))), "a1 a2");
+        assert_eq!(tell(0, Event::InitDone), "a1 half");
+        assert_eq!(tell(0, Event::Apply(job("a", "a2"))), "a1 a2 half");
         // It begins anew once it can be read, and takes nothing from the other.
         tell(1, Event::Init);
         tell(1, Event::InitApply(job("b", "b1")));
-        assert_eq!(tell(1, Event::InitDone), "a1 a2 b1", "b comes later");
-        // A list that breaks off halfway changes nothing of what is known.
+        assert_eq!(tell(1, Event::InitDone), "a1 a2 b1");
+        // A list that breaks off halfway takes nothing away.
         tell(1, Event::Init);
         assert_eq!(tell(1, Event::InitApply(job("b", "b2"))), "a1 a2 b1 b2");
         tell(1, Event::Init);
@@ -438,9 +455,9 @@ mod tests {
         tell(1, Event::Init);
         tell(0, Event::InitApply(job("a", "a1")));
         tell(1, Event::InitApply(job("b", "b1")));
-        assert_eq!(tell(0, Event::InitDone), "a1");
+        assert_eq!(tell(0, Event::InitDone), "a1 b1");
         tell(0, Event::Apply(job("a", "a2")));
-        assert_eq!(tell(0, Event::Delete(job("a", "a1"))), "a2");
+        assert_eq!(tell(0, Event::Delete(job("a", "a1"))), "a2 b1");
         assert_eq!(tell(1, Event::InitDone), "a2 b1");
         assert_eq!(tell(1, Event::Apply(job("b", "b2"))), "a2 b1 b2");
         tell(1, Event::Init);

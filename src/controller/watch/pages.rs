@@ -37,23 +37,25 @@ pub(in crate::controller) struct Pages<K> {
     /// Objects in the next page.
     limit: u32,
     token: Option<String>,
-    /// The version of the list, once the last page is there.
+    /// The version of the list, once its first page is there.
     version: Option<String>,
+    /// Whether the last one is.
+    whole: bool,
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Measured> Pages<K> {
     pub(in crate::controller) fn new(api: Api<K>, replies: Replies) -> Self {
-        Self { api, replies, limit: FIRST, token: None, version: None }
+        Self { api, replies, limit: FIRST, token: None, version: None, whole: false }
     }
 
-    /// The version of the list, once `next` said that there is no more.
+    /// The version of the list, once its first page is there: no page shows anything older.
     pub(in crate::controller) fn version(&self) -> Option<&str> {
         self.version.as_deref()
     }
 
     /// The objects of the next page; `None` after the last.
     pub(in crate::controller) async fn next(&mut self) -> kube::Result<Option<Vec<K>>> {
-        if self.version.is_some() {
+        if self.whole {
             return Ok(None);
         }
         let mut lost = 0;
@@ -85,9 +87,8 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Measured> Pages<
         // object says little of the others: else each would cost everybody some pages more.
         self.limit = fits.clamp((self.limit / 2).clamp(FIRST, MOST), self.limit.saturating_mul(2).max(FIRST));
         self.token = page.metadata.continue_.filter(|token| !token.is_empty());
-        if self.token.is_none() {
-            self.version = Some(page.metadata.resource_version.unwrap_or_default());
-        }
+        self.whole = self.token.is_none();
+        self.version.get_or_insert(page.metadata.resource_version.unwrap_or_default());
         Ok(Some(page.items))
     }
 

@@ -13,8 +13,8 @@ use tokio::sync::{Notify, watch};
 use super::uses::Uses;
 use crate::account::AccountKey;
 use crate::api::{
-    AccountKind, ClusterScrapeAccount, ObjectName, ScrapeAccount, ScrapeAccountSpec, ScrapeAccountStatus,
-    ScrapeJob, Stored,
+    AccountKind, ClientIdSource, ClusterScrapeAccount, ObjectName, ScrapeAccount, ScrapeAccountSpec,
+    ScrapeAccountStatus, ScrapeJob, Stored,
 };
 use crate::decide::message::Account;
 
@@ -108,18 +108,36 @@ impl Known {
         known.is_ok_and(|listed| listed.own_in(namespace) == Some(true))
     }
 
-    /// The list of a kind came out whole, or failed, in one namespace or in all. What was listed once stays known.
-    pub(in crate::controller) fn hear(&self, kind: AccountKind, namespace: Option<&str>, whole: bool) {
+    /// The list of a kind came out whole, or failed, in one namespace or in all. What was listed once stays known. Says
+    /// whether it is now and was not before.
+    pub(in crate::controller) fn hear(
+        &self,
+        kind: AccountKind,
+        namespace: Option<&str>,
+        whole: bool,
+    ) -> bool {
         if !whole && !self.several {
             // Where there is no other, there is nothing to go on with.
-            return;
+            return false;
         }
-        self.listed.send_modify(|listed| match kind {
-            AccountKind::ScrapeAccount => {
-                *listed.own.entry(namespace.map(str::to_owned)).or_default() |= whole;
-            }
-            AccountKind::ClusterScrapeAccount => listed.cluster |= whole,
+        let mut known = false;
+        self.listed.send_modify(|listed| {
+            let part = match kind {
+                AccountKind::ScrapeAccount => listed.own.entry(namespace.map(str::to_owned)).or_default(),
+                AccountKind::ClusterScrapeAccount => &mut listed.cluster,
+            };
+            known = std::mem::replace(part, *part || whole);
         });
+        whole && !known
+    }
+
+    /// Whether the accounts of a kind are known, in the namespace of one.
+    pub(in crate::controller) fn is_listed(&self, kind: AccountKind, namespace: &str) -> bool {
+        let listed = self.listed.borrow();
+        match kind {
+            AccountKind::ScrapeAccount => listed.own_in(namespace) == Some(true),
+            AccountKind::ClusterScrapeAccount => listed.cluster,
+        }
     }
 
     pub(in crate::controller) fn own(&self) -> Store<Cached<ScrapeAccount>> {
@@ -233,6 +251,26 @@ impl Known {
                 self.cluster_account(&account.name).and_then(|found| found.read.as_ref().ok()?.status.clone())
             }
         }
+    }
+
+    /// The accounts of either kind whose status names a client of which this holds.
+    pub(in crate::controller) fn named_by_status(
+        &self,
+        holds: impl Fn(&str, Option<ClientIdSource>) -> bool,
+    ) -> Vec<AccountKey> {
+        let named = |status: Option<&ScrapeAccountStatus>| {
+            let id = status.and_then(|status| status.client_id.as_deref());
+            id.is_some_and(|id| holds(id, status.and_then(|status| status.client_id_source)))
+        };
+        let own = self.own.state().into_iter().filter_map(|account| {
+            let found = account.usable().is_some_and(|account| named(account.status.as_ref()));
+            found.then(|| key_of(&*account))
+        });
+        let cluster = self.cluster.iter().flat_map(Store::state).filter_map(|account| {
+            let found = account.usable().is_some_and(|account| named(account.status.as_ref()));
+            found.then(|| key_of(&*account))
+        });
+        own.chain(cluster).collect()
     }
 
     /// The account that a job uses.

@@ -10,7 +10,7 @@ mod shared;
 mod tests;
 
 pub(in crate::controller) use record::Class;
-pub(in crate::controller) use records::{Keep, Known, Tally};
+pub(in crate::controller) use records::{Keep, Known, Tally, Tried};
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -87,11 +87,11 @@ impl Jobs {
         self.awake.clone()
     }
 
-    /// What is there in a namespace, or in all, is known.
-    pub(in crate::controller) fn hear(&self, namespace: Option<&str>) {
+    /// What is there in a namespace, or in all, is known; says whether it was not before.
+    pub(in crate::controller) fn hear(&self, namespace: Option<&str>) -> bool {
         self.listed.send_if_modified(|listed| {
             listed.insert(namespace.map(str::to_owned), Part::Listed) != Some(Part::Listed)
-        });
+        })
     }
 
     /// The API server says that the list of a namespace is not for us, or that there is none: for now, or for good.
@@ -121,6 +121,20 @@ impl Jobs {
             Part::Refused(since) => now.saturating_duration_since(*since) >= REFUSED_FOR,
         };
         listed.len() >= self.parts && listed.values().all(known)
+    }
+
+    /// Whether what is there in the part of the kind is known that a namespace belongs to.
+    pub(in crate::controller) fn is_known_in(&self, namespace: &str) -> bool {
+        let listed = self.listed.borrow();
+        let part = listed.get(&None).or_else(|| listed.get(&Some(namespace.to_owned())));
+        part == Some(&Part::Listed)
+    }
+
+    /// Waits until one part is known at least.
+    pub async fn begun(&self) {
+        let known = |listed: &HashMap<_, _>| listed.values().any(|part| *part == Part::Listed);
+        // The sender lives as long as this does.
+        let _ = self.listed.subscribe().wait_for(known).await;
     }
 
     /// Whether the API server has listed every part, or refused to.
@@ -267,14 +281,8 @@ impl Jobs {
     }
 
     /// When a submit was tried last for each object for which one was since then, which account it uses, and whose it is.
-    pub(in crate::controller) fn tried_since(
-        &self,
-        then: Timestamp,
-    ) -> Vec<(Timestamp, Uses, ClientIdentity)> {
-        let then = u32::try_from(then.as_second()).unwrap_or_default();
-        let tried = self.lock().tried_since(then);
-        let at = |second: u32| Timestamp::from_second(second.into()).unwrap_or_default();
-        tried.into_iter().map(|(second, uses, client)| (at(second), uses, client)).collect()
+    pub(in crate::controller) fn tried_since(&self, then: Timestamp) -> Vec<Tried> {
+        self.lock().tried_since(then)
     }
 
     /// The first name of all but one; of a large object only where there is no small one.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::shared::Number;
 use crate::api::{ConditionStatus, Reason, ScrapeJobStatus, State, find};
 use crate::cache::{CachedJob, is_at_rest, misnamed};
@@ -130,7 +132,7 @@ impl Record {
             awake,
             account,
             client,
-            tried: tried.map_or(0, |time| u32::try_from(time.0.as_second()).unwrap_or(0)),
+            tried: tried.map_or(0, |time| seconds(time.0)),
             class: class(job, status),
             work: work(job, status),
             recorded: submission.is_some_and(|record| record.credential.is_some()),
@@ -143,6 +145,11 @@ impl Record {
     pub(super) fn jobs(&self) -> impl Iterator<Item = &Id> {
         self.job.iter().chain(&self.earlier)
     }
+}
+
+/// A time in seconds since 1970.
+pub(super) fn seconds(time: Timestamp) -> u32 {
+    u32::try_from(time.as_second()).unwrap_or(0)
 }
 
 fn class(job: &CachedJob, status: &ScrapeJobStatus) -> Class {

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::iter;
 
+use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::index::Index;
-use super::record::{Class, Id, Record, Work};
+use super::record::{Class, Id, Record, Work, seconds};
 use super::shared::{Number, Shared, free_place, index};
 use crate::cache::CachedJob;
 use crate::controller::context::accounts::Uses;
@@ -17,6 +18,9 @@ use crate::poll::Queue;
 
 /// How many objects of a namespace are of each class.
 pub(super) type Classes = BTreeMap<Class, usize>;
+
+/// When a submit was tried last for an object, which account it uses, and whose it is.
+pub(in crate::controller) type Tried = (Timestamp, Uses, ClientIdentity);
 
 /// Namespace and name.
 pub(super) type Name = (String, String);
@@ -224,11 +228,13 @@ impl Records {
     }
 
     /// When a submit was tried last for each object for which one was since then, what it uses, and whose it is.
-    pub(super) fn tried_since(&self, then: u32) -> Vec<(u32, Uses, ClientIdentity)> {
+    pub(super) fn tried_since(&self, then: Timestamp) -> Vec<Tried> {
+        let then = seconds(then);
         let tried = self.all().filter(|record| record.tried > 0 && record.tried >= then);
         let told = |record: &Record| {
             let client = self.clients.value(record.client)?.clone().unwrap_or_default();
-            Some((record.tried, self.accounts.value(record.account)?.clone(), client))
+            let at = Timestamp::from_second(record.tried.into()).ok()?;
+            Some((at, self.accounts.value(record.account)?.clone(), client))
         };
         tried.filter_map(told).collect()
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -158,6 +159,6 @@ proptest! {
         let late = jobs.values().filter(|job| {
             job.status.as_ref().unwrap().tried_at.as_ref().unwrap().0.as_second() >= 1_767_225_605
         });
-        prop_assert_eq!(records.tried_since(1_767_225_605).len(), late.count());
+        prop_assert_eq!(records.tried_since(Timestamp::from_second(1_767_225_605).unwrap()).len(), late.count());
     }
 }
