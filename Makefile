@@ -105,6 +105,11 @@ alerts: $(TOOLS)/promtool-$(PROMTOOL) ## Test that the chart's alerts fire when 
 argocd: ## Ask Argo CD's own engine how it shows every situation of tests/plans, and what it lets people do; the first build takes about 4 minutes
 	$(call timed,argocd,cd tests/argocd && go run . ../../examples/argocd/resource_customizations/spideriq.ai/ScrapeJob/health.lua ../../examples/argocd/values.yaml ../plans)
 
+.PHONY: otlp
+otlp: build ## Build with the feature otlp, and have a collector decode the traces
+	$(call timed,lints of the feature,cargo clippy --workspace --all-targets --features otlp --locked -- -D warnings)
+	$(call timed,otlp,$(BIN)/testbed run --with helm -- cargo test --features otlp --locked --test cluster -- otlp::)
+
 .PHONY: image
 image: image-tools ## Make the operator's image as an OCI archive, and its bill of materials, in IMAGE=target/image: ARCH=amd64
 	$(call timed,image,$(PACKAGING) image --arch $(or $(ARCH),amd64) --out $(IMAGE))

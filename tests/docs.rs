@@ -126,7 +126,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("cosign", &["verify"]),
     ("gh", &["attestation"]),
     ("curl", &[]),
-    ("cargo", &["run"]),
+    ("cargo", &["build", "run"]),
     ("kind", &["load"]),
     ("target/debug/testbed", &["node", "run"]),
 ];

@@ -142,7 +142,7 @@ pub(super) fn operate(run: Run) -> anyhow::Result<()> {
         LogFormat::Text => logging::Form::Text,
         LogFormat::Json => logging::Form::Json,
     };
-    let left_out = logging::start(form, run.log_level.into());
+    let log = logging::start(form, run.log_level.into());
     raise_open_files();
     let mut given = named(&run.allowed_endpoints);
     if given.is_empty() {
@@ -167,7 +167,7 @@ pub(super) fn operate(run: Run) -> anyhow::Result<()> {
     let options = Options { allowed_endpoints, namespaces, limits, events, release, operator_namespace };
     // Two threads are plenty, and a machine of 64 cores must not cost the memory of 64.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.spawn(left_out.tell());
+    runtime.spawn(log.left_out.clone().tell());
     let result = runtime.block_on(crate::app::run(options, listening(run.http_listen), election));
     // A thread that still reads results must not keep the process.
     runtime.shutdown_background();

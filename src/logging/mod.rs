@@ -4,6 +4,8 @@
 //! shown, whatever RUST_LOG says.
 
 mod flat;
+#[cfg(feature = "otlp")]
+mod otlp;
 
 use std::collections::HashMap;
 use std::fmt::{self, Write};
@@ -46,24 +48,39 @@ pub enum Form {
     Json,
 }
 
+/// What has to live as long as there is something to be said.
+#[derive(Debug)]
+pub struct Logging {
+    /// How many lines were left out.
+    pub left_out: LeftOut,
+    #[cfg(feature = "otlp")]
+    _traces: otlp::Traces,
+}
+
 /// Begins to log to standard error, from this level on where `RUST_LOG` asks for no other.
-pub fn start(form: Form, level: LevelFilter) -> LeftOut {
+pub fn start(form: Form, level: LevelFilter) -> Logging {
     let left_out = LeftOut::default();
     let limit = Limit { clock: Clock::system(), counts: Mutex::default(), left_out: left_out.clone() };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let asked = std::env::var("RUST_LOG").ok();
-    let registry = tracing_subscriber::registry().with(levels(asked.as_deref(), level));
-    match form {
+    let lines = match form {
         Form::Text => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            registry.with(lines.with_ansi(colours).with_filter(limit)).init();
+            lines.with_ansi(colours).with_filter(limit).boxed()
         }
-        Form::Json => {
-            let lines = lines.event_format(Flat).fmt_fields(JsonFields::new());
-            registry.with(lines.with_filter(limit)).init();
-        }
+        Form::Json => lines.event_format(Flat).fmt_fields(JsonFields::new()).with_filter(limit).boxed(),
+    };
+    let registry = tracing_subscriber::registry().with(levels(asked.as_deref(), level)).with(lines);
+    #[cfg(feature = "otlp")]
+    let traces = otlp::Traces::begin();
+    #[cfg(feature = "otlp")]
+    let registry = registry.with(traces.layer());
+    registry.init();
+    Logging {
+        left_out,
+        #[cfg(feature = "otlp")]
+        _traces: traces,
     }
-    left_out
 }
 
 /// The levels: ours as asked for, and this one where nothing is; of everybody else errors alone.

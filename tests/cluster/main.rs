@@ -33,6 +33,8 @@ mod mass_deletion;
 mod memory;
 mod namespaces;
 mod numbers;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod outage;
 mod poison;
 mod port;
