@@ -110,6 +110,12 @@ otlp: build ## Build with the feature otlp, and have a collector decode the trac
 	$(call timed,lints of the feature,cargo clippy --workspace --all-targets --features otlp --locked -- -D warnings)
 	$(call timed,otlp,$(BIN)/testbed run --with helm -- cargo test --features otlp --locked --test cluster -- otlp::)
 
+.PHONY: gitops
+gitops: build ## Have the real controllers of Flux and Argo CD apply jobs and judge them; needs git, tar and redis-server, and the first build takes about 9 minutes
+	@for needed in git tar redis-server; do command -v $$needed >/dev/null || { echo "gitops: $$needed is missing; on Debian: apt-get install git tar redis-server" >&2; exit 1; }; done
+	$(call timed,build of the tests,cargo test --locked --test cluster --no-run)
+	$(call timed,gitops,$(BIN)/testbed run --controller-manager --with helm$(comma)kustomize-controller$(comma)argo -- cargo test --locked --test cluster -- --ignored --nocapture gitops::)
+
 .PHONY: image
 image: image-tools ## Make the operator's image as an OCI archive, and its bill of materials, in IMAGE=target/image: ARCH=amd64
 	$(call timed,image,$(PACKAGING) image --arch $(or $(ARCH),amd64) --out $(IMAGE))

@@ -22,6 +22,7 @@ mod doctor;
 mod drain;
 mod events;
 mod first_minutes;
+mod gitops;
 mod going;
 mod health;
 mod kstatus;

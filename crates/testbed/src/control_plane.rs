@@ -136,7 +136,7 @@ impl ControlPlane {
     fn prepare(&self) -> anyhow::Result<()> {
         let folder = self.folder.path();
         fs::create_dir_all(folder.join("bin"))?;
-        for tool in Tool::ALL {
+        for tool in Tool::ALL.into_iter().chain(Tool::GITOPS) {
             std::os::unix::fs::symlink(self.tools.path(tool), folder.join("bin").join(tool.name()))?;
         }
         let key = rcgen::KeyPair::generate()?;

@@ -14,4 +14,4 @@ pub use attach::{Own, Testbed};
 pub use audit::{Entry, read as read_audit};
 pub use control_plane::{ControlPlane, Options, Part};
 pub use process::guard;
-pub use tools::{Tool, Tools, monitoring_crds};
+pub use tools::{Tool, Tools, argo_cd_crds, flux_crds, monitoring_crds};

@@ -26,7 +26,7 @@ enum Arguments {
         /// Run the controller manager, too: garbage collection, namespace deletion.
         #[arg(long)]
         controller_manager: bool,
-        /// Build and offer these programs, too: helm, kstatus, kube-controller-manager.
+        /// Build and offer these programs, too: helm, kstatus, kube-controller-manager, kustomize-controller, argo.
         #[arg(long, value_delimiter = ',')]
         with: Vec<String>,
         /// Take kubectl and helm from the PATH, where they are within one minor version of the pinned ones.
@@ -46,7 +46,7 @@ enum Arguments {
     Down,
     /// Build programs and print where they are.
     Build {
-        /// Names; left out, all but those of a node.
+        /// Names; left out, all but those of a node and of GitOps.
         tools: Vec<String>,
     },
     /// A real node, with pods that run; needs root.
@@ -155,7 +155,7 @@ fn named(names: &[String], there: &[Tool]) -> anyhow::Result<Vec<Tool>> {
 
 fn build(names: &[String]) -> anyhow::Result<ExitCode> {
     let tools = Tools::locate()?;
-    let all = [&Tool::ALL[..], &Tool::NODE].concat();
+    let all = [&Tool::ALL[..], &Tool::NODE, &Tool::GITOPS].concat();
     let wanted = if names.is_empty() { Tool::ALL.to_vec() } else { named(names, &all)? };
     tools.build(&wanted)?;
     for tool in wanted {
@@ -181,7 +181,7 @@ fn around(
     command: &[OsString],
 ) -> anyhow::Result<ExitCode> {
     let asked = ignore_signals()?;
-    let plane = ControlPlane::with(options, tools, &named(with, &Tool::ALL)?)?;
+    let plane = ControlPlane::with(options, tools, &named(with, &[&Tool::ALL[..], &Tool::GITOPS].concat())?)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(plane.folder().join("bin")).chain(std::env::split_paths(&path));
     let this = std::env::current_exe()?;

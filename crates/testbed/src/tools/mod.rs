@@ -1,10 +1,10 @@
 //! The programs: built once from the Go modules that `go/go.mod` pins, and kept by the hash of what they are made of.
 
+mod crds;
 mod installed;
 mod module;
-mod monitoring;
 
-pub use monitoring::monitoring_crds;
+pub use crds::{argo_cd_crds, flux_crds, monitoring_crds};
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -55,6 +55,10 @@ pub enum Tool {
     Loopback,
     /// Tells names.
     CoreDns,
+    /// Applies what Flux has fetched.
+    KustomizeController,
+    /// The controller of Argo CD's applications and its repo server, by the first argument.
+    ArgoCd,
 }
 
 /// What a program is built from.
@@ -87,12 +91,14 @@ impl Tool {
         Self::Loopback,
         Self::CoreDns,
     ];
+    /// The GitOps engines.
+    pub const GITOPS: [Self; 2] = [Self::KustomizeController, Self::ArgoCd];
 
     const fn made(self) -> Made {
         const fn of(module: Module, name: &'static str, package: &'static str, first_build: u32) -> Made {
             Made { name, package, module, first_build }
         }
-        use Module::{Containerd, ControlPlane, CoreDns, Node};
+        use Module::{ArgoCd, Containerd, ControlPlane, CoreDns, Flux, Node};
         match self {
             Self::Etcd => of(ControlPlane, "etcd", "go.etcd.io/etcd/server/v3", 40),
             Self::ApiServer => {
@@ -134,6 +140,10 @@ impl Tool {
                 of(Containerd, "loopback", "github.com/containernetworking/plugins/plugins/main/loopback", 5)
             }
             Self::CoreDns => of(CoreDns, "coredns", ".", 40),
+            Self::KustomizeController => {
+                of(Flux, "kustomize-controller", "github.com/fluxcd/kustomize-controller", 270)
+            }
+            Self::ArgoCd => of(ArgoCd, "argo", ".", 240),
         }
     }
 
@@ -154,7 +164,7 @@ pub struct Tools {
     assets: Option<PathBuf>,
     installed: Vec<(Tool, PathBuf)>,
     /// Where the programs of each module are.
-    caches: [(Module, PathBuf); 4],
+    caches: [(Module, PathBuf); Module::ALL.len()],
 }
 
 impl Tools {

@@ -25,10 +25,15 @@ pub(crate) enum Module {
     Containerd,
     /// What tells names.
     CoreDns,
+    /// Flux's kustomize-controller.
+    Flux,
+    /// Argo CD.
+    ArgoCd,
 }
 
 impl Module {
-    pub(crate) const ALL: [Self; 4] = [Self::ControlPlane, Self::Node, Self::Containerd, Self::CoreDns];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::ControlPlane, Self::Node, Self::Containerd, Self::CoreDns, Self::Flux, Self::ArgoCd];
 
     /// Its folder.
     pub(crate) fn folder(self) -> PathBuf {
@@ -37,6 +42,8 @@ impl Module {
             Self::Node => "node/kubernetes",
             Self::Containerd => "node/containerd",
             Self::CoreDns => "node/coredns",
+            Self::Flux => "gitops/flux",
+            Self::ArgoCd => "gitops/argo",
         })
     }
 
@@ -45,8 +52,8 @@ impl Module {
         match self {
             Self::ControlPlane => &["go.mod", "go.sum", "kstatus/main.go"],
             Self::Node => &["go.mod", "go.sum", "pause/main.go"],
-            Self::Containerd => &["go.mod", "go.sum"],
-            Self::CoreDns => &["go.mod", "go.sum", "main.go"],
+            Self::Containerd | Self::Flux => &["go.mod", "go.sum"],
+            Self::CoreDns | Self::ArgoCd => &["go.mod", "go.sum", "main.go"],
         }
     }
 
@@ -78,7 +85,7 @@ impl Module {
             Self::Containerd => {
                 format!("-s -w -X github.com/containerd/containerd/v2/version.Version=v{CONTAINERD}")
             }
-            Self::CoreDns => "-s -w".to_owned(),
+            Self::CoreDns | Self::Flux | Self::ArgoCd => "-s -w".to_owned(),
         }
     }
 
@@ -86,7 +93,7 @@ impl Module {
     pub(crate) const fn tags(self) -> &'static str {
         match self {
             Self::Containerd => "no_btrfs,no_devmapper,no_zfs,no_aufs",
-            Self::ControlPlane | Self::Node | Self::CoreDns => "",
+            Self::ControlPlane | Self::Node | Self::CoreDns | Self::Flux | Self::ArgoCd => "",
         }
     }
 }
