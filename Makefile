@@ -46,7 +46,7 @@ build:
 .PHONY: lint
 lint: $(TOOLS)/deny-$(DENY) ## Formatting, lints, licences and sources
 	$(call timed,format,cargo fmt --all --check)
-	$(call timed,lints,cargo clippy --workspace --all-targets --locked -- -D warnings)
+	$(call timed,lints,cargo clippy --workspace --all-targets --locked -- -D warnings && cargo clippy --features otlp --locked -- -D warnings)
 	$(call timed,licences and sources,cargo deny --locked check --hide-inclusion-graph bans licenses sources)
 
 .PHONY: audit
@@ -107,7 +107,6 @@ argocd: ## Ask Argo CD's own engine how it shows every situation of tests/plans,
 
 .PHONY: otlp
 otlp: build ## Build with the feature otlp, and have a collector decode the traces
-	$(call timed,lints of the feature,cargo clippy --workspace --all-targets --features otlp --locked -- -D warnings)
 	$(call timed,otlp,$(BIN)/testbed run --with helm -- cargo test --features otlp --locked --test cluster -- otlp::)
 
 .PHONY: gitops

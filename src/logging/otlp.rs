@@ -2,19 +2,26 @@
 //! events. They go to the collector that OpenTelemetry's own variables name, `OTEL_EXPORTER_OTLP_ENDPOINT` first.
 
 use std::fmt;
+use std::future::Future;
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{Protocol, WithExportConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SdkTracerProvider, Tracer};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter, Tracer};
 use tracing::Subscriber;
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::registry::LookupSpan;
 
 /// Either says where the collector is.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+const DISABLED: &str = "OTEL_SDK_DISABLED";
+const NAME: &str = "OTEL_SERVICE_NAME";
 const SERVICE: &str = "spideriq-operator";
+/// How long the process stays for what is left as it ends: the grace period of the pod is for other things.
+const LAST_WITHIN: Duration = Duration::from_secs(1);
 
 /// What sends traces; nothing where no collector is named. Dropped, it sends what is left.
 pub(super) struct Traces(Option<SdkTracerProvider>);
@@ -25,25 +32,50 @@ impl fmt::Debug for Traces {
     }
 }
 
+/// Says where traces do not arrive. Why is left out: an address may have a password in it.
+#[derive(Debug)]
+struct Telling(opentelemetry_otlp::SpanExporter);
+
+impl SpanExporter for Telling {
+    fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
+        let spans = batch.len();
+        let sent = self.0.export(batch);
+        async move {
+            let sent = sent.await;
+            if sent.is_err() {
+                tracing::warn!(spans, "traces were not taken by the collector, and are dropped");
+            }
+            sent
+        }
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.0.set_resource(resource);
+    }
+}
+
 impl Traces {
     /// Begins, from a thread of its own and with bounded room for what waits. Not from within a runtime.
     pub(super) fn begin() -> Self {
-        if !ENDPOINTS.iter().any(|name| std::env::var_os(name).is_some_and(|named| !named.is_empty())) {
+        let given = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let off = given(DISABLED).is_some_and(|word| word.eq_ignore_ascii_case("true"));
+        if off || !ENDPOINTS.into_iter().any(|name| given(name).is_some()) {
             return Self(None);
         }
-        let exporter = match SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build() {
-            Ok(exporter) => exporter,
-            Err(error) => {
-                eprintln!("warning: no traces are sent: {error}");
-                return Self(None);
-            }
+        let exporter = opentelemetry_otlp::SpanExporter::builder().with_http();
+        let Ok(exporter) = exporter.with_protocol(Protocol::HttpBinary).build() else {
+            eprintln!("warning: no traces are sent: OTEL_EXPORTER_OTLP_ENDPOINT is no address");
+            return Self(None);
         };
-        let resource = Resource::builder()
-            .with_service_name(SERVICE)
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-            .build();
-        let provider = SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter);
-        Self(Some(provider.build()))
+        let resource =
+            Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+        let resource = if given(NAME).is_some() { resource } else { resource.with_service_name(SERVICE) };
+        let provider = SdkTracerProvider::builder().with_resource(resource.build());
+        Self(Some(provider.with_batch_exporter(Telling(exporter)).build()))
     }
 
     pub(super) fn layer<S: Subscriber + for<'span> LookupSpan<'span>>(
@@ -56,8 +88,9 @@ impl Traces {
 
 impl Drop for Traces {
     fn drop(&mut self) {
-        if let Some(Err(error)) = self.0.take().map(|provider| provider.shutdown()) {
-            eprintln!("warning: the last traces were not sent: {error}");
+        let ended = self.0.take().map(|provider| provider.shutdown_with_timeout(LAST_WITHIN));
+        if let Some(Err(_)) = ended {
+            eprintln!("warning: the last traces were not sent within {LAST_WITHIN:?}");
         }
     }
 }

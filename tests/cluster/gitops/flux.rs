@@ -28,7 +28,7 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     async fn serve(world: &'a World) -> Self {
-        let folder = Folder::new("flux-source");
+        let folder = Folder::new(&format!("{}-source", world.namespace));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().route("/{name}", get(archive)).with_state(folder.0.clone());
@@ -109,10 +109,10 @@ fn controller(world: &World, folder: &Folder) -> Engine {
         .env("KUBECONFIG", world.bed.kubeconfig())
         .env("RUNTIME_NAMESPACE", &world.namespace)
         .env("TMPDIR", &folder.0);
-    Engine::start("kustomize-controller", command, &folder.0)
+    Engine::start("kustomize-controller", &command, &folder.0)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "make gitops"]
 async fn flux_waits_for_jobs_and_pays_for_a_run_once() {
     let world = World::new("flux", RULES).await;
@@ -156,7 +156,7 @@ async fn flux_waits_for_jobs_and_pays_for_a_run_once() {
     // What is gone from Git is cancelled, and gone.
     source.commit("jobs", 4, &[("job.yaml", manifest(&world, "running", "long", "  readyWhen: Accepted\n"))]);
     source.applied("jobs", 4).await;
-    assert_eq!(world.get("ScrapeJob", "site").await, Value::Null);
+    world.until_of("ScrapeJob", "site", "gone", Value::is_null).await;
     let id = world.until("running", "Processing").await["status"]["jobID"].clone();
     source.commit("jobs", 5, &[("job.yaml", manifest(&world, "site", "three", ""))]);
     source.applied("jobs", 5).await;
@@ -169,7 +169,7 @@ async fn flux_waits_for_jobs_and_pays_for_a_run_once() {
 }
 
 /// The same by expressions, as `examples/flux` has them.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "make gitops"]
 async fn flux_reads_a_job_by_the_expressions_of_the_example() {
     let world = World::new("flux-cel", RULES).await;

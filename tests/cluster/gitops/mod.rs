@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::support::{World, condition};
 
 /// Jobs whose page has `fails` in it fail, those with `long` never end, and all others are completed after some seconds.
-const RULES: &str = "jobs: [{match: {contains: fails}, queued: 1, processing: 3, end: failed}, {match: {contains: long}, queued: 1, end: processing}, {queued: 1, processing: 4}]";
+const RULES: &str = "jobs: [{match: {contains: fails}, queued: 1, processing: 3, end: failed}, {match: {contains: long}, queued: 1, end: processing}, {queued: 1, processing: 8}]";
 
 /// A program beside the control plane, with a log of its own; it ends with its test.
 struct Engine {
@@ -23,10 +23,18 @@ struct Engine {
 }
 
 impl Engine {
-    fn start(name: &'static str, mut command: Command, folder: &Path) -> Self {
+    fn start(name: &'static str, command: &Command, folder: &Path) -> Self {
         let log = folder.join(format!("{name}.log"));
         let file = File::create(&log).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn();
+        // It ends with this process, however that ends.
+        let mut guarded = Command::new(std::env::var_os("TESTBED_PROGRAM").unwrap());
+        guarded
+            .args(["guard", &std::process::id().to_string(), "--"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .current_dir(folder);
+        let child = guarded.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn();
         Self { name, child: child.unwrap(), log }
     }
 }

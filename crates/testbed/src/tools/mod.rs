@@ -1,4 +1,4 @@
-//! The programs: built once from the Go modules that `go/go.mod` pins, and kept by the hash of what they are made of.
+//! The programs: built once from Go modules, each of which pins what it is made of, and kept by the hash of what they are made of.
 
 mod crds;
 mod installed;

@@ -101,6 +101,7 @@ impl Module {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use super::{CONTAINERD, HELM, KUBERNETES, Module};
 
@@ -114,6 +115,15 @@ mod tests {
             pins(module, &format!("k8s.io/kubernetes v{KUBERNETES}"));
         }
         pins(Module::ControlPlane, &format!("helm.sh/helm/v4 v{HELM}"));
+        let told = |module: Module, of: &str, page: &str| {
+            let text = fs::read_to_string(module.folder().join("go.mod")).unwrap();
+            let version = text.split_once(&format!("{of} v")).unwrap().1;
+            let version = version.split_whitespace().next().unwrap();
+            let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/how-to").join(page);
+            assert!(fs::read_to_string(page).unwrap().contains(version), "{of} {version}");
+        };
+        told(Module::Flux, "github.com/fluxcd/kustomize-controller", "flux.md");
+        told(Module::ArgoCd, "github.com/argoproj/argo-cd/v3", "argo-cd.md");
         pins(Module::Containerd, &format!("github.com/containerd/containerd/v2 v{CONTAINERD}"));
     }
 }
