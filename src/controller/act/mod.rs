@@ -2,9 +2,9 @@
 
 mod cancel;
 mod collect;
+mod earlier;
 mod effect;
 mod look_up;
-mod past;
 mod reading;
 mod submit;
 

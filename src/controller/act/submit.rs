@@ -12,9 +12,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use serde_json::{Map, json};
 
+use super::earlier::learn_what_was_submitted;
 use super::effect::{Acted, annotation, fenced, finalizers, not_written, turn};
 use super::look_up::candidates;
-use super::past::learn_what_was_submitted;
 use crate::account::{AccountKey, Session};
 use crate::api::{FINALIZER, INTENT, ReadyWhen, ScrapeJob, ScrapeJobStatus, StoredJob, SubmissionRecord};
 use crate::budget::{Lane, Permit};

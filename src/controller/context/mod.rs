@@ -3,10 +3,10 @@
 pub(super) mod accounts;
 mod debug;
 pub(super) mod jobs;
-mod pasts;
 mod replies;
 pub(super) mod schema;
 pub(super) mod table;
+mod tries;
 
 pub(super) use replies::{Measured, Replies, SMALL};
 
@@ -20,9 +20,9 @@ use tokio::time::Instant;
 
 use self::accounts::{Known, Lines, Tallies, Uses, Woken, takes_default};
 use self::jobs::{Collecting, Exclusive, Memories, Paces, Places, Readings, Unrecorded};
-use self::pasts::{Past, Pasts};
 use self::schema::Schema;
 use self::table::{Jobs, Tally, Tried};
+use self::tries::{Tries, TriesIn};
 use crate::account::{AccountKey, Accounts, SecretWatches, Session};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, ScrapeJob};
 use crate::budget::{Lane, Limits};
@@ -100,7 +100,7 @@ pub struct Context {
     pub(super) places: Arc<Places>,
     pub(super) readings: Readings,
     pub(super) replies: Replies,
-    pasts: Pasts,
+    tries: Tries,
     pub(super) tallies: Tallies,
     pub(super) schema: Schema,
     pub(super) unrecorded: Unrecorded,
@@ -138,7 +138,7 @@ impl Context {
             places: Places::new(AT_ONCE),
             readings: Readings::default(),
             replies: Replies::default(),
-            pasts: Pasts::default(),
+            tries: Tries::default(),
             tallies: Tallies::default(),
             schema: Schema::default(),
             unrecorded: Unrecorded::default(),
@@ -236,14 +236,14 @@ impl Context {
     }
 
     /// When submits were tried in a namespace, as it begins to be read before all jobs are listed.
-    pub(super) fn past_of(&self, namespace: &str) -> Past {
-        self.pasts.of(namespace, &self.client, &self.replies)
+    pub(super) fn tries_in(&self, namespace: &str) -> TriesIn {
+        self.tries.of(namespace, &self.client, &self.replies)
     }
 
     /// A namespace, or all, is listed: what waited for that is looked at.
     pub(super) fn wake_listed(&self, namespace: Option<&str>) {
         if self.jobs.are_listed() {
-            self.pasts.clear();
+            self.tries.clear();
         }
         self.wake(|job| {
             let here = namespace.is_none_or(|name| job.metadata.namespace.as_deref() == Some(name));

@@ -30,25 +30,25 @@ const PAGE_MAX: usize = 448 * 1024;
 const AS_TABLE: HeaderValue = HeaderValue::from_static("application/json;as=Table;g=meta.k8s.io;v=v1");
 
 /// How long ago each submit of a namespace was, whoever made it; nothing where it could not be read.
-pub(in crate::controller) type Past = Shared<BoxFuture<'static, Option<Arc<[Duration]>>>>;
+pub(in crate::controller) type TriesIn = Shared<BoxFuture<'static, Option<Arc<[Duration]>>>>;
 
 /// What is read of each namespace, once, until all jobs are listed.
 #[derive(Clone, Debug, Default)]
-pub(in crate::controller) struct Pasts(Arc<Mutex<HashMap<String, Past>>>);
+pub(in crate::controller) struct Tries(Arc<Mutex<HashMap<String, TriesIn>>>);
 
-impl Pasts {
+impl Tries {
     /// What is read of a namespace; it begins to be read, if it was not.
-    pub(in crate::controller) fn of(&self, namespace: &str, client: &Client, replies: &Replies) -> Past {
-        let mut pasts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(in crate::controller) fn of(&self, namespace: &str, client: &Client, replies: &Replies) -> TriesIn {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // What could not be read is tried again.
-        pasts.retain(|_, past| past.peek().is_none_or(Option::is_some));
+        all.retain(|_, tries| tries.peek().is_none_or(Option::is_some));
         let begin = || {
             let (client, replies, namespace) = (client.clone(), replies.clone(), namespace.to_owned());
-            let past = async move { read(&client, &replies, &namespace).await }.boxed().shared();
-            tokio::spawn(past.clone());
-            past
+            let tries = async move { read(&client, &replies, &namespace).await }.boxed().shared();
+            tokio::spawn(tries.clone());
+            tries
         };
-        pasts.entry(namespace.to_owned()).or_insert_with(begin).clone()
+        all.entry(namespace.to_owned()).or_insert_with(begin).clone()
     }
 
     /// All jobs are listed: nobody asks any more.

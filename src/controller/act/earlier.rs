@@ -49,11 +49,11 @@ async fn known(context: &Context, session: &Session) -> Option<Vec<Duration>> {
 /// How long ago each was, read from the namespaces of the client's accounts; nothing where they do not tell all. There all
 /// count, whoever made them: so much more is feared, for a minute, where a namespace has several clients.
 async fn read(context: &Context, session: &Session) -> Option<Vec<Duration>> {
-    let pasts: Vec<_> =
-        namespaces(context, session)?.iter().map(|namespace| context.past_of(namespace)).collect();
+    let all: Vec<_> =
+        namespaces(context, session)?.iter().map(|namespace| context.tries_in(namespace)).collect();
     let mut ages = Vec::new();
-    for past in pasts {
-        ages.extend_from_slice(&past.await?);
+    for tries in all {
+        ages.extend_from_slice(&tries.await?);
     }
     Some(ages)
 }
