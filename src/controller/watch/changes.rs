@@ -255,7 +255,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_new_object_is_told_before_a_list_is_whole_and_the_watch_goes_on_after_it() {
         for breaks in [false, true] {
             let (go, let_go) = watch::channel(false);
