@@ -160,7 +160,7 @@ fn refresh(world: &World, name: &str) {
 }
 
 #[tokio::test]
-#[ignore = "make gitops"]
+#[ignore = "it needs Argo CD and Redis: `make gitops` runs it"]
 async fn argo_cd_shows_jobs_as_they_are_and_pays_for_a_run_once() {
     let world = World::new("argo", RULES).await;
     install(&world, &argo_cd_crds().unwrap()).await;

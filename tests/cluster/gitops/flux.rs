@@ -101,6 +101,15 @@ fn ready(seen: &Value) -> (&str, &str, &str) {
     condition(seen, "Ready")
 }
 
+/// A namespace with our operator, and Flux beside it.
+async fn beside_flux(name: &str) -> (World, Folder, Engine) {
+    let world = World::new(name, RULES).await;
+    install(&world, &flux_crds().unwrap()).await;
+    let folder = Folder::new(name);
+    let controller = controller(&world, &folder);
+    (world, folder, controller)
+}
+
 fn controller(world: &World, folder: &Folder) -> Engine {
     let mut command = Command::new(world.bed.program("kustomize-controller"));
     command
@@ -113,12 +122,9 @@ fn controller(world: &World, folder: &Folder) -> Engine {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "make gitops"]
+#[ignore = "it needs Flux: `make gitops` runs it"]
 async fn flux_waits_for_jobs_and_pays_for_a_run_once() {
-    let world = World::new("flux", RULES).await;
-    install(&world, &flux_crds().unwrap()).await;
-    let folder = Folder::new("flux");
-    let _controller = controller(&world, &folder);
+    let (world, _folder, _controller) = beside_flux("flux").await;
     let source = Source::serve(&world).await;
 
     // Ready after the job, and not before.
@@ -170,12 +176,9 @@ async fn flux_waits_for_jobs_and_pays_for_a_run_once() {
 
 /// The same by expressions, as `examples/flux` has them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "make gitops"]
+#[ignore = "it needs Flux: `make gitops` runs it"]
 async fn flux_reads_a_job_by_the_expressions_of_the_example() {
-    let world = World::new("flux-cel", RULES).await;
-    install(&world, &flux_crds().unwrap()).await;
-    let folder = Folder::new("flux-cel");
-    let _controller = controller(&world, &folder);
+    let (world, _folder, _controller) = beside_flux("flux-cel").await;
     let source = Source::serve(&world).await;
     let checks = EXPRESSIONS.split_once("  healthCheckExprs:\n").unwrap().1;
     for (repository, page) in [("good", "one"), ("bad", "fails")] {
