@@ -244,8 +244,9 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::Instant;
 
-    use super::{CONNECTIONS, Sources, answer, is_of_this_machine, names_this_machine, routes};
+    use super::{CONNECTIONS, HEAD_WITHIN, Sources, answer, is_of_this_machine, names_this_machine, routes};
     use crate::health::Health;
     use crate::telemetry::{Metrics, Page, Snapshot};
 
@@ -282,6 +283,22 @@ mod tests {
     async fn is_open(stream: &mut TcpStream) -> bool {
         let mut byte = [0];
         tokio::time::timeout(Duration::from_millis(1), stream.read(&mut byte)).await.is_err()
+    }
+
+    /// In the time of the test, which is paused: it goes on to the next timer once nobody has anything to do.
+    #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "the time of a test, which is paused")]
+    async fn whoever_says_nothing_or_half_is_let_go_after_three_seconds() {
+        let address = serving(&Health::default()).await;
+        for said in ["", "G", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"] {
+            let begun = Instant::now();
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(said.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            let _ = stream.read_to_string(&mut answer).await;
+            assert!(begun.elapsed() < HEAD_WITHIN * 2, "{said:?}: {:?}", begun.elapsed());
+            assert!(begun.elapsed() >= HEAD_WITHIN, "{said:?}: {:?}", begun.elapsed());
+        }
     }
 
     #[tokio::test]

@@ -36,6 +36,10 @@ pub const FINALIZER: &str = "spideriq.ai/job";
 pub const INTENT: &str = "spideriq.ai/submission";
 /// The annotations that ask for a look now; the first that is there counts, the second is Flux's.
 pub const RECONCILE: [&str; 2] = ["spideriq.ai/reconcile-requested-at", "reconcile.fluxcd.io/requestedAt"];
+/// The column of `kubectl get scrapejobs` that tells where a job is.
+pub const STATE: &str = "State";
+/// The column of `kubectl get scrapejobs -o wide` that tells a job's id at the service.
+pub const JOB_ID: &str = "Job-ID";
 /// The column of `kubectl get scrapejobs -o wide` that tells how long ago a submit was tried last.
 pub const TRIED: &str = "Tried";
 /// The annotation that has an object left alone until it is deleted.

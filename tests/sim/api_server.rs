@@ -236,7 +236,7 @@ fn list(store: &mut Store, asked: &Asked, now: Timestamp) -> Result<Value, Refus
     Ok(json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": page}))
 }
 
-/// Lines in place of jobs, with the one column that the operator reads.
+/// Rows in place of jobs, with the columns that the operator reads.
 fn table(items: &[Value], (version, token): (u64, Option<String>), (now, bare): (Timestamp, bool)) -> Value {
     let age = |item: &Value| {
         let tried: Option<Timestamp> = item["status"]["triedAt"].as_str().and_then(|at| at.parse().ok());
@@ -247,12 +247,15 @@ fn table(items: &[Value], (version, token): (u64, Option<String>), (now, bare): 
     let row = |item: &Value| {
         // As the real one does, it shows what is annotated on each unless it is asked not to.
         let object = if bare { Value::Null } else { only_metadata(item) };
-        json!({"cells": [item["metadata"]["name"], age(item)], "object": object})
+        let status = &item["status"];
+        let cells = json!([item["metadata"]["name"], status["state"], status["jobID"], age(item)]);
+        json!({"cells": cells, "object": object})
     };
+    let columns = ["Name", "State", "Job-ID", "Tried"].map(|name| json!({ "name": name }));
     json!({
         "apiVersion": "meta.k8s.io/v1", "kind": "Table",
         "metadata": {"resourceVersion": version.to_string(), "continue": token.unwrap_or_default()},
-        "columnDefinitions": [{"name": "Name"}, {"name": "Tried"}],
+        "columnDefinitions": columns,
         "rows": items.iter().map(row).collect::<Vec<_>>(),
     })
 }

@@ -48,14 +48,24 @@ fn a_new_job_is_submitted_while_the_list_of_all_jobs_is_under_way() {
         let world = World::with(ACCOUNTS, "[]");
         crowd(&world, 200);
         world.api.with(|store, _| store.slow_pages = Some(Duration::from_secs(8)));
+        world.create("ScrapeJob", "team", "before", json!({"spec": site("before")}));
+        let of = |name: &str| Key { kind: "ScrapeAccount".to_owned(), ..key("crowd", name) };
+        let spec = world.api.store().get(&of("default")).unwrap()["spec"].clone();
+        world.create("ScrapeAccount", "crowd", "idle", json!({"spec": spec}));
+        let is_opened =
+            |name: &str| world.api.store().get(&of(name)).unwrap()["status"]["conditions"].is_array();
         let operator = world.operator();
         seconds(2).await;
         world.create("ScrapeJob", "team", "new", json!({"spec": site("new")}));
         // Its own namespace is read between two pages.
-        seconds(8).await;
-        assert_eq!(job(&world, "team", "new")["status"]["state"], "Queued");
+        seconds(7).await;
+        for name in ["before", "new"] {
+            assert_eq!(job(&world, "team", name)["status"]["state"], "Queued", "{name}");
+        }
+        assert!(is_opened("default") && !is_opened("idle"), "nobody knows whether it has work");
         // It is followed with all others, once they are there.
         seconds(200).await;
+        assert!(is_opened("idle"));
         assert_eq!(job(&world, "crowd", "job-000")["status"]["state"], "Suspended");
         assert_eq!(world.fate.violations(), Vec::<String>::new());
         drop(operator);

@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, future};
+use futures::{StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
@@ -49,7 +49,7 @@ use crate::leader::{Scope, Stand};
 use crate::status::{WriteError, account_status, patch_status};
 
 /// How many accounts are worked on at once.
-const AT_ONCE: u16 = 8;
+const AT_ONCE: u16 = 16;
 /// An account that waits for its turn is told of it; should that be missed, it comes again.
 const MISSED: Duration = Duration::from_secs(60);
 
@@ -57,6 +57,9 @@ const MISSED: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_millis(250);
 /// The longest such pause.
 const LONGEST_RETRY: Duration = Duration::from_secs(120);
+
+/// How long accounts wait for the list of all jobs, at a start.
+const LISTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs until the process stops: every change of an account or its Secret, and every key that arrives on `nudges`, is
 /// looked at.
@@ -121,7 +124,7 @@ fn watched<K: Account>(
     writer: Writer<Stored<K>>,
 ) -> impl futures::Stream<Item = Result<Stored<K>, watcher::Error>> + Send + use<K> {
     let hears = Arc::clone(context);
-    let watched = watch::watch(K::watched(context), reader, &context.replies, move |heard| {
+    let told = move |heard: Heard<'_>| {
         watch::warn(K::KIND.as_str(), &heard);
         match heard {
             Heard::Listed(namespace) => {
@@ -133,7 +136,8 @@ fn watched<K: Account>(
                 hears.known.hear(K::KIND, namespace, false);
             }
         }
-    });
+    };
+    let watched = watch::watch(K::watched(context), reader, &context.replies, told, stream::empty().boxed());
     let context = Arc::clone(context);
     let noted = watched.reflect(writer).inspect_ok(move |event| match event {
         watcher::Event::Delete(account) => {
@@ -153,10 +157,27 @@ fn watched<K: Account>(
     noted.touched_objects().predicate_filter(claims::meaning, PredicateConfig::default())
 }
 
-/// The accounts of a namespace, or all, are listed: each is looked at.
-fn wake_listed(context: &Context, kind: AccountKind, namespace: Option<&str>) {
+/// The accounts of a namespace, or all, are listed: each is looked at, and those of which no work is known once all jobs are
+/// listed. Else somebody with a thousand accounts would have the API server answer for each of them before anybody's first job.
+fn wake_listed(context: &Arc<Context>, kind: AccountKind, namespace: Option<&str>) {
+    wake(context, kind, |key| {
+        namespace.is_none_or(|name| key.namespace == name) && context.lines.lets_in(context.has_work(key))
+    });
+    let context = Arc::clone(context);
+    tokio::spawn(async move {
+        drop(tokio::time::timeout(LISTED_WITHIN, context.jobs.listed()).await);
+        if context.lines.let_idle_in() {
+            for kind in [AccountKind::ScrapeAccount, AccountKind::ClusterScrapeAccount] {
+                wake(&context, kind, |key| !context.has_work(key));
+            }
+        }
+    });
+}
+
+/// Has the accounts of a kind looked at that this is about.
+fn wake(context: &Context, kind: AccountKind, concerned: impl Fn(&AccountKey) -> bool) {
     let mut keys = context.known.of_kind(kind);
-    keys.retain(|key| namespace.is_none_or(|name| key.namespace == name));
+    keys.retain(concerned);
     // The cache has no order; a simulation that is to be repeated needs one.
     keys.sort();
     for key in keys {

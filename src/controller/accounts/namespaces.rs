@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
@@ -19,13 +19,15 @@ pub(super) async fn run(context: Arc<Context>, writer: Writer<CachedNamespace>) 
     let all: Api<CachedNamespace> = Api::all(context.client.clone());
     let listed = Arc::new(AtomicBool::new(false));
     let (hears, whole) = (Arc::clone(&context), Arc::clone(&listed));
-    let mut changes = watch::watch(vec![all], context.known.namespaces(), &context.replies, move |heard| {
+    let told = move |heard: Heard<'_>| {
         watch::warn("Namespace", &heard);
         if matches!(heard, Heard::Listed(_)) && !whole.swap(true, Ordering::Relaxed) {
             hears.wake_barred(None);
         }
-    })
-    .reflect(writer);
+    };
+    let known = context.known.namespaces();
+    let mut changes =
+        watch::watch(vec![all], known, &context.replies, told, stream::empty().boxed()).reflect(writer);
     while let Some(change) = changes.next().await {
         // A watch that broke is told of where it does, and starts again by itself.
         let Ok(watcher::Event::Apply(namespace)) = change else { continue };

@@ -2,6 +2,7 @@
 
 use crate::account::{AccountKey, News};
 use crate::controller::context::Context;
+use crate::controller::context::accounts::Line;
 
 /// A place among those who are looked at; given up when it is dropped, and then the next is told.
 pub(super) struct Place<'a> {
@@ -11,8 +12,13 @@ pub(super) struct Place<'a> {
 
 /// A place, or `None` where it is others' turn: the account is told when its own comes.
 pub(super) fn enter<'a>(context: &'a Context, key: &'a AccountKey, works: bool) -> Option<Place<'a>> {
+    if !context.lines.lets_in(works) {
+        // It is told once all jobs are listed, or that took too long; a place that was kept for it is others'.
+        forget(context, key);
+        return None;
+    }
     let mut lines = context.lines.lock();
-    let line = lines.entry(key.namespace.clone()).or_default();
+    let line = lines.entry(key.namespace.clone()).or_insert_with(|| Line::of(&key.namespace));
     // Not made before it is one: to give it up locks the lines.
     let enters = line.enter(key, works);
     enters.then(|| Place { context, key })

@@ -118,7 +118,7 @@ async fn ask_first(job: &ScrapeJob, session: &Arc<Session>) -> Outcome {
 
 /// What becomes of the cancel of an object that is deleted, if the kind may go, too.
 async fn kind_stays(context: &Context, job: &ScrapeJob) -> Result<(), CancelOutcome> {
-    match kind_is_going(context).await {
+    match context.readings.kind_is_going.read(kind_is_going(context)).await {
         Ok(true) => {
             let why = "the kind ScrapeJob itself is being deleted, which cancels nothing".to_owned();
             Err(CancelOutcome::Left(why))

@@ -50,10 +50,12 @@ async fn known(context: &Context, session: &Session) -> Option<Vec<Duration>> {
 /// count, whoever made them: so much more is feared, for a minute, where a namespace has several clients.
 async fn read(context: &Context, session: &Session) -> Option<Vec<Duration>> {
     let all: Vec<_> =
-        namespaces(context, session)?.iter().map(|namespace| context.tries_in(namespace)).collect();
+        namespaces(context, session)?.iter().map(|namespace| context.rows_in(namespace)).collect();
     let mut ages = Vec::new();
-    for tries in all {
-        ages.extend_from_slice(&tries.await?);
+    for rows in all {
+        let rows = rows.await;
+        let since = context.clock.instant().duration_since(rows.read_at);
+        ages.extend(rows.tried.as_ref()?.iter().map(|age| age.saturating_add(since)));
     }
     Some(ages)
 }

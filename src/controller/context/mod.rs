@@ -4,9 +4,9 @@ pub(super) mod accounts;
 mod debug;
 pub(super) mod jobs;
 mod replies;
+mod rows;
 pub(super) mod schema;
 pub(super) mod table;
-mod tries;
 
 pub(super) use replies::{Measured, Replies, SMALL};
 
@@ -20,9 +20,9 @@ use tokio::time::Instant;
 
 use self::accounts::{Known, Lines, Tallies, Uses, Woken, takes_default};
 use self::jobs::{Collecting, Exclusive, Memories, Paces, Places, Readings, Unrecorded};
+use self::rows::{AllRows, RowsIn};
 use self::schema::Schema;
 use self::table::{Jobs, Tally, Tried};
-use self::tries::{Tries, TriesIn};
 use crate::account::{AccountKey, Accounts, SecretWatches, Session};
 use crate::api::{AccountKind, DEFAULT_ACCOUNT, ObjectName, ScrapeJob};
 use crate::budget::{Lane, Limits};
@@ -100,7 +100,7 @@ pub struct Context {
     pub(super) places: Arc<Places>,
     pub(super) readings: Readings,
     pub(super) replies: Replies,
-    tries: Tries,
+    rows: AllRows,
     pub(super) tallies: Tallies,
     pub(super) schema: Schema,
     pub(super) unrecorded: Unrecorded,
@@ -138,7 +138,7 @@ impl Context {
             places: Places::new(AT_ONCE),
             readings: Readings::default(),
             replies: Replies::default(),
-            tries: Tries::default(),
+            rows: AllRows::default(),
             tallies: Tallies::default(),
             schema: Schema::default(),
             unrecorded: Unrecorded::default(),
@@ -235,15 +235,20 @@ impl Context {
         !self.jobs.is_known_in(namespace) && !is_new(job) && !ours()
     }
 
-    /// When submits were tried in a namespace, as it begins to be read before all jobs are listed.
-    pub(super) fn tries_in(&self, namespace: &str) -> TriesIn {
-        self.tries.of(namespace, &self.client, &self.replies)
+    /// What is told of the jobs of a namespace, as it begins to be read before all jobs are listed.
+    pub(super) fn rows_in(&self, namespace: &str) -> RowsIn {
+        self.rows.of(namespace, (&self.client, &self.replies, &self.clock))
+    }
+
+    /// A job, read beside the list of all; nothing where it is large, gone or not to be had.
+    pub(super) async fn read_beside(&self, namespace: &str, name: &str) -> Option<CachedJob> {
+        rows::job(&self.client, &self.replies, (namespace, name)).await
     }
 
     /// A namespace, or all, is listed: what waited for that is looked at.
     pub(super) fn wake_listed(&self, namespace: Option<&str>) {
         if self.jobs.are_listed() {
-            self.tries.clear();
+            self.rows.clear();
         }
         self.wake(|job| {
             let here = namespace.is_none_or(|name| job.metadata.namespace.as_deref() == Some(name));

@@ -13,6 +13,7 @@ use kube::{Api, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
+use super::ahead::new_ones;
 use crate::cache::{self, CachedJob, key};
 use crate::controller::accounts::tally;
 use crate::controller::context::Context;
@@ -24,6 +25,8 @@ use crate::status::answered;
 
 /// How many objects are read at once because they wake.
 const WAKES_AT_ONCE: usize = 16;
+/// How long the list of jobs waits for that of accounts.
+const ACCOUNTS_WITHIN: Duration = Duration::from_secs(5);
 /// When one is read again that could not be.
 const READS_AGAIN: Duration = Duration::from_secs(5);
 
@@ -41,7 +44,7 @@ pub(super) fn changes(
     woken: mpsc::UnboundedReceiver<Waking>,
 ) -> impl Stream<Item = Result<CachedJob, watcher::Error>> + Send + use<> {
     let hears = Arc::clone(context);
-    let watched = watch::watch(context.apis(), Arc::clone(&context.jobs), &context.replies, move |heard| {
+    let told = move |heard: Heard<'_>| {
         watch::warn("ScrapeJob", &heard);
         match heard {
             Heard::Listed(namespace) => {
@@ -55,7 +58,16 @@ pub(super) fn changes(
             }
             Heard::Failed(namespace, _) => hears.jobs.hear_nothing(namespace),
         }
-    });
+    };
+    let held = Arc::clone(&context.jobs);
+    let watched = watch::watch(context.apis(), held, &context.replies, told, new_ones(context));
+    let accounts = Arc::clone(context);
+    // Nothing is done with a job before, and the pages of two lists wait for each other.
+    let begun = async move {
+        drop(tokio::time::timeout(ACCOUNTS_WITHIN, accounts.known.synced()).await);
+        watched
+    };
+    let watched = stream::once(begun).flatten();
     let of = Arc::clone(context);
     let woken = UnboundedReceiverStream::new(woken)
         .map(move |waking| read(Arc::clone(&of), waking))

@@ -1,5 +1,6 @@
 //! The pipeline of one job, and the controller that runs it.
 
+mod ahead;
 mod changes;
 mod conclude;
 mod pause;
@@ -121,7 +122,7 @@ async fn look_at(cached: &CachedJob, context: &Arc<Context>) -> Result<Action, W
     let Some(seen) = observe(context, &job, &context.memories.get(&uid), nonce()).await? else {
         if !context.jobs.are_listed() {
             // Its submit will ask for that.
-            drop(context.tries_in(&job.namespace().unwrap_or_default()));
+            drop(context.rows_in(&job.namespace().unwrap_or_default()));
         }
         return Ok(Action::requeue(OPENS_WITHIN));
     };

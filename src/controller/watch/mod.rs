@@ -20,6 +20,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
+use tokio::sync::Notify;
 
 use self::changes::{Kept, changes};
 use crate::controller::context::Replies;
@@ -99,14 +100,21 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Holds<K> for Store<K> {
     }
 }
 
-/// One stream of changes, without an error. `held` is what those know for whom they are; `heard` is told how each namespace does.
+/// One stream of changes, without an error. `held` is what those know for whom they are; `heard` is told how each namespace
+/// does; `found` are new objects, which are read once the first page of the first list is there.
 pub(super) fn watch<K: Kept>(
     apis: Vec<Api<K>>,
     held: impl Holds<K> + Send + 'static,
     replies: &Replies,
     heard: impl Fn(Heard<'_>) + Send + Sync + 'static,
+    found: BoxStream<'static, K>,
 ) -> Changes<K> {
-    join((apis, held), |api| pausing(changes(api, replies.clone()).modify(slim).boxed()), heard)
+    let found = found.map(|mut object| {
+        slim(&mut object);
+        object
+    });
+    let changes = |api| pausing(changes(api, replies.clone()).modify(slim).boxed());
+    join((apis, held), changes, heard, found.boxed())
 }
 
 /// Pauses after an error, twice as long each time. While a kind cannot be heard of, nobody's new object is seen, and the
@@ -157,22 +165,42 @@ fn join<K>(
     (apis, held): (Vec<Api<K>>, impl Holds<K> + Send + 'static),
     changes: impl Fn(Api<K>) -> Changes<K>,
     heard: impl Fn(Heard<'_>) + Send + Sync + 'static,
+    found: BoxStream<'static, K>,
 ) -> Changes<K>
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     let namespaces: Vec<Option<String>> = apis.iter().map(|api| api.namespace().map(str::to_owned)).collect();
-    let numbered =
-        apis.into_iter().enumerate().map(|(at, api)| changes(api).map(move |event| (at, event)).boxed());
+    let numbered = apis
+        .into_iter()
+        .enumerate()
+        .map(|(at, api)| changes(api).map(move |event| (at, Source::Watch(event))).boxed());
+    let parts = namespaces.clone();
+    let begun = Arc::new(Notify::new());
+    let begins = Arc::clone(&begun);
+    // Whatever is read then is newer than the list, so that the watch tells when it goes.
+    let found = stream::once(async move {
+        begins.notified().await;
+        found
+    });
+    let found = found.flatten().filter_map(move |object| {
+        let of = object.meta().namespace.as_ref();
+        let at = parts.iter().position(|part| part.is_none() || part.as_ref() == of);
+        async move { Some((at?, Source::Read(object))) }
+    });
     let mut joined = Joined::new(namespaces.clone(), held);
     let heard = Arc::new(heard);
-    let told = stream::select_all(numbered).flat_map(move |(at, event)| {
+    let told = stream::select_all(numbered.chain([found.boxed()])).flat_map(move |(at, source)| {
         let namespace = namespaces.get(at).cloned().flatten();
-        let listed = matches!(event, Ok(Event::InitDone));
-        let told = match event {
-            Ok(event) => joined.take(at, event).into_iter().map(Ok).collect::<Vec<_>>(),
+        let listed = matches!(source, Source::Watch(Ok(Event::InitDone)));
+        if matches!(source, Source::Watch(Ok(Event::InitApply(_)))) {
+            begun.notify_one();
+        }
+        let told = match source {
+            Source::Watch(Ok(event)) => joined.take(at, event),
+            Source::Read(object) => joined.find(at, object).into_iter().collect(),
             // It is told to nobody else: kube's loop would let every change wait then, for 30 s in the end.
-            Err(error) => {
+            Source::Watch(Err(error)) => {
                 heard(Heard::Failed(namespace.as_deref(), &error));
                 Vec::new()
             }
@@ -184,9 +212,16 @@ where
                 heard(Heard::Listed(namespace.as_deref()));
             }
         });
-        stream::iter(told).chain(after.filter_map(|()| async { None }))
+        stream::iter(told).map(Ok).chain(after.filter_map(|()| async { None }))
     });
     stream::iter([Ok(Event::Init), Ok(Event::InitDone)]).chain(told).boxed()
+}
+
+/// Where something is told from.
+enum Source<K> {
+    Watch(Result<Event<K>, watcher::Error>),
+    /// An object that was read while a list is under way.
+    Read(K),
 }
 
 /// Joins the changes of several namespaces, or of all as one.
@@ -204,6 +239,8 @@ struct Joined<K: Resource<DynamicType = ()> + 'static, H> {
 struct List<K: Resource<DynamicType = ()> + 'static> {
     /// What changed since it began: whatever it shows of these is older.
     changed: HashSet<ObjectRef<K>>,
+    /// What was read after its first page, and the watch has not told of yet: whatever else is shown of these is older.
+    found: HashMap<ObjectRef<K>, Option<String>>,
     /// What it has shown. Nothing can be gone since the time before where there was none.
     shown: Option<HashSet<ObjectRef<K>>>,
 }
@@ -214,18 +251,31 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static, H: Holds<K>> Joined<K, H> 
         Self { namespaces, held, lists: HashMap::new(), new }
     }
 
+    /// What the store has to be told of an object that was read while the first list is under way: nothing of one of which
+    /// list or watch have told, and so know better. In a later list it may be older than what that shows.
+    fn find(&mut self, at: usize, object: K) -> Option<Event<K>> {
+        let list = self.lists.get_mut(&at).filter(|list| list.shown.is_none())?;
+        let key = ObjectRef::from_obj(&object);
+        if list.changed.contains(&key) || self.held.version(&key).is_some() {
+            return None;
+        }
+        list.found.insert(key, object.uid());
+        Some(Event::Apply(object))
+    }
+
     /// What the store has to be told of this change in the namespace with this number.
     fn take(&mut self, at: usize, event: Event<K>) -> Vec<Event<K>> {
         match event {
             Event::Init => {
                 let shown = (!self.new.remove(&at)).then(HashSet::new);
-                self.lists.insert(at, List { changed: HashSet::new(), shown });
+                self.lists.insert(at, List { changed: HashSet::new(), found: HashMap::new(), shown });
                 Vec::new()
             }
             Event::InitApply(object) => {
                 let key = ObjectRef::from_obj(&object);
                 let list = self.lists.get_mut(&at);
-                if list.as_ref().is_some_and(|list| list.changed.contains(&key)) {
+                let is_old = |list: &List<K>| list.changed.contains(&key) || list.found.contains_key(&key);
+                if list.as_deref().is_some_and(is_old) {
                     return Vec::new();
                 }
                 if let Some(shown) = list.and_then(|list| list.shown.as_mut()) {
@@ -240,7 +290,7 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static, H: Holds<K>> Joined<K, H> 
                 gone.map(Event::Delete).into_iter().chain([Event::Apply(object)]).collect()
             }
             Event::InitDone => {
-                let Some(List { changed, shown: Some(mut told) }) = self.lists.remove(&at) else {
+                let Some(List { changed, shown: Some(mut told), .. }) = self.lists.remove(&at) else {
                     return Vec::new();
                 };
                 told.extend(changed);
@@ -251,6 +301,10 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static, H: Holds<K>> Joined<K, H> 
             Event::Apply(ref object) | Event::Delete(ref object) => {
                 let Some(list) = self.lists.get_mut(&at) else { return vec![event] };
                 let key = ObjectRef::from_obj(object);
+                if list.found.get(&key).is_some_and(|uid| *uid != object.uid()) {
+                    return Vec::new();
+                }
+                list.found.remove(&key);
                 // Another of this name may have gone while nobody watched.
                 let known = self.held.version(&key).filter(|(uid, _)| Some(uid) != object.uid().as_ref());
                 let gone = known.and_then(|_| self.held.remains(&key));
@@ -263,15 +317,21 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static, H: Holds<K>> Joined<K, H> 
 
 #[cfg(test)]
 mod tests {
-    use kube::ResourceExt;
-    use kube::runtime::reflector::{self, Store};
-    use kube::runtime::watcher::Event;
+    use std::convert::Infallible;
+    use std::future::pending;
+    use std::sync::Mutex;
 
+    use futures::FutureExt;
+    use futures::channel::mpsc;
     use futures::stream::{self, StreamExt};
-    use kube::runtime::watcher::Error;
+    use kube::client::Body;
+    use kube::runtime::reflector::store::Writer;
+    use kube::runtime::reflector::{self, Store};
+    use kube::runtime::watcher::{Error, Event};
+    use kube::{Api, Client, ResourceExt};
     use tokio::time::Instant;
 
-    use super::{Joined, pausing};
+    use super::{Joined, join, pausing};
     use crate::api::{ScrapeJob, ScrapeJobSpec};
 
     fn job(namespace: &str, name: &str) -> ScrapeJob {
@@ -353,38 +413,83 @@ mod tests {
         writer.apply_watcher_event(&Event::InitDone);
         let namespaces = namespaces.iter().map(|name| name.map(str::to_owned)).collect();
         let mut joined = Joined::new(namespaces, reader.clone());
-        let tell = move |at, event| {
-            let told = joined.take(at, event);
-            let words = told.iter().map(|event| {
-                writer.apply_watcher_event(event);
-                match event {
-                    Event::Apply(job) => format!("has {}", job.name_any()),
-                    Event::Delete(job) => {
-                        format!("lost {} {}", job.name_any(), job.uid().unwrap_or_default())
-                    }
-                    Event::Init | Event::InitApply(_) | Event::InitDone => "lists".to_owned(),
-                }
-            });
-            words.collect::<Vec<_>>().join(", ")
-        };
+        let tell = move |at, event| keep(&mut writer, &joined.take(at, event));
         (reader, tell)
+    }
+
+    /// Has the store know it, and says it.
+    fn keep(writer: &mut Writer<ScrapeJob>, told: &[Event<ScrapeJob>]) -> String {
+        let words = told.iter().map(|event| {
+            writer.apply_watcher_event(event);
+            match event {
+                Event::Apply(job) => format!("has {}", job.name_any()),
+                Event::Delete(job) => format!("lost {} {}", job.name_any(), job.uid().unwrap_or_default()),
+                Event::Init | Event::InitApply(_) | Event::InitDone => "lists".to_owned(),
+            }
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Each row: what comes, and what the store is told of it.
+    #[test]
+    fn what_is_read_beside_the_first_list_is_told_at_once_and_not_undone_by_what_is_older() {
+        enum Comes {
+            Read(ScrapeJob),
+            Told(Event<ScrapeJob>),
+        }
+        use Comes::{Read, Told};
+        let rows = vec![
+            (Read(stored("early", "u0", "1")), "", "no list is under way"),
+            (Told(Event::Init), "", "a list begins"),
+            (Read(stored("new", "u1", "5")), "has new", "nobody knows it"),
+            (Read(stored("new", "u1", "5")), "", "it is known"),
+            (Read(stored("late", "u2", "5")), "has late", "nobody knows it"),
+            (Told(Event::Delete(stored("went", "u4", "7"))), "lost went u4", "the watch tells"),
+            (Read(stored("went", "u4", "6")), "", "the watch knows that it is gone"),
+            (
+                Told(Event::InitApply(stored("new", "u0", "2"))),
+                "",
+                "a page of before, with another of its name",
+            ),
+            (Told(Event::Delete(stored("new", "u0", "3"))), "", "the watch is late"),
+            (Told(Event::Apply(stored("new", "u1", "4"))), "has new", "the watch has come to it"),
+            (Told(Event::InitDone), "", "what the list does not have is newer than it"),
+            (Told(Event::Delete(stored("late", "u2", "8"))), "lost late u2", "the watch tells"),
+            (Told(Event::Init), "", "another list begins"),
+            (Read(stored("later", "u5", "9")), "", "it may be older than that list"),
+            (Told(Event::InitDone), "lost new u1", "the list does not have it"),
+            (Read(stored("last", "u6", "10")), "", "no list is under way"),
+        ];
+        let (_, mut writer) = reflector::store::<ScrapeJob>();
+        writer.apply_watcher_event(&Event::Init);
+        writer.apply_watcher_event(&Event::InitDone);
+        let mut joined = Joined::new(vec![None], writer.as_reader());
+        for (comes, told, why) in rows {
+            let comes = match comes {
+                Read(job) => joined.find(0, job).into_iter().collect(),
+                Told(event) => joined.take(0, event),
+            };
+            assert_eq!(keep(&mut writer, &comes), told, "{why}");
+        }
     }
 
     #[test]
     fn a_list_tells_what_changed_and_nothing_else() {
         let (reader, mut tell) = teller(&[None]);
-        let first = [("same", "u1"), ("changed", "u2"), ("anew", "u3"), ("gone", "u4")];
+        let first = [("same", "u1"), ("changed", "u2"), ("anew", "u3"), ("gone", "u4"), ("older", "u6")];
         tell(0, Event::Init);
         for (name, uid) in first {
-            assert_eq!(tell(0, Event::InitApply(stored(name, uid, "1"))), format!("has {name}"));
+            assert_eq!(tell(0, Event::InitApply(stored(name, uid, "3"))), format!("has {name}"));
         }
         assert_eq!(tell(0, Event::InitDone), "");
         assert_eq!(tell(0, Event::Init), "");
-        assert_eq!(tell(0, Event::InitApply(stored("same", "u1", "1"))), "");
-        assert_eq!(tell(0, Event::InitApply(stored("changed", "u2", "2"))), "has changed");
-        assert_eq!(tell(0, Event::InitApply(stored("anew", "u5", "2"))), "lost anew u3, has anew");
+        assert_eq!(tell(0, Event::InitApply(stored("same", "u1", "3"))), "");
+        assert_eq!(tell(0, Event::InitApply(stored("changed", "u2", "4"))), "has changed");
+        assert_eq!(tell(0, Event::InitApply(stored("anew", "u5", "4"))), "lost anew u3, has anew");
+        // A backup was restored.
+        assert_eq!(tell(0, Event::InitApply(stored("older", "u6", "2"))), "has older");
         assert_eq!(tell(0, Event::InitDone), "lost gone u4");
-        assert_eq!(names(&reader), "anew changed same");
+        assert_eq!(names(&reader), "anew changed older same");
     }
 
     /// In the first list and in every later one.
@@ -406,6 +511,27 @@ mod tests {
             assert_eq!(tell(0, Event::InitDone), "", "{round}");
             assert_eq!(names(&reader), "changed kept new", "{round}");
         }
+    }
+
+    /// What is made between a reading and the first page, neither would show.
+    #[tokio::test]
+    async fn nothing_is_read_beside_a_list_before_its_first_page() {
+        let no_server = |_: http::Request<Body>| pending::<Result<http::Response<Body>, Infallible>>();
+        let api = Api::<ScrapeJob>::all(Client::new(tower::service_fn(no_server), "a"));
+        let (tell, told) = mpsc::unbounded();
+        let told = Mutex::new(Some(told.boxed()));
+        let (reader, _) = reflector::store::<ScrapeJob>();
+        let found = stream::once(async { stored("found", "u1", "2") }).boxed();
+        let changes = |_| told.lock().unwrap().take().unwrap();
+        let mut joined = join((vec![api], reader), changes, |_| {}, found);
+        let mut next = || match joined.next().now_or_never() {
+            Some(Some(Ok(Event::Apply(job)))) => job.name_any(),
+            other => format!("{other:?}"),
+        };
+        tell.unbounded_send(Ok(Event::Init)).unwrap();
+        assert_eq!([next(), next(), next()], ["Some(Some(Ok(Init)))", "Some(Some(Ok(InitDone)))", "None"]);
+        tell.unbounded_send(Ok(Event::InitApply(stored("listed", "u2", "1")))).unwrap();
+        assert_eq!([next(), next()], ["listed", "found"]);
     }
 
     /// Joins the lists of namespaces a and b; says after each event what the store has.

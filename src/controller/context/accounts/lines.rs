@@ -1,25 +1,43 @@
 //! Who waits to be looked at, of the accounts of each namespace: those with work first.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::account::AccountKey;
 
 /// How many accounts of one namespace are looked at at once, so that many of them leave room for those of others.
-const OF_A_NAMESPACE: usize = 2;
+const OF_A_NAMESPACE: usize = 1;
+/// The same of those of the cluster, which are nobody's alone.
+const OF_THE_CLUSTER: usize = 4;
 
 /// Those who wait, by namespace.
 #[derive(Debug, Default)]
-pub(in crate::controller) struct Lines(Mutex<BTreeMap<String, Line>>);
+pub(in crate::controller) struct Lines {
+    of: Mutex<BTreeMap<String, Line>>,
+    /// Whether those without work are looked at, too: before all jobs are listed nobody knows which they are.
+    idle: AtomicBool,
+}
 
 impl Lines {
     pub(in crate::controller) fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Line>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.of.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on those without work are looked at, too; says whether they were not before.
+    pub(in crate::controller) fn let_idle_in(&self) -> bool {
+        !self.idle.swap(true, Ordering::Relaxed)
+    }
+
+    pub(in crate::controller) fn lets_in(&self, works: bool) -> bool {
+        works || self.idle.load(Ordering::Relaxed)
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::controller) struct Line {
+    /// How many are looked at at once.
+    at_once: usize,
     /// Those who are looked at.
     pub(in crate::controller) under_way: usize,
     /// Those who wait, in their order; those without work behind all others.
@@ -31,8 +49,15 @@ pub(in crate::controller) struct Line {
 }
 
 impl Line {
+    /// Nobody waits yet, of the accounts of this namespace; it is empty for those of the cluster.
+    pub(in crate::controller) fn of(namespace: &str) -> Self {
+        let at_once = if namespace.is_empty() { OF_THE_CLUSTER } else { OF_A_NAMESPACE };
+        let (order, places, called) = (BTreeMap::new(), HashMap::new(), HashSet::new());
+        Self { at_once, under_way: 0, order, places, next: 0, called }
+    }
+
     pub(in crate::controller) fn enter(&mut self, key: &AccountKey, works: bool) -> bool {
-        let free = OF_A_NAMESPACE.saturating_sub(self.under_way + self.called.len());
+        let free = self.at_once.saturating_sub(self.under_way + self.called.len());
         if self.called.remove(key) || free > 0 {
             self.forget(key);
             self.under_way += 1;
@@ -51,7 +76,7 @@ impl Line {
     /// Those whose turn has come.
     pub(in crate::controller) fn call(&mut self) -> Vec<AccountKey> {
         let mut called = Vec::new();
-        while self.under_way + self.called.len() < OF_A_NAMESPACE
+        while self.under_way + self.called.len() < self.at_once
             && let Some((_, key)) = self.order.pop_first()
         {
             self.places.remove(&key);
@@ -83,9 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn two_of_a_namespace_are_looked_at_and_those_with_work_come_first() {
-        let mut line = Line::default();
-        assert!(line.enter(&key("a"), false) && line.enter(&key("b"), false));
+    fn one_of_a_namespace_is_looked_at_and_those_with_work_come_first() {
+        let mut line = Line::of("team");
+        assert!(line.enter(&key("a"), false));
         for (name, works) in [("idle", false), ("later", false), ("works", true), ("gone", true)] {
             assert!(!line.enter(&key(name), works), "{name}");
         }
@@ -105,8 +130,8 @@ mod tests {
 
     #[test]
     fn one_who_was_called_and_went_keeps_nobody_waiting() {
-        let mut line = Line::default();
-        assert!(line.enter(&key("a"), true) && line.enter(&key("b"), true));
+        let mut line = Line::of("team");
+        assert!(line.enter(&key("a"), true));
         assert!(!line.enter(&key("c"), true) && !line.enter(&key("d"), true));
         line.under_way -= 1;
         assert_eq!(line.call(), [key("c")]);

@@ -1,7 +1,8 @@
-//! The readings of who shares a job: one for all that asked before it began, so that a namespace that is torn down is not
-//! read once for each of its jobs.
+//! What is read before a cancel: one reading for all that asked before it began, so that nothing is read once for each job of
+//! a namespace that is torn down.
 
 use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,34 @@ const READ_WITHIN: Duration = Duration::from_secs(120);
 /// How long what it found holds good.
 const GOOD_FOR: Duration = Duration::from_secs(10);
 
+/// An answer that is read for all who asked before its reading began; one reading is under way at the most.
+#[derive(Debug)]
+pub(in crate::controller) struct OneReading<T> {
+    begun: AtomicU64,
+    last: tokio::sync::Mutex<Option<(u64, T)>>,
+}
+
+impl<T> Default for OneReading<T> {
+    fn default() -> Self {
+        Self { begun: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) }
+    }
+}
+
+impl<T: Clone> OneReading<T> {
+    /// The answer of a reading that begins after this was called.
+    pub(in crate::controller) async fn read(&self, read: impl Future<Output = T>) -> T {
+        let before = self.begun.load(Ordering::SeqCst);
+        let mut last = self.last.lock().await;
+        if let Some((_, answer)) = last.as_ref().filter(|(number, _)| *number > before) {
+            return answer.clone();
+        }
+        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let answer = read.await;
+        *last = Some((number, answer.clone()));
+        answer
+    }
+}
+
 /// What a reading found for one job.
 #[derive(Clone, Debug)]
 pub(in crate::controller) struct Sharers {
@@ -34,9 +63,11 @@ impl Sharers {
     }
 }
 
-/// The readings: at most one is under way.
+/// The readings: at most one of each is under way.
 #[derive(Debug, Default)]
 pub(in crate::controller) struct Readings {
+    /// Whether the kind itself is being deleted.
+    pub(in crate::controller) kind_is_going: OneReading<Result<bool, String>>,
     asked: Mutex<Vec<Asked>>,
     turn: tokio::sync::Mutex<()>,
 }
@@ -105,7 +136,7 @@ mod tests {
     use serde_json::json;
     use tokio::sync::Semaphore;
 
-    use super::{Asked, GOOD_FOR, Readings, compare};
+    use super::{Asked, GOOD_FOR, OneReading, Readings, compare};
     use crate::clock::Clock;
     use crate::controller::context::CachedJob;
 
@@ -170,6 +201,28 @@ mod tests {
             (vec!["seen-1".to_owned()], vec!["seen-1".to_owned()], vec!["seen-1".to_owned()])
         );
         assert_eq!(reads.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_read_once_for_all_who_asked_before_its_reading_began() {
+        let (shared, reads) = (OneReading::default(), AtomicUsize::new(0));
+        let ask = |after: u64| {
+            let (shared, reads) = (&shared, &reads);
+            async move {
+                tokio::time::sleep(Duration::from_secs(after)).await;
+                let read = async {
+                    let number = reads.fetch_add(1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_secs(5)).await;
+                    number
+                };
+                shared.read(read).await
+            }
+        };
+        assert_eq!(tokio::join!(ask(0), ask(1), ask(2), ask(4), ask(6)), (0, 1, 1, 1, 2));
+        // One that is broken off answers nobody, and keeps nobody.
+        let hangs = shared.read(std::future::pending());
+        assert!(tokio::time::timeout(Duration::from_secs(1), hangs).await.is_err());
+        assert_eq!(ask(0).await, 3);
     }
 
     #[tokio::test(start_paused = true)]
