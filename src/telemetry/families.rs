@@ -71,8 +71,8 @@ families! { ALL:
         "Looks at ScrapeJobs: working (at most 128, and at most 64 of one namespace), or waiting for a place";
     KEPT: "gauge" "kept_jobs" ["kept"]
         "ScrapeJobs in this process's memory: whole, because something is to be done with them, or as a record";
-    UNDECODABLE: "gauge" "undecodable_jobs" ["namespace"]
-        "ScrapeJobs of which this version cannot read a part, so that nothing new is begun with them";
+    UNDECODABLE: "gauge" "undecodable_objects" ["namespace", "kind"]
+        "Objects of which this version cannot read a part: nothing new is begun with a ScrapeJob, and an account is left alone";
     MISNAMED: "gauge" "misnamed_objects" ["namespace", "kind"]
         "Objects in whose spec the name of a Secret or an account is not a valid Kubernetes name; they are left alone, with a Warning event each";
     NEWS_AGE_SECONDS: "gauge" "last_news_age_seconds" ["namespace", "resource"]

@@ -37,8 +37,8 @@ pub struct Snapshot {
     pub looks: Vec<(&'static str, usize)>,
     /// Jobs in memory, by how they are kept.
     pub kept: Vec<(&'static str, usize)>,
-    /// Jobs that cannot be decoded, by namespace.
-    pub undecodable: BTreeMap<String, u32>,
+    /// Objects that cannot be decoded, by namespace and kind.
+    pub undecodable: BTreeMap<(String, &'static str), u32>,
     /// Objects that name what nothing can be named, by namespace and kind.
     pub misnamed: BTreeMap<(String, &'static str), u32>,
     /// Seconds since something was heard of a resource, by namespace and resource.
@@ -167,15 +167,18 @@ impl Collector for Gauges {
             })
         });
         put(&BUDGET_WAITING, waiting.collect())?;
-        for (family, counts) in [(&JOBS, &now.jobs), (&HELD, &now.held), (&MISNAMED, &now.misnamed)] {
+        for (family, counts) in [
+            (&JOBS, &now.jobs),
+            (&HELD, &now.held),
+            (&MISNAMED, &now.misnamed),
+            (&UNDECODABLE, &now.undecodable),
+        ] {
             let rows = counts
                 .iter()
                 .map(|((namespace, word), count)| (vec![namespace.as_str(), *word], f64::from(*count)));
             put(family, rows.collect())?;
         }
-        for (family, counts) in
-            [(&UNSYNCED, &now.unsynced), (&STALLED, &now.stalled), (&UNDECODABLE, &now.undecodable)]
-        {
+        for (family, counts) in [(&UNSYNCED, &now.unsynced), (&STALLED, &now.stalled)] {
             let rows = counts.iter().map(|(namespace, count)| (vec![namespace.as_str()], f64::from(*count)));
             put(family, rows.collect())?;
         }
@@ -227,7 +230,7 @@ mod tests {
             kept: vec![("whole", 1), ("record", 2)],
             unsynced: BTreeMap::from([("team-a".to_owned(), 1)]),
             stalled: BTreeMap::from([("team-a".to_owned(), 1)]),
-            undecodable: BTreeMap::from([("team-a".to_owned(), 1)]),
+            undecodable: count("ScrapeAccount"),
             misnamed: count("ScrapeAccount"),
             news: BTreeMap::from([(("team-a".to_owned(), "scrapejobs"), 3.5)]),
             unkept: vec![("ScrapeJob", 0)],

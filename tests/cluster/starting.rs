@@ -51,7 +51,7 @@ async fn what_is_missing_is_said_in_one_sentence_and_what_cannot_be_read_stops_n
     world.site("good", "");
     world.until("good", "Completed").await;
     assert!(world.logged().contains("cannot be read whole"));
-    assert!(world.http("/metrics").await.contains("undecodable_jobs"), "{}", world.http("/metrics").await);
+    assert!(world.http("/metrics").await.contains("undecodable_objects"), "{}", world.http("/metrics").await);
     // It may be mended, and then goes on.
     world.job("odd", "type: spiderSite, payload: {url: \"https://odd.example\"}");
     world.until("odd", "Completed").await;

@@ -180,6 +180,31 @@ fn who_comes_after_the_end_has_begun_does_not_count_unless_it_has_the_job() {
     }
 }
 
+/// The operator's clock is minutes behind that of the API server, which tells when objects were made and asked for.
+#[test]
+fn a_cancel_that_a_late_clock_puts_before_its_wish_counts_from_the_wish() {
+    let page = json!({"type": "spiderSite", "payload": {"url": "a"}});
+    let hash = Body::new(page["payload"].as_object().unwrap(), None).hash;
+    let at = |seconds| Time(ago(seconds));
+    let changed = |job: &mut ScrapeJob, seconds: i64| {
+        let entry = json!({"manager": "kubectl", "operation": "Update", "time": at(seconds),
+            "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {}}});
+        job.metadata.managed_fields = Some(vec![serde_json::from_value(entry).unwrap()]);
+    };
+    for (cancelled, deleted) in [(437, None), (60, None), (437, Some(60))] {
+        let mut ours = job(&page, &json!({"jobID": "job-1", "submission": {"bodyHash": hash}}));
+        ours.metadata.creation_timestamp = Some(at(600));
+        changed(&mut ours, 60);
+        ours.status.as_mut().unwrap().cancel_time = Some(at(cancelled));
+        ours.metadata.deletion_timestamp = deleted.map(at);
+        for (made, expected) in [(80, Share::Wants), (60, Share::Wants), (59, Share::None)] {
+            let mut other = job(&page, &json!({}));
+            other.metadata.creation_timestamp = Some(at(made));
+            assert_eq!(shares(&ours, &other), expected, "{cancelled} {deleted:?} {made}");
+        }
+    }
+}
+
 /// Where our own record is lost, the spec tells what the job was made of.
 #[test]
 fn a_job_whose_record_is_lost_is_shared_by_its_payload() {

@@ -238,6 +238,6 @@ pub fn shares(ours: &ScrapeJob, other: &ScrapeJob) -> Share {
         job.metadata.creation_timestamp.as_ref().map(|time| time.0).max(stored.edited)
     };
     let bodies = (kept(ours), kept(other));
-    let ours = Party { job: ours, body: bodies.0.as_ref(), touched: None };
+    let ours = Party { job: ours, body: bodies.0.as_ref(), touched: touched(ours) };
     share(&ours, &Party { job: other, body: bodies.1.as_ref(), touched: touched(other) })
 }

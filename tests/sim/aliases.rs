@@ -243,3 +243,57 @@ fn what_was_not_listed_yet_is_nobodys_and_is_not_taken() {
         });
     }
 }
+
+/// Rights that go while it works: what was last known of a namespace that may not be read any more still keeps its jobs.
+#[test]
+fn a_job_is_left_running_that_a_namespace_shares_which_may_not_be_read_any_more() {
+    for shared in [true, false] {
+        simulate(1, async {
+            let accounts = [("a", "cli_sim:sk_a:secret_a"), ("b", "cli_sim:sk_b:secret_b")];
+            let world = World::with(accounts, "[]");
+            let operator = start_operator(&world.api, &world.service, &world.fate.life(), &["a", "b"]);
+            world.create("ScrapeJob", "a", "acme", json!({"spec": site("acme")}));
+            seconds(30).await;
+            let page = if shared { "acme" } else { "other" };
+            world.create("ScrapeJob", "b", "acme", json!({"spec": site(page)}));
+            seconds(30).await;
+            let id = |namespace: &str| world.job(namespace).unwrap()["status"]["jobID"].clone();
+            assert_eq!(id("a") == id("b"), shared);
+            world.api.with(|store, _| store.unlisted = Some(("b".to_owned(), 403)));
+            world.delete("a");
+            seconds(120).await;
+            assert!(world.job("a").is_none(), "shared: {shared}");
+            assert_eq!(world.cancelled(), !shared, "shared: {shared}");
+            assert_eq!(world.fate.violations(), Vec::<String>::new());
+            drop(operator);
+        });
+    }
+}
+
+/// An equal payload with an account that the service never answers: nobody knows its client, and a cancel waits no longer for
+/// it than for a moment.
+#[test]
+fn a_payload_whose_account_hangs_keeps_nobody_elses_job_running() {
+    simulate(1, async {
+        const HANGS: &str = "[{match: {token: sk_s}, hang: before}]";
+        let accounts = [("victim", "cli_v:sk_v:secret_v"), ("stranger", "cli_s:sk_s:secret_s")];
+        let world = World::with(accounts, HANGS);
+        let operator = world.operator();
+        world.create("ScrapeJob", "victim", "acme", json!({"spec": site("acme")}));
+        seconds(20).await;
+        world.create("ScrapeJob", "stranger", "acme", json!({"spec": site("acme")}));
+        seconds(20).await;
+        assert_eq!(
+            world.job("stranger").unwrap()["status"]["jobID"],
+            Value::Null,
+            "nobody has accepted its token"
+        );
+        world.delete("victim");
+        seconds(30).await;
+        assert!(world.cancelled() && world.job("victim").is_none(), "{:?}", world.job("victim"));
+        // To the oracle every object is of one client, so it sees a job that the stranger's may receive.
+        let others = world.fate.violations().into_iter().filter(|words| !words.starts_with("S5: "));
+        assert_eq!(others.collect::<Vec<_>>(), Vec::<String>::new());
+        drop(operator);
+    });
+}

@@ -6,7 +6,7 @@ use emulator::journal::Event;
 use serde_json::json;
 
 use super::fate::Plan;
-use super::run::{Ended, run};
+use super::run::{Ended, NEXT_TOKEN, run};
 use super::scenario::{Deed, Scenario, site};
 
 const MINUTE: u64 = 60;
@@ -50,6 +50,25 @@ fn a_day_that_the_list_was_told_is_over_with_the_list_a_quarter_of_an_hour_later
     let after = ended("a day of lists", deeds(create), LATER + 18 * MINUTE, Plan::default());
     assert_eq!(state(&after, "acme"), "Processing Processing");
     assert_eq!((requests(&after, "submit"), requests(&after, "whoami")), (2, 1), "the list tried it");
+}
+
+/// Whoever changes the account or its Secret means to mend it, and need not wait for the quarter of an hour.
+#[test]
+fn a_day_is_tried_at_once_with_another_token_or_another_account() {
+    let limits = json!({"limits": {"requestsPerMinute": 90}});
+    for mended in [Deed::Token(NEXT_TOKEN), Deed::Account(limits)] {
+        let deeds = vec![
+            (1, Deed::Create("long", site("long"))),
+            (LATER, day("list")),
+            (LATER + 20, Deed::Create("acme", site("acme"))),
+            (LATER + 2 * MINUTE, mended.clone()),
+        ];
+        let before = ended("a day", deeds.clone(), LATER + 2 * MINUTE - 10, Plan::default());
+        assert_eq!(state(&before, "acme"), "Pending RateLimited", "{mended:?}");
+        let after = ended("a day", deeds, LATER + 4 * MINUTE, Plan::default());
+        assert_eq!(state(&after, "acme"), "Processing Processing", "{mended:?}");
+        assert_eq!(requests(&after, "submit"), 2, "{mended:?}");
+    }
 }
 
 /// What was told of the day is gone: only a submit waits, and may not try.

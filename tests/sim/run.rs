@@ -26,7 +26,7 @@ pub const NAMESPACE: &str = "team-a";
 pub const HOME: &str = "spideriq-system";
 pub const ENDPOINT: &str = "http://127.0.0.1:8080/api/v1";
 pub const TOKEN: &str = "cli_sim:sk_sim:secret_sim";
-const NEXT_TOKEN: &str = "cli_sim:sk_sim:secret_next";
+pub const NEXT_TOKEN: &str = "cli_sim:sk_sim:secret_next";
 /// One of the same client that does not name it.
 pub const OPAQUE_TOKEN: &str = "spideriq_pat_agent_secret";
 /// One of another client.
@@ -220,8 +220,14 @@ fn carry_out(api: &ApiServer, service: &InProcess, deed: &Deed) {
             store.create(&key("ScrapeJob", name), job, now).unwrap();
         }
         Deed::Edit(name, spec) => {
+            // As the real one does, it notes when.
+            let edited = json!({
+                "manager": "kubectl", "operation": "Update", "time": now.to_string(),
+                "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {}},
+            });
+            let edit = json!({"spec": spec, "metadata": {"managedFields": [edited]}});
             // What is gone is not edited.
-            let _ = store.patch(&key("ScrapeJob", name), How::default(), &json!({"spec": spec}), "user");
+            let _ = store.patch(&key("ScrapeJob", name), How::default(), &edit, "user");
         }
         Deed::Annotate(name, annotation, value) => {
             let annotations = json!({"metadata": {"annotations": {*annotation: value}}});

@@ -343,19 +343,24 @@ impl Context {
         for (kind, namespace) in self.known.misnamed() {
             *snapshot.misnamed.entry((namespace, kind.as_str())).or_default() += 1;
         }
+        for (kind, namespace) in self.known.undecodable() {
+            *snapshot.undecodable.entry((namespace, kind.as_str())).or_default() += 1;
+        }
         for (namespace, class, count) in self.jobs.classes() {
             let count = u32::try_from(count).unwrap_or(u32::MAX);
-            for (is, counts) in [
-                (class.unsynced, &mut snapshot.unsynced),
-                (class.stalled, &mut snapshot.stalled),
-                (class.undecodable, &mut snapshot.undecodable),
-            ] {
+            for (is, counts) in
+                [(class.unsynced, &mut snapshot.unsynced), (class.stalled, &mut snapshot.stalled)]
+            {
                 if is {
                     *counts.entry(namespace.clone()).or_default() += count;
                 }
             }
-            if class.misnamed {
-                *snapshot.misnamed.entry((namespace.clone(), "ScrapeJob")).or_default() += count;
+            for (is, counts) in
+                [(class.misnamed, &mut snapshot.misnamed), (class.undecodable, &mut snapshot.undecodable)]
+            {
+                if is {
+                    *counts.entry((namespace.clone(), "ScrapeJob")).or_default() += count;
+                }
             }
             if let Some(reason) = class.held {
                 *snapshot.held.entry((namespace.clone(), reason)).or_default() += count;

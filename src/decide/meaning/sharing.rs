@@ -38,7 +38,7 @@ pub struct Party<'a> {
 
 /// What `other`, as a live list shows it, has to do with the job of `ours`.
 pub fn share(ours: &Party<'_>, other: &Party<'_>) -> Share {
-    let Party { job: ours, body: now, .. } = *ours;
+    let Party { job: ours, body: now, touched: asked } = *ours;
     let Party { job: other, body: theirs, touched } = *other;
     let equal =
         || theirs.is_some_and(|theirs| is_payload_of(theirs, ours, now)) || sent_the_same(ours, other);
@@ -46,7 +46,7 @@ pub fn share(ours: &Party<'_>, other: &Party<'_>) -> Share {
         return Share::None;
     }
     let recorded = || by_records(&ClientIdentity::recorded(ours), &ClientIdentity::recorded(other));
-    let wants = || if is_late(ours, touched) { Share::None } else { Share::Wants };
+    let wants = || if is_late((ours, asked), touched) { Share::None } else { Share::Wants };
     let finished = other.status.as_ref().is_some_and(|status| status.finished);
     let has = job_id(other);
     if !finished && has.is_some() && has == job_id(ours) {
@@ -95,9 +95,14 @@ fn is_seen(other: &ScrapeJob) -> bool {
 
 /// Whether an object was made, or its spec changed, after the end of our job had begun: else whoever makes one after the
 /// other would keep it running for ever. In the same second nobody can tell.
-fn is_late(ours: &ScrapeJob, touched: Option<Timestamp>) -> bool {
+///
+/// A cancel begins by the operator's clock, and everything else is told by the API server's: where the former is behind, what
+/// asked for the cancel shows that it began no earlier than that.
+fn is_late((ours, asked): (&ScrapeJob, Option<Timestamp>), touched: Option<Timestamp>) -> bool {
     let cancelled = ours.status.as_ref().and_then(|status| status.cancel_time.as_ref());
-    let begun = cancelled.into_iter().chain(&ours.metadata.deletion_timestamp).map(|time| time.0).min();
+    let cancelled = cancelled.map(|time| asked.map_or(time.0, |asked| asked.max(time.0)));
+    let deleted = ours.metadata.deletion_timestamp.as_ref().map(|time| time.0);
+    let begun = cancelled.into_iter().chain(deleted).min();
     let second = |time: Timestamp| time.as_second();
     touched.zip(begun).is_some_and(|(at, begun)| second(at) > second(begun))
 }

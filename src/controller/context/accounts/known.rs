@@ -234,6 +234,18 @@ impl Known {
         own.chain(cluster).collect()
     }
 
+    /// The kind and namespace of each account that cannot be decoded.
+    pub(in crate::controller) fn undecodable(&self) -> Vec<(AccountKind, String)> {
+        let own = self.own.state().into_iter().filter_map(|account| {
+            let namespace = account.namespace().unwrap_or_default();
+            account.usable().is_none().then_some((AccountKind::ScrapeAccount, namespace))
+        });
+        let cluster = self.cluster.iter().flat_map(Store::state).filter_map(|account| {
+            account.usable().is_none().then_some((AccountKind::ClusterScrapeAccount, String::new()))
+        });
+        own.chain(cluster).collect()
+    }
+
     /// Whether an account of the cluster lets namespaces follow jobs that no object recorded.
     pub(in crate::controller) fn allows_mirrors(&self, name: &str) -> bool {
         let found = self.cluster_account(name);
@@ -320,8 +332,11 @@ pub(in crate::controller) fn key_of(account: &impl ResourceExt) -> AccountKey {
 #[cfg(test)]
 mod tests {
     use super::{Known, account_caches};
-    use crate::api::{AccountKind, ObjectName};
     use futures::FutureExt;
+    use kube::runtime::watcher::Event;
+    use serde_json::{Value, json};
+
+    use crate::api::{AccountKind, ObjectName};
 
     fn known_in(namespaces: &[&str]) -> Known {
         let names: Vec<ObjectName> = namespaces.iter().map(|name| name.parse().unwrap()).collect();
@@ -343,6 +358,33 @@ mod tests {
         hear("b", true);
         hear("b", false);
         assert_eq!(in_("b"), Some(true), "what was listed stays known");
+    }
+
+    /// A newer release's CRDs let through what this one cannot read.
+    #[test]
+    fn accounts_that_cannot_be_read_are_counted_of_either_kind() {
+        let (known, writers) = account_caches(&[]);
+        let read = |kind: &str, name: &str, spec: Value| {
+            let version = "spideriq.ai/v1alpha1";
+            let metadata = json!({"name": name, "namespace": "team"});
+            json!({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}).to_string()
+        };
+        let (good, odd) = (json!({"secretRef": {"name": "a"}}), json!({"secretRef": {"name": ["a"]}}));
+        let mut own = writers.own;
+        own.apply_watcher_event(&Event::Init);
+        for (name, spec) in [("good", &good), ("odd", &odd), ("odder", &json!([]))] {
+            let account = serde_json::from_str(&read("ScrapeAccount", name, spec.clone())).unwrap();
+            own.apply_watcher_event(&Event::InitApply(account));
+        }
+        own.apply_watcher_event(&Event::InitDone);
+        let mut cluster = writers.cluster.unwrap();
+        cluster.apply_watcher_event(&Event::Init);
+        let account = serde_json::from_str(&read("ClusterScrapeAccount", "odd", odd.clone())).unwrap();
+        cluster.apply_watcher_event(&Event::InitApply(account));
+        cluster.apply_watcher_event(&Event::InitDone);
+        let own = (AccountKind::ScrapeAccount, "team".to_owned());
+        let of_the_cluster = (AccountKind::ClusterScrapeAccount, String::new());
+        assert_eq!(known.undecodable(), [own.clone(), own, of_the_cluster]);
     }
 
     #[test]
