@@ -116,8 +116,9 @@ async fn somebody_elses_client_id_takes_nothing_from_its_owner() {
         })
         .await;
     assert_eq!(held["status"]["reason"], "AccountNotReady");
-    let found = beside.world.get("ScrapeAccount", "default").await;
-    assert!(condition(&found, "Ready").2.contains("submitsPerMinute is 0"), "{found}");
+    // Its status is written once in five seconds at the most.
+    let says = |account: &serde_json::Value| condition(account, "Ready").2.contains("submitsPerMinute is 0");
+    beside.world.until_of("ScrapeAccount", "default", "held by its own limits", says).await;
     beside.world.namespace = home;
     (20..40).for_each(|n| beside.world.site(&format!("acme-{n}"), ""));
     for n in 20..40 {
