@@ -376,30 +376,13 @@ fn what_comments_point_to_is_there() {
     none(&faults);
 }
 
-/// What proves a promise is there: a file below `tests`, or a module of `src`.
+/// What proves a promise of `SECURITY.md` is there.
 #[test]
 fn what_shows_a_promise_is_there() {
     let pages = pages();
     let page = pages.iter().find(|page| page.path == "SECURITY.md").unwrap();
-    let (mut faults, mut named) = (Vec::new(), 0);
-    for row in page.text.lines().filter(|line| line.starts_with("| ")) {
-        let shown_by = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap();
-        for name in shown_by.split('`').skip(1).step_by(2) {
-            let at = |path: &str| Path::new(ROOT).join(path).exists();
-            let there = if let Some(file) = name.strip_suffix(".rs") {
-                at(&format!("tests/{file}.rs"))
-            } else if name.contains("::") {
-                let module = name.replace("::", "/");
-                at(&format!("src/{module}.rs")) || at(&format!("src/{module}/mod.rs"))
-            } else {
-                continue;
-            };
-            named += 1;
-            if !there {
-                faults.push(format!("SECURITY.md: there is no {name}"));
-            }
-        }
-    }
-    assert!(named > 40, "{named} are named");
-    none(&faults);
+    let proofs = pointers::proofs(&page.text);
+    assert!(proofs.len() > 40, "{} are named", proofs.len());
+    let missing = proofs.into_iter().filter(|proof| !pointers::is_there(proof));
+    none(&missing.map(|proof| format!("SECURITY.md: there is no {proof}")).collect::<Vec<_>>());
 }

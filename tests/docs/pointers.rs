@@ -1,4 +1,4 @@
-//! What comments and tests point to: rules by their letter, and sections of the service's contract.
+//! What comments, tests and pages point to: rules by their letter, sections of the service's contract, and what proves a promise.
 
 use std::fs;
 use std::path::Path;
@@ -68,4 +68,22 @@ pub(crate) fn sections(text: &str) -> Vec<Pointer> {
         }
     }
     found
+}
+
+/// What the last column of a page's tables names: files of `tests` and modules of `src`.
+pub(crate) fn proofs(page: &str) -> Vec<&str> {
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let cells = rows.filter_map(|row| row.trim_end_matches([' ', '|']).rsplit(" | ").next());
+    let spans = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    spans.filter(|name| name.strip_suffix(".rs").is_some() || name.contains("::")).collect()
+}
+
+pub(crate) fn is_there(proof: &str) -> bool {
+    let at = |path: String| Path::new(ROOT).join(path).is_file();
+    if proof.contains("::") {
+        let module = proof.replace("::", "/");
+        at(format!("src/{module}.rs")) || at(format!("src/{module}/mod.rs"))
+    } else {
+        at(format!("tests/{proof}"))
+    }
 }
