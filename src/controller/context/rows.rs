@@ -99,6 +99,8 @@ async fn rows(client: &Client, replies: &Replies, clock: &Clock, namespace: &str
             break;
         }
     }
+    // The latest that it can have been: what is thought older than it is would be counted too short.
+    rows.read_at = clock.instant();
     rows
 }
 
@@ -250,6 +252,27 @@ mod tests {
         let read = timeout(WITHIN * 2, job(&client, &replies, ("team", "acme"))).await;
         assert!(read.unwrap().is_none());
         assert!(replies.room(usize::MAX).now_or_never().flatten().is_some(), "all of it");
+    }
+
+    /// What was told of at the beginning of a long reading was so old at its end at the least.
+    #[tokio::test(start_paused = true)]
+    async fn ages_are_those_of_the_end_of_a_reading() {
+        let slow = |_: http::Request<Body>| async {
+            tokio::time::sleep(WITHIN / 2).await;
+            let columns = ["Name", "State", "Job-ID", "Tried"].map(|name| json!({ "name": name }));
+            let rows =
+                [json!({"cells": ["new", null, null, null]}), json!({"cells": ["old", "Queued", "a", "3s"]})];
+            let table = json!({"metadata": {}, "columnDefinitions": columns, "rows": rows});
+            Ok::<_, Infallible>(http::Response::new(Body::from(table.to_string().into_bytes())))
+        };
+        let client = Client::new(tower::service_fn(slow), "a");
+        let (replies, clock) =
+            (Replies::default(), Clock::simulated("2026-01-01T00:00:00Z".parse().unwrap()));
+        let begun = clock.instant();
+        let rows = AllRows::default().of("team", (&client, &replies, &clock)).await;
+        assert_eq!(rows.tried, Some(vec![Duration::from_secs(3)]));
+        assert_eq!(rows.unbegun, ["new"]);
+        assert!(rows.read_at.duration_since(begun) >= WITHIN / 2);
     }
 
     #[test]

@@ -223,27 +223,26 @@ impl Known {
     /// The kind and namespace of each account whose Secret has a name that is none.
     pub(in crate::controller) fn misnamed(&self) -> Vec<(AccountKind, String)> {
         let odd = |spec: &ScrapeAccountSpec| ObjectName::parse(&spec.secret_ref.name).is_err();
-        let own = self.own.state().into_iter().filter_map(|account| {
-            let found = account.usable().is_some_and(|account| odd(&account.spec));
-            found.then(|| (AccountKind::ScrapeAccount, account.namespace().unwrap_or_default()))
-        });
-        let cluster = self.cluster.iter().flat_map(Store::state).filter_map(|account| {
-            let found = account.usable().is_some_and(|account| odd(&account.spec.account));
-            found.then(|| (AccountKind::ClusterScrapeAccount, String::new()))
-        });
-        own.chain(cluster).collect()
+        self.those(
+            |account| account.usable().is_some_and(|account| odd(&account.spec)),
+            |account| account.usable().is_some_and(|account| odd(&account.spec.account)),
+        )
     }
 
     /// The kind and namespace of each account that cannot be decoded.
     pub(in crate::controller) fn undecodable(&self) -> Vec<(AccountKind, String)> {
-        let own = self.own.state().into_iter().filter_map(|account| {
-            let namespace = account.namespace().unwrap_or_default();
-            account.usable().is_none().then_some((AccountKind::ScrapeAccount, namespace))
-        });
-        let cluster = self.cluster.iter().flat_map(Store::state).filter_map(|account| {
-            account.usable().is_none().then_some((AccountKind::ClusterScrapeAccount, String::new()))
-        });
-        own.chain(cluster).collect()
+        self.those(|account| account.usable().is_none(), |account| account.usable().is_none())
+    }
+
+    fn those(
+        &self,
+        own: impl Fn(&Cached<ScrapeAccount>) -> bool,
+        cluster: impl Fn(&Cached<ClusterScrapeAccount>) -> bool,
+    ) -> Vec<(AccountKind, String)> {
+        let own = self.own.state().into_iter().filter(|account| own(account));
+        let own = own.map(|account| (AccountKind::ScrapeAccount, account.namespace().unwrap_or_default()));
+        let of_the_cluster = self.cluster.iter().flat_map(Store::state).filter(|account| cluster(account));
+        own.chain(of_the_cluster.map(|_| (AccountKind::ClusterScrapeAccount, String::new()))).collect()
     }
 
     /// Whether an account of the cluster lets namespaces follow jobs that no object recorded.
